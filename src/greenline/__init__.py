@@ -1,0 +1,1 @@
+"""Self-hosted AI agents on WhatsApp."""

@@ -1,0 +1,190 @@
+"""Every setting of the server: its name, type, unit, default and the reason for the default.
+
+Settings come from the environment (``GREENLINE_*``). The names in the documentation of the project are fixed;
+other people's scripts rely on them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+"""A list written as text with commas."""
+
+
+class Settings(BaseSettings):
+    """The settings of one server process."""
+
+    model_config = SettingsConfigDict(env_prefix="GREENLINE_", extra="ignore", frozen=True)
+
+    # Server
+    host: str = Field("127.0.0.1", description="Address to listen on. Loopback until an operator opens it.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None, description="URL under which clients reach the server, for links in answers."
+    )
+    data_dir: Path = Field(
+        Path(".greenline"), description="Folder of the embedded database, the key file and media."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="One JSON object a line, or text for people."
+    )
+    drain_seconds: float = Field(
+        20.0,
+        ge=0,
+        description="Time that running work has to finish after SIGTERM; orchestrators kill at 30 s.",
+    )
+    api_key: SecretStr | None = Field(None, description="Bootstrap API key of the default workspace.")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Key that encrypts secrets at rest (32 bytes, url-safe base64); unset: a key file is made.",
+    )
+
+    # Database
+    database_url: SecretStr | None = Field(
+        None, description="Postgres >= 15 to use; unset: an embedded one under the data directory."
+    )
+    database_connections: int = Field(
+        10,
+        ge=4,
+        description="Connections of the pool: five for each core of a small machine; commits are grouped.",
+    )
+
+    # Meta
+    graph_url: str = Field(
+        "https://graph.facebook.com", description="Base URL of the Graph API (or of the emulator)."
+    )
+    graph_version: str = Field(
+        "v23.0", description="Graph API version: the newest that Meta's OpenAPI file describes."
+    )
+    graph_timeout_seconds: float = Field(
+        15.0, gt=0, description="Time for one Graph call; after it the outcome of a send is unknown."
+    )
+    media_hosts: CommaList = Field(
+        ("lookaside.fbsbx.com",),
+        description="Hosts that may receive the token when media is fetched, and no other.",
+    )
+    meta_app_id: str | None = Field(None, description="Id of the Meta app.")
+    meta_app_secret: CommaList = Field(
+        (), repr=False, description="App secrets that sign webhooks; several while one is rotated."
+    )
+    meta_verify_token: SecretStr | None = Field(
+        None, description="Token that Meta repeats when the webhook is set up."
+    )
+    webhook_max_bytes: int = Field(4_194_304, description="Largest webhook body; Meta sends up to 3 MB.")
+
+    # WhatsApp
+    throughput_per_second: float = Field(
+        80.0, gt=0, description="Messages a number may send each second (Meta: Throughput)."
+    )
+    pair_interval_seconds: float = Field(
+        6.0, ge=0, description="Steady time between messages to one person (Meta: pair rate limit)."
+    )
+    pair_burst: int = Field(
+        30,
+        ge=1,
+        description="Messages that may go to one person at once; Meta lends 45, a margin stays for other senders.",
+    )
+    window_margin_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Time before the end of the 24-hour window from which only templates are sent.",
+    )
+    unknown_outcome_grace_seconds: float = Field(
+        20.0,
+        ge=0,
+        description="Wait for a status before a send of unknown outcome is repeated; statuses take about 1 s.",
+    )
+    send_max_attempts: int = Field(
+        8, ge=1, description="Attempts of one message where Meta's error allows a retry."
+    )
+    merge_wait_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="Wait for more fragments before the first model call; 0 answers at once and merges later ones.",
+    )
+    inactivity_seconds: float = Field(
+        900.0,
+        gt=0,
+        description="Silence after the agent's last message that ends a conversation (reference: 15 minutes).",
+    )
+    thread_memory: Literal["remember", "forget"] = Field(
+        "remember",
+        description="Whether a new conversation knows the person's last ones; the reference forgets.",
+    )
+    thread_exchanges: int = Field(
+        20, ge=0, description="Messages of earlier conversations given to the next one."
+    )
+    thread_max_age_days: int = Field(
+        30, ge=0, description="Age past which earlier conversations are not given any more."
+    )
+    failure_message: str = Field(
+        "Sorry, I can't answer right now. Please try again in a moment.",
+        description="What the person reads when every model failed: never silence.",
+    )
+    unsupported_message: str = Field(
+        "Sorry, I can't open this kind of message. Could you write it as text?",
+        description="Answer, once in a conversation, to a message type that can't be passed on; empty: none.",
+    )
+    inbox_retention_days: int = Field(
+        8, ge=7, description="Life of webhook events; Meta repeats them for up to 7 days."
+    )
+
+    # Work
+    turn_concurrency: int = Field(200, ge=1, description="Turns that one process runs at once.")
+    lease_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="Time after which the work of a dead process is taken over; renewed every third of it.",
+    )
+    turn_max_attempts: int = Field(
+        5, ge=1, description="Attempts of a turn that fails by a fault of the server."
+    )
+    tool_rounds: int = Field(
+        10, ge=1, description="Model calls of one turn: a model that calls tools for ever is stopped."
+    )
+
+    # Models
+    llm_map: dict[str, str] = Field(
+        default_factory=dict,
+        description='Reference model name to "provider:model", e.g. {"gemini-2.5-flash": "ollama:llama3.2"}; "*" for all.',
+    )
+    llm_base_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description='Base URLs of OpenAI-compatible providers, e.g. {"ollama": "http://host/v1"}.',
+    )
+    llm_timeout_seconds: float = Field(
+        60.0, gt=0, description="Limit of one whole generation of a text turn."
+    )
+    llm_backups: CommaList = Field(
+        (), description="Default order of models that take over; unset: the other providers that have a key."
+    )
+
+    # Outbound requests
+    outbound_allow: CommaList = Field(
+        (),
+        description="CIDRs or hosts that tools, documents, webhooks and custom LLMs may reach besides the internet.",
+    )
+
+    @field_validator("media_hosts", "meta_app_secret", "llm_backups", "outbound_allow", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if "/" in item:
+                ipaddress.ip_network(item)
+        return value

@@ -1,0 +1,1 @@
+"""Postgres, the one store: connections, migrations, group commit and mailboxes."""

@@ -1,0 +1,45 @@
+"""Connections to Postgres, with JSON read and written by orjson."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Record: TypeAlias = asyncpg.Record
+
+
+def dump_json(value: Any) -> str:
+    """Compact JSON text for a parameter of type ``json`` or ``jsonb``."""
+    return orjson.dumps(value).decode()
+
+
+def load_json(text: str) -> Any:
+    """JSON from the database. Lone surrogates, which Meta can send and orjson refuses, are kept."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
+async def _prepare(connection: Connection) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=dump_json, decoder=load_json, format="text"
+        )
+
+
+async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline") -> Pool:
+    """A pool of at most ``size`` connections; raises asyncpg's errors when the server can't be reached."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min(2, size),
+        max_size=size,
+        init=_prepare,
+        command_timeout=60,
+        server_settings={"application_name": name, "jit": "off"},
+    )
