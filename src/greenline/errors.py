@@ -19,9 +19,7 @@ class GreenlineError(Exception):
 
     def __init__(self, message: str | None = None, **extra: Any) -> None:
         """``message`` replaces the class's own; ``extra`` is added to the ``detail`` object for clients."""
-        self.message = message or inspect.cleandoc(type(self).__doc__ or "").split("\n\n")[0].replace(
-            "\n", " "
-        )
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "").split("\n\n")[0].replace("\n", " ")
         self.extra = extra
         super().__init__(self.message)
 

@@ -28,15 +28,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="URL under which clients reach the server, for links in answers."
     )
-    data_dir: Path = Field(
-        Path(".greenline"), description="Folder of the embedded database, the key file and media."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level that is logged."
-    )
-    log_format: Literal["json", "console"] = Field(
-        "json", description="One JSON object a line, or text for people."
-    )
+    data_dir: Path = Field(Path(".greenline"), description="Folder of the embedded database, the key file and media.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
     drain_seconds: float = Field(
         20.0,
         ge=0,
@@ -103,9 +97,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Wait for a status before a send of unknown outcome is repeated; statuses take about 1 s.",
     )
-    send_max_attempts: int = Field(
-        8, ge=1, description="Attempts of one message where Meta's error allows a retry."
-    )
+    send_max_attempts: int = Field(8, ge=1, description="Attempts of one message where Meta's error allows a retry.")
     merge_wait_seconds: float = Field(
         0.0,
         ge=0,
@@ -120,9 +112,7 @@ class Settings(BaseSettings):
         "remember",
         description="Whether a new conversation knows the person's last ones; the reference forgets.",
     )
-    thread_exchanges: int = Field(
-        20, ge=0, description="Messages of earlier conversations given to the next one."
-    )
+    thread_exchanges: int = Field(20, ge=0, description="Messages of earlier conversations given to the next one.")
     thread_max_age_days: int = Field(
         30, ge=0, description="Age past which earlier conversations are not given any more."
     )
@@ -145,9 +135,7 @@ class Settings(BaseSettings):
         gt=0,
         description="Time after which the work of a dead process is taken over; renewed every third of it.",
     )
-    turn_max_attempts: int = Field(
-        5, ge=1, description="Attempts of a turn that fails by a fault of the server."
-    )
+    turn_max_attempts: int = Field(5, ge=1, description="Attempts of a turn that fails by a fault of the server.")
     tool_rounds: int = Field(
         10, ge=1, description="Model calls of one turn: a model that calls tools for ever is stopped."
     )
@@ -155,15 +143,13 @@ class Settings(BaseSettings):
     # Models
     llm_map: dict[str, str] = Field(
         default_factory=dict,
-        description='Reference model name to "provider:model", e.g. {"gemini-2.5-flash": "ollama:llama3.2"}; "*" for all.',
+        description='Reference model to "provider:model": {"gemini-2.5-flash": "ollama:llama3.2"}; "*": all.',
     )
     llm_base_urls: dict[str, str] = Field(
         default_factory=dict,
         description='Base URLs of OpenAI-compatible providers, e.g. {"ollama": "http://host/v1"}.',
     )
-    llm_timeout_seconds: float = Field(
-        60.0, gt=0, description="Limit of one whole generation of a text turn."
-    )
+    llm_timeout_seconds: float = Field(60.0, gt=0, description="Limit of one whole generation of a text turn.")
     llm_backups: CommaList = Field(
         (), description="Default order of models that take over; unset: the other providers that have a key."
     )
