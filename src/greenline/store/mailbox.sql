@@ -1,0 +1,97 @@
+-- Mailboxes: one row per key is the queue, the lease and the fence of its ordered work.
+
+-- name: claim
+-- scope: system, workers serve the mailboxes of all workspaces
+-- Leases run by the database's clock, work falls due by the application's ($3).
+with picked as (
+  select id from mailbox
+  where kind = $2 and due_at <= $3 and (lease_until is null or lease_until < clock_timestamp())
+  order by due_at
+  limit $4
+  for update skip locked
+), taken as (
+  update mailbox m
+  set owner = $1, epoch = m.epoch + 1, attempt = m.attempt + 1,
+      lease_until = clock_timestamp() + make_interval(secs => $5)
+  from picked
+  where m.id = picked.id
+  returning m.id, m.workspace_id, m.epoch, m.arrivals, m.attempt
+)
+select t.*, i.items, s.steps
+from taken t
+left join lateral (
+  select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'received_at', w.received_at, 'payload', w.payload)
+                  order by w.id) as items
+  from (select * from inbox where mailbox_id = t.id and done_at is null order by id limit $6) w
+) i on true
+left join lateral (
+  select jsonb_agg(to_jsonb(turn_step) order by number) as steps from turn_step where mailbox_id = t.id
+) s on true;
+
+-- name: pending
+-- scope: system, the mailbox is held by the caller
+-- What a claimed mailbox holds now; both halves are of one snapshot.
+select m.arrivals, i.items
+from mailbox m
+left join lateral (
+  select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'received_at', w.received_at, 'payload', w.payload)
+                  order by w.id) as items
+  from (select * from inbox where mailbox_id = m.id and done_at is null order by id limit $3) w
+) i on true
+where m.id = $1 and m.epoch = $2;
+
+-- name: arrivals
+-- scope: system, the mailboxes are held by the caller
+select id, arrivals from mailbox where id = any($1::text[]);
+
+-- name: renew
+-- scope: system, the mailboxes are held by the caller
+with held as (
+  select m.id from mailbox m join unnest($1::text[], $2::bigint[]) as h(id, epoch)
+  on m.id = h.id and m.epoch = h.epoch
+  order by m.id for update of m
+)
+update mailbox m set lease_until = clock_timestamp() + make_interval(secs => $3)
+from held where m.id = held.id
+returning m.id;
+
+-- name: release
+-- scope: system, the mailbox is held by the caller
+-- $3: arrivals that the holder has seen; $4: its next timer; $5: now. What came meanwhile is due at once.
+update mailbox
+set owner = null, lease_until = null, attempt = 0, due_at = case when arrivals > $3 then $5 else $4 end
+where id = $1 and epoch = $2
+returning due_at;
+
+-- name: postpone
+-- scope: system, the mailbox is held by the caller
+update mailbox set owner = null, lease_until = null, due_at = $3
+where id = $1 and epoch = $2
+returning attempt;
+
+-- name: ring
+-- Work for a mailbox from outside of a turn: makes the mailbox if need be, due at $4 or earlier.
+insert into mailbox as m(id, workspace_id, kind, due_at) values ($1, $2, $3, $4)
+on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at);
+
+-- name: notify
+-- scope: system, wakes workers, carries nothing
+select pg_notify('greenline_work', $1);
+
+-- name: save_steps
+-- scope: system, the fence of the mailbox is the check
+-- Writes nothing for a mailbox whose epoch is not the writer's any more.
+insert into turn_step(mailbox_id, number, workspace_id, inputs, kind, has_effect, result, at)
+select s.mailbox_id, s.number, m.workspace_id, array(select jsonb_array_elements_text(s.inputs)::bigint), s.kind,
+       s.has_effect, s.result, s.at
+from jsonb_to_recordset($1::jsonb) as s(
+  mailbox_id text, epoch bigint, number int, inputs jsonb, kind text, has_effect boolean, result jsonb, at timestamptz)
+join mailbox m on m.id = s.mailbox_id and m.epoch = s.epoch
+on conflict (mailbox_id, number) do update
+  set inputs = excluded.inputs, kind = excluded.kind, has_effect = excluded.has_effect, result = excluded.result,
+      at = excluded.at
+returning mailbox_id, number;
+
+-- name: drop_steps
+-- scope: system, the mailbox is held by the caller
+delete from turn_step s using mailbox m where s.mailbox_id = $1 and m.id = $1 and m.epoch = $2;

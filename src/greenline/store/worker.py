@@ -1,0 +1,195 @@
+"""The loop that claims mailboxes, runs a handler for each, and keeps their leases."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+
+from greenline.clock import Clock
+from greenline.store.mailbox import CHANNEL, Claim, LeaseLost, Mailboxes
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.5
+"""Delayed work and lost notifications are found within this time."""
+GATHER_SECONDS = 0.005
+"""Under load claims are taken in small pauses: waking for each turn made hundreds of one-row claims a second."""
+ARRIVALS_SECONDS = 0.1
+"""How often running work is told of new arrivals: well below the time in which a person types a second message."""
+MAX_BACKOFF_SECONDS = 300.0
+
+Handler = Callable[[Claim], Awaitable[None]]
+GiveUp = Callable[[Claim, BaseException], Awaitable[None]]
+
+
+class Wakeups:
+    """One ``LISTEN`` connection of the process, shared by its workers. Wakes only; rows are the truth."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._events: dict[str, asyncio.Event] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def event(self, kind: str) -> asyncio.Event:
+        """The event that is set when work of ``kind`` may be there."""
+        return self._events.setdefault(kind, asyncio.Event())
+
+    def wake(self, kind: str) -> None:
+        """Wake this process's own worker at once, without the way through the database."""
+        self.event(kind).set()
+
+    async def start(self) -> None:
+        """Begin to listen; a lost connection is taken up again."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await asyncpg.connect(self._dsn)
+            except (OSError, asyncpg.PostgresError) as error:
+                log.warning("wakeups.unreachable", error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda *_, lost=lost: lost.set())
+            try:
+                await connection.add_listener(CHANNEL, self._notified)
+                await lost.wait()
+                log.warning("wakeups.lost")
+            finally:
+                connection.terminate()
+
+    def _notified(self, *args: Any) -> None:
+        self.event(str(args[-1])).set()
+
+
+class Worker:
+    """Runs ``handler`` for every claimed mailbox of one kind, at most ``room`` at once.
+
+    The handler commits its work and gives the mailbox back itself. When it raises, the mailbox waits for
+    2 ** attempt seconds and is tried again; after ``max_attempts`` ``give_up`` records the failure instead.
+    """
+
+    def __init__(
+        self,
+        mailboxes: Mailboxes,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        kind: str,
+        owner: str,
+        handler: Handler,
+        give_up: GiveUp,
+        room: int = 200,
+        max_attempts: int = 5,
+    ) -> None:
+        self._mailboxes = mailboxes
+        self._clock = clock
+        self._kind = kind
+        self._owner = owner
+        self._handler = handler
+        self._give_up = give_up
+        self._room = room
+        self._max_attempts = max_attempts
+        self._wake = wakeups.event(kind)
+        self._live: dict[str, tuple[Claim, asyncio.Task[None]]] = {}
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether its loops are alive, for `/readyz`."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    def start(self) -> None:
+        """Begin to claim work."""
+        loops = (self._claim_loop, self._renew_loop, self._arrivals_loop)
+        self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
+
+    async def stop(self, seconds: float) -> None:
+        """Claim nothing more, let what runs finish for ``seconds``, then cancel it; its leases run out."""
+        self._stopping = True
+        self._wake.set()
+        running = [task for _, task in self._live.values()]
+        if running:
+            await asyncio.wait(running, timeout=seconds)
+        for task in [*(task for _, task in self._live.values()), *self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *(task for _, task in self._live.values()), return_exceptions=True)
+        self._tasks = []
+
+    async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping or loop != self._claim_loop:
+            try:
+                await loop()
+            except Exception:
+                log.exception("worker.fault", kind=self._kind)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _claim_loop(self) -> None:
+        self._wake.clear()
+        free = self._room - len(self._live)
+        claims = await self._mailboxes.claim(self._owner, self._kind, self._clock.now(), free) if free > 0 else []
+        for claim in claims:
+            task = asyncio.create_task(self._run(claim))
+            self._live[claim.mailbox_id] = (claim, task)
+        if not claims:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        elif len(self._live) > 8:
+            await asyncio.sleep(GATHER_SECONDS)
+
+    async def _run(self, claim: Claim) -> None:
+        with structlog.contextvars.bound_contextvars(mailbox=claim.mailbox_id):
+            try:
+                await self._handler(claim)
+            except LeaseLost:
+                log.warning("worker.lease_lost")
+            except Exception as error:  # noqa: BLE001 - the boundary of one turn: recorded and tried again
+                await self._failed(claim, error)
+            finally:
+                self._live.pop(claim.mailbox_id, None)
+                if claim.arrived.is_set() or len(self._live) == self._room - 1:
+                    self._wake.set()
+
+    async def _failed(self, claim: Claim, error: Exception) -> None:
+        log.error("worker.failed", kind=self._kind, attempt=claim.attempt, exc_info=error)
+        if claim.attempt >= self._max_attempts:
+            await self._give_up(claim, error)
+            return
+        backoff = min(MAX_BACKOFF_SECONDS, 2.0 ** (claim.attempt - 1))
+        await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=backoff))
+
+    async def _renew_loop(self) -> None:
+        await asyncio.sleep(self._mailboxes.lease_seconds / 3)
+        mine = dict(self._live)
+        if not mine:
+            return
+        kept = await self._mailboxes.renew(claim for claim, _ in mine.values())
+        for mailbox_id, (claim, task) in mine.items():
+            current = self._live.get(mailbox_id)
+            if mailbox_id not in kept and current is not None and current[0] is claim:
+                log.warning("worker.lease_lost", mailbox=mailbox_id)
+                task.cancel()
+
+    async def _arrivals_loop(self) -> None:
+        await asyncio.sleep(ARRIVALS_SECONDS)
+        mine = {mailbox_id: claim for mailbox_id, (claim, _) in self._live.items() if not claim.arrived.is_set()}
+        if not mine:
+            return
+        for mailbox_id, arrivals in (await self._mailboxes.arrivals(mine)).items():
+            if arrivals > mine[mailbox_id].arrivals:
+                mine[mailbox_id].arrived.set()
