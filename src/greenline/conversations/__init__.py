@@ -1,0 +1,1 @@
+"""The journal of conversations, and what is read from it: status, transcript, lists."""

@@ -1,0 +1,220 @@
+"""The events of a conversation's journal.
+
+A conversation is what its events say, in the order of ``seq``; nothing else is kept. Transcript, tool calls,
+timings, usage, deliveries and status are read from here. An event never changes; fields may be added with a
+default, so that old journals stay readable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Medium: TypeAlias = Literal["text", "audio", "image", "file", "dtmf"]
+"""``source_medium`` of the reference's transcript."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Remembered(_Event):
+    """A message of an earlier conversation of the thread, as the new one was told of it."""
+
+    role: Literal["user", "agent"]
+    text: str
+    at: datetime
+
+
+class Started(_Event):
+    """The conversation began: with which agent, for whom, and what it knew at its start."""
+
+    kind: Literal["started"] = "started"
+    agent_id: str
+    branch_id: str
+    version_id: str
+    environment: str = "production"
+    source: str
+    direction: str | None = None
+    text_only: bool = True
+    user_id: str | None = None
+    variables: dict[str, Any] = {}
+    override: dict[str, Any] = {}
+    summary: str | None = None
+    """Summary of the thread so far."""
+    remembered: tuple[Remembered, ...] = ()
+
+
+class UserMessage(_Event):
+    """Something the person said. ``text`` is what the model reads."""
+
+    kind: Literal["user_message"] = "user_message"
+    id: str
+    text: str
+    medium: Medium = "text"
+    type: str = "text"
+    """Meta's message type, where there is one."""
+    wamid: str | None = None
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+    file_ids: tuple[str, ...] = ()
+
+
+class Attempted(_Event):
+    """A model of the cascade that did not answer."""
+
+    model: str
+    error: str
+    seconds: float = 0.0
+
+
+class AgentMessage(_Event):
+    """Something the agent said, or asked a tool for while saying nothing (``text`` empty).
+
+    ``origin``: ``model``; ``first_message``; ``template`` (a business-started message); ``failure`` (no model
+    answered); ``closing`` (maximum duration or inactivity); ``notice`` (a polite word of the channel); ``human``.
+    ``outbox_ids`` are the messages that carried it to the person.
+    """
+
+    kind: Literal["agent_message"] = "agent_message"
+    id: str
+    text: str
+    origin: Literal["model", "first_message", "template", "failure", "closing", "notice", "human"] = "model"
+    model: str | None = None
+    requested_model: str | None = None
+    usage: dict[str, int] = {}
+    """Tokens: ``input``, ``output``, ``cache_read``, ``cache_write``."""
+    attempts: tuple[Attempted, ...] = ()
+    seconds: float | None = None
+    seconds_to_first_token: float | None = None
+    outbox_ids: tuple[str, ...] = ()
+    template: dict[str, Any] | None = None
+    """``{name, language, components}`` as sent, for a template."""
+
+
+class ToolCalled(_Event):
+    """The model asked for a tool; belongs to the agent message ``message_id``."""
+
+    kind: Literal["tool_called"] = "tool_called"
+    message_id: str
+    request_id: str
+    name: str
+    type: str = "system"
+    tool_id: str = ""
+    params: dict[str, Any] = {}
+
+
+class ToolReturned(_Event):
+    """What a tool answered."""
+
+    kind: Literal["tool_returned"] = "tool_returned"
+    message_id: str
+    request_id: str
+    name: str
+    type: str = "system"
+    tool_id: str = ""
+    result: str = ""
+    is_error: bool = False
+    error_type: str = ""
+    seconds: float = 0.0
+    outbox_ids: tuple[str, ...] = ()
+
+
+class Delivery(_Event):
+    """A message to the person changed its state (accepted, sent, delivered, read, played, failed)."""
+
+    kind: Literal["delivery"] = "delivery"
+    outbox_id: str
+    state: str
+    wamid: str | None = None
+    error: dict[str, Any] | None = None
+    """``{code, title, details}`` of Meta, or of the sender where it refused to send."""
+    pricing: dict[str, Any] | None = None
+
+
+class TurnFailed(_Event):
+    """A turn did not come to an answer; the person got the failure sentence."""
+
+    kind: Literal["turn_failed"] = "turn_failed"
+    code: str
+    reason: str
+    attempts: tuple[Attempted, ...] = ()
+
+
+class Resumed(_Event):
+    """The person answered a business-started message: the conversation's clock runs from here."""
+
+    kind: Literal["resumed"] = "resumed"
+
+
+class Noted(_Event):
+    """Something happened that is neither speech nor delivery: a changed number, an edit, a removed message."""
+
+    kind: Literal["noted"] = "noted"
+    what: str
+    detail: dict[str, Any] = {}
+
+
+class Feedback(_Event):
+    """The rating that a client or an operator gave; ``score`` null takes it back."""
+
+    kind: Literal["feedback"] = "feedback"
+    score: Literal["like", "dislike"] | None
+
+
+class Ended(_Event):
+    """The conversation is over. ``error`` is ``{code, reason}`` for a failed one."""
+
+    kind: Literal["ended"] = "ended"
+    reason: str
+    status: Literal["done", "failed"] = "done"
+    error: dict[str, Any] | None = None
+
+
+class Summarised(_Event):
+    """What was said, in short, written after the end."""
+
+    kind: Literal["summarised"] = "summarised"
+    title: str
+    summary: str
+    model: str
+
+
+Event: TypeAlias = (
+    Started
+    | UserMessage
+    | AgentMessage
+    | ToolCalled
+    | ToolReturned
+    | Delivery
+    | TurnFailed
+    | Resumed
+    | Noted
+    | Feedback
+    | Ended
+    | Summarised
+)
+
+_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+class Entry(BaseModel):
+    """An event in its place."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    at: datetime
+    event: Event
+
+
+def dump_event(event: Event) -> dict[str, Any]:
+    """The ``data`` column of an event."""
+    return event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+
+
+def load_event(kind: str, data: dict[str, Any]) -> Event:
+    """The event of a row. Raises pydantic's ``ValidationError`` on a kind that this version doesn't know."""
+    return _adapter.validate_python({**data, "kind": kind})
