@@ -1,0 +1,1 @@
+"""Tools that an agent may call, and the guard on requests that leave the server for it."""

@@ -1,0 +1,76 @@
+"""The inbox: an event is durable before Meta gets its 200, and is kept once however often it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+
+from greenline.channels.whatsapp.payload import Event, Poison, parse_envelope
+from greenline.clock import Clock
+from greenline.store.batch import Batcher
+from greenline.store.pool import Pool
+from greenline.store.sql import load_sql
+from greenline.store.worker import Wakeups
+
+log = structlog.get_logger(__name__)
+
+ORDERED_KINDS = frozenset({"message", "standby", "user_preferences", "identity"})
+"""Events that have a place in the order of a chat; the others are facts, applied in any order."""
+
+_sql = load_sql(__package__, "inbox.sql")
+
+
+class Inbox:
+    """Takes webhook bodies. Concurrent requests share one commit."""
+
+    def __init__(self, pool: Pool, wakeups: Wakeups, clock: Clock, *, limit: int = 200, depth: int = 20_000) -> None:
+        self._pool = pool
+        self._wakeups = wakeups
+        self._clock = clock
+        self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
+
+    async def accept(self, body: bytes) -> None:
+        """Return when every event of ``body`` is durable, or set aside with its bytes.
+
+        Raises `greenline.store.batch.QueueFull`, or a database error when the outcome of the commit is not known:
+        the sender must then deliver again, and the unique key absorbs what was kept.
+        """
+        waiting = []
+        for event in parse_envelope(body):
+            if isinstance(event, Poison):
+                await self._set_aside(event.reason, event.body)
+            else:
+                waiting.append((event, self._batcher.submit(event)))
+        for event, commit in waiting:
+            try:
+                await commit
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                await self._set_aside(f"refused by the database: {error}", event.payload.encode())
+
+    async def forget_old(self, before: object) -> int:
+        """Delete events that were done before a moment; returns how many. Meta repeats none older than 7 days."""
+        return int(await self._pool.fetchval(_sql["forget_old"], before))
+
+    async def _set_aside(self, reason: str, body: bytes) -> None:
+        log.warning("inbox.set_aside", reason=reason, bytes=len(body))
+        await self._pool.execute(_sql["set_aside"], self._clock.now(), reason.replace("\x00", ""), body)
+
+    async def _ingest(self, events: list[Event]) -> Sequence[None]:
+        columns = (
+            [event.dedupe for event in events],
+            [event.kind for event in events],
+            [event.phone_number_id for event in events],
+            [event.wa_id for event in events],
+            [event.bsuid for event in events],
+            [event.group_id for event in events],
+            [event.payload for event in events],
+            [event.kind in ORDERED_KINDS for event in events],
+        )
+        row = await self._pool.fetchrow(_sql["ingest"], *columns, self._clock.now())
+        if row is not None and row["has_messages"]:
+            self._wakeups.wake("chat")
+        if row is not None and row["has_facts"]:
+            self._wakeups.wake("facts")
+        return [None] * len(events)

@@ -1,0 +1,77 @@
+-- The inbox: every webhook event is kept once, and rings the mailbox of its chat.
+
+-- name: ingest
+-- scope: system, the number of an event tells its workspace (account.workspace_id)
+-- Arrays, one element an event: $1 dedupe, $2 kind, $3 phone number id, $4 wa_id, $5 bsuid, $6 group id, $7 payload,
+-- $8 whether the event has a place in its chat's order. $9: now.
+with event as materialized (
+  select e.*, a.workspace_id, coalesce(e.group_id, e.wa_id, e.bsuid) as identifier
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
+    with ordinality as e(dedupe, kind, phone_number_id, wa_id, bsuid, group_id, payload, ordered, place)
+  left join whatsapp_account a on a.phone_number_id = e.phone_number_id
+), known as materialized (
+  select e.*, case when e.ordered and e.workspace_id is not null and e.identifier is not null then coalesce(
+    (select i.chat_id from chat_identity i where i.phone_number_id = e.phone_number_id and i.identifier = e.bsuid),
+    (select i.chat_id from chat_identity i where i.phone_number_id = e.phone_number_id and i.identifier = e.identifier)
+  ) end as chat_id
+  from event e
+), met as (
+  -- A person seen for the first time. The row that wins a race tells its chat to the others.
+  insert into chat_identity as i(phone_number_id, identifier, chat_id)
+  select distinct on (phone_number_id, identifier)
+    phone_number_id, identifier, phone_number_id || ':' || coalesce(group_id, bsuid, wa_id)
+  from known
+  where chat_id is null and ordered and workspace_id is not null and identifier is not null
+  order by phone_number_id, identifier, bsuid nulls last
+  on conflict (phone_number_id, identifier) do update set chat_id = i.chat_id
+  returning i.phone_number_id, i.identifier, i.chat_id
+), placed as materialized (
+  select k.dedupe, k.kind, k.phone_number_id, k.wa_id, k.bsuid, k.group_id, k.payload, k.workspace_id, k.place,
+    coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new
+  from known k
+  left join met m on m.phone_number_id = k.phone_number_id and m.identifier = k.identifier and k.chat_id is null
+), linked as (
+  insert into chat_identity(phone_number_id, identifier, chat_id)
+  select distinct on (phone_number_id, bsuid) phone_number_id, bsuid, chat_id
+  from placed p
+  where chat_id is not null and bsuid is not null and not exists (
+    select 1 from chat_identity i where i.phone_number_id = p.phone_number_id and i.identifier = p.bsuid)
+  order by phone_number_id, bsuid
+  on conflict (phone_number_id, identifier) do nothing
+), opened as (
+  insert into whatsapp_chat(id, workspace_id, phone_number_id, wa_id, bsuid, group_id, created_at)
+  select distinct on (chat_id) chat_id, workspace_id, phone_number_id, wa_id, bsuid, group_id, $9::timestamptz
+  from placed where is_new
+  order by chat_id
+  on conflict (id) do nothing
+), fresh as (
+  insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at, error)
+  select workspace_id, dedupe, chat_id, kind, payload::json, $9,
+    case when workspace_id is null and phone_number_id is not null then $9::timestamptz end,
+    case when workspace_id is null and phone_number_id is not null then 'no account for this number' end
+  from placed order by place
+  on conflict (dedupe) do nothing
+  returning mailbox_id, workspace_id, kind, done_at
+), rung as (
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select distinct on (mailbox_id) mailbox_id, workspace_id, 'chat', $9::timestamptz
+  from fresh where mailbox_id is not null
+  order by mailbox_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+)
+select
+  case when bool_or(mailbox_id is not null) then pg_notify('greenline_work', 'chat') end,
+  case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end,
+  bool_or(mailbox_id is not null) as has_messages,
+  bool_or(mailbox_id is null and done_at is null) as has_facts
+from fresh;
+
+-- name: set_aside
+-- scope: system, what can't be read belongs to nobody yet
+insert into quarantine(received_at, reason, body) values ($1, $2, $3);
+
+
+-- name: forget_old
+-- scope: system, retention of the whole inbox
+with old as (delete from inbox where done_at < $1 returning 1)
+select count(*) from old;

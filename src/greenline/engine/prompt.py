@@ -1,0 +1,88 @@
+"""From a journal to the messages that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from greenline.conversations.events import (
+    AgentMessage,
+    Event,
+    Remembered,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    UserMessage,
+)
+from greenline.llm.models import FilePart, Message, TextPart, ToolCall
+
+VERBOSITY: Final = {
+    "auto": "",
+    "concise": "Answer in one to three short sentences.",
+    "thorough": "Answer fully, in short paragraphs.",
+}
+FORMATS: Final = {
+    "plain_text": "Write plain text without Markdown, headings or tables; links are written out.",
+    "markdown": "You may use Markdown.",
+}
+WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
+
+
+def style(source: str, overrides: Mapping[str, Any]) -> str:
+    """How to write on the channel ``source``; ``overrides`` is the agent's ``text_behavior_overrides``."""
+    chosen = overrides.get(source) or {}
+    verbosity = chosen.get("verbosity") or ("concise" if source == "whatsapp" else "auto")
+    output = chosen.get("output_format") or ("plain_text" if source == "whatsapp" else "markdown")
+    lines = [WHATSAPP if source == "whatsapp" else "", VERBOSITY.get(verbosity, ""), FORMATS.get(output, "")]
+    return " ".join(line for line in lines if line)
+
+
+def system_message(prompt: str, style_text: str, started: Started) -> Message:
+    """The agent's prompt, the style of the channel, and what is known of the thread."""
+    parts = [prompt, style_text]
+    if started.summary or started.remembered:
+        parts.append(_thread(started.summary, started.remembered))
+    return Message("system", tuple(TextPart(part) for part in parts if part))
+
+
+def _thread(summary: str | None, remembered: Sequence[Remembered]) -> str:
+    lines = ["Earlier conversations with the same person, for your memory only; don't repeat them:"]
+    if summary:
+        lines.append(f"In short: {summary}")
+    for message in remembered:
+        who = "Person" if message.role == "user" else "You"
+        lines.append(f"[{message.at:%Y-%m-%d %H:%M}] {who}: {message.text}")
+    return "\n".join(lines)
+
+
+def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Message]:
+    """The dialogue so far. Messages that the person sent one after the other become one."""
+    journal = list(events)
+    calls: dict[str, list[ToolCall]] = {}
+    for event in journal:
+        if isinstance(event, ToolCalled):
+            calls.setdefault(event.message_id, []).append(ToolCall(event.request_id, event.name, event.params))
+    found: list[Message] = []
+    for event in journal:
+        if isinstance(event, UserMessage):
+            _add_user(found, event, files)
+        elif isinstance(event, AgentMessage):
+            said = tuple(calls.get(event.id, ()))
+            if event.text or said:
+                found.append(Message("assistant", _text(event.text), said))
+        elif isinstance(event, ToolReturned):
+            found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
+    return found
+
+
+def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:
+    parts: tuple[TextPart | FilePart, ...] = _text(event.text)
+    parts += tuple(files[file_id] for file_id in event.file_ids if file_id in files)
+    if found and found[-1].role == "user":
+        found[-1] = Message("user", (*found[-1].parts, *parts))
+    else:
+        found.append(Message("user", parts))
+
+
+def _text(text: str) -> tuple[TextPart, ...]:
+    return (TextPart(text),) if text else ()

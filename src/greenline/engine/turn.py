@@ -1,0 +1,188 @@
+"""One turn of a conversation: the person said something, the agent answers.
+
+A turn is a function of what is known and of the effects it asks for. It writes nothing itself: it returns the
+journal's new events and what is to be said, and the channel commits them in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenline.conversations.events import (
+    AgentMessage,
+    Attempted,
+    Event,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    TurnFailed,
+)
+from greenline.engine.effects import Effects, NoModelAnswered
+from greenline.engine.prompt import messages, system_message
+from greenline.engine.text import clean_data, clean_text
+from greenline.llm.models import Cascade, CustomLlm, FilePart, ModelReply, ModelRequest, ToolCall
+from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model an agent uses, and how."""
+
+    llm: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool = True
+    custom_llm: CustomLlm | None = field(default=None, repr=False)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    cascade: Cascade = Cascade()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is known when the agent is to answer. ``journal`` ends with what the person said."""
+
+    conversation_id: str
+    started: Started
+    prompt: str
+    style: str
+    choice: ModelChoice
+    journal: tuple[Event, ...]
+    tools: tuple[Tool, ...] = ()
+    files: Mapping[str, FilePart] = field(default_factory=dict, repr=False)
+    failure_message: str = ""
+    max_rounds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Something for the person, and the event of the journal that holds it."""
+
+    event_id: str
+    say: Say
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a turn came to. ``ended`` is the reason when the conversation is over."""
+
+    events: list[Event] = field(default_factory=list)
+    spoken: list[Spoken] = field(default_factory=list)
+    ended: str | None = None
+    failed: bool = False
+
+
+async def run_turn(turn: Turn, effects: Effects) -> Outcome:
+    """Ask the model, run the tools it calls, until it has answered.
+
+    When no model answers, or the model calls tools for ever, the outcome holds the failure sentence for the
+    person and a `TurnFailed` for the operator.
+    """
+    outcome = Outcome()
+    tools = {tool.spec.name: tool for tool in turn.tools}
+    for _ in range(turn.max_rounds):
+        reply = await effects.model(_request(turn, outcome))
+        if isinstance(reply, NoModelAnswered):
+            return _failed(turn, outcome, effects, "no_model_answered", "no model of the cascade answered", reply)
+        message = _said(turn, reply, effects, outcome)
+        stop = False
+        for call in reply.tool_calls:
+            result = await _call(turn, call, tools.get(call.name), message, effects, outcome)
+            stop = stop or result.ends is not None
+        if stop or not reply.tool_calls:
+            return outcome
+    return _failed(turn, outcome, effects, "too_many_tool_rounds", "the model kept calling tools without answering")
+
+
+def _request(turn: Turn, outcome: Outcome) -> ModelRequest:
+    choice = turn.choice
+    return ModelRequest(
+        model=choice.llm,
+        messages=(
+            system_message(turn.prompt, turn.style, turn.started),
+            *messages((*turn.journal, *outcome.events), turn.files),
+        ),
+        tools=tuple(tool.spec for tool in turn.tools),
+        temperature=choice.temperature,
+        max_tokens=choice.max_tokens,
+        reasoning_effort=choice.reasoning_effort,
+        parallel_tool_calls=choice.parallel_tool_calls,
+        custom_llm=choice.custom_llm,
+        extra_body=choice.extra_body,
+        cascade=choice.cascade,
+    )
+
+
+def _said(turn: Turn, reply: ModelReply, effects: Effects, outcome: Outcome) -> AgentMessage:
+    text = clean_text(reply.text).strip()
+    event = AgentMessage(
+        id=effects.new_id("msg"),
+        text=text,
+        model=reply.model,
+        requested_model=turn.choice.llm,
+        usage=_usage(reply),
+        attempts=tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in reply.attempts),
+        seconds=reply.seconds,
+        seconds_to_first_token=reply.seconds_to_first_token,
+    )
+    outcome.events.append(event)
+    if text:
+        outcome.spoken.append(Spoken(event.id, Text(text)))
+    return event
+
+
+def _usage(reply: ModelReply) -> dict[str, int]:
+    usage = reply.usage
+    return {
+        "input": usage.input,
+        "output": usage.output,
+        "cache_read": usage.cache_read,
+        "cache_write": usage.cache_write,
+    }
+
+
+async def _call(
+    turn: Turn, call: ToolCall, tool: Tool | None, message: AgentMessage, effects: Effects, outcome: Outcome
+) -> ToolResult:
+    kind = tool.type if tool else "system"
+    params = clean_data(dict(call.arguments))
+    outcome.events.append(
+        ToolCalled(message_id=message.id, request_id=call.id, name=call.name, type=kind, params=params)
+    )
+    begun = effects.now()
+    if tool is None:
+        result = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
+    else:
+        result = await effects.tool(tool, params, ToolContext(turn.conversation_id, f"{message.id}:{call.id}"))
+    outcome.events.append(
+        ToolReturned(
+            message_id=message.id,
+            request_id=call.id,
+            name=call.name,
+            type=kind,
+            result=clean_text(result.text),
+            is_error=result.is_error,
+            error_type=result.error_type,
+            seconds=(effects.now() - begun).total_seconds(),
+        )
+    )
+    outcome.spoken.extend(Spoken(call.id, say) for say in result.say)
+    if result.ends == "conversation":
+        outcome.ended = result.reason or "end_call"
+    return result
+
+
+def _failed(
+    turn: Turn, outcome: Outcome, effects: Effects, code: str, reason: str, answer: NoModelAnswered | None = None
+) -> Outcome:
+    tried = answer.attempts if answer else ()
+    attempts = tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in tried)
+    outcome.failed = True
+    outcome.events.append(TurnFailed(code=code, reason=reason, attempts=attempts))
+    if turn.failure_message:
+        event = AgentMessage(id=effects.new_id("msg"), text=turn.failure_message, origin="failure")
+        outcome.events.append(event)
+        outcome.spoken.append(Spoken(event.id, Text(turn.failure_message)))
+    return outcome
