@@ -132,6 +132,8 @@ class Delivery(_Event):
     error: dict[str, Any] | None = None
     """``{code, title, details}`` of Meta, or of the sender where it refused to send."""
     pricing: dict[str, Any] | None = None
+    at: datetime | None = None
+    """When it happened by Meta's clock; the entry's own time is when the server learned of it."""
 
 
 class TurnFailed(_Event):

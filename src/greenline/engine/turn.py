@@ -7,8 +7,7 @@ journal's new events and what is to be said, and the channel commits them in one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from greenline.conversations.events import (
     AgentMessage,
@@ -22,33 +21,22 @@ from greenline.conversations.events import (
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.prompt import messages, system_message
 from greenline.engine.text import clean_data, clean_text
-from greenline.llm.models import Cascade, CustomLlm, FilePart, ModelReply, ModelRequest, ToolCall
+from greenline.llm.models import FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """Which model an agent uses, and how."""
-
-    llm: str
-    temperature: float | None = None
-    max_tokens: int | None = None
-    reasoning_effort: str | None = None
-    parallel_tool_calls: bool = True
-    custom_llm: CustomLlm | None = field(default=None, repr=False)
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
-    cascade: Cascade = Cascade()
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
-    """What is known when the agent is to answer. ``journal`` ends with what the person said."""
+    """What is known when the agent is to answer.
+
+    ``journal`` ends with what the person said; ``request`` tells the model and its options, without messages.
+    """
 
     conversation_id: str
     started: Started
     prompt: str
     style: str
-    choice: ModelChoice
+    request: ModelRequest
     journal: tuple[Event, ...]
     tools: tuple[Tool, ...] = ()
     files: Mapping[str, FilePart] = field(default_factory=dict, repr=False)
@@ -97,21 +85,11 @@ async def run_turn(turn: Turn, effects: Effects) -> Outcome:
 
 
 def _request(turn: Turn, outcome: Outcome) -> ModelRequest:
-    choice = turn.choice
-    return ModelRequest(
-        model=choice.llm,
-        messages=(
-            system_message(turn.prompt, turn.style, turn.started),
-            *messages((*turn.journal, *outcome.events), turn.files),
-        ),
+    dialogue = messages((*turn.journal, *outcome.events), turn.files)
+    return replace(
+        turn.request,
+        messages=(system_message(turn.prompt, turn.style, turn.started), *dialogue),
         tools=tuple(tool.spec for tool in turn.tools),
-        temperature=choice.temperature,
-        max_tokens=choice.max_tokens,
-        reasoning_effort=choice.reasoning_effort,
-        parallel_tool_calls=choice.parallel_tool_calls,
-        custom_llm=choice.custom_llm,
-        extra_body=choice.extra_body,
-        cascade=choice.cascade,
     )
 
 
@@ -121,7 +99,7 @@ def _said(turn: Turn, reply: ModelReply, effects: Effects, outcome: Outcome) -> 
         id=effects.new_id("msg"),
         text=text,
         model=reply.model,
-        requested_model=turn.choice.llm,
+        requested_model=turn.request.model,
         usage=_usage(reply),
         attempts=tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in reply.attempts),
         seconds=reply.seconds,

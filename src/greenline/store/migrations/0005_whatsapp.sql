@@ -52,6 +52,12 @@ create table whatsapp_template (
   primary key (business_account_id, workspace_id, name, language)
 );
 
+-- How far a message has come. Statuses arrive repeated and in any order; a state only moves up. `failed` is final
+-- unless the message was seen on the device after all.
+create function delivery_rank(state text) returns int language sql immutable parallel safe return
+  case state when 'accepted' then 1 when 'sent' then 2 when 'failed' then 3 when 'delivered' then 4
+    when 'read' then 5 when 'played' then 6 else 0 end;
+
 -- A message to a person. States: queued, sending, unknown, accepted, sent, delivered, read, played, failed.
 create table outbox (
   id text primary key,                 -- goes out as biz_opaque_callback_data

@@ -1,0 +1,111 @@
+"""From what an agent says to as few WhatsApp messages as possible.
+
+Since October 2026 Meta charges each delivered message, so texts that belong together travel together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenline.engine.turn import Spoken
+from greenline.tools.models import Buttons, Menu, Say, Text
+
+MAX_TEXT: Final = 4096  # Meta: text body, and body of a list
+MAX_BUTTON_BODY: Final = 1024  # Meta: body of interactive buttons
+
+_BREAKS: Final = (
+    re.compile(r"\n\s*\n"),
+    re.compile(r"\n"),
+    re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])"),
+    re.compile(r"\s+"),
+)
+"""Where a long text may be cut, best first: paragraphs, lines, sentences, words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A Graph message without its recipient, and the journal's events that it carries."""
+
+    kind: str
+    body: dict[str, Any]
+    event_ids: tuple[str, ...]
+
+
+def compose(spoken: Sequence[Spoken]) -> list[Composed]:
+    """The messages that say ``spoken``, in order. Text before buttons or a list joins their body where it fits."""
+    found: list[Composed] = []
+    texts: list[str] = []
+    events: list[str] = []
+    for piece in spoken:
+        say = piece.say
+        if isinstance(say, Text):
+            texts.append(say.text)
+            events.append(piece.event_id)
+            continue
+        lead = "\n\n".join(texts)
+        if lead and len(lead) + 2 + len(say.body) <= _room(say):
+            found.append(_interactive(say, f"{lead}\n\n{say.body}", (*events, piece.event_id)))
+        else:
+            found.extend(_texts(lead, events))
+            found.append(_interactive(say, say.body, (piece.event_id,)))
+        texts, events = [], []
+    found.extend(_texts("\n\n".join(texts), events))
+    return found
+
+
+def split_text(text: str, limit: int = MAX_TEXT) -> list[str]:
+    """``text`` in pieces of at most ``limit`` characters, cut at the best border that leaves a piece half full."""
+    pieces = []
+    rest = text.strip()
+    while len(rest) > limit:
+        cut = _cut(rest, limit)
+        pieces.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [piece for piece in [*pieces, rest] if piece]
+
+
+def _cut(text: str, limit: int) -> int:
+    for border in _BREAKS:
+        ends = [match.start() for match in border.finditer(text, 0, limit + 1) if 0 < match.start() <= limit]
+        if ends and ends[-1] >= limit // 2:
+            return ends[-1]
+    return limit
+
+
+def _texts(text: str, events: Sequence[str]) -> list[Composed]:
+    return [
+        Composed("text", {"type": "text", "text": {"body": piece, "preview_url": "https://" in piece}}, tuple(events))
+        for piece in split_text(text)
+    ]
+
+
+def _room(say: Say) -> int:
+    return MAX_BUTTON_BODY if isinstance(say, Buttons) else MAX_TEXT
+
+
+def _interactive(say: Buttons | Menu, body: str, events: tuple[str, ...]) -> Composed:
+    interactive = _buttons(say) if isinstance(say, Buttons) else _menu(say)
+    interactive["body"] = {"text": body}
+    if say.footer:
+        interactive["footer"] = {"text": say.footer}
+    return Composed("interactive", {"type": "interactive", "interactive": interactive}, events)
+
+
+def _buttons(say: Buttons) -> dict[str, Any]:
+    replies = [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in say.buttons]
+    return {"type": "button", "action": {"buttons": replies}}
+
+
+def _menu(say: Menu) -> dict[str, Any]:
+    sections: list[dict[str, Any]] = []
+    for section in say.sections:
+        rows = [
+            {"id": row.id, "title": row.title, **({"description": row.description} if row.description else {})}
+            for row in section.rows
+        ]
+        sections.append({**({"title": section.title} if section.title else {}), "rows": rows})
+    header = {"header": {"type": "text", "text": say.header}} if say.header else {}
+    return {"type": "list", **header, "action": {"button": say.button, "sections": sections}}

@@ -1,0 +1,95 @@
+"""Facts about messages that were sent: Meta's answers and statuses, applied in any order.
+
+A state only moves up: accepted < sent < failed < delivered < read < played. ``failed`` is final unless the
+message was seen on the device after all. A fact that was not known before becomes an event of the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from greenline.store.pool import Connection, Pool
+from greenline.store.sql import load_sql
+
+sql: Final = load_sql(__package__, "delivery.sql")
+
+STATES: Final = ("accepted", "sent", "failed", "delivered", "read", "played")
+"""By rank; the same as ``delivery_rank`` in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that Meta told of a message. ``outbox_id`` is None when only its ``wamid`` is known."""
+
+    outbox_id: str | None
+    state: str
+    at: datetime
+    wamid: str | None = None
+    error: dict[str, Any] | None = None
+    pricing: dict[str, Any] | None = None
+
+
+def higher(one: str | None, other: str) -> str:
+    """The higher of two states."""
+    if one not in STATES:
+        return other
+    return max(one, other, key=STATES.index)
+
+
+async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now: datetime) -> None:
+    """Apply facts in one statement. Facts about messages that are not ours are passed over."""
+    known = await _resolve(connection, list(facts))
+    if not known:
+        return
+    await connection.execute(
+        sql["raise"],
+        [fact.outbox_id for fact in known],
+        [fact.state for fact in known],
+        [fact.at for fact in known],
+        [fact.wamid for fact in known],
+        [fact.error for fact in known],
+        [fact.pricing for fact in known],
+        now,
+    )
+
+
+async def _resolve(connection: Connection | Pool, facts: Sequence[Fact]) -> list[Fact]:
+    nameless = [fact.wamid for fact in facts if fact.outbox_id is None]
+    ids = {}
+    if nameless:
+        rows = await connection.fetch(sql["by_wamid"], nameless)
+        ids = {row["wamid"]: row["id"] for row in rows}
+    found = (fact if fact.outbox_id else replace(fact, outbox_id=ids.get(fact.wamid)) for fact in facts)
+    return [fact for fact in found if fact.outbox_id and fact.state in STATES]
+
+
+def read_status(payload: dict[str, Any], now: datetime) -> Fact:
+    """The fact of a webhook status. ``now`` stands in for an unreadable timestamp."""
+    errors = payload.get("errors")
+    error = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else None
+    data = error.get("error_data") if error else None
+    ours = payload.get("biz_opaque_callback_data")
+    return Fact(
+        outbox_id=ours if isinstance(ours, str) and ours.startswith("out_") else None,
+        state=str(payload.get("status")),
+        at=_timestamp(payload.get("timestamp")) or now,
+        wamid=str(payload.get("id")),
+        error=None
+        if error is None
+        else {
+            "code": error.get("code"),
+            "title": error.get("title") or error.get("message"),
+            "details": data.get("details") if isinstance(data, dict) else None,
+        },
+        pricing=payload["pricing"] if isinstance(payload.get("pricing"), dict) else None,
+    )
+
+
+def _timestamp(value: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(str(value)), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

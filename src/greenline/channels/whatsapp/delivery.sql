@@ -1,0 +1,142 @@
+-- What becomes of messages to people: the sender's marks, Meta's answers, and statuses.
+
+-- name: heads
+-- The first open message of each chat of a number, but for the chats in $3.
+select distinct on (o.chat_id)
+  o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.due_at,
+  c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
+from outbox o join whatsapp_chat c on c.id = o.chat_id
+where o.workspace_id = $1 and o.phone_number_id = $2 and o.state in ('queued', 'sending', 'unknown')
+  and o.chat_id <> all($3::text[])
+order by o.chat_id, o.position;
+
+-- name: orphan
+-- A send that its process did not survive: nobody knows whether Meta has it.
+update outbox set state = 'unknown', due_at = $3
+where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
+
+-- name: mark
+-- scope: system, the epoch of the sender's mailbox is the check
+-- Written before the request leaves, so that a crash can't hide it. Arrays: $3 outbox ids, $4 pair clocks. $5: now.
+with holder as (
+  select id from mailbox where id = $1 and epoch = $2 for share
+), marked as (
+  update outbox o set state = 'sending', attempt = o.attempt + 1, attempted_at = $5
+  from unnest($3::text[]) as m(id), holder
+  where o.id = m.id and o.state in ('queued', 'unknown')
+  returning o.id, o.chat_id
+), paced as (
+  update whatsapp_chat c set pair_clock = p.pair_clock
+  from unnest($3::text[], $4::timestamptz[]) as p(outbox_id, pair_clock) join marked on marked.id = p.outbox_id
+  where c.id = marked.chat_id
+)
+select id from marked;
+
+-- name: defer
+-- A message that was not sent, or whose outcome is unknown, waits until $4.
+update outbox set state = $3, due_at = $4
+where workspace_id = $1 and id = $2 and state in ('queued', 'sending');
+
+-- name: by_wamid
+-- scope: system, ids that Meta gave are looked up for facts of all workspaces
+select id, wamid from outbox where wamid = any($1::text[]);
+
+-- name: raise
+-- scope: system, facts of many workspaces share a commit; events take the workspace_id of their conversation
+-- States only move up. Arrays, one element a fact: $1 outbox id, $2 state, $3 when, $4 wamid, $5 error, $6 pricing.
+-- $7: now. A fact that is new gets an event in the journal.
+with fact as materialized (
+  select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::jsonb[])
+    with ordinality as f(outbox_id, state, at, wamid, error, pricing, place)
+), conversations as materialized (
+  select c.id, c.last_seq, c.workspace_id from conversation c
+  where c.id in (select o.conversation_id from outbox o join fact f on f.outbox_id = o.id)
+  order by c.id for no key update
+), held as materialized (
+  select o.* from outbox o where o.id in (select outbox_id from fact) order by o.id for update
+), told as materialized (
+  select distinct on (f.outbox_id, f.state) f.*, h.conversation_id
+  from fact f join held h on h.id = f.outbox_id
+  where case f.state
+    when 'accepted' then h.accepted_at when 'sent' then h.sent_at when 'delivered' then h.delivered_at
+    when 'read' then h.read_at when 'played' then h.played_at when 'failed' then h.failed_at end is null
+  order by f.outbox_id, f.state, f.at
+), best as (
+  select outbox_id,
+    (array_agg(state order by delivery_rank(state) desc))[1] as state,
+    max(wamid) as wamid,
+    (array_agg(error) filter (where error is not null))[1] as error,
+    (array_agg(pricing) filter (where pricing is not null))[1] as pricing,
+    min(at) filter (where state = 'accepted') as accepted_at,
+    min(at) filter (where state = 'sent') as sent_at,
+    min(at) filter (where state = 'delivered') as delivered_at,
+    min(at) filter (where state = 'read') as read_at,
+    min(at) filter (where state = 'played') as played_at,
+    min(at) filter (where state = 'failed') as failed_at
+  from told group by outbox_id
+), raised as (
+  update outbox o set
+    state = case when delivery_rank(b.state) > delivery_rank(o.state) then b.state else o.state end,
+    wamid = coalesce(o.wamid, b.wamid),
+    error = coalesce(b.error, o.error),
+    pricing = coalesce(b.pricing, o.pricing),
+    accepted_at = coalesce(o.accepted_at, b.accepted_at),
+    sent_at = coalesce(o.sent_at, b.sent_at),
+    delivered_at = coalesce(o.delivered_at, b.delivered_at),
+    read_at = coalesce(o.read_at, b.read_at),
+    played_at = coalesce(o.played_at, b.played_at),
+    failed_at = coalesce(o.failed_at, b.failed_at)
+  from best b where o.id = b.outbox_id
+  returning o.id
+), numbered as (
+  select t.*, row_number() over (partition by t.conversation_id order by t.place) as nth from told t
+  where t.conversation_id is not null
+), counted as (
+  update conversation c set last_seq = c.last_seq + n.events
+  from (select conversation_id, count(*) as events from numbered group by conversation_id) n
+  where c.id = n.conversation_id
+), journaled as (
+  insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
+  select n.conversation_id, c.last_seq + n.nth, c.workspace_id, $7, 'delivery', jsonb_strip_nulls(jsonb_build_object(
+    'outbox_id', n.outbox_id, 'state', n.state, 'wamid', n.wamid, 'error', n.error, 'pricing', n.pricing,
+    'at', n.at))
+  from numbered n join conversations c on c.id = n.conversation_id
+), rung as (
+  -- A message that had no certain outcome has one now: the next one of its chat may go.
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select distinct on (h.phone_number_id) 'sender:' || h.phone_number_id, h.workspace_id, 'sender', $7::timestamptz
+  from held h join best b on b.outbox_id = h.id where h.state = 'unknown'
+  order by h.phone_number_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning id
+)
+select (select count(*) from raised) as raised,
+  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end;
+
+-- name: claim_facts
+-- scope: system, facts of all numbers are applied together
+select id, workspace_id, kind, payload from inbox
+where done_at is null and mailbox_id is null and kind = any($1::text[])
+order by id limit $2
+for update skip locked;
+
+-- name: done
+-- scope: system, the rows are locked by the caller
+update inbox i set done_at = $2, error = d.error
+from unnest($1::bigint[], $3::text[]) as d(id, error) where i.id = d.id;
+
+-- name: learn_identity
+-- The ids that Meta gives a person in its answer lead to the same chat from now on.
+with chat as (
+  update whatsapp_chat set wa_id = coalesce($3, wa_id), bsuid = coalesce($4, bsuid)
+  where workspace_id = $1 and id = $2
+  returning id, phone_number_id
+)
+insert into chat_identity(phone_number_id, identifier, chat_id)
+select chat.phone_number_id, i.identifier, chat.id
+from chat, unnest(array[$3::text, $4::text] || $5::text[]) as i(identifier) where i.identifier is not null
+on conflict (phone_number_id, identifier) do nothing;
+
+-- name: sender_account
+select phone_number_id, workspace_id, token, is_token_expired from whatsapp_account
+where workspace_id = $1 and phone_number_id = $2;

@@ -1,0 +1,110 @@
+"""When a message may be sent: rates of number and pair, and the 24-hour window. Pure rules.
+
+Both rates are virtual scheduling (GCRA): one moment, the *clock*, tells how far ahead of the steady rate the
+sender is. It survives a restart as a single value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+WINDOW: Final = timedelta(hours=24)  # Meta: Customer service windows
+WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A steady ``interval`` between messages, of which ``burst`` may go at once and are repaid by silence."""
+
+    interval: timedelta
+    burst: int
+
+    def earliest(self, clock: datetime | None, now: datetime) -> datetime:
+        """The first moment from ``now`` on at which one more message keeps to the rate."""
+        if clock is None:
+            return now
+        return max(now, clock - self.interval * (self.burst - 1))
+
+    def after(self, clock: datetime | None, now: datetime) -> datetime:
+        """The clock when one more message is sent at ``now``."""
+        return max(now, clock or now) + self.interval
+
+
+def number_pace(per_second: float) -> Pace:
+    """The rate of a number, so that no window of one second ever holds more than ``per_second`` messages."""
+    burst = max(1, int(per_second // 8))
+    steady = max(per_second - burst, per_second / 2)
+    return Pace(timedelta(seconds=1 / steady), burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send now; the clocks to keep when it is done."""
+
+    pair_clock: datetime
+    number_clock: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not before ``until``."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Meta would refuse it: don't try."""
+
+    code: int
+    title: str
+    details: str
+
+
+Verdict: TypeAlias = Send | Wait | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of one number."""
+
+    number: Pace
+    pair: Pace
+    window_margin: timedelta
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is known of the first open message of a chat."""
+
+    kind: str
+    due_at: datetime
+    attempt: int
+    last_user_message_at: datetime | None
+    pair_clock: datetime | None
+
+
+def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now: datetime) -> Verdict:
+    """Whether a message may leave at ``now``. The window is judged here, at the moment of sending."""
+    if candidate.due_at > now:
+        return Wait(candidate.due_at)
+    if candidate.attempt >= rules.max_attempts:
+        return Refuse(0, "Given up", f"Not sent in {candidate.attempt} attempts; see the errors of each in the log.")
+    if candidate.kind != "template" and not window_open(candidate.last_user_message_at, rules.window_margin, now):
+        return Refuse(
+            WINDOW_CLOSED,
+            "Re-engagement message",
+            "More than 24 hours have passed since the person last wrote. Send a template to open the window.",
+        )
+    earliest = max(rules.number.earliest(number_clock, now), rules.pair.earliest(candidate.pair_clock, now))
+    if earliest > now:
+        return Wait(earliest)
+    return Send(rules.pair.after(candidate.pair_clock, now), rules.number.after(number_clock, now))
+
+
+def window_open(last_user_message_at: datetime | None, margin: timedelta, now: datetime) -> bool:
+    """Whether free-form messages are allowed, with ``margin`` before the end for the way to Meta."""
+    return last_user_message_at is not None and now < last_user_message_at + WINDOW - margin
