@@ -1,0 +1,32 @@
+"""``conversation_initiation_client_data``: what a start of a conversation may bring (reference: Personalization)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from greenline.agents.config import ConfigOverride
+from greenline.agents.config.base import ConfigModel, Map, Name
+
+
+class SourceInfo(ConfigModel):
+    """The client that starts the conversation."""
+
+    source: Name | None = None
+    version: Annotated[str, Field(max_length=50)] | None = None
+
+
+class InitiationData(ConfigModel):
+    """Start data. Unknown fields are kept; every field may be null or absent."""
+
+    conversation_config_override: ConfigOverride = ConfigOverride()
+    custom_llm_extra_body: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
+    user_id: str | None = None
+    source_info: SourceInfo | None = None
+    branch_id: str | None = None
+    environment: str | None = None
+    starting_workflow_node_id: str | None = None
+    procedure_ids: list[str] | None = None
+    start_procedure_ids: Annotated[list[str], Field(max_length=5)] | None = None
+    dynamic_variables: Map[Any] = {}  # noqa: RUF012 - pydantic copies the default of a field

@@ -1,0 +1,106 @@
+"""What the start of a conversation changes in an agent, and whether it may (reference: Overrides)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from greenline.agents.config import ConfigOverride, ConversationConfig
+from greenline.agents.config.base import ConfigModel
+from greenline.agents.config.override import LanguagePreset
+from greenline.agents.config.switches import OverrideSettings
+from greenline.agents.initiation import InitiationData
+from greenline.agents.merge import merge
+from greenline.errors import BadRequest
+
+# Dropped without an error when forbidden: recognition works without them (reference: Overrides).
+_DROPPED_SOFTLY = frozenset({("asr", "keywords")})
+
+# Allowed by the switch of another field (SDK: PromptAgentApiModel.tool_ids_strict).
+_COVERED_BY: dict[tuple[str, ...], str] = {("agent", "prompt", "tool_ids_strict"): "tool_ids"}
+
+
+class OverrideNotAllowed(BadRequest):
+    """The agent's settings do not allow this to be changed at the start of a conversation."""
+
+    code = "override_error"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"Override for field '{field}' is not allowed by config.", param=field)
+
+
+def apply_overrides(
+    config: ConversationConfig, override: ConfigOverride, settings: OverrideSettings
+) -> ConversationConfig:
+    """``config`` with the preset of the chosen language and then the changes of ``override``.
+
+    Null and unknown fields change nothing, lists replace the agent's. Raises `OverrideNotAllowed` for the first
+    field whose switch is off.
+    """
+    given = override.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    allowed = _allowed(given, settings.conversation_config_override, ())
+    # The SDK without audio writes text_only at the top: it is an offer, not an override that could be forbidden.
+    if given.get("text_only") is True and settings.conversation_config_override.conversation.text_only:
+        allowed = merge({"conversation": {"text_only": True}}, allowed)
+    language = allowed.get("agent", {}).get("language")
+    if language is not None:
+        config = in_language(config, language)
+    return _merged(config, allowed) if allowed else config
+
+
+def in_language(config: ConversationConfig, language: str) -> ConversationConfig:
+    """``config`` speaking ``language`` (a code such as ``de``), as the preset of that language says if there is one.
+
+    A preset's own text wins over the stored translation of the agent's.
+    """
+    preset = config.language_presets.get(language)
+    changes = {"agent": {"language": language}}
+    return _merged(config, changes if preset is None else merge(_preset_changes(preset), changes))
+
+
+def check_start(data: InitiationData, settings: OverrideSettings) -> None:
+    """Raises `OverrideNotAllowed` for start data other than the configuration whose switch is off."""
+    switched = {
+        "custom_llm_extra_body": settings.custom_llm_extra_body,
+        "starting_workflow_node_id": settings.enable_starting_workflow_node_id_from_client,
+        "procedure_ids": settings.enable_procedure_ids_from_client,
+        "start_procedure_ids": settings.enable_procedure_ids_from_client,
+    }
+    for field, is_allowed in switched.items():
+        if getattr(data, field) and not is_allowed:
+            raise OverrideNotAllowed(field)
+
+
+def _allowed(given: Mapping[str, Any], switches: ConfigModel, path: tuple[str, ...]) -> dict[str, Any]:
+    """What of ``given`` is known to ``switches`` and on."""
+    allowed: dict[str, Any] = {}
+    for name in type(switches).model_fields:
+        if name not in given:
+            continue
+        here, switch = (*path, name), getattr(switches, name)
+        if isinstance(switch, ConfigModel):
+            allowed[name] = _allowed(given[name], switch, here)
+        elif switch or getattr(switches, _COVERED_BY.get(here, name)):
+            allowed[name] = given[name]
+        elif here not in _DROPPED_SOFTLY:
+            raise OverrideNotAllowed(name)
+    return {name: value for name, value in allowed.items() if value != {}}
+
+
+def _preset_changes(preset: LanguagePreset) -> dict[str, Any]:
+    translated: dict[str, Any] = {}
+    if preset.first_message_translation is not None:
+        translated["agent"] = {"first_message": preset.first_message_translation.text}
+    turn: dict[str, Any] = {}
+    if preset.soft_timeout_translation is not None:
+        turn["soft_timeout_config"] = {"message": preset.soft_timeout_translation.text}
+    if preset.noisy_environment_message_translation is not None:
+        turn["noisy_environment_message"] = preset.noisy_environment_message_translation.text
+    if turn:
+        translated["turn"] = turn
+    changes: dict[str, Any] = merge(translated, preset.overrides.model_dump(mode="json", exclude_none=True))
+    return changes
+
+
+def _merged(config: ConversationConfig, changes: Mapping[str, Any]) -> ConversationConfig:
+    return ConversationConfig.model_validate(merge(config.model_dump(mode="json"), changes))

@@ -1,0 +1,86 @@
+-- name: insert_agent
+insert into agent (id, workspace_id, name, tags, archived, shared, main_branch_id, created_by, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9);
+
+-- name: insert_branch
+insert into agent_branch (id, workspace_id, agent_id, name, description, tip_version_id, traffic_percentage,
+                          created_at, last_committed_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $8);
+
+-- name: insert_version
+insert into agent_version (id, workspace_id, agent_id, branch_id, number, config, description, parent_version_id,
+                           created_by, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: tip
+-- The newest version of a branch (of the main one when none is named), without its definition.
+select v.id, v.branch_id, v.agent_id, a.name, a.tags, a.shared, a.archived, a.main_branch_id,
+       a.created_at, a.updated_at
+from agent a
+join agent_branch b on b.agent_id = a.id and b.id = coalesce($3, a.main_branch_id)
+join agent_version v on v.id = b.tip_version_id
+where a.workspace_id = $1 and a.id = $2;
+
+-- name: version
+-- A version by its id, without its definition.
+select v.id, v.branch_id, v.agent_id, a.name, a.tags, a.shared, a.archived, a.main_branch_id,
+       a.created_at, a.updated_at
+from agent_version v
+join agent a on a.id = v.agent_id
+where v.workspace_id = $1 and v.id = $2;
+
+-- name: definition
+select config from agent_version where workspace_id = $1 and id = $2;
+
+-- name: agent_exists
+select exists (select from agent where workspace_id = $1 and id = $2);
+
+-- name: lock_agents
+-- In the order of ids, so that two transactions never wait for each other.
+select id, name, tags, shared, archived, main_branch_id
+from agent
+where workspace_id = $1 and id = any($2::text[])
+order by id
+for update;
+
+-- name: branch_for_commit
+select b.id, b.tip_version_id, v.number, v.config
+from agent_branch b
+join agent_version v on v.id = b.tip_version_id
+where b.workspace_id = $1 and b.agent_id = $2 and b.id = $3;
+
+-- name: move_tip
+update agent_branch set tip_version_id = $3, last_committed_at = $4 where workspace_id = $1 and id = $2;
+
+-- name: update_agent
+update agent set name = $3, tags = $4, archived = $5, shared = $6, updated_at = $7
+where workspace_id = $1 and id = $2;
+
+-- name: delete_agent
+delete from agent where workspace_id = $1 and id = $2;
+
+-- name: tips_that_mention
+-- Tips of other agents in which the id stands anywhere as an agent: a first sieve, cheap and too wide.
+select b.agent_id, b.id as branch_id, a.name
+from agent_branch b
+join agent a on a.id = b.agent_id
+join agent_version v on v.id = b.tip_version_id
+where b.workspace_id = $1 and b.agent_id <> $2
+  and jsonb_path_exists(v.config, '$.** ? (@.agent_id == $id)', jsonb_build_object('id', $2::text))
+order by b.agent_id, b.created_at, b.id;
+
+-- name: branches_to_copy
+select b.id, b.name, b.description, b.traffic_percentage, v.config
+from agent_branch b
+join agent_version v on v.id = b.tip_version_id
+where b.workspace_id = $1 and b.agent_id = $2 and not b.is_archived
+order by b.created_at, b.id;
+
+-- name: whatsapp_accounts
+select w.phone_number_id, w.business_account_id, w.business_account_name, w.phone_number_name, w.phone_number,
+       w.account_type, w.assigned_agent_id, a.name as assigned_agent_name, w.enable_messaging,
+       w.enable_audio_message_response, w.enable_typing_indicator, w.is_token_expired
+from whatsapp_account w
+join agent a on a.id = w.assigned_agent_id
+where w.workspace_id = $1 and w.assigned_agent_id = $2
+order by w.created_at, w.phone_number_id;

@@ -1,0 +1,125 @@
+"""Dynamic variables: ``{{name}}`` in prompts and messages, named in tools (reference: Personalization).
+
+A start must bring every variable that is used. Names that begin with ``system__`` are the server's own; names that
+begin with ``secret__`` go into headers only and are never shown to a model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from greenline.agents.config import ConversationConfig
+from greenline.errors import BadRequest
+
+SYSTEM: Final = "system__"
+SECRET: Final = "secret__"  # noqa: S105 - a prefix of names
+
+# Text in double braces that is no name, such as JSON or a template's {{1}}, is left as it stands.
+_PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\W\d][\w.-]*)[ \t]*\}\}")
+
+
+class MissingVariables(BadRequest):
+    """The agent uses dynamic variables that the start of the conversation did not bring."""
+
+    code = "missing_dynamic_variable"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(
+            f"Missing required dynamic variables: {', '.join(self.names)}. Send them in dynamic_variables.",
+            variables=list(self.names),
+        )
+
+
+class ReservedVariable(BadRequest):
+    """Names that begin with system__ are set by the server."""
+
+    code = "reserved_dynamic_variable"
+
+
+class SecretVariable(BadRequest):
+    """Variables whose name begins with secret__ can be used in request headers only."""
+
+    code = "secret_dynamic_variable"
+
+
+def placeholders(text: str) -> tuple[str, ...]:
+    """The names of the variables in ``text``, each once, in the order in which they come."""
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(text)))
+
+
+def render(text: str, values: Mapping[str, Any]) -> str:
+    """``text`` with its placeholders filled in once: what a value holds is never filled in again.
+
+    Raises `MissingVariables`, which names all of them, and `SecretVariable`.
+    """
+    names = placeholders(text)
+    secrets = [name for name in names if name.startswith(SECRET)]
+    if secrets:
+        raise SecretVariable(f"{', '.join(secrets)}: variables that begin with {SECRET} go into headers only.")
+    missing = [name for name in names if values.get(name) is None]
+    if missing:
+        raise MissingVariables(missing)
+    return _PLACEHOLDER.sub(lambda match: as_text(values[match.group(1)]), text)
+
+
+def as_text(value: Any) -> str:
+    """A value as it stands in a text: JSON, but for texts without the quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def check_given(values: Mapping[str, Any]) -> None:
+    """Refuse names that a client may not set. Raises `ReservedVariable`."""
+    reserved = [name for name in values if name.startswith(SYSTEM)]
+    if reserved:
+        raise ReservedVariable(f"{', '.join(reserved)}: names that begin with {SYSTEM} are set by the server.")
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a model, a transcript and a person may see: all but the secret ones."""
+    return {name: value for name, value in values.items() if not name.startswith(SECRET)}
+
+
+def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> None:
+    """Raises `MissingVariables` with every variable that the agent uses and ``values`` lacks.
+
+    Variables of the server and those that a tool's answer fills in later are not asked for.
+    """
+    later = {assignment.dynamic_variable for assignment in _assignments(config)}
+    missing = [
+        name
+        for name in used(config)
+        if values.get(name) is None and not name.startswith(SYSTEM) and name not in later
+    ]
+    if missing:
+        raise MissingVariables(missing)
+
+
+def used(config: ConversationConfig) -> tuple[str, ...]:
+    """The variables that the first message, the prompt and the tools written into the agent name, each once."""
+    agent = config.agent
+    names = [*placeholders(agent.first_message), *placeholders(agent.prompt.prompt)]
+    for tool in agent.prompt.tools:
+        names.extend(_named(tool.model_dump(mode="json", exclude={"dynamic_variables", "assignments"})))
+    return tuple(dict.fromkeys(names))
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Names in a tool: sources of its parameters and values of its headers."""
+    if isinstance(value, dict):
+        for key in ("dynamic_variable", "variable_name"):
+            if isinstance(value.get(key), str) and value[key]:
+                yield value[key]
+        for child in value.values():
+            yield from _named(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _named(child)
+
+
+def _assignments(config: ConversationConfig) -> Iterator[Any]:
+    for tool in config.agent.prompt.tools:
+        yield from getattr(tool, "assignments", ())
