@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
-from greenline.engine.text import clean_data
+from greenline.text import clean_data
 from greenline.ids import derived_id
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest

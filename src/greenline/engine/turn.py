@@ -20,7 +20,7 @@ from greenline.conversations.events import (
 )
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.prompt import messages, system_message
-from greenline.engine.text import clean_data, clean_text
+from greenline.text import clean_data, clean_text
 from greenline.llm.models import FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
 

@@ -1,4 +1,5 @@
--- Mailboxes: one row per key is the queue, the lease and the fence of its ordered work.
+-- Mailboxes: one row per key is the queue, the lease and the fence of its ordered work. The epoch grows with every
+-- claim and every return, so that neither an old holder nor a repeated commit can change anything.
 
 -- name: claim
 -- scope: system, workers serve the mailboxes of all workspaces
@@ -59,13 +60,13 @@ returning m.id;
 -- scope: system, the mailbox is held by the caller
 -- $3: arrivals that the holder has seen; $4: its next timer; $5: now. What came meanwhile is due at once.
 update mailbox
-set owner = null, lease_until = null, attempt = 0, due_at = case when arrivals > $3 then $5 else $4 end
+set owner = null, lease_until = null, attempt = 0, epoch = epoch + 1, due_at = case when arrivals > $3 then $5 else $4 end
 where id = $1 and epoch = $2
 returning due_at;
 
 -- name: postpone
 -- scope: system, the mailbox is held by the caller
-update mailbox set owner = null, lease_until = null, due_at = $3
+update mailbox set owner = null, lease_until = null, epoch = epoch + 1, due_at = $3
 where id = $1 and epoch = $2
 returning attempt;
 

@@ -30,6 +30,7 @@ with event as materialized (
     coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new
   from known k
   left join met m on m.phone_number_id = k.phone_number_id and m.identifier = k.identifier and k.chat_id is null
+    and k.ordered
 ), linked as (
   insert into chat_identity(phone_number_id, identifier, chat_id)
   select distinct on (phone_number_id, bsuid) phone_number_id, bsuid, chat_id
@@ -40,8 +41,9 @@ with event as materialized (
   on conflict (phone_number_id, identifier) do nothing
 ), opened as (
   insert into whatsapp_chat(id, workspace_id, phone_number_id, wa_id, bsuid, group_id, created_at)
-  select distinct on (chat_id) chat_id, workspace_id, phone_number_id, wa_id, bsuid, group_id, $9::timestamptz
+  select chat_id, workspace_id, phone_number_id, max(wa_id), max(bsuid), max(group_id), $9::timestamptz
   from placed where is_new
+  group by chat_id, workspace_id, phone_number_id
   order by chat_id
   on conflict (id) do nothing
 ), fresh as (

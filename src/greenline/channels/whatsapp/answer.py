@@ -1,0 +1,116 @@
+"""From an agent and a conversation on WhatsApp to a turn of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.config.llm import BackupLlmConfig, BackupLlmDisabled, BackupLlmOverride
+from greenline.agents.config.llm import CustomLlm as CustomLlmConfig
+from greenline.agents.initiation import InitiationData
+from greenline.agents.models import AgentVersion
+from greenline.agents.overrides import apply_overrides
+from greenline.agents.variables import render
+from greenline.conversations.events import Event, Started
+from greenline.engine.prompt import style
+from greenline.engine.turn import Turn
+from greenline.llm.models import Cascade, CustomLlm, FilePart, ModelRequest
+from greenline.settings import Settings
+from greenline.tools.system import system_tools
+
+SOURCE: Final = "whatsapp"
+
+
+def configured(version: AgentVersion, initiation: Mapping[str, Any]) -> ConversationConfig:
+    """The agent's configuration with the overrides of the conversation's start data."""
+    data = InitiationData.model_validate(initiation)
+    return apply_overrides(
+        version.conversation_config, data.conversation_config_override, version.platform_settings.overrides
+    )
+
+
+def variables(
+    *,
+    version: AgentVersion,
+    conversation_id: str,
+    phone_number_id: str,
+    user_id: str,
+    inbound: bool,
+    own: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    """The dynamic variables of a WhatsApp text conversation (reference: System variables)."""
+    return {
+        **own,
+        "system__agent_id": version.agent_id,
+        "system__current_agent_id": version.agent_id,
+        "system__caller_id": user_id if inbound else phone_number_id,
+        "system__called_number": phone_number_id if inbound else user_id,
+        "system__call_sid": "",
+        "system__call_duration_secs": 0,
+        "system__conversation_id": conversation_id,
+        "system__is_text_only": True,
+        "system__time_utc": now.isoformat(),
+    }
+
+
+def build_turn(
+    *,
+    conversation_id: str,
+    config: ConversationConfig,
+    started: Started,
+    journal: tuple[Event, ...],
+    files: Mapping[str, FilePart],
+    extra_body: Mapping[str, Any],
+    settings: Settings,
+) -> Turn:
+    """The turn that answers the end of ``journal``. Raises `greenline.agents.variables.MissingVariables`."""
+    agent = config.agent
+    behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
+    return Turn(
+        conversation_id=conversation_id,
+        started=started,
+        prompt=render(agent.prompt.prompt, started.variables),
+        style=style(SOURCE, behaviour),
+        request=_request(config, extra_body),
+        journal=journal,
+        tools=system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
+        files=files,
+        failure_message=settings.failure_message,
+        max_rounds=settings.tool_rounds,
+    )
+
+
+def _request(config: ConversationConfig, extra_body: Mapping[str, Any]) -> ModelRequest:
+    prompt = config.agent.prompt
+    return ModelRequest(
+        model=prompt.llm,
+        messages=(),
+        temperature=prompt.temperature,
+        max_tokens=prompt.max_tokens if prompt.max_tokens > 0 else None,
+        reasoning_effort=prompt.reasoning_effort,
+        parallel_tool_calls=prompt.enable_parallel_tool_calls,
+        custom_llm=_custom_llm(prompt.custom_llm) if prompt.custom_llm else None,
+        extra_body=extra_body,
+        cascade=Cascade(_backups(prompt.backup_llm_config), prompt.cascade_timeout_seconds),
+    )
+
+
+def _backups(config: BackupLlmConfig) -> tuple[str, ...] | None:
+    if isinstance(config, BackupLlmDisabled):
+        return ()
+    return tuple(config.order) if isinstance(config, BackupLlmOverride) else None
+
+
+def _custom_llm(config: CustomLlmConfig) -> CustomLlm:
+    # Only literal header values: stored secrets and environment variables have no store yet.
+    headers = {name: value for name, value in config.request_headers.items() if isinstance(value, str)}
+    return CustomLlm(
+        url=config.url,
+        model_id=config.model_id,
+        headers=headers,
+        api_version=config.api_version,
+        api_type=config.api_type,
+    )

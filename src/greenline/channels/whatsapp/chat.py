@@ -1,0 +1,103 @@
+"""What is known of a chat when a turn begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from greenline.channels.whatsapp.commit import sql
+from greenline.conversations.events import Entry, Remembered, load_event
+from greenline.conversations.projection import Projection
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A person on a number, the number's switches, and the conversations that are open between them."""
+
+    id: str
+    workspace_id: str
+    phone_number_id: str
+    wa_id: str | None
+    bsuid: str | None
+    profile_name: str | None
+    marketing_stopped: bool
+    unsupported_told_in: str | None
+    assigned_agent_id: str | None
+    enable_messaging: bool
+    enable_typing_indicator: bool
+    is_token_expired: bool
+    sealed_token: bytes = field(repr=False)
+    open: tuple[Projection, ...] = ()
+    """Newest first."""
+    journal: tuple[Entry, ...] = field(default=(), repr=False)
+    """Of the newest open conversation."""
+
+    @property
+    def user_id(self) -> str:
+        """The person as ``user_id`` and ``whatsapp_user_id`` name them: digits, or the BSUID without a number."""
+        return self.wa_id or self.bsuid or self.id.split(":", 1)[-1]
+
+
+async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
+    """The chat with its open conversations; None when its account was removed."""
+    row = await pool.fetchrow(sql["load"], workspace_id, chat_id)
+    if row is None:
+        return None
+    chat = row["chat"]
+    return Chat(
+        id=chat["id"],
+        workspace_id=chat["workspace_id"],
+        phone_number_id=chat["phone_number_id"],
+        wa_id=chat["wa_id"],
+        bsuid=chat["bsuid"],
+        profile_name=chat["profile_name"],
+        marketing_stopped=chat["marketing_stopped"],
+        unsupported_told_in=chat["unsupported_told_in"],
+        assigned_agent_id=row["assigned_agent_id"],
+        enable_messaging=row["enable_messaging"],
+        enable_typing_indicator=row["enable_typing_indicator"],
+        is_token_expired=row["is_token_expired"],
+        sealed_token=row["token"],
+        open=tuple(_projection(data) for data in row["conversations"] or ()),
+        journal=tuple(
+            Entry(seq=entry["seq"], at=entry["at"], event=load_event(entry["kind"], entry["data"]))
+            for entry in row["journal"] or ()
+        ),
+    )
+
+
+async def thread(
+    pool: Pool, chat: Chat, settings: Settings, now: datetime
+) -> tuple[str | None, tuple[Remembered, ...]]:
+    """The summary and the last messages of the chat's earlier conversations, oldest first, as settings allow."""
+    if settings.thread_memory == "forget":
+        return None, ()
+    since = now - timedelta(days=settings.thread_max_age_days)
+    rows = await pool.fetch(sql["remembered"], chat.workspace_id, chat.id, since, settings.thread_exchanges)
+    if not rows:
+        return None, ()
+    summary = await pool.fetchval(sql["last_summary"], chat.workspace_id, chat.id, since)
+    remembered = (
+        Remembered(role="user" if row["kind"] == "user_message" else "agent", text=row["text"], at=row["at"])
+        for row in reversed(rows)
+    )
+    return summary, tuple(remembered)
+
+
+async def quoted_text(pool: Pool, chat: Chat, wamid: str) -> str | None:
+    """What was said in the message ``wamid`` of this chat."""
+    text: str | None = await pool.fetchval(sql["quoted"], chat.workspace_id, chat.id, wamid)
+    return text
+
+
+_MOMENTS = frozenset({"started_at", "accepted_at", "ended_at", "last_agent_message_at", "last_user_message_at"})
+_COLUMNS = tuple(column.name for column in fields(Projection))
+
+
+def _projection(data: dict[str, Any]) -> Projection:
+    values = {name: data[name] for name in _COLUMNS}
+    moments = {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values[name]}
+    return Projection(**{**values, **moments, "tool_names": tuple(values["tool_names"])})

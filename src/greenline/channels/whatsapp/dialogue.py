@@ -1,0 +1,310 @@
+"""A conversation on WhatsApp as a turn enters and leaves it: begin, resume, hear, say, end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.models import AgentVersion
+from greenline.agents.service import get_version, live_version
+from greenline.agents.variables import MissingVariables, render
+from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, variables
+from greenline.channels.whatsapp.chat import Chat, quoted_text, thread
+from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
+from greenline.channels.whatsapp.compose import compose
+from greenline.channels.whatsapp.inbound import InboundMessage
+from greenline.channels.whatsapp.media import MediaFetcher
+from greenline.conversations.events import (
+    AgentMessage,
+    Ended,
+    Event,
+    Noted,
+    Resumed,
+    Started,
+    ToolReturned,
+    TurnFailed,
+    UserMessage,
+)
+from greenline.conversations.lifecycle import SUPERSEDED, deadline
+from greenline.conversations.projection import Projection
+from greenline.engine.effects import Effects
+from greenline.engine.turn import Outcome, Spoken, Turn
+from greenline.ids import new_id
+from greenline.llm.models import FilePart
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from greenline.tools.models import Text
+
+log = structlog.get_logger(__name__)
+
+NO_AGENT: Final = "no agent is assigned to the number"
+MESSAGING_OFF: Final = "messaging is switched off for the number"
+ZERO_RETENTION: Final = "the agent keeps nothing: inbound WhatsApp is ignored in zero-retention mode"
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """An open conversation during a turn. ``journal`` is what was said before it."""
+
+    conversation: Projection
+    version: AgentVersion
+    config: ConversationConfig
+    started: Started
+    journal: tuple[Event, ...] = ()
+    opening: tuple[Event, ...] = ()
+    """Events that this turn puts before what the person said: the beginning of a new conversation."""
+    spoken: tuple[Spoken, ...] = ()
+    failure: str | None = None
+    """Why the conversation can't begin."""
+    files: dict[str, FilePart] = field(default_factory=dict, repr=False)
+
+
+class Dialogues:
+    """Conversations of WhatsApp chats, over the store. Writes only into the `TurnCommit` that it is given."""
+
+    def __init__(self, pool: Pool, media: MediaFetcher, settings: Settings) -> None:
+        self._pool = pool
+        self._media = media
+        self._settings = settings
+
+    async def close_expired(self, chat: Chat, commit: TurnCommit) -> Chat:
+        """End the open conversations whose time is over; returns the chat with the others."""
+        remaining = []
+        for conversation in chat.open:
+            config = await self._config(conversation)
+            end = self._deadline(conversation, config)
+            if end is None or end.at > commit.now:
+                remaining.append(conversation)
+                continue
+            farewell = config.agent.max_conversation_duration_message
+            if farewell:
+                self._speak(chat, conversation, commit, farewell, "closing")
+            commit.record(conversation, Ended(reason=end.reason))
+        newest_stays = bool(remaining) and remaining[0] is chat.open[0]
+        return replace(chat, open=tuple(remaining), journal=chat.journal if newest_stays else ())
+
+    async def next_deadline(self, chat: Chat, commit: TurnCommit) -> datetime | None:
+        """When the chat must be looked at again if nobody writes."""
+        rows = {conversation.id: conversation for conversation in chat.open} | commit.conversations
+        ends = [self._deadline(row, await self._config(row)) for row in rows.values() if row.is_open]
+        return min((end.at for end in ends if end is not None), default=None)
+
+    async def enter(self, chat: Chat, commit: TurnCommit) -> tuple[Dialogue | None, str | None]:
+        """The conversation that a message belongs to, open or new; or None and why nobody answers."""
+        if not chat.enable_messaging:
+            return None, MESSAGING_OFF
+        if chat.open:
+            dialogue = await self._resume(chat, commit)
+        elif chat.assigned_agent_id is None:
+            return None, NO_AGENT
+        else:
+            dialogue = await self._begin(chat, chat.assigned_agent_id, commit)
+        if dialogue.version.platform_settings.privacy.zero_retention_mode:
+            return None, ZERO_RETENTION
+        return dialogue, None
+
+    async def hear(
+        self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
+    ) -> tuple[Event, ...]:
+        """What the person said as events; their files are fetched and kept."""
+        events: list[Event] = []
+        for message in inbound:
+            if message.silent:
+                events.append(Noted(what=message.type, detail={"text": message.text}))
+                continue
+            text = message.text
+            if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
+                text = f"[In reply to: “{_short(quoted)}”]\n{text}"
+            fetched = await self._media.fetch(chat, dialogue.conversation.id, message)
+            for file in fetched.files:
+                commit.files.append(file.row)
+                dialogue.files[file.row["id"]] = file.part
+            events.append(
+                UserMessage(
+                    id=new_id("msg"),
+                    text="\n".join([text, *fetched.remarks]) if fetched.remarks else text,
+                    medium=message.medium,
+                    type=message.type,
+                    wamid=message.wamid,
+                    sent_at=message.at,
+                    received_at=commit.now,
+                    file_ids=tuple(file.row["id"] for file in fetched.files),
+                )
+            )
+        return tuple(events)
+
+    def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
+        """What the engine is to answer; None when the conversation can't begin, with the reason kept."""
+        if dialogue.failure is None:
+            try:
+                return build_turn(
+                    conversation_id=dialogue.conversation.id,
+                    config=dialogue.config,
+                    started=dialogue.started,
+                    journal=(*dialogue.journal, *dialogue.opening, *said),
+                    files=dialogue.files,
+                    extra_body=dialogue.conversation.initiation.get("custom_llm_extra_body") or {},
+                    settings=self._settings,
+                )
+            except MissingVariables as error:
+                dialogue.failure = error.message
+        return None
+
+    def say(
+        self,
+        chat: Chat,
+        dialogue: Dialogue,
+        said: tuple[Event, ...],
+        outcome: Outcome | None,
+        effects: Effects,
+        commit: TurnCommit,
+    ) -> None:
+        """Record the turn and queue what the agent says. Without an outcome the conversation fails, not silently."""
+        if outcome is None:
+            commit.record(dialogue.conversation, *dialogue.opening, *said)
+            self._fail(chat, dialogue, "missing_dynamic_variables", dialogue.failure or "", commit)
+            return
+        composed = compose((*dialogue.spoken, *outcome.spoken))
+        carried: dict[str, list[str]] = {}
+        for message in composed:
+            queued = QueuedMessage(effects.new_id("out"), chat.phone_number_id, dialogue.conversation.id, message)
+            commit.outbox.append(queued)
+            for event_id in message.event_ids:
+                carried.setdefault(event_id, []).append(queued.id)
+        events = [_carried(event, carried) for event in (*dialogue.opening, *said, *outcome.events)]
+        commit.record(dialogue.conversation, *events)
+        if outcome.ended is not None:
+            commit.record(dialogue.conversation, Ended(reason=f"end_call tool was called: {outcome.ended}"))
+
+    def cannot_open(
+        self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
+    ) -> None:
+        """Nothing here can be passed to the agent: say so politely, once in a conversation."""
+        conversation = commit.record(
+            dialogue.conversation,
+            *dialogue.opening,
+            *(Noted(what=message.type, detail={"text": message.text, "wamid": message.wamid}) for message in inbound),
+        )
+        unsupported = any(message.unsupported for message in inbound)
+        if unsupported and self._settings.unsupported_message and chat.unsupported_told_in != conversation.id:
+            commit.chat["unsupported_told_in"] = conversation.id
+            self._speak(chat, conversation, commit, self._settings.unsupported_message, "notice")
+
+    async def apologise(self, chat: Chat, commit: TurnCommit, reason: str) -> None:
+        """A turn failed by a fault of the server: the person is told, and the conversation shows it."""
+        dialogue, _ = await self.enter(chat, commit)
+        if dialogue is None:
+            return
+        conversation = commit.record(dialogue.conversation, *dialogue.opening)
+        conversation = commit.record(conversation, TurnFailed(code="server_fault", reason=reason))
+        self._speak(chat, conversation, commit, self._settings.failure_message, "failure")
+
+    async def _resume(self, chat: Chat, commit: TurnCommit) -> Dialogue:
+        newest, *older = chat.open
+        for conversation in older:
+            commit.record(conversation, Ended(reason=SUPERSEDED))
+        version = await get_version(self._pool, chat.workspace_id, newest.version_id)
+        events = tuple(entry.event for entry in chat.journal)
+        started = next(event for event in events if isinstance(event, Started))
+        opening = (Resumed(),) if newest.awaiting_first_user_message else ()
+        config = configured(version, newest.initiation)
+        return Dialogue(newest, version, config, started, events, opening)
+
+    async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
+        version = await live_version(self._pool, chat.workspace_id, agent_id)
+        conversation = Projection(
+            id=new_id("conv"),
+            workspace_id=chat.workspace_id,
+            agent_id=version.agent_id,
+            branch_id=version.branch_id,
+            version_id=version.id,
+            source=SOURCE,
+            started_at=commit.now,
+            accepted_at=commit.now,
+            direction="inbound",
+            chat_id=chat.id,
+            phone_number_id=chat.phone_number_id,
+            user_id=chat.user_id,
+            authorization_method="whatsapp",
+        )
+        summary, remembered = await thread(self._pool, chat, self._settings, commit.now)
+        started = Started(
+            agent_id=version.agent_id,
+            branch_id=version.branch_id,
+            version_id=version.id,
+            source=SOURCE,
+            direction="inbound",
+            user_id=chat.user_id,
+            variables=variables(
+                version=version,
+                conversation_id=conversation.id,
+                phone_number_id=chat.phone_number_id,
+                user_id=chat.user_id,
+                inbound=True,
+                own={},
+                now=commit.now,
+            ),
+            summary=summary,
+            remembered=remembered,
+        )
+        return _opened(Dialogue(conversation, version, configured(version, {}), started))
+
+    async def _config(self, row: Projection) -> ConversationConfig:
+        version = await get_version(self._pool, row.workspace_id, row.version_id)
+        return configured(version, row.initiation)
+
+    def _deadline(self, row: Projection, config: ConversationConfig) -> Any:
+        return deadline(
+            row,
+            max_duration_seconds=config.conversation.max_duration_seconds,
+            inactivity_seconds=self._settings.inactivity_seconds,
+        )
+
+    def _speak(self, chat: Chat, conversation: Projection, commit: TurnCommit, text: str, origin: Any) -> None:
+        event_id = new_id("msg")
+        sent = []
+        for message in compose([Spoken(event_id, Text(text))]):
+            queued = QueuedMessage(new_id("out"), chat.phone_number_id, conversation.id, message)
+            commit.outbox.append(queued)
+            sent.append(queued.id)
+        commit.record(conversation, AgentMessage(id=event_id, text=text, origin=origin, outbox_ids=tuple(sent)))
+
+    def _fail(self, chat: Chat, dialogue: Dialogue, code: str, reason: str, commit: TurnCommit) -> None:
+        log.error("conversation.failed", conversation_id=dialogue.conversation.id, code=code, reason=reason)
+        conversation = commit.record(dialogue.conversation, TurnFailed(code=code, reason=reason))
+        if self._settings.failure_message:
+            self._speak(chat, conversation, commit, self._settings.failure_message, "failure")
+        error = {"code": 1008, "reason": reason}
+        commit.record(conversation, Ended(reason=reason, status="failed", error=error))
+
+
+def _opened(dialogue: Dialogue) -> Dialogue:
+    """A new conversation with its first message; it travels with the first answer, in one message."""
+    dialogue.opening = (dialogue.started,)
+    try:
+        text = render(dialogue.config.agent.first_message, dialogue.started.variables).strip()
+    except MissingVariables as error:
+        dialogue.failure = error.message
+        return dialogue
+    if text:
+        event = AgentMessage(id=new_id("msg"), text=text, origin="first_message")
+        dialogue.opening = (dialogue.started, event)
+        dialogue.spoken = (Spoken(event.id, Text(text)),)
+    return dialogue
+
+
+def _carried(event: Event, carried: Mapping[str, list[str]]) -> Event:
+    if isinstance(event, AgentMessage) and event.id in carried:
+        return event.model_copy(update={"outbox_ids": tuple(carried[event.id])})
+    if isinstance(event, ToolReturned) and event.request_id in carried:
+        return event.model_copy(update={"outbox_ids": tuple(carried[event.request_id])})
+    return event
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"

@@ -1,0 +1,86 @@
+"""Applies the events that need no order: statuses of sent messages, news of accounts and templates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+import structlog
+
+from greenline.channels.whatsapp.accounts import apply_account_event
+from greenline.channels.whatsapp.delivery import raise_states, read_status, sql
+from greenline.checkpoints import checkpoint
+from greenline.clock import Clock
+from greenline.store.pool import Pool, Record
+from greenline.store.worker import POLL_SECONDS, Wakeups
+from greenline.text import clean_data
+
+log = structlog.get_logger(__name__)
+
+FACTS_PER_COMMIT: Final = 500
+KINDS: Final = ("status", "account", "template", "number", "errors", "calls", "handover", "unknown")
+
+
+class Facts:
+    """One loop in each process; rows are shared out by ``skip locked``."""
+
+    def __init__(self, pool: Pool, wakeups: Wakeups, clock: Clock) -> None:
+        self._pool = pool
+        self._wake = wakeups.event("facts")
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop is alive, for `/readyz`."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Begin to apply."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def stop(self) -> None:
+        """Stop after what is under way is rolled back or committed."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def apply_waiting(self) -> int:
+        """Apply one batch; returns its size. All of it is one transaction."""
+        now = self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(sql["claim_facts"], list(KINDS), FACTS_PER_COMMIT)
+            if not rows:
+                return 0
+            checkpoint("statuses.claimed")
+            statuses = [row for row in rows if row["kind"] == "status"]
+            facts = [read_status(clean_data(row["payload"]), now) for row in statuses]
+            await raise_states(connection, facts, now)
+            errors = [await self._apply_other(connection, row) for row in rows]
+            await connection.execute(sql["done"], [row["id"] for row in rows], now, errors)
+        checkpoint("statuses.applied")
+        return len(rows)
+
+    async def _apply_other(self, connection: Any, row: Record) -> str | None:
+        if row["kind"] == "status":
+            return None
+        if row["kind"] in ("account", "template", "number"):
+            await apply_account_event(connection, row["workspace_id"], row["kind"], clean_data(row["payload"]))
+            return None
+        log.info("facts.kept", kind=row["kind"], inbox_id=row["id"])
+        return "kept, not acted on"
+
+    async def _loop(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                applied = await self.apply_waiting()
+            except Exception:
+                log.exception("facts.fault")
+                applied = 0
+                await asyncio.sleep(POLL_SECONDS)
+            if applied < FACTS_PER_COMMIT:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)

@@ -1,0 +1,252 @@
+"""Sends what the outbox holds: one sender for each number, in the order of each chat.
+
+A message is marked before its request leaves. What became of a request that has no answer is unknown, and is
+not guessed: the message waits for a status that carries its id, and is sent again only when none has come
+within the grace time. Only what Meta refused before processing is repeated at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
+from greenline.channels.whatsapp.graph import GraphClient, SendResult
+from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.pacing import Candidate, Pace, Refuse, Rules, Send, Verdict, Wait, judge, number_pace
+from greenline.channels.whatsapp.recipient import aliases
+from greenline.checkpoints import checkpoint
+from greenline.clock import Clock
+from greenline.settings import Settings
+from greenline.store.batch import Batcher
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
+from greenline.store.pool import Pool, Record
+from greenline.store.vault import Vault
+from greenline.text import clean_data
+
+log = structlog.get_logger(__name__)
+
+STAY_SECONDS: Final = 1.0
+"""A sender that must wait no longer than this keeps its number; above it the mailbox's timer wakes it."""
+NO_TOKEN_SECONDS: Final = 60.0
+"""How long messages wait for a number whose token is dead before it is looked at again."""
+
+TokenDied = Callable[[str, GraphError], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Number:
+    """A number in this process's hands."""
+
+    claim: Claim
+    phone_number_id: str
+    token: str
+    clock: datetime | None
+    flights: dict[str, asyncio.Task[None]]
+    token_died: bool = False
+
+
+class Sender:
+    """The handler of the mailboxes of kind ``sender`` (their id is ``sender:<phone_number_id>``)."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        mailboxes: Mailboxes,
+        graph: GraphClient,
+        vault: Vault,
+        clock: Clock,
+        settings: Settings,
+        token_died: TokenDied,
+    ) -> None:
+        self._pool = pool
+        self._mailboxes = mailboxes
+        self._graph = graph
+        self._vault = vault
+        self._clock = clock
+        self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
+        self._token_died = token_died
+        self._rules = Rules(
+            number=number_pace(settings.throughput_per_second),
+            pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
+            window_margin=timedelta(seconds=settings.window_margin_seconds),
+            max_attempts=settings.send_max_attempts,
+        )
+        self._number_clocks: dict[str, datetime] = {}
+        self._facts: Batcher[Fact, None] = Batcher(self._raise)
+
+    async def handle(self, claim: Claim) -> None:
+        """Send until nothing of the number can go, then give its mailbox back with a timer."""
+        checkpoint("sender.claimed")
+        number = await self._take(claim)
+        if number is None:
+            retry = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
+            await self._mailboxes.release(claim, self._clock.now(), retry)
+            return
+        try:
+            await self._send_all(number)
+        finally:
+            if number.flights:  # cancelled: what is in the air lands, its outcome must not be lost
+                await asyncio.wait(number.flights.values(), timeout=1.0)
+
+    async def give_up(self, claim: Claim, error: BaseException) -> None:
+        """A number is never given up: its messages wait a minute."""
+        await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS))
+
+    async def _take(self, claim: Claim) -> _Number | None:
+        phone_number_id = claim.mailbox_id.removeprefix("sender:")
+        account = await self._pool.fetchrow(sql["sender_account"], claim.workspace_id, phone_number_id)
+        if account is None or account["is_token_expired"]:
+            log.warning("sender.no_token", phone_number_id=phone_number_id)
+            return None
+        now = self._clock.now()
+        await self._pool.execute(sql["orphan"], claim.workspace_id, phone_number_id, now + self._grace)
+        token = self._vault.open(account["token"], phone_number_id)
+        return _Number(claim, phone_number_id, token, self._number_clocks.get(phone_number_id), {})
+
+    async def _send_all(self, number: _Number) -> None:
+        while True:
+            heads = await self._heads(number)
+            wake_at = await self._launch(number, heads)
+            if number.token_died:
+                wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
+            if not number.flights and not self._soon(wake_at):
+                await self._mailboxes.release(number.claim, self._clock.now(), wake_at)
+                return
+            await self._wait(number, wake_at)
+            await self._mailboxes.look_again(number.claim)
+
+    async def _heads(self, number: _Number) -> list[Record]:
+        if number.token_died:
+            return []
+        flying = list(number.flights)
+        return await self._pool.fetch(sql["heads"], number.claim.workspace_id, number.phone_number_id, flying)
+
+    async def _launch(self, number: _Number, heads: list[Record]) -> datetime | None:
+        """Send what may go; returns when the next one may."""
+        now = self._clock.now()
+        going: list[tuple[Record, Send]] = []
+        refused: list[tuple[Record, Refuse]] = []
+        waits: list[datetime] = []
+        for head in sorted(heads, key=lambda row: row["due_at"]):
+            verdict = self._judge(head, number, now)
+            if isinstance(verdict, Send):
+                number.clock = verdict.number_clock
+                going.append((head, verdict))
+            elif isinstance(verdict, Wait):
+                waits.append(verdict.until)
+            else:
+                refused.append((head, verdict))
+        if number.clock is not None:
+            self._number_clocks[number.phone_number_id] = number.clock
+        await asyncio.gather(*(self._refuse(head, verdict, now) for head, verdict in refused))
+        await self._fly(number, going, now)
+        return now if refused else min(waits, default=None)
+
+    def _judge(self, head: Record, number: _Number, now: datetime) -> Verdict:
+        if head["state"] == "sending":  # another process's request is in the air: its lease ended, ours began
+            return Wait(now + self._grace)
+        candidate = Candidate(
+            head["kind"], head["due_at"], head["attempt"], head["last_user_message_at"], head["pair_clock"]
+        )
+        return judge(candidate, self._rules, number.clock, now)
+
+    async def _refuse(self, head: Record, verdict: Refuse, now: datetime) -> None:
+        log.warning("sender.refused", outbox_id=head["id"], code=verdict.code)
+        error = {"code": verdict.code, "title": verdict.title, "details": verdict.details}
+        await self._facts.put(Fact(head["id"], "failed", now, error=error))
+
+    async def _fly(self, number: _Number, going: list[tuple[Record, Send]], now: datetime) -> None:
+        if not going:
+            return
+        claim = number.claim
+        ids = [head["id"] for head, _ in going]
+        clocks = [send.pair_clock for _, send in going]
+        marked = {
+            row["id"] for row in await self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
+        }
+        if not marked:
+            raise LeaseLost(claim.mailbox_id)
+        checkpoint("sender.marked")
+        for head, _ in going:
+            if head["id"] in marked:
+                task = asyncio.create_task(self._post(number, head))
+                number.flights[head["chat_id"]] = task
+
+    async def _wait(self, number: _Number, wake_at: datetime | None) -> None:
+        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
+        if wake_at is not None:
+            seconds = max(0.0, (wake_at - self._clock.now()).total_seconds())
+            waiting.add(asyncio.create_task(self._clock.sleep(seconds)))
+        timers = set(waiting)
+        try:
+            await asyncio.wait(waiting | set(number.flights.values()), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for timer in timers:
+                timer.cancel()
+        for chat_id, task in list(number.flights.items()):
+            if task.done():
+                del number.flights[chat_id]
+                task.result()
+
+    def _soon(self, moment: datetime | None) -> bool:
+        return moment is not None and moment <= self._clock.now() + timedelta(seconds=STAY_SECONDS)
+
+    async def _post(self, number: _Number, head: Record) -> None:
+        body = {**head["body"], **_recipient(head), "biz_opaque_callback_data": head["id"]}
+        try:
+            result = await self._graph.send_message(number.phone_number_id, number.token, body)
+        except GraphError as error:
+            checkpoint("sender.posted")
+            await self._settle_error(number, head, error)
+        else:
+            checkpoint("sender.posted")
+            await self._facts.put(Fact(head["id"], "accepted", self._clock.now(), wamid=result.wamid))
+            await self._learn(number, head, result)
+        checkpoint("sender.settled")
+
+    async def _settle_error(self, number: _Number, head: Record, error: GraphError) -> None:
+        log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
+        now = self._clock.now()
+        if error.token_dead:
+            number.token_died = True
+            await self._token_died(number.phone_number_id, error)
+            await self._defer(number, head, "queued", now + timedelta(seconds=NO_TOKEN_SECONDS))
+        elif error.outcome is Outcome.REFUSED:
+            await self._defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
+        elif error.outcome is Outcome.UNKNOWN:
+            await self._defer(number, head, "unknown", now + self._grace)
+        else:
+            facts = {"code": error.code, "title": error.title, "details": error.details}
+            await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
+
+    async def _defer(self, number: _Number, head: Record, state: str, until: datetime) -> None:
+        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
+
+    async def _learn(self, number: _Number, head: Record, result: SendResult) -> None:
+        if (result.wa_id in (None, head["wa_id"])) and (result.user_id in (None, head["bsuid"])):
+            return
+        others = list(aliases(result.wa_id)) if result.wa_id else []
+        workspace_id = number.claim.workspace_id
+        await self._pool.execute(
+            sql["learn_identity"], workspace_id, head["chat_id"], result.wa_id, result.user_id, others
+        )
+
+    async def _raise(self, facts: list[Fact]) -> list[None]:
+        await raise_states(self._pool, facts, self._clock.now())
+        return [None] * len(facts)
+
+
+def _recipient(head: Record) -> dict[str, Any]:
+    """Whom to send to. A phone number always with its plus: Meta would add the business's country code."""
+    base: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual"}
+    if head["group_id"]:
+        return {**base, "recipient_type": "group", "to": head["group_id"]}
+    if head["wa_id"]:
+        return {**base, "to": f"+{head['wa_id']}"}
+    return {**base, "recipient": head["bsuid"]}

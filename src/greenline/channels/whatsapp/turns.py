@@ -1,0 +1,208 @@
+"""Turns of a chat: the handler of the mailboxes of kind ``chat``.
+
+A turn takes everything that waits in the chat, answers it once and commits. Fragments that arrive while the
+model thinks supersede the turn (cancel, merge, run again), unless a tool has touched the world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from greenline.channels.whatsapp.chat import Chat, load_chat
+from greenline.channels.whatsapp.commit import Committer, TurnCommit
+from greenline.channels.whatsapp.dialogue import Dialogues
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.inbound import InboundMessage, read_message
+from greenline.channels.whatsapp.presence import typing
+from greenline.checkpoints import checkpoint
+from greenline.clock import Clock
+from greenline.engine.effects import JournaledEffects
+from greenline.engine.turn import Outcome, Turn, run_turn
+from greenline.llm.models import LanguageModels
+from greenline.settings import Settings
+from greenline.store.mailbox import ITEMS_PER_CLAIM, Claim, Item, Mailboxes
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+MAX_MERGES: Final = 5
+"""A person who never stops typing is answered all the same: after so many merges the turn runs to its end."""
+
+
+class Superseded(Exception):
+    """New messages arrived before the answer: they belong to the same turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a turn answers: all that waits, or exactly what a resumed turn had begun to answer."""
+
+    messages: tuple[tuple[Item, InboundMessage], ...]
+    others: tuple[Item, ...]
+    leaves_more: bool
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The inbox ids of the messages."""
+        return tuple(item.id for item, _ in self.messages)
+
+
+class Turns:
+    """Answers chats. Correct under restart at any instant: nothing is decided before `Committer.commit`."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        mailboxes: Mailboxes,
+        committer: Committer,
+        dialogues: Dialogues,
+        graph: GraphClient,
+        vault: Vault,
+        models: LanguageModels,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._pool = pool
+        self._mailboxes = mailboxes
+        self._committer = committer
+        self._dialogues = dialogues
+        self._graph = graph
+        self._vault = vault
+        self._models = models
+        self._clock = clock
+        self._settings = settings
+
+    async def handle(self, claim: Claim) -> None:
+        """Answer what waits, end what has run out, and commit it in one transaction."""
+        checkpoint("turn.claimed")
+        if self._settings.merge_wait_seconds and claim.items and not claim.steps:
+            await self._clock.sleep(self._settings.merge_wait_seconds)
+            await self._mailboxes.look_again(claim)
+        for merges in range(MAX_MERGES + 1):
+            try:
+                commit = await self._turn(claim, may_merge=merges < MAX_MERGES)
+            except Superseded:
+                log.info("turn.superseded", items=len(claim.items))
+                await self._mailboxes.drop_steps(claim)
+                claim.steps = ()
+            else:
+                await self._committer.commit(commit)
+                return
+
+    async def give_up(self, claim: Claim, error: BaseException) -> None:
+        """After the last attempt: the events are done with their error, the person is told, the operator sees it."""
+        commit = TurnCommit(claim, self._clock.now())
+        batch = _batch(claim)
+        for item in (*(item for item, _ in batch.messages), *batch.others):
+            commit.done[item.id] = f"{type(error).__name__}: {error}"
+        chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
+        if chat is not None and batch.messages:
+            with contextlib.suppress(Exception):  # the failure itself is recorded above, whatever becomes of this
+                await self._dialogues.apologise(chat, commit, str(error))
+        await self._committer.commit(commit)
+
+    async def _turn(self, claim: Claim, *, may_merge: bool) -> TurnCommit:
+        commit = TurnCommit(claim, self._clock.now())
+        batch = _batch(claim)
+        chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
+        if chat is None:
+            for item in claim.items:
+                commit.done[item.id] = "the account was removed"
+            return commit
+        for item in batch.others:
+            commit.done[item.id] = None
+            self._dialogues.note(chat, commit, item)
+        chat = await self._dialogues.close_expired(chat, commit)
+        if batch.messages:
+            await self._answer(chat, batch, commit, may_merge=may_merge)
+        commit.timer_at = commit.now if batch.leaves_more else await self._dialogues.next_deadline(chat, commit)
+        return commit
+
+    async def _answer(self, chat: Chat, batch: Batch, commit: TurnCommit, *, may_merge: bool) -> None:
+        inbound = [message for _, message in batch.messages]
+        _meet(chat, inbound, commit)
+        dialogue, silence = await self._dialogues.enter(chat, commit)
+        for item, _ in batch.messages:
+            commit.done[item.id] = silence
+        if dialogue is None:
+            log.info("turn.silent", reason=silence)
+            return
+        heard = [message for message in inbound if not message.unsupported and not message.silent]
+        if not heard:
+            await self._dialogues.cannot_open(chat, dialogue, inbound, commit)
+            return
+        effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
+        async with self._typing(chat, heard[-1]):
+            said = await self._dialogues.hear(chat, dialogue, inbound, commit)
+            turn = self._dialogues.turn(dialogue, said)
+            outcome = await self._run(turn, effects, commit.claim, may_merge=may_merge) if turn else None
+        checkpoint("turn.replied")
+        self._dialogues.say(chat, dialogue, said, outcome, effects, commit)
+
+    @contextlib.asynccontextmanager
+    async def _typing(self, chat: Chat, message: InboundMessage) -> AsyncIterator[None]:
+        if not chat.enable_typing_indicator or message.wamid is None:
+            yield
+            return
+        token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+        async with typing(
+            self._graph, self._clock, phone_number_id=chat.phone_number_id, token=token, wamid=message.wamid
+        ):
+            yield
+
+    async def _run(self, turn: Turn, effects: JournaledEffects, claim: Claim, *, may_merge: bool) -> Outcome:
+        task = asyncio.create_task(run_turn(turn, effects))
+        try:
+            while may_merge and not effects.touched_world:
+                arrival = asyncio.create_task(claim.arrived.wait())
+                await asyncio.wait({task, arrival}, return_when=asyncio.FIRST_COMPLETED)
+                arrival.cancel()
+                if task.done() or effects.touched_world:
+                    break
+                if await self._has_new_message(claim):
+                    raise Superseded
+            return await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _has_new_message(self, claim: Claim) -> bool:
+        before = {item.id for item in claim.items}
+        await self._mailboxes.look_again(claim)
+        return any(item.kind == "message" and item.id not in before for item in claim.items)
+
+
+def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> None:
+    """Keep what the messages tell of the person."""
+    for message in inbound:
+        told = {
+            "profile_name": message.profile_name,
+            "username": message.username,
+            "wa_id": message.wa_id if message.wa_id != chat.wa_id else None,
+            "bsuid": message.bsuid if message.bsuid != chat.bsuid else None,
+            "last_inbound_wamid": message.wamid,
+            "last_user_message_at": message.at.isoformat(),
+        }
+        commit.chat.update({name: value for name, value in told.items() if value is not None})
+
+
+def _batch(claim: Claim) -> Batch:
+    begun = set(claim.steps[0].inputs) if claim.steps else None
+    messages, others = [], []
+    for item in claim.items:
+        if item.kind != "message":
+            others.append(item)
+        elif begun is None or item.id in begun:
+            messages.append((item, read_message(item.payload)))
+    taken = len(messages) + len(others)
+    leaves_more = taken < len(claim.items) or len(claim.items) >= ITEMS_PER_CLAIM
+    return Batch(tuple(messages), tuple(others), leaves_more)

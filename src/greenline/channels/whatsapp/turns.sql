@@ -1,0 +1,155 @@
+-- Turns of a chat: what one needs to know, and the one transaction that ends it.
+
+-- name: load
+-- The chat, its account, its open conversations (newest first) and the journal of the newest.
+select
+  to_jsonb(c) as chat,
+  a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator, a.token, a.is_token_expired,
+  o.conversations, j.journal
+from whatsapp_chat c
+join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace_id = c.workspace_id
+left join lateral (
+  select jsonb_agg(to_jsonb(v) order by v.started_at desc, v.id desc) as conversations
+  from conversation v
+  where v.chat_id = c.id and v.workspace_id = c.workspace_id and v.status in ('initiated', 'in-progress')
+) o on true
+left join lateral (
+  select jsonb_agg(jsonb_build_object('seq', e.seq, 'at', e.at, 'kind', e.kind, 'data', e.data) order by e.seq) as journal
+  from conversation_event e
+  where e.conversation_id = o.conversations -> 0 ->> 'id'
+) j on true
+where c.workspace_id = $1 and c.id = $2;
+
+-- name: remembered
+-- The last messages of the thread's earlier conversations, newest first.
+select e.at, e.kind, e.data ->> 'text' as text
+from conversation_event e join conversation v on v.id = e.conversation_id
+where v.workspace_id = $1 and v.chat_id = $2 and e.kind in ('user_message', 'agent_message')
+  and e.at > $3 and e.data ->> 'text' <> ''
+order by e.at desc, e.seq desc
+limit $4;
+
+-- name: last_summary
+select summary from conversation
+where workspace_id = $1 and chat_id = $2 and summary is not null and started_at > $3
+order by started_at desc
+limit 1;
+
+-- name: quoted
+-- What was said in the message that the person quotes: ours by the outbox, theirs by the journal.
+select coalesce(
+  (select e.data ->> 'text' from outbox o
+   join conversation_event e on e.conversation_id = o.conversation_id and e.data -> 'outbox_ids' ? o.id
+   where o.workspace_id = $1 and o.chat_id = $2 and o.wamid = $3 limit 1),
+  (select e.data ->> 'text' from conversation v join conversation_event e on e.conversation_id = v.id
+   where v.workspace_id = $1 and v.chat_id = $2 and e.kind = 'user_message' and e.data ->> 'wamid' = $3 limit 1));
+
+-- name: commit
+-- scope: system, turns of many workspaces share a commit; every row carries its workspace_id
+-- $1: array of turns (see commit.py). $2: now. A turn whose epoch is not its mailbox's any more changes nothing.
+with turn as materialized (
+  select * from jsonb_to_recordset($1::jsonb) as t(
+    mailbox_id text, workspace_id text, epoch bigint, arrivals bigint, timer_at timestamptz, chat jsonb,
+    done jsonb, conversations jsonb, events jsonb, files jsonb, outbox jsonb)
+), held as materialized (
+  select m.id, m.arrivals from mailbox m join turn t on t.mailbox_id = m.id and t.epoch = m.epoch
+  order by m.id
+  for update of m
+), live as materialized (
+  select t.*, h.arrivals > t.arrivals as has_more from turn t join held h on h.id = t.mailbox_id
+), released as (
+  update mailbox m set owner = null, lease_until = null, attempt = 0, epoch = m.epoch + 1,
+    due_at = case when l.has_more then $2::timestamptz else l.timer_at end
+  from live l where m.id = l.mailbox_id
+), answered as (
+  update inbox i set done_at = $2, error = d.error
+  from live l, jsonb_to_recordset(l.done) as d(id bigint, error text) where i.id = d.id
+), cleared as (
+  delete from turn_step s using live l where s.mailbox_id = l.mailbox_id
+), chatted as (
+  update whatsapp_chat c set
+    wa_id = coalesce(l.chat ->> 'wa_id', c.wa_id),
+    bsuid = coalesce(l.chat ->> 'bsuid', c.bsuid),
+    profile_name = coalesce(l.chat ->> 'profile_name', c.profile_name),
+    username = coalesce(l.chat ->> 'username', c.username),
+    last_user_message_at = greatest(c.last_user_message_at, (l.chat ->> 'last_user_message_at')::timestamptz),
+    last_inbound_wamid = coalesce(l.chat ->> 'last_inbound_wamid', c.last_inbound_wamid),
+    marketing_stopped = coalesce((l.chat ->> 'marketing_stopped')::boolean, c.marketing_stopped),
+    unsupported_told_in = coalesce(l.chat ->> 'unsupported_told_in', c.unsupported_told_in)
+  from live l where c.id = l.mailbox_id and c.workspace_id = l.workspace_id and l.chat is not null
+), identified as (
+  insert into chat_identity as i(phone_number_id, identifier, chat_id)
+  select distinct on (c.phone_number_id, n.identifier) c.phone_number_id, n.identifier, l.mailbox_id
+  from live l join whatsapp_chat c on c.id = l.mailbox_id,
+    unnest(array[l.chat ->> 'wa_id', l.chat ->> 'bsuid']) as n(identifier)
+  where l.chat is not null and n.identifier is not null
+  order by c.phone_number_id, n.identifier
+  on conflict (phone_number_id, identifier) do update set chat_id = excluded.chat_id
+    where i.chat_id <> excluded.chat_id
+), row as materialized (
+  select r.* from live l, jsonb_to_recordset(l.conversations) as r(
+    id text, workspace_id text, agent_id text, branch_id text, version_id text, environment text, source text,
+    direction text, text_only boolean, chat_id text, phone_number_id text, user_id text, status text,
+    awaiting_first_user_message boolean, termination_reason text, error jsonb, started_at timestamptz,
+    accepted_at timestamptz, ended_at timestamptz, last_agent_message_at timestamptz,
+    last_user_message_at timestamptz, message_count int, user_message_count int, agent_message_count int,
+    tool_names jsonb, llm_usage jsonb, call_successful text, initiation jsonb, authorization_method text, events int)
+), saved as (
+  insert into conversation as c(
+    id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
+    phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
+    ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
+    tool_names, llm_usage, call_successful, initiation, authorization_method, last_seq)
+  select id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
+    phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
+    ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
+    array(select jsonb_array_elements_text(tool_names)), llm_usage, call_successful, initiation,
+    authorization_method, events
+  from row order by id
+  on conflict (id) do update set
+    status = excluded.status, awaiting_first_user_message = excluded.awaiting_first_user_message,
+    termination_reason = excluded.termination_reason, error = excluded.error, accepted_at = excluded.accepted_at,
+    ended_at = excluded.ended_at, last_agent_message_at = excluded.last_agent_message_at,
+    last_user_message_at = excluded.last_user_message_at, message_count = excluded.message_count,
+    user_message_count = excluded.user_message_count, agent_message_count = excluded.agent_message_count,
+    tool_names = excluded.tool_names, llm_usage = excluded.llm_usage, call_successful = excluded.call_successful,
+    user_id = excluded.user_id, last_seq = c.last_seq + excluded.last_seq
+  returning c.id, c.last_seq
+), journaled as (
+  insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
+  select e.conversation_id, s.last_seq - r.events + e.nth, e.workspace_id, e.at, e.kind, e.data
+  from (
+    select v.conversation_id, v.at, v.kind, v.data, l.workspace_id,
+      row_number() over (partition by v.conversation_id order by (v.place)) as nth
+    from live l, rows from (jsonb_to_recordset(l.events) as (
+      conversation_id text, at timestamptz, kind text, data jsonb)) with ordinality
+      as v(conversation_id, at, kind, data, place)
+  ) e
+  join saved s on s.id = e.conversation_id
+  join row r on r.id = e.conversation_id
+), filed as (
+  insert into conversation_file(id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at)
+  select f.id, l.workspace_id, f.conversation_id, f.filename, f.mime_type, f.size_bytes, decode(f.sha256, 'hex'), $2
+  from live l, jsonb_to_recordset(l.files) as f(
+    id text, conversation_id text, filename text, mime_type text, size_bytes bigint, sha256 text)
+  on conflict (id) do nothing
+), queued as (
+  insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
+  select o.id, l.workspace_id, o.phone_number_id, l.mailbox_id, o.conversation_id, o.kind, o.body, $2, $2
+  from live l, rows from (jsonb_to_recordset(l.outbox) as (
+    id text, phone_number_id text, conversation_id text, kind text, body jsonb)) with ordinality
+    as o(id, phone_number_id, conversation_id, kind, body, place)
+  order by l.mailbox_id, o.place
+  on conflict (id) do nothing
+  returning phone_number_id, workspace_id
+), rung as (
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select distinct on (phone_number_id) 'sender:' || phone_number_id, workspace_id, 'sender', $2::timestamptz
+  from queued
+  order by phone_number_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning id
+)
+select l.mailbox_id, l.has_more,
+  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end
+from live l;

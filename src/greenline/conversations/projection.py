@@ -1,0 +1,111 @@
+"""The conversation row that lists and filters read: a fold of the journal, kept in the journal's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from greenline.conversations.events import (
+    AgentMessage,
+    Ended,
+    Event,
+    Resumed,
+    ToolCalled,
+    UserMessage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The columns of table ``conversation`` that a turn writes, under their names there."""
+
+    id: str
+    workspace_id: str
+    agent_id: str
+    branch_id: str
+    version_id: str
+    source: str
+    started_at: datetime
+    text_only: bool = True
+    environment: str = "production"
+    direction: str | None = None
+    chat_id: str | None = None
+    phone_number_id: str | None = None
+    user_id: str | None = None
+    authorization_method: str = "public"
+    initiation: dict[str, Any] = field(default_factory=dict, repr=False)
+    status: str = "initiated"
+    awaiting_first_user_message: bool = False
+    termination_reason: str = ""
+    error: dict[str, Any] | None = None
+    accepted_at: datetime | None = None
+    ended_at: datetime | None = None
+    last_agent_message_at: datetime | None = None
+    last_user_message_at: datetime | None = None
+    message_count: int = 0
+    user_message_count: int = 0
+    agent_message_count: int = 0
+    tool_names: tuple[str, ...] = ()
+    llm_usage: dict[str, dict[str, int]] = field(default_factory=dict)
+    call_successful: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be continued."""
+        return self.status in ("initiated", "in-progress")
+
+
+def fold(row: Projection, events: Iterable[Event], at: datetime) -> Projection:
+    """``row`` after ``events``, which all happened at ``at``."""
+    for event in events:
+        row = _apply(row, event, at)
+    return row
+
+
+def _apply(row: Projection, event: Event, at: datetime) -> Projection:
+    match event:
+        case UserMessage():
+            return replace(
+                row,
+                status="in-progress",
+                last_user_message_at=at,
+                message_count=row.message_count + 1,
+                user_message_count=row.user_message_count + 1,
+            )
+        case AgentMessage():
+            return _said(row, event, at)
+        case ToolCalled():
+            names = row.tool_names if event.name in row.tool_names else (*row.tool_names, event.name)
+            return replace(row, tool_names=names)
+        case Resumed():
+            return replace(row, status="in-progress", awaiting_first_user_message=False, accepted_at=at)
+        case Ended():
+            return replace(
+                row,
+                status=event.status,
+                ended_at=at,
+                awaiting_first_user_message=False,
+                termination_reason=event.reason,
+                error=event.error,
+                call_successful="success" if event.status == "done" else "failure",
+            )
+        case _:
+            return row
+
+
+def _said(row: Projection, event: AgentMessage, at: datetime) -> Projection:
+    usage = row.llm_usage
+    if event.model and event.usage:
+        before = usage.get(event.model, {})
+        usage = {**usage, event.model: {key: before.get(key, 0) + count for key, count in event.usage.items()}}
+    if not event.text:
+        return replace(row, llm_usage=usage)
+    return replace(
+        row,
+        llm_usage=usage,
+        last_agent_message_at=at,
+        message_count=row.message_count + 1,
+        agent_message_count=row.agent_message_count + 1,
+    )
