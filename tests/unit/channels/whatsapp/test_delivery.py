@@ -1,0 +1,52 @@
+"""Statuses as Meta sends them, and the order of states."""
+
+from datetime import UTC, datetime
+from itertools import permutations
+
+import pytest
+
+from greenline.channels.whatsapp.delivery import STATES, higher, read_status
+
+NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("order", permutations(("sent", "delivered", "read", "failed", "accepted")))
+def test_every_order_ends_at_the_highest(order: tuple[str, ...]) -> None:
+    state = None
+    for told in order:
+        state = higher(state, told)
+    assert state == "read"
+
+
+def test_failed_is_final_unless_the_message_was_seen() -> None:
+    assert higher("sent", "failed") == "failed"
+    assert higher("failed", "sent") == "failed"
+    assert higher("failed", "delivered") == "delivered"
+    assert higher("queued", "accepted") == "accepted"
+    assert max(STATES, key=STATES.index) == "played"
+
+
+def test_a_failed_status_carries_its_error() -> None:
+    fact = read_status(
+        {
+            "id": "wamid.1",
+            "status": "failed",
+            "timestamp": "1790000002",
+            "biz_opaque_callback_data": "out_1",
+            "errors": [{"code": 131047, "title": "Re-engagement message", "error_data": {"details": "24 hours"}}],
+        },
+        NOW,
+    )
+    assert fact.outbox_id == "out_1"
+    assert fact.error == {"code": 131047, "title": "Re-engagement message", "details": "24 hours"}
+    assert fact.at == datetime.fromtimestamp(1790000002, UTC)
+
+
+@pytest.mark.parametrize("timestamp", [None, "", "soon", "1e9", 10**30, {}])
+def test_an_unreadable_time_is_now(timestamp: object) -> None:
+    assert read_status({"id": "wamid.1", "status": "sent", "timestamp": timestamp}, NOW).at == NOW
+
+
+def test_foreign_callback_data_is_not_ours() -> None:
+    fact = read_status({"id": "wamid.1", "status": "sent", "biz_opaque_callback_data": "their-id"}, NOW)
+    assert fact.outbox_id is None

@@ -1,0 +1,82 @@
+"""The rates and the window, against a count of what Meta would see."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.channels.whatsapp.pacing import (
+    WINDOW_CLOSED,
+    Candidate,
+    Pace,
+    Refuse,
+    Rules,
+    Send,
+    Wait,
+    judge,
+    number_pace,
+    window_open,
+)
+
+NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+RULES = Rules(number_pace(80), Pace(timedelta(seconds=6), 30), timedelta(seconds=60), 8)
+
+
+def candidate(**changes: object) -> Candidate:
+    known = {"kind": "text", "due_at": NOW, "attempt": 0, "last_user_message_at": NOW, "pair_clock": None}
+    return Candidate(**{**known, **changes})  # type: ignore[arg-type]
+
+
+@given(st.integers(1, 1000), st.lists(st.floats(0, 3), max_size=120))
+def test_no_second_ever_holds_more_than_the_rate(per_second: int, gaps: list[float]) -> None:
+    pace = number_pace(per_second)
+    clock, now, sent = None, NOW, []
+    for gap in [*gaps, *[0.0] * 200]:
+        now = max(now + timedelta(seconds=gap / 100), pace.earliest(clock, now))
+        clock = pace.after(clock, now)
+        sent.append(now)
+    for first in sent:
+        assert sum(first <= moment < first + timedelta(seconds=1) for moment in sent) <= per_second
+
+
+def test_a_burst_to_one_person_is_repaid_by_silence() -> None:
+    pace = Pace(timedelta(seconds=6), 3)
+    clock = None
+    for _ in range(3):
+        assert pace.earliest(clock, NOW) == NOW
+        clock = pace.after(clock, NOW)
+    assert pace.earliest(clock, NOW) == NOW + timedelta(seconds=6)
+    assert pace.earliest(clock, NOW + timedelta(seconds=18)) == NOW + timedelta(seconds=18)
+
+
+def test_a_free_message_is_sent() -> None:
+    verdict = judge(candidate(), RULES, None, NOW)
+    assert isinstance(verdict, Send)
+    assert verdict.pair_clock == NOW + timedelta(seconds=6)
+
+
+def test_the_window_is_judged_when_sending() -> None:
+    late = NOW + timedelta(hours=24)
+    verdict = judge(candidate(), RULES, None, late)
+    assert isinstance(verdict, Refuse)
+    assert verdict.code == WINDOW_CLOSED
+    assert isinstance(judge(candidate(kind="template"), RULES, None, late), Send)
+
+
+def test_the_window_has_a_margin() -> None:
+    margin = timedelta(seconds=60)
+    assert window_open(NOW, margin, NOW + timedelta(hours=23, minutes=58))
+    assert not window_open(NOW, margin, NOW + timedelta(hours=23, minutes=59))
+    assert not window_open(None, margin, NOW)
+
+
+def test_rates_make_a_message_wait() -> None:
+    ahead = NOW + timedelta(seconds=6 * 30)
+    assert judge(candidate(pair_clock=ahead), RULES, None, NOW) == Wait(NOW + timedelta(seconds=6))
+    busy = NOW + timedelta(seconds=1)
+    assert isinstance(judge(candidate(), RULES, busy, NOW), Wait)
+
+
+def test_a_message_is_not_tried_for_ever() -> None:
+    assert isinstance(judge(candidate(attempt=8), RULES, None, NOW), Refuse)
+    assert judge(candidate(due_at=NOW + timedelta(seconds=5)), RULES, None, NOW) == Wait(NOW + timedelta(seconds=5))
