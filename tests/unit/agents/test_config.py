@@ -174,9 +174,14 @@ def test_what_is_read_back_can_be_sent_again(root: str, extra: dict[str, Any]) -
     assert extra.items() <= once.items()
 
 
-@given(sent=st.dictionaries(st.sampled_from([*ConversationConfig.model_fields]), json_values, max_size=4))
-def test_any_json_is_accepted_or_refused_with_places(sent: dict[str, Any]) -> None:
+def problems(sent: Any) -> list[Any]:
     try:
         ConversationConfig.model_validate(sent)
     except ValidationError as error:
-        assert all(problem["loc"] for problem in error.errors())
+        return list(error.errors())
+    return []
+
+
+@given(sent=st.dictionaries(st.sampled_from([*ConversationConfig.model_fields]), json_values, max_size=4))
+def test_any_json_is_accepted_or_refused_with_places(sent: dict[str, Any]) -> None:
+    assert all(problem["loc"][0] in sent for problem in problems(sent))
