@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         ("lookaside.fbsbx.com",),
         description="Hosts that may receive the token when media is fetched, and no other.",
     )
+    media_max_bytes: int = Field(
+        25_000_000,
+        gt=0,
+        description="Largest file of a person that is fetched; models take no more than about 20 MB.",
+    )
     meta_app_id: str | None = Field(None, description="Id of the Meta app.")
     meta_app_secret: CommaList = Field(
         (), repr=False, description="App secrets that sign webhooks; several while one is rotated."

@@ -1,0 +1,315 @@
+"""The client of Meta's Graph API: the one place from which tokens leave, and only to the hosts of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from greenline.channels.whatsapp.graph_errors import GraphError, Outcome, read_error, unanswered, unreachable
+from greenline.channels.whatsapp.graph_media import Download, check_digest, unavailable
+from greenline.errors import ConfigurationError
+from greenline.settings import Settings
+
+CONNECT_SECONDS: Final = 5.0
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""Below the 5 s after which common servers close: a request that meets the closing has an unknown outcome."""
+MEDIA_SECONDS: Final = 60.0
+PAGE_SIZE: Final = 100
+MAX_PAGES: Final = 100
+
+NUMBER_FIELDS: Final = (
+    "id",
+    "display_phone_number",
+    "verified_name",
+    "status",
+    "platform_type",
+    "code_verification_status",
+    "name_status",
+    "quality_rating",
+    "account_mode",
+    "health_status",
+    "webhook_configuration",
+    "whatsapp_business_manager_messaging_limit",
+)
+BASIC_NUMBER_FIELDS: Final = ("id", "display_phone_number", "verified_name", "code_verification_status")
+"""Fields that every version has: a version that lacks one of the others refuses the whole request."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """Meta accepted a message. ``wa_id`` and ``user_id`` (BSUID) are how it names the recipient."""
+
+    wamid: str
+    wa_id: str | None = None
+    user_id: str | None = None
+    message_status: str | None = None
+    """Templates only: ``accepted``, ``held_for_quality_assessment``, ``paused``."""
+
+
+class GraphClient:
+    """Calls of the Graph API. Each raises `GraphError`, whose outcome says whether it may be repeated."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = f"{settings.graph_url.rstrip('/')}/{settings.graph_version.strip('/')}"
+        self._seconds = settings.graph_timeout_seconds
+        self._max_media_bytes = settings.media_max_bytes
+        self._app_id = settings.meta_app_id
+        self._app_secrets = settings.meta_app_secret
+        self._media_hosts = frozenset(host.lower() for host in settings.media_hosts)
+        connect = min(CONNECT_SECONDS, self._seconds)
+        # No proxies from the environment: they would see the tokens of the customers.
+        self._client = httpx2.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(self._seconds, connect=connect, pool=connect),
+            limits=httpx2.Limits(
+                max_connections=500, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_SECONDS
+            ),
+            headers={"User-Agent": "greenline"},
+        )
+
+    def __repr__(self) -> str:
+        return f"<GraphClient {self._url}>"
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        await self._client.aclose()
+
+    # Messages
+
+    async def send_message(self, phone_number_id: str, token: str, body: Mapping[str, Any]) -> SendResult:
+        """Send a message; ``body`` is Meta's, with recipient and type."""
+        answer = await self._call("POST", f"{_id(phone_number_id)}/messages", token, body=body)
+        message, contact = _first(answer.get("messages")), _first(answer.get("contacts"))
+        wamid = message.get("id")
+        if not isinstance(wamid, str):
+            raise GraphError("Meta's answer names no message", outcome=Outcome.UNKNOWN, http_status=200)
+        return SendResult(
+            wamid, _text(contact.get("wa_id")), _text(contact.get("user_id")), _text(message.get("message_status"))
+        )
+
+    async def mark_read(self, phone_number_id: str, token: str, message_id: str, *, typing: bool = False) -> None:
+        """Turn the ticks of a message blue, and show for 25 s at most that an answer is being written."""
+        body: dict[str, Any] = {"messaging_product": "whatsapp", "status": "read", "message_id": message_id}
+        if typing:
+            body["typing_indicator"] = {"type": "text"}
+        await self._call("POST", f"{_id(phone_number_id)}/messages", token, body=body)
+
+    # Numbers and business accounts
+
+    async def phone_number(self, phone_number_id: str, token: str) -> dict[str, Any]:
+        """The number's `NUMBER_FIELDS`, as far as Meta has them."""
+        try:
+            return await self._get(_id(phone_number_id), token, fields=",".join(NUMBER_FIELDS))
+        except GraphError as error:
+            if error.code != 100 or error.subcode == 33:
+                raise
+        return await self._get(_id(phone_number_id), token, fields=",".join(BASIC_NUMBER_FIELDS))
+
+    async def phone_numbers(self, business_account_id: str, token: str) -> list[dict[str, Any]]:
+        """The numbers of a business account."""
+        return await self._list(f"{_id(business_account_id)}/phone_numbers", token)
+
+    async def business_account(self, business_account_id: str, token: str) -> dict[str, Any]:
+        """``id`` and ``name`` of a business account."""
+        return await self._get(_id(business_account_id), token, fields="id,name")
+
+    async def templates(self, business_account_id: str, token: str, name: str | None = None) -> list[dict[str, Any]]:
+        """The templates of a business account. Meta searches for names that *contain* ``name``."""
+        fields = "id,name,language,status,category,parameter_format,components"
+        filters = {"name": name} if name is not None else {}
+        return await self._list(f"{_id(business_account_id)}/message_templates", token, fields=fields, **filters)
+
+    async def health_status(self, node_id: str, token: str) -> dict[str, Any]:
+        """Why a number, business account or template can or can't send: ``{can_send_message, entities}``."""
+        answer = await self._get(_id(node_id), token, fields="health_status")
+        status = answer.get("health_status")
+        return status if isinstance(status, dict) else {}
+
+    # Subscriptions
+
+    async def subscribed_apps(self, business_account_id: str, token: str) -> list[dict[str, Any]]:
+        """Apps that get the webhooks of a business account, as ``{id, name, override_callback_uri?}``."""
+        rows = await self._list(f"{_id(business_account_id)}/subscribed_apps", token)
+        found = []
+        for row in rows:
+            app = row.get("whatsapp_business_api_data")
+            if isinstance(app, dict):
+                found.append({**app, "override_callback_uri": row.get("override_callback_uri")})
+        return found
+
+    async def subscribe_app(self, business_account_id: str, token: str) -> None:
+        """Let the token's app get the webhooks of a business account."""
+        await self._call("POST", f"{_id(business_account_id)}/subscribed_apps", token)
+
+    async def unsubscribe_app(self, business_account_id: str, token: str) -> None:
+        """Stop the webhooks of a business account to the token's app."""
+        await self._call("DELETE", f"{_id(business_account_id)}/subscribed_apps", token)
+
+    # Tokens
+
+    @property
+    def knows_app(self) -> bool:
+        """Whether id and secret of the app are set, which `debug_token` and `exchange_code` need."""
+        return bool(self._app_id and self._app_secrets)
+
+    async def debug_token(self, token: str) -> dict[str, Any]:
+        """What Meta knows of a token: ``is_valid``, ``expires_at`` (0: never), ``scopes``, ``granular_scopes``."""
+        app_id, secret = self._app()
+        answer = await self._get("debug_token", f"{app_id}|{secret}", input_token=token)
+        data = answer.get("data")
+        return data if isinstance(data, dict) else {}
+
+    async def exchange_code(self, code: str) -> str:
+        """The business token for the code of an Embedded Signup, which lives 30 seconds and works once."""
+        app_id, secret = self._app()
+        params = {"client_id": app_id, "client_secret": secret, "code": code}
+        answer = await self._call("GET", "oauth/access_token", None, params=params)
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise GraphError("Meta's answer holds no token", outcome=Outcome.PERMANENT, http_status=200)
+        return token
+
+    # Media
+
+    async def locate_media(self, phone_number_id: str, token: str, media_id: str) -> dict[str, Any]:
+        """``{url, mime_type, sha256, file_size}`` of a file; the address lives 5 minutes."""
+        return await self._get(_id(media_id), token, phone_number_id=phone_number_id)
+
+    async def fetch_media(
+        self, phone_number_id: str, token: str, media_id: str, *, sha256: str | None = None
+    ) -> bytes:
+        """The bytes of a file. ``sha256`` is the webhook's digest, hex or base64; Meta's own is checked as well."""
+        try:
+            return await self._fetch_media(phone_number_id, token, media_id, sha256)
+        except GraphError as error:
+            is_final = error.outcome is Outcome.PERMANENT and error.http_status not in (401, 403, 404)
+            if is_final or error.code is not None:
+                raise
+        # The address may have just died, or the connection: both begin anew.
+        return await self._fetch_media(phone_number_id, token, media_id, sha256)
+
+    async def upload_media(
+        self, phone_number_id: str, token: str, data: bytes, *, mime_type: str, filename: str
+    ) -> str:
+        """The id under which Meta keeps a file for 30 days."""
+        request = self._client.build_request(
+            "POST",
+            f"{self._url}/{_id(phone_number_id)}/media",
+            headers=_bearer(token),
+            data={"messaging_product": "whatsapp", "type": mime_type},
+            files={"file": (filename, data, mime_type)},
+        )
+        media_id = (await self._answer(request, MEDIA_SECONDS)).get("id")
+        if not isinstance(media_id, str):
+            raise GraphError("Meta's answer names no file", outcome=Outcome.UNKNOWN, http_status=200)
+        return media_id
+
+    async def delete_media(self, phone_number_id: str, token: str, media_id: str) -> None:
+        """Delete a file at Meta."""
+        await self._call("DELETE", _id(media_id), token, params={"phone_number_id": phone_number_id})
+
+    async def _fetch_media(self, phone_number_id: str, token: str, media_id: str, sha256: str | None) -> bytes:
+        place = await self.locate_media(phone_number_id, token, media_id)
+        url = place.get("url")
+        if not isinstance(url, str):
+            raise unavailable("Meta's answer holds no address")
+        data = await self._download(url, token)
+        check_digest(data, sha256, place.get("sha256"))
+        return data
+
+    async def _download(self, url: str, token: str) -> bytes:
+        download = Download(self._client, self._url, self._media_hosts, self._max_media_bytes)
+        try:
+            async with asyncio.timeout(MEDIA_SECONDS):
+                return await download.fetch(url, _bearer(token))
+        except (httpx2.RequestError, httpx2.InvalidURL, TimeoutError) as error:
+            raise unanswered(error) from error
+
+    # Requests
+
+    def _app(self) -> tuple[str, str]:
+        if not self._app_id or not self._app_secrets:
+            raise ConfigurationError("Set GREENLINE_META_APP_ID and GREENLINE_META_APP_SECRET for this call.")
+        return self._app_id, self._app_secrets[0]
+
+    async def _get(self, path: str, token: str, **params: str) -> dict[str, Any]:
+        return await self._call("GET", path, token, params=params)
+
+    async def _list(self, path: str, token: str, **params: str) -> list[dict[str, Any]]:
+        """All rows of an edge. Pages are asked for by cursor: the address of the next page is not trusted."""
+        rows: list[dict[str, Any]] = []
+        page = {"limit": str(PAGE_SIZE), **params}
+        for _ in range(MAX_PAGES):
+            answer = await self._call("GET", path, token, params=page)
+            data = answer.get("data")
+            if isinstance(data, list):
+                rows.extend(row for row in data if isinstance(row, dict))
+            paging = answer.get("paging")
+            cursors = paging.get("cursors") if isinstance(paging, dict) else None
+            after = cursors.get("after") if isinstance(cursors, dict) else None
+            if not isinstance(paging, dict) or not paging.get("next") or not isinstance(after, str):
+                break
+            page["after"] = after
+        return rows
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        headers = _bearer(token) if token is not None else {}
+        content = None
+        if body is not None:
+            content = orjson.dumps(body)
+            headers["Content-Type"] = "application/json"
+        request = self._client.build_request(
+            method, f"{self._url}/{path}", params=params or None, headers=headers, content=content
+        )
+        return await self._answer(request, self._seconds)
+
+    async def _answer(self, request: httpx2.Request, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._client.send(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.LocalProtocolError) as error:
+            raise unreachable(error) from error
+        except (httpx2.RequestError, TimeoutError) as error:
+            raise unanswered(error) from error
+        if response.status_code != 200:
+            raise read_error(response.status_code, response.content, response.headers.get("retry-after"))
+        try:
+            answer = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise unanswered(error) from error
+        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+            raise read_error(200, response.content)
+        return answer if isinstance(answer, dict) else {}
+
+
+def _id(value: str) -> str:
+    """An id as one segment of a path, whatever a webhook or a client has put into it."""
+    return quote(value, safe="") if value not in ("", ".", "..") else "-"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _first(value: object) -> dict[str, Any]:
+    item = value[0] if isinstance(value, list) and value else None
+    return item if isinstance(item, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

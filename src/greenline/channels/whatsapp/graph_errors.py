@@ -1,0 +1,188 @@
+"""What an error of the Graph API means: may the request be repeated, is the token dead, what should one do.
+
+The table follows Meta's "Error codes". Decisions look at the code, never at the message, and at the HTTP status
+only where the code is not known.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final
+
+import orjson
+
+
+class Outcome(Enum):
+    """What became of a request that ended in an error."""
+
+    REFUSED = "refused"
+    """Not processed: it may be repeated after a delay."""
+    UNKNOWN = "unknown"
+    """It may have been processed: only a status can tell."""
+    PERMANENT = "permanent"
+    """Not processed, and it never will be as it is."""
+
+
+_REFUSED: Final = frozenset({4, 80007, 130429, 131056, 133015, 134101})
+_UNKNOWN: Final = frozenset({1, 2, 131000, 131016, 131057, 133004, 2494100})
+_PERMANENT_5XX: Final = frozenset({3, 131045, 133000})
+"""Answered with a 5xx, and yet never processed."""
+
+_FIRST_DELAY: Final = {
+    4: 60.0,
+    80007: 60.0,
+    130429: 1.0,
+    133015: 300.0,
+    134101: 600.0,
+}
+"""Seconds before the first repetition (Meta: "Error codes", "Rate limits"); it doubles from there."""
+_LONGEST_DELAY: Final = 3600.0
+
+ADVICE: Final[dict[int, str]] = {
+    4: "The app has made too many calls to Meta. Wait; the server tries again by itself.",
+    190: "The access token expired or was revoked. Import the number again with a new token.",
+    0: "Meta does not accept the access token. Import the number again with a new token.",
+    10: "The token lacks a permission. Give it whatsapp_business_messaging and whatsapp_business_management.",
+    33: "The number does not exist at Meta any more, or its id is wrong.",
+    100: "A parameter of the request is wrong; Meta's details name it.",
+    368: "Meta has restricted the business account. See the account's status in WhatsApp Manager.",
+    80007: "The business account has made too many calls to Meta. Wait; the server tries again by itself.",
+    130429: "The number sends faster than Meta allows. The server tries again by itself.",
+    130472: "The person is in one of Meta's experiments and gets no marketing messages. Nothing can be done.",
+    130497: "The business may not message people in that country. Ask Meta's support.",
+    131021: "A number can't send to itself.",
+    131026: "The message can't be delivered: no WhatsApp on this number, an old app, or terms not accepted.",
+    131030: "A test number sends only to the recipients on its list. Add the recipient in the app dashboard.",
+    131031: "Meta has locked the business account. See the account's status in WhatsApp Manager.",
+    131037: "The display name is not approved. Finish its approval in WhatsApp Manager.",
+    131042: "There is a payment problem on the business account. Fix its payment method in WhatsApp Manager.",
+    131047: "More than 24 hours have passed since the person wrote. Send a template.",
+    131048: "Meta limits the number because people block or report it. Send less; see its quality.",
+    131049: "Meta limits marketing messages to this person. Wait a day, or use a utility template.",
+    131050: "The person has stopped marketing messages of the business. Send no more of them.",
+    131056: "Too many messages to this person. Slow down; the server tries again by itself.",
+    132000: "Send exactly the parameters that the template defines.",
+    132001: "No approved template has this name and language. Check both in WhatsApp Manager.",
+    132005: "The template's text is too long once its parameters are filled in.",
+    132012: "A parameter has another type than the template defines.",
+    132015: "Meta paused the template for low quality. Improve it, or wait.",
+    132016: "Meta disabled the template for low quality. Make a new one.",
+    133010: "The number is not registered with the Cloud API. Register it with its PIN.",
+}
+"""What an operator can do, by Meta's code."""
+
+
+def decide(code: int | None, http_status: int | None) -> Outcome:
+    """The outcome of a request that Meta answered with an error."""
+    if code in _REFUSED:
+        return Outcome.REFUSED
+    if code in _UNKNOWN:
+        return Outcome.UNKNOWN
+    if code in _PERMANENT_5XX:
+        return Outcome.PERMANENT
+    if http_status == 429:
+        return Outcome.REFUSED
+    if http_status is None or http_status >= 500 or http_status == 408:
+        return Outcome.UNKNOWN
+    return Outcome.PERMANENT
+
+
+def is_token_dead(code: int | None, http_status: int | None) -> bool:
+    """Whether the token can't be used any more, or not for this number."""
+    if code is None:
+        return http_status == 401
+    return code in (0, 10, 190) or 200 <= code <= 299
+
+
+class GraphError(Exception):
+    """A call of the Graph API failed. ``code`` is Meta's; None when no answer of Meta could be read."""
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        outcome: Outcome,
+        code: int | None = None,
+        http_status: int | None = None,
+        subcode: int | None = None,
+        details: str | None = None,
+        fbtrace_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """``retry_after`` is in seconds, from the header ``Retry-After``."""
+        self.title = title
+        self.outcome = outcome
+        self.code = code
+        self.http_status = http_status
+        self.subcode = subcode
+        self.details = details
+        self.fbtrace_id = fbtrace_id
+        self.retry_after = retry_after
+        super().__init__(f"{title}: {details}" if details and details != title else title)
+
+    @property
+    def token_dead(self) -> bool:
+        """Whether the token can't be used any more, or not for this number."""
+        return is_token_dead(self.code, self.http_status)
+
+    @property
+    def advice(self) -> str | None:
+        """What an operator can do, where that is known."""
+        if self.code is None:
+            return None
+        return ADVICE[10] if 200 <= self.code <= 299 else ADVICE.get(self.code)
+
+    def retry_delay(self, attempt: int) -> timedelta:
+        """How long to wait before the repetition number ``attempt`` (from 0)."""
+        if self.code == 131056:  # Meta: pair rate limit, retry after 4^X seconds
+            seconds = 4.0 ** min(attempt, 6)
+        else:
+            seconds = _FIRST_DELAY.get(self.code or -1, 1.0) * 2.0 ** min(attempt, 12)
+        return timedelta(seconds=max(min(seconds, _LONGEST_DELAY), self.retry_after or 0.0))
+
+
+def unreachable(reason: BaseException) -> GraphError:
+    """The error of a request that never left: no connection could be made."""
+    return GraphError("Meta can't be reached", outcome=Outcome.REFUSED, details=_named(reason))
+
+
+def unanswered(reason: BaseException) -> GraphError:
+    """The error of a request that may have arrived, and whose answer did not."""
+    return GraphError("Meta did not answer", outcome=Outcome.UNKNOWN, details=_named(reason))
+
+
+def read_error(http_status: int, body: bytes, retry_after: str | None = None) -> GraphError:
+    """The error of an answer. Bodies that are not Meta's (of a proxy, cut off) are judged by the status alone."""
+    error = _error_object(body)
+    code = error.get("code")
+    code = code if isinstance(code, int) and not isinstance(code, bool) else None
+    data = error.get("error_data")
+    details = data.get("details") if isinstance(data, dict) else None
+    return GraphError(
+        _text(error.get("message")) or f"HTTP {http_status} without an explanation",
+        outcome=decide(code, http_status),
+        code=code,
+        http_status=http_status,
+        subcode=error["error_subcode"] if isinstance(error.get("error_subcode"), int) else None,
+        details=_text(details) or _text(error.get("error_user_msg")),
+        fbtrace_id=_text(error.get("fbtrace_id")),
+        retry_after=float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None,
+    )
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _named(reason: BaseException) -> str:
+    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
