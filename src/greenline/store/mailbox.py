@@ -62,6 +62,8 @@ class Claim:
     steps: tuple[Step, ...]
     arrived: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set by the worker when something came in since the last look."""
+    closing: bool = False
+    """Set by the worker when the process stops: begin nothing new, finish what runs."""
 
 
 class Mailboxes:

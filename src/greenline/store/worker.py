@@ -123,6 +123,9 @@ class Worker:
         """Claim nothing more, let what runs finish for ``seconds``, then cancel it; its leases run out."""
         self._stopping = True
         self._wake.set()
+        for claim, _ in self._live.values():
+            claim.closing = True
+            claim.arrived.set()
         running = [task for _, task in self._live.values()]
         if running:
             await asyncio.wait(running, timeout=seconds)

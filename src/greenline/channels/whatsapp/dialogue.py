@@ -17,8 +17,8 @@ from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, v
 from greenline.channels.whatsapp.chat import Chat, quoted_text, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
 from greenline.channels.whatsapp.compose import compose
+from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.inbound import InboundMessage
-from greenline.channels.whatsapp.media import MediaFetcher
 from greenline.conversations.events import (
     AgentMessage,
     Ended,
@@ -67,9 +67,9 @@ class Dialogue:
 class Dialogues:
     """Conversations of WhatsApp chats, over the store. Writes only into the `TurnCommit` that it is given."""
 
-    def __init__(self, pool: Pool, media: MediaFetcher, settings: Settings) -> None:
+    def __init__(self, pool: Pool, files: FileFetcher, settings: Settings) -> None:
         self._pool = pool
-        self._media = media
+        self._files = files
         self._settings = settings
 
     async def close_expired(self, chat: Chat, commit: TurnCommit) -> Chat:
@@ -85,8 +85,11 @@ class Dialogues:
             if farewell:
                 self._speak(chat, conversation, commit, farewell, "closing")
             commit.record(conversation, Ended(reason=end.reason))
-        newest_stays = bool(remaining) and remaining[0] is chat.open[0]
-        return replace(chat, open=tuple(remaining), journal=chat.journal if newest_stays else ())
+        if remaining and remaining[0] is not chat.open[0]:  # what the newest one superseded ends with it
+            for conversation in remaining:
+                commit.record(conversation, Ended(reason=SUPERSEDED))
+            remaining = []
+        return replace(chat, open=tuple(remaining), journal=chat.journal if remaining else ())
 
     async def next_deadline(self, chat: Chat, commit: TurnCommit) -> datetime | None:
         """When the chat must be looked at again if nobody writes."""
@@ -120,7 +123,7 @@ class Dialogues:
             text = message.text
             if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
                 text = f"[In reply to: “{_short(quoted)}”]\n{text}"
-            fetched = await self._media.fetch(chat, dialogue.conversation.id, message)
+            fetched = await self._files.fetch(chat, dialogue.conversation.id, message)
             for file in fetched.files:
                 commit.files.append(file.row)
                 dialogue.files[file.row["id"]] = file.part

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import datetime
 from typing import Any, Final
 
+import asyncpg
 import structlog
 
 from greenline.channels.whatsapp.accounts import apply_account_event
@@ -47,21 +49,34 @@ class Facts:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def apply_waiting(self) -> int:
+    async def apply_waiting(self, limit: int = FACTS_PER_COMMIT) -> int:
         """Apply one batch; returns its size. All of it is one transaction."""
         now = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(sql["claim_facts"], list(KINDS), FACTS_PER_COMMIT)
+            rows = await connection.fetch(sql["claim_facts"], list(KINDS), limit)
             if not rows:
                 return 0
             checkpoint("statuses.claimed")
-            statuses = [row for row in rows if row["kind"] == "status"]
-            facts = [read_status(clean_data(row["payload"]), now) for row in statuses]
-            await raise_states(connection, facts, now)
-            errors = [await self._apply_other(connection, row) for row in rows]
+            errors = await self._apply(connection, rows, now)
             await connection.execute(sql["done"], [row["id"] for row in rows], now, errors)
         checkpoint("statuses.applied")
         return len(rows)
+
+    async def _apply(self, connection: Any, rows: list[Record], now: datetime) -> list[str | None]:
+        """Apply all at once; where the database refuses something, one by one, so that it fails alone."""
+        try:
+            async with connection.transaction():
+                return await self._apply_together(connection, rows, now)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError) as error:
+            if len(rows) == 1:
+                log.warning("facts.refused", inbox_id=rows[0]["id"], kind=rows[0]["kind"], error=str(error))
+                return [f"{type(error).__name__}: {error}".replace("\x00", "")]
+        return [error for row in rows for error in await self._apply(connection, [row], now)]
+
+    async def _apply_together(self, connection: Any, rows: list[Record], now: datetime) -> list[str | None]:
+        statuses = [row for row in rows if row["kind"] == "status"]
+        await raise_states(connection, [read_status(clean_data(row["payload"]), now) for row in statuses], now)
+        return [await self._apply_other(connection, row) for row in rows]
 
     async def _apply_other(self, connection: Any, row: Record) -> str | None:
         if row["kind"] == "status":

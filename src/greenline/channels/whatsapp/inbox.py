@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -37,19 +39,21 @@ class Inbox:
         Raises `greenline.store.batch.QueueFull`, or a database error when the outcome of the commit is not known:
         the sender must then deliver again, and the unique key absorbs what was kept.
         """
-        waiting = []
+        events = []
         for event in parse_envelope(body):
             if isinstance(event, Poison):
                 await self._set_aside(event.reason, event.body)
             else:
-                waiting.append((event, self._batcher.submit(event)))
-        for event, commit in waiting:
-            try:
-                await commit
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-                await self._set_aside(f"refused by the database: {error}", event.payload.encode())
+                events.append(event)
+        commits = [self._batcher.submit(event) for event in events]
+        outcomes = await asyncio.gather(*commits, return_exceptions=True)
+        for event, outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+                await self._set_aside(f"refused by the database: {outcome}", event.payload.encode(errors="replace"))
+            elif isinstance(outcome, BaseException):
+                raise outcome
 
-    async def forget_old(self, before: object) -> int:
+    async def forget_old(self, before: datetime) -> int:
         """Delete events that were done before a moment; returns how many. Meta repeats none older than 7 days."""
         return int(await self._pool.fetchval(_sql["forget_old"], before))
 

@@ -24,7 +24,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
 from greenline.store.batch import Batcher
-from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
+from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault
 from greenline.text import clean_data
@@ -36,7 +36,7 @@ STAY_SECONDS: Final = 1.0
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
-TokenDied = Callable[[str, GraphError], Awaitable[None]]
+TokenDied = Callable[[str, str, GraphError], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -113,16 +113,18 @@ class Sender:
         while True:
             heads = await self._heads(number)
             wake_at = await self._launch(number, heads)
-            if number.token_died:
+            if number.claim.closing:
+                wake_at = self._clock.now()
+            elif number.token_died:
                 wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
-            if not number.flights and not self._soon(wake_at):
+            if not number.flights and (number.claim.closing or not self._soon(wake_at)):
                 await self._mailboxes.release(number.claim, self._clock.now(), wake_at)
                 return
-            await self._wait(number, wake_at)
+            await self._wait(number, None if number.claim.closing else wake_at)
             await self._mailboxes.look_again(number.claim)
 
     async def _heads(self, number: _Number) -> list[Record]:
-        if number.token_died:
+        if number.token_died or number.claim.closing:
             return []
         flying = list(number.flights)
         return await self._pool.fetch(sql["heads"], number.claim.workspace_id, number.phone_number_id, flying)
@@ -170,8 +172,6 @@ class Sender:
         marked = {
             row["id"] for row in await self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
         }
-        if not marked:
-            raise LeaseLost(claim.mailbox_id)
         checkpoint("sender.marked")
         for head, _ in going:
             if head["id"] in marked:
@@ -215,7 +215,7 @@ class Sender:
         now = self._clock.now()
         if error.token_dead:
             number.token_died = True
-            await self._token_died(number.phone_number_id, error)
+            await self._token_died(number.claim.workspace_id, number.phone_number_id, error)
             await self._defer(number, head, "queued", now + timedelta(seconds=NO_TOKEN_SECONDS))
         elif error.outcome is Outcome.REFUSED:
             await self._defer(number, head, "queued", now + error.retry_delay(head["attempt"]))

@@ -1,0 +1,73 @@
+"""Files that people send: fetched while their address lives, kept in the data directory, given to the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from greenline.channels.whatsapp.chat import Chat
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
+from greenline.conversations.files import write_file
+from greenline.ids import derived_id
+from greenline.llm.models import FilePart
+from greenline.store.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file on disk: its row for table ``conversation_file``, and the part that a model takes."""
+
+    row: dict[str, Any]
+    part: FilePart = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The files of a message, and remarks for the model on those that could not be had."""
+
+    files: tuple[FetchedFile, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class FileFetcher:
+    """Brings the files of a message into the data directory. A turn that is resumed finds them there."""
+
+    def __init__(self, graph: GraphClient, vault: Vault, data_dir: Path) -> None:
+        self._graph = graph
+        self._vault = vault
+        self._data_dir = data_dir
+
+    async def fetch(self, chat: Chat, conversation_id: str, message: InboundMessage) -> Fetched:
+        """Fetch every file of ``message``. A file that can't be had becomes a remark, never an error."""
+        files, remarks = [], []
+        for file in message.files:
+            try:
+                files.append(await self._fetch(chat, conversation_id, message, file))
+            except GraphError as error:
+                log.warning("file.unavailable", media_id=file.media_id, code=error.code, details=error.details)
+                remarks.append(f"[The file {file.filename} could not be opened.]")
+        return Fetched(tuple(files), tuple(remarks))
+
+    async def _fetch(
+        self, chat: Chat, conversation_id: str, message: InboundMessage, file: InboundFile
+    ) -> FetchedFile:
+        token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+        data = await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
+        file_id = derived_id("file", message.wamid, file.media_id)
+        written = await write_file(self._data_dir, chat.workspace_id, file_id, data)
+        row = {
+            "id": file_id,
+            "conversation_id": conversation_id,
+            "filename": file.filename,
+            "mime_type": file.mime_type,
+            "size_bytes": written.size_bytes,
+            "sha256": written.sha256.hex(),
+        }
+        return FetchedFile(row, FilePart(file.mime_type, file.filename, data))

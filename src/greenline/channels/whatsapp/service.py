@@ -1,0 +1,102 @@
+"""The WhatsApp channel as one part: its inbox, its turns, its senders, in the order in which they start and stop."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from greenline.channels.whatsapp.accounts import mark_token_expired
+from greenline.channels.whatsapp.commit import Committer
+from greenline.channels.whatsapp.dialogue import Dialogues
+from greenline.channels.whatsapp.facts import Facts
+from greenline.channels.whatsapp.files import FileFetcher
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.inbox import Inbox
+from greenline.channels.whatsapp.sender import Sender
+from greenline.channels.whatsapp.turns import Turns
+from greenline.channels.whatsapp.webhook import Webhook
+from greenline.clock import Clock
+from greenline.llm.models import LanguageModels
+from greenline.settings import Settings
+from greenline.store.mailbox import Mailboxes
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault
+from greenline.store.worker import Wakeups, Worker
+
+SENDERS_PER_PROCESS: Final = 200
+"""Numbers that one process sends for at once; a sender that waits costs nothing but a task."""
+
+
+class WhatsApp:
+    """Everything of the channel that runs. ``start`` after the store is open, ``stop`` before it closes."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        wakeups: Wakeups,
+        graph: GraphClient,
+        vault: Vault,
+        models: LanguageModels,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
+        owner = secrets.token_hex(8)
+
+        async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
+            await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
+
+        self.inbox = Inbox(pool, wakeups, clock)
+        self.webhook = Webhook(self.inbox, settings)
+        self.facts = Facts(pool, wakeups, clock)
+        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died)
+        turns = Turns(
+            pool=pool,
+            mailboxes=mailboxes,
+            committer=Committer(pool, wakeups, clock),
+            dialogues=Dialogues(pool, FileFetcher(pool, graph, vault, settings.data_dir), settings),
+            graph=graph,
+            vault=vault,
+            models=models,
+            clock=clock,
+            settings=settings,
+        )
+        self.senders = Worker(
+            mailboxes,
+            wakeups,
+            clock,
+            kind="sender",
+            owner=owner,
+            handler=sender.handle,
+            give_up=sender.give_up,
+            room=SENDERS_PER_PROCESS,
+        )
+        self.turns = Worker(
+            mailboxes,
+            wakeups,
+            clock,
+            kind="chat",
+            owner=owner,
+            handler=turns.handle,
+            give_up=turns.give_up,
+            room=settings.turn_concurrency,
+            max_attempts=settings.turn_max_attempts,
+        )
+
+    def start(self) -> None:
+        """Begin to work."""
+        self.facts.start()
+        self.senders.start()
+        self.turns.start()
+
+    async def stop(self, seconds: float) -> None:
+        """Take no new work, finish what runs within ``seconds``. What is left is taken over when its lease ends."""
+        await self.turns.stop(seconds)
+        await self.senders.stop(seconds)
+        await self.facts.stop()
+
+    def state(self) -> dict[str, bool]:
+        """Which parts are alive, for `/readyz`."""
+        return {"turns": self.turns.running, "senders": self.senders.running, "statuses": self.facts.running}
