@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.config.system_tools import BuiltInTools
+from greenline.agents.config.tool_schema import Property
+from greenline.agents.config.tools import InlineTool
+
+PROPERTY: TypeAdapter[Any] = TypeAdapter(Property)
+TOOL: TypeAdapter[Any] = TypeAdapter(InlineTool)
+
+LEAF = {"type": "string", "description": "d"}
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        {"type": "string", "description": "the city"},
+        {"type": ["string", "null"], "description": "the city"},
+        {"type": "integer", "dynamic_variable": "n"},
+        {"type": "boolean", "constant_value": False},
+        {"type": "number", "constant_value": 0},
+        {"type": "string", "is_system_provided": True},
+        {"type": "string", "is_omitted": True},
+        {"type": "string", "description": "d", "allowed_values": {"dynamic_variable": "ids"}},
+        {"type": "object", "properties": {"a": LEAF}, "required": ["a"], "description": "d"},
+        {"type": "object", "properties": {}},
+        {"type": "object", "constant_value": {"a": 1}},
+        {"type": "array", "items": LEAF, "description": "d"},
+        {"type": "array", "dynamic_variable": "list"},
+        {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "array", "items": LEAF}}}},
+    ],
+)
+def test_properties_with_one_source_are_accepted(leaf: dict[str, Any]) -> None:
+    PROPERTY.validate_python(leaf)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "reason"),
+    [
+        ({"type": "string"}, "got none"),
+        ({"type": "string", "description": ""}, "got none"),
+        ({"type": "string", "constant_value": ""}, "got none"),
+        ({"type": "string", "description": "d", "dynamic_variable": "v"}, "description and dynamic_variable"),
+        ({"type": "string", "is_omitted": True, "constant_value": 1}, "constant_value and is_omitted"),
+        ({"type": "string", "dynamic_variable": "v", "allowed_values": {"dynamic_variable": "i"}}, "allowed_values"),
+        ({"type": "date", "description": "d"}, "Input should be"),
+        ({"type": ["string"], "description": "d"}, "at least 2 items"),
+        ({"type": "array"}, "needs items"),
+        ({"type": "array", "items": {"type": "string"}}, "got none"),
+        ({"type": "array", "items": LEAF, "description": "d", "dynamic_variable": "v"}, "only one of"),
+        ({"type": "object", "properties": {"a": LEAF}, "required": ["b"]}, "do not exist: b"),
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, "got none"),
+        ({"type": "object", "dynamic_variable": "v", "is_omitted": True}, "only one of"),
+    ],
+)
+def test_properties_with_no_or_several_sources_are_refused(leaf: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        PROPERTY.validate_python(leaf)
+
+
+def webhook(**api: Any) -> dict[str, Any]:
+    return {"type": "webhook", "name": "t", "description": "d", "api_schema": {"url": "https://x.example", **api}}
+
+
+PATH = {"path_params_schema": {"id": LEAF}}
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        webhook(),
+        webhook(url="https://x.example/{id}", **PATH),
+        webhook(url="https://{{system__env_host}}/{id}", **PATH),
+        webhook(request_headers={"a": "b", "c": {"secret_id": "s"}, "d": {"env_var_label": "e"}}),
+        webhook(auth_connection={"auth_connection_id": "a"}),
+        {**webhook(), "response_timeout_secs": 300},
+        {"type": "client", "name": "t", "description": "d", "expects_response": True, "response_timeout_secs": -1},
+        {"type": "system", "name": "x", "params": {"system_tool_type": "update_state", "future": 1}},
+        {"type": "code", "anything": {"goes": True}},
+    ],
+)
+def test_tools_that_are_accepted(tool: dict[str, Any]) -> None:
+    kept = TOOL.dump_python(TOOL.validate_python(tool), mode="json")
+
+    assert TOOL.dump_python(TOOL.validate_python(kept), mode="json") == kept
+
+
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        (webhook(url="x.example"), "must begin with https"),
+        (webhook(url="{{system__env_url}}"), "must begin with https"),
+        (webhook(url="https://x.example/{{order_id}}"), "make order_id a path or query parameter"),
+        (webhook(url="https://x.example/{id}"), "must be the same"),
+        (webhook(**PATH), "must be the same"),
+        (webhook(query_params_schema={"properties": {}, "required": ["q"]}), "do not exist: q"),
+        ({**webhook(), "response_timeout_secs": 4}, "greater than or equal to 5"),
+        ({**webhook(), "name": "two words"}, "match pattern"),
+        ({**webhook(), "name": "a" * 65}, "match pattern"),
+        ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": -1}, "expects_response"),
+        ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": 0}, "1 to 120"),
+        ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": 121}, "less than or equal"),
+        (
+            {"type": "client", "name": "t", "description": "d", "expects_response": True, "execution_mode": "async"},
+            "async tool",
+        ),
+    ],
+)
+def test_tools_that_are_refused(tool: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        TOOL.validate_python(tool)
+
+
+def test_an_error_names_the_place_of_the_leaf() -> None:
+    tool = webhook(request_body_schema={"type": "object", "properties": {"a": {"type": "string"}}})
+
+    with pytest.raises(ValidationError) as error:
+        ConversationConfig.model_validate({"agent": {"prompt": {"tools": [tool]}}})
+
+    place = error.value.errors()[0]["loc"]
+    assert [part for part in place if part not in ("webhook", "other")] == [
+        *("agent", "prompt", "tools", 0, "api_schema", "request_body_schema", "properties", "a")
+    ]
+
+
+def test_the_key_of_a_built_in_tool_names_it() -> None:
+    tools = BuiltInTools.model_validate({"end_call": {}, "skip_turn": {"params": {"wait_timeout_secs": 2}}})
+
+    assert tools.end_call is not None
+    assert (tools.end_call.name, tools.end_call.params.system_tool_type) == ("end_call", "end_call")
+    assert list(tools.enabled()) == ["end_call", "skip_turn"]
