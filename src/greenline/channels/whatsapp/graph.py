@@ -189,8 +189,7 @@ class GraphClient:
         try:
             return await self._fetch_media(phone_number_id, token, media_id, sha256)
         except GraphError as error:
-            is_final = error.outcome is Outcome.PERMANENT and error.http_status not in (401, 403, 404)
-            if is_final or error.code is not None:
+            if error.outcome is Outcome.PERMANENT and error.http_status not in (401, 403, 404):
                 raise
         # The address may have just died, or the connection: both begin anew.
         return await self._fetch_media(phone_number_id, token, media_id, sha256)

@@ -1,0 +1,338 @@
+"""From a webhook body to single events. Pure, tolerant, and quick: it runs for every message and every status.
+
+Nothing here raises on what Meta sends: unknown fields and types become events of kind ``unknown``, an item that
+can't be used becomes a `Poison` and leaves its neighbours alone (Meta: Webhooks; up to 1,000 updates a body).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+OBJECT: Final = "whatsapp_business_account"
+_MAX_ID: Final = 500  # the longest id that Meta documents, a wamid, has about 100 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    ``kind``: message, status, standby, user_preferences, identity, account, number, template, calls, errors,
+    handover, unknown. ``dedupe`` is the same whenever Meta repeats the event. ``payload`` is JSON text; its shape
+    depends on the kind: the status itself; ``{message, contact}`` for messages and standby copies;
+    ``{field, business_account_id, time, value}`` for the others, where ``value`` is the item or the whole value.
+    A message in a group carries ``group_id`` alone: the group is the chat, whoever writes in it.
+    """
+
+    kind: str
+    dedupe: str
+    payload: str = field(repr=False)
+    phone_number_id: str | None = None
+    business_account_id: str | None = None
+    wa_id: str | None = None
+    bsuid: str | None = None
+    group_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """What could not be used, with its bytes."""
+
+    body: bytes = field(repr=False)
+    reason: str
+
+
+Parsed: TypeAlias = Event | Poison
+_Reader: TypeAlias = Callable[["_Change"], Iterator[Parsed]]
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change of an entry, as its readers take it."""
+
+    field: str
+    value: dict[str, Any]
+    business_account_id: str | None
+    time: object
+    phone_number_id: str | None
+
+
+def parse_envelope(body: bytes) -> Iterator[Parsed]:
+    """The events of a webhook body, in its order. A body that is no envelope of Meta's is one `Poison`."""
+    try:
+        envelope = _load(body)
+    except (ValueError, RecursionError) as error:
+        yield Poison(body, f"not readable as JSON: {error}"[:300])
+        return
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("entry"), list):
+        yield Poison(body, "not an envelope with entries")
+        return
+    known = envelope.get("object") == OBJECT
+    for entry in envelope["entry"]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("changes"), list):
+            yield _poison(entry, "an entry without changes")
+            continue
+        for change in entry["changes"]:
+            try:
+                yield from _read_change(entry, change, known=known)
+            except RecursionError:
+                yield Poison(body, "nested too deeply")
+
+
+def _read_change(entry: dict[str, Any], change: object, *, known: bool) -> Iterator[Parsed]:
+    if not isinstance(change, dict):
+        return iter((_poison(change, "a change that is not an object"),))
+    name, value = change.get("field"), change.get("value")
+    if not isinstance(name, str) or not isinstance(value, dict):
+        return iter((_poison(change, "a change without field and value"),))
+    metadata = value.get("metadata")
+    number = _id(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
+    context = _Change(name, value, _id(entry.get("id")), entry.get("time"), number)
+    reader = _READERS.get(name) if known else None
+    return (
+        reader(context) if reader else iter((_whole(context, _KINDS.get(name, "unknown") if known else "unknown"),))
+    )
+
+
+def _messages(change: _Change) -> Iterator[Parsed]:
+    value = change.value
+    messages, statuses, errors = value.get("messages"), value.get("statuses"), value.get("errors")
+    if messages is not None:
+        yield from _each_message(change, messages, value.get("contacts"), "message", "")
+    if statuses is not None:
+        for status in _items(statuses):
+            yield _status(change, status)
+    if errors is not None:
+        for error in _items(errors):
+            yield _item(change, error, "errors")
+    if messages is None and statuses is None and errors is None:
+        yield _whole(change, "unknown")
+
+
+def _each_message(change: _Change, messages: object, contacts: object, kind: str, prefix: str) -> Iterator[Parsed]:
+    items = _items(messages)
+    for message in items:
+        if not isinstance(message, dict):
+            yield _poison(message, "a message that is not an object")
+        elif change.phone_number_id is None:
+            yield _poison(message, "a message to no number")
+        else:
+            contact = _contact_of(message, contacts, alone=len(items) == 1)
+            yield _message(change, message, contact, kind, prefix)
+
+
+def _message(
+    change: _Change, message: dict[str, Any], contact: dict[str, Any] | None, kind: str, prefix: str
+) -> Parsed:
+    payload = _dump({"message": message, "contact": contact})
+    wamid = _id(message.get("id"))
+    dedupe = f"{prefix}{wamid}" if wamid else _digest(prefix or kind, message)
+    number, account = change.phone_number_id, change.business_account_id
+    if group_id := _id(message.get("group_id")):
+        return Event(kind, dedupe, payload, number, account, None, None, group_id)
+    wa_id, bsuid = person(message, contact)
+    if message.get("type") == "system":
+        bsuid = _previous_id(message.get("system")) or bsuid
+    if wa_id is None and bsuid is None:
+        return Poison(payload.encode(), "a message from nobody")
+    return Event(kind, dedupe, payload, number, account, wa_id, bsuid)
+
+
+def person(message: dict[str, Any], contact: dict[str, Any] | None) -> tuple[str | None, str | None]:
+    """Phone digits and business-scoped id of the sender; either may be absent (Meta: usernames)."""
+    wa_id, bsuid = _id(message.get("from")), _id(message.get("from_user_id"))
+    if contact is not None:
+        wa_id = wa_id or _id(contact.get("wa_id"))
+        bsuid = bsuid or _id(contact.get("user_id"))
+    if wa_id is not None and "." in wa_id:
+        return None, bsuid or wa_id
+    return wa_id, bsuid
+
+
+def _previous_id(system: object) -> str | None:
+    return _id(system.get("previous_user_id")) if isinstance(system, dict) else None
+
+
+def _contact_of(message: dict[str, Any], contacts: object, *, alone: bool) -> dict[str, Any] | None:
+    if not isinstance(contacts, list):
+        return None
+    user_id, wa_id = message.get("from_user_id"), message.get("from")
+    for contact in contacts:
+        if isinstance(contact, dict) and (
+            (user_id is not None and contact.get("user_id") == user_id)
+            or (wa_id is not None and contact.get("wa_id") == wa_id)
+        ):
+            return contact
+    only = contacts[0] if alone and len(contacts) == 1 else None
+    return only if isinstance(only, dict) else None
+
+
+def _status(change: _Change, status: object) -> Parsed:
+    if not isinstance(status, dict):
+        return _poison(status, "a status that is not an object")
+    wamid, state = _id(status.get("id")), _id(status.get("status"))
+    if wamid is None or state is None:
+        return _poison(status, "a status of no message")
+    # In a group each participant has a status of their own.
+    recipient = (
+        _id(status.get("recipient_participant_id"))
+        or _id(status.get("recipient_id"))
+        or _id(status.get("recipient_user_id"))
+    )
+    return Event(
+        "status",
+        f"{wamid}:{state}:{recipient or ''}",
+        _dump(status),
+        change.phone_number_id,
+        change.business_account_id,
+    )
+
+
+def _standby(change: _Change) -> Iterator[Parsed]:
+    """Copies of what another responder handles: never answered, but a person's message opens the window."""
+    copies = change.value.get("standby")
+    if not isinstance(copies, dict):
+        yield _whole(change, "unknown")
+        return
+    contacts = copies.get("contacts") or change.value.get("contacts")
+    if copies.get("messages") is not None:
+        yield from _each_message(change, copies["messages"], contacts, "standby", "standby:")
+    for name in ("message_echoes", "statuses"):
+        for item in _items(copies.get(name, [])):
+            yield _item(change, item, "unknown")
+
+
+def _user_preferences(change: _Change) -> Iterator[Parsed]:
+    for item in _items(change.value.get("user_preferences")):
+        wa_id, bsuid = (_id(item.get("wa_id")), _id(item.get("user_id"))) if isinstance(item, dict) else (None, None)
+        kind = "user_preferences" if change.phone_number_id and (wa_id or bsuid) else "unknown"
+        yield _item(change, item, kind, wa_id, bsuid)
+
+
+def _user_id_update(change: _Change) -> Iterator[Parsed]:
+    for item in _items(change.value.get("user_id_update")):
+        ids = item.get("user_id") if isinstance(item, dict) else None
+        wa_id = _id(item.get("wa_id")) if isinstance(item, dict) else None
+        previous = _id(ids.get("previous")) if isinstance(ids, dict) else None
+        kind = "identity" if change.phone_number_id and (wa_id or previous) else "unknown"
+        yield _item(change, item, kind, wa_id, previous)
+
+
+def _calls(change: _Change) -> Iterator[Parsed]:
+    seen = False
+    for name, key in (("calls", "event"), ("statuses", "status"), ("errors", None)):
+        for item in _items(change.value.get(name, [])):
+            seen = True
+            event = _item(change, item, "calls" if key else "errors")
+            if key and isinstance(event, Event) and isinstance(item, dict) and _id(item.get("id")):
+                dedupe = f"{item['id']}:{name}:{_id(item.get(key)) or ''}"
+                event = Event("calls", dedupe, event.payload, event.phone_number_id, event.business_account_id)
+            yield event
+    if not seen:
+        yield _whole(change, "unknown")
+
+
+def _item(change: _Change, item: object, kind: str, wa_id: str | None = None, bsuid: str | None = None) -> Parsed:
+    if not isinstance(item, dict):
+        return _poison(item, f"an item of {change.field} that is not an object"[:300])
+    content = _content(change, item)
+    return Event(
+        kind,
+        _digest(change.field, content),
+        _dump(content),
+        change.phone_number_id,
+        change.business_account_id,
+        wa_id,
+        bsuid,
+    )
+
+
+def _whole(change: _Change, kind: str) -> Event:
+    content = _content(change, change.value)
+    digest = _digest(change.field, content)
+    return Event(kind, digest, _dump(content), change.phone_number_id, change.business_account_id)
+
+
+def _content(change: _Change, value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "field": change.field,
+        "business_account_id": change.business_account_id,
+        "time": change.time,
+        "value": value,
+    }
+
+
+_READERS: Final[dict[str, _Reader]] = {
+    "messages": _messages,
+    "standby": _standby,
+    "user_preferences": _user_preferences,
+    "user_id_update": _user_id_update,
+    "calls": _calls,
+}
+
+_KINDS: Final = {
+    "account_update": "account",
+    "account_alerts": "account",
+    "account_review_update": "account",
+    "account_settings_update": "account",
+    "business_capability_update": "account",
+    "security": "account",
+    "payment_configuration_update": "account",
+    "phone_number_name_update": "number",
+    "phone_number_quality_update": "number",
+    "message_template_status_update": "template",
+    "message_template_quality_update": "template",
+    "message_template_components_update": "template",
+    "template_category_update": "template",
+    "template_correct_category_detection": "template",
+    "messaging_handovers": "handover",
+}
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _id(value: object) -> str | None:
+    """An identifier as text that a key can hold; None for everything else."""
+    if type(value) is int:
+        value = str(value) if abs(value) < 10**30 else None
+    if isinstance(value, str) and value and len(value) <= _MAX_ID and value.isascii() and value.isprintable():
+        return value
+    return None
+
+
+def _digest(name: str, content: object) -> str:
+    try:
+        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        text = json.dumps(content, sort_keys=True).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    return f"{name}:{digest}" if len(name) <= _MAX_ID and name.isascii() and name.isprintable() else f"?:{digest}"
+
+
+def _poison(item: object, reason: str) -> Poison:
+    return Poison(_dump(item).encode(), reason)
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body, parse_constant=_refuse)  # lone surrogates, which Meta can send, are kept
+
+
+def _dump(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
