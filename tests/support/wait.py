@@ -1,0 +1,17 @@
+"""Waiting for a condition, never for a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 10.0) -> T:
+    """The first true answer of ``condition``. Raises ``TimeoutError``."""
+    async with asyncio.timeout(seconds):
+        while not (answer := await condition()):  # noqa: ASYNC110 - the world outside gives no event
+            await asyncio.sleep(0.02)
+        return answer
