@@ -30,7 +30,7 @@ def test_split_cuts_between_sentences() -> None:
 
 def test_split_prefers_a_paragraph_to_a_sentence() -> None:
     text = "A first paragraph.\n\nThe second one. It has two sentences."
-    assert split_text(text, 36) == ["A first paragraph.", "The second one. It has two sentences."]
+    assert split_text(text, 37) == ["A first paragraph.", "The second one. It has two sentences."]
 
 
 def test_split_counts_no_piece_too_many() -> None:

@@ -10,7 +10,7 @@ from greenline.channels.whatsapp.delivery import STATES, higher, read_status
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("order", permutations(("sent", "delivered", "read", "failed", "accepted")))
+@pytest.mark.parametrize("order", list(permutations(("sent", "delivered", "read", "failed", "accepted"))))
 def test_every_order_ends_at_the_highest(order: tuple[str, ...]) -> None:
     state = None
     for told in order:

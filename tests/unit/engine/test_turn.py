@@ -1,0 +1,142 @@
+"""What a turn makes of what a model answers."""
+
+from datetime import UTC, datetime
+
+from greenline.conversations.events import (
+    AgentMessage,
+    Event,
+    Remembered,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    TurnFailed,
+    UserMessage,
+)
+from greenline.engine.effects import NoModelAnswered
+from greenline.engine.turn import Turn, run_turn
+from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall, Usage
+from greenline.tools.models import Text
+from greenline.tools.system import system_tools
+from support.effects import ScriptedEffects
+
+STARTED = Started(agent_id="agent_1", branch_id="b", version_id="v", source="whatsapp")
+TOOLS = system_tools({"end_call": {}, "send_interactive_buttons": {}}, interactive=True)
+
+
+def turn(*journal: Event, started: Started = STARTED, **changes: object) -> Turn:
+    known = {
+        "conversation_id": "conv_1",
+        "started": started,
+        "prompt": "You sell tea.",
+        "style": "Be brief.",
+        "request": ModelRequest("gpt-4o", ()),
+        "journal": journal or (UserMessage(id="u", text="Hi"),),
+        "tools": TOOLS,
+        "failure_message": "Sorry.",
+        "max_rounds": 3,
+    }
+    return Turn(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def called(name: str, **arguments: object) -> ModelReply:
+    return ModelReply("gpt-4o", "", (ToolCall("call_1", name, arguments),))
+
+
+async def test_an_answer_is_said_and_recorded() -> None:
+    effects = ScriptedEffects([ModelReply("gpt-4o", " Hello! ", usage=Usage(9, 2), seconds=0.5)])
+    outcome = await run_turn(turn(), effects)
+    [event] = outcome.events
+    assert isinstance(event, AgentMessage)
+    assert (event.text, event.model, event.usage["input"], event.seconds) == ("Hello!", "gpt-4o", 9, 0.5)
+    [spoken] = outcome.spoken
+    assert (spoken.event_id, spoken.say) == (event.id, Text("Hello!"))
+    assert outcome.ended is None
+
+
+async def test_fragments_reach_the_model_as_one_message() -> None:
+    effects = ScriptedEffects([ModelReply("gpt-4o", "Soon.")])
+    fragments = [UserMessage(id=str(n), text=text) for n, text in enumerate(("hi", "my order", "is late"))]
+    await run_turn(turn(*fragments), effects)
+    system, user = effects.requests[0].messages
+    assert system.text == "You sell tea.\nBe brief."
+    assert (user.role, user.text) == ("user", "hi\nmy order\nis late")
+
+
+async def test_a_tool_round_is_shown_to_the_model() -> None:
+    effects = ScriptedEffects([called("nonsense", x=1), ModelReply("gpt-4o", "Anyway.")])
+    outcome = await run_turn(turn(), effects)
+    _, _, assistant, answer = effects.requests[1].messages
+    assert assistant.tool_calls[0].name == "nonsense"
+    assert (answer.role, answer.tool_call_id) == ("tool", "call_1")
+    assert "no tool named nonsense" in answer.text
+    kinds = [type(event) for event in outcome.events]
+    assert kinds == [AgentMessage, ToolCalled, ToolReturned, AgentMessage]
+    returned = outcome.events[2]
+    assert isinstance(returned, ToolReturned)
+    assert (returned.is_error, returned.error_type) == (True, "unknown_tool")
+
+
+async def test_end_call_ends_and_says_goodbye() -> None:
+    effects = ScriptedEffects([called("end_call", reason="all done", message="Bye!")])
+    outcome = await run_turn(turn(), effects)
+    assert outcome.ended == "all done"
+    assert [spoken.say.text for spoken in outcome.spoken] == ["Bye!"]
+    assert len(effects.requests) == 1
+
+
+async def test_buttons_end_the_turn() -> None:
+    buttons = {"body_text": "Sure?", "buttons": [{"id": "y", "title": "Yes"}]}
+    outcome = await run_turn(turn(), ScriptedEffects([called("send_interactive_buttons", **buttons)]))
+    assert outcome.ended is None
+    assert [spoken.say.text for spoken in outcome.spoken] == ["Sure?\n[Yes]"]
+
+
+async def test_refused_buttons_are_tried_again() -> None:
+    refused = {"body_text": "Sure?", "buttons": [{"id": "y", "title": "Y" * 21}]}
+    effects = ScriptedEffects([called("send_interactive_buttons", **refused), ModelReply("gpt-4o", "Yes or no?")])
+    outcome = await run_turn(turn(), effects)
+    assert [spoken.say.text for spoken in outcome.spoken] == ["Yes or no?"]
+
+
+async def test_when_no_model_answers_the_person_hears_so() -> None:
+    effects = ScriptedEffects([NoModelAnswered((Attempt("gpt-4o", "HTTP 500", 0.1),))])
+    outcome = await run_turn(turn(), effects)
+    failed, apology = outcome.events
+    assert isinstance(failed, TurnFailed)
+    assert failed.attempts[0].error == "HTTP 500"
+    assert isinstance(apology, AgentMessage)
+    assert (apology.text, apology.origin) == ("Sorry.", "failure")
+    assert outcome.failed
+
+
+async def test_a_model_that_only_calls_tools_is_stopped() -> None:
+    outcome = await run_turn(turn(), ScriptedEffects([called("nonsense")] * 3))
+    assert outcome.failed
+    assert outcome.spoken[-1].say == Text("Sorry.")
+
+
+async def test_the_thread_is_remembered() -> None:
+    moment = datetime(2026, 1, 4, 18, 30, tzinfo=UTC)
+    remembered = Remembered(role="user", text="I like oolong", at=moment)
+    started = STARTED.model_copy(update={"summary": "Bought tea.", "remembered": (remembered,)})
+    effects = ScriptedEffects([ModelReply("gpt-4o", "Oolong again?")])
+    await run_turn(turn(started=started), effects)
+    system = effects.requests[0].messages[0].text
+    assert "In short: Bought tea." in system
+    assert "[2026-01-04 18:30] Person: I like oolong" in system
+
+
+async def test_files_go_with_their_message() -> None:
+    file = FilePart("image/png", "leaf.png", b"png")
+    effects = ScriptedEffects([ModelReply("gpt-4o", "A leaf.")])
+    await run_turn(
+        turn(UserMessage(id="u", text="What is it?", file_ids=("f1", "gone")), files={"f1": file}), effects
+    )
+    assert effects.requests[0].messages[1].parts[1:] == (file,)
+
+
+async def test_unstorable_characters_do_not_enter_the_journal() -> None:
+    outcome = await run_turn(turn(), ScriptedEffects([ModelReply("gpt-4o", "a\x00b\ud800c")]))
+    [event] = outcome.events
+    assert isinstance(event, AgentMessage)
+    assert event.text == "a\ufffdb\ufffdc"
