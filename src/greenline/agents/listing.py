@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from greenline.agents.models import AgentSummary
+from greenline.agents.models import CALL_COUNT_PERIOD, AgentSummary
 from greenline.clock import Clock
 from greenline.store import cursor as cursors
 from greenline.store.pool import Pool, Record
@@ -17,8 +16,6 @@ SQL = load_sql(__package__, "listing.sql")
 
 SortBy: TypeAlias = Literal["name", "created_at", "updated_at", "call_count_7d"]
 SortDirection: TypeAlias = Literal["asc", "desc"]
-
-CALL_COUNT_PERIOD: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)

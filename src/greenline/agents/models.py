@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig, PlatformSettings, Workflow
 from greenline.agents.config.base import ConfigModel
 from greenline.errors import BadRequest, NotFound
 
-MAIN = "Main"
-DEFAULT_NAME = "New agent"
+MAIN: Final = "Main"
+DEFAULT_NAME: Final = "New agent"
+CALL_COUNT_PERIOD: Final = timedelta(days=7)
 
 
 class AgentDefinition(ConfigModel):
