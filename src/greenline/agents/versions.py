@@ -9,7 +9,7 @@ from greenline.agents.config import PlatformSettings
 from greenline.agents.config.access import AuthSettings, CallLimits
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import Agent, AgentDefinition, AgentVersion
-from greenline.store.pool import Connection, Pool, Record
+from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 
 SQL = load_sql(__package__, "queries.sql")
@@ -27,7 +27,7 @@ class _Definitions:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, AgentDefinition] = OrderedDict()
 
-    async def get(self, pool: Pool | Connection, workspace_id: str, version_id: str) -> AgentDefinition:
+    async def get(self, pool: Pool, workspace_id: str, version_id: str) -> AgentDefinition:
         kept = self._kept.get(version_id)
         if kept is None:
             config = await pool.fetchval(SQL["definition"], workspace_id, version_id)
@@ -61,7 +61,7 @@ def joined(platform: PlatformSettings, shared: dict[str, Any], *, archived: bool
     )
 
 
-async def to_version(pool: Pool | Connection, workspace_id: str, row: Record) -> AgentVersion:
+async def to_version(pool: Pool, workspace_id: str, row: Record) -> AgentVersion:
     """The version of a row of ``tip`` or ``version``."""
     definition = await _definitions.get(pool, workspace_id, row["id"])
     return AgentVersion(
@@ -75,7 +75,7 @@ async def to_version(pool: Pool | Connection, workspace_id: str, row: Record) ->
     )
 
 
-async def to_agent(pool: Pool | Connection, workspace_id: str, row: Record) -> Agent:
+async def to_agent(pool: Pool, workspace_id: str, row: Record) -> Agent:
     """The agent of a row of ``tip`` or ``version``."""
     return Agent(
         version=await to_version(pool, workspace_id, row),
