@@ -9,7 +9,7 @@ from greenline.agents.references import without_agent
 from greenline.agents.service import commit
 from greenline.agents.versions import SQL
 from greenline.clock import Clock
-from greenline.store.pool import Pool, PooledConnection
+from greenline.store.pool import Connection, Pool
 
 
 async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, force: bool = False) -> None:
@@ -38,7 +38,7 @@ async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, 
 
 
 async def _release(
-    connection: PooledConnection, workspace_id: str, user_id: str, branch_id: str, agent_id: str, now: datetime
+    connection: Connection, workspace_id: str, user_id: str, branch_id: str, agent_id: str, now: datetime
 ) -> bool:
     """Commit the branch without the agent; whether it used it. Refusing later rolls the commit back."""
     branch = await connection.fetchrow(SQL["branch_for_commit"], workspace_id, user_id, branch_id)

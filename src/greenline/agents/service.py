@@ -22,7 +22,7 @@ from greenline.agents.rules import apply_rules
 from greenline.agents.versions import SQL, split, to_agent, to_version
 from greenline.clock import Clock
 from greenline.ids import new_id
-from greenline.store.pool import Pool, PooledConnection, Record
+from greenline.store.pool import Connection, Pool, Record
 
 __all__ = [
     "AgentVersion",
@@ -132,7 +132,7 @@ async def update(
 
 
 async def commit(
-    connection: PooledConnection,
+    connection: Connection,
     workspace_id: str,
     agent_id: str,
     branch: Record,
@@ -194,7 +194,7 @@ async def _tip(pool: Pool, workspace_id: str, agent_id: str, branch_id: str | No
     return row
 
 
-async def _locked(connection: PooledConnection, workspace_id: str, agent_id: str) -> Record:
+async def _locked(connection: Connection, workspace_id: str, agent_id: str) -> Record:
     rows = await connection.fetch(SQL["lock_agents"], workspace_id, [agent_id])
     if not rows:
         raise AgentNotFound

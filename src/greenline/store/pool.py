@@ -10,8 +10,6 @@ import orjson
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-"""What `Pool.acquire` lends: a connection for one transaction."""
 Record: TypeAlias = asyncpg.Record
 
 
