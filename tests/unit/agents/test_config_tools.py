@@ -134,3 +134,12 @@ def test_the_key_of_a_built_in_tool_names_it() -> None:
     assert tools.end_call is not None
     assert (tools.end_call.name, tools.end_call.params.system_tool_type) == ("end_call", "end_call")
     assert list(tools.enabled()) == ["end_call", "skip_turn"]
+
+
+def test_an_older_clients_number_is_given_back_as_a_destination() -> None:
+    params = {"transfers": [{"phone_number": "+4930123456", "condition": "c"}]}
+
+    tools = BuiltInTools.model_validate({"transfer_to_number": {"params": params}}).model_dump(mode="json")
+
+    (transfer,) = tools["transfer_to_number"]["params"]["transfers"]
+    assert transfer["transfer_destination"] == {"type": "phone", "phone_number": "+4930123456"}

@@ -57,7 +57,7 @@ class KeypadParams(ConfigModel):
     """How keypad tones are played."""
 
     system_tool_type: Literal["play_keypad_touch_tone"]
-    use_out_of_band_dtmf: bool = True
+    use_out_of_band_dtmf: bool = False
     suppress_turn_after_dtmf: bool = False
 
 

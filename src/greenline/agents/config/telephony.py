@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from greenline.agents.config.base import ConfigModel
 
@@ -29,7 +29,7 @@ class UuiTransfer(ConfigModel):
 
     data: str
     protocol_discriminator: str | None = None
-    protocol_discriminator_mode: Literal["prefix", "pd_parameter"] = "prefix"
+    protocol_discriminator_mode: Literal["prefix", "pd_parameter"] | None = None
 
 
 class PhoneDestination(ConfigModel):
@@ -64,3 +64,10 @@ class PhoneNumberTransfer(ConfigModel):
     post_dial_digits: PostDialDigits | None = None
     phone_number: str | None = None
     condition: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _destination_of_older_clients(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("phone_number") and not data.get("transfer_destination"):
+            return {**data, "transfer_destination": {"type": "phone", "phone_number": data["phone_number"]}}
+        return data
