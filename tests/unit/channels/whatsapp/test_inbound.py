@@ -16,6 +16,7 @@ from greenline.channels.whatsapp.inbound import (
     read_preference,
 )
 
+BOB = "[Contact: Bob Stone, Cook Acme, phone +1 555 123, e-mail bob@example.com, address 1 Main St, Town]"
 CONTACT = {"profile": {"name": "Ann", "username": "ann"}, "wa_id": "15551230000", "user_id": "US.13"}
 
 
@@ -57,8 +58,7 @@ def test_text_and_who_wrote_it() -> None:
                 },
                 {"name": {"first_name": "Cy"}},
             ],
-            "[Contact: Bob Stone, Cook Acme, phone +1 555 123, e-mail bob@example.com, address 1 Main St, Town]"
-            + "\n[Contact: Cy]",
+            "\n".join([BOB, "[Contact: Cy]"]),
         ),
         ("button", {"text": "Yes", "payload": "confirm"}, "[Button: Yes (id: confirm)]"),
         ("button", {"text": "Yes", "payload": "Yes"}, "[Button: Yes]"),
