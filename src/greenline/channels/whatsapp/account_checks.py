@@ -1,0 +1,168 @@
+"""Is a number able to work, and its token alive? Asked at import, at start and daily.
+
+Webhooks keep arriving while a token is dead, so that a silent agent would be the only symptom (Meta: Access tokens).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from greenline.channels.whatsapp.account_findings import (
+    TOKEN_EXPIRED,
+    Finding,
+    number_findings,
+    token_findings,
+    webhook_findings,
+)
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError, Outcome
+from greenline.clock import Clock
+from greenline.errors import GreenlineError
+from greenline.settings import Settings
+from greenline.store.pool import Pool, Record
+from greenline.store.sql import load_sql
+from greenline.store.vault import Vault
+from greenline.text import clean_data
+
+log = structlog.get_logger(__name__)
+
+FRESH: Final = timedelta(minutes=10)
+"""At start a number is passed over that another replica, or the process before a crash, checked just now."""
+INTERVAL: Final = timedelta(days=1)
+LOOK_SECONDS: Final = 600.0
+"""How often the watch looks for numbers whose day is over."""
+_PER_CLAIM: Final = 20
+
+_sql = load_sql(__package__, "accounts.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What Meta says of a number."""
+
+    number: Mapping[str, Any] = field(repr=False)
+    findings: tuple[Finding, ...]
+
+
+async def inspect_number(
+    graph: GraphClient, settings: Settings, phone_number_id: str, token: str, now: datetime
+) -> Checked:
+    """Read the number and, where the app's credentials are set, what Meta knows of the token.
+
+    Raises `GraphError`, with ``token_dead`` for a token that is not valid any more.
+    """
+    findings: list[Finding] = []
+    if graph.knows_app:
+        findings += await _inspect_token(graph, token, now)
+    number = await graph.phone_number(phone_number_id, token)
+    findings += number_findings(number)
+    findings += webhook_findings(number, settings.public_url, has_app_secret=bool(settings.meta_app_secret))
+    return Checked(number, tuple(findings))
+
+
+async def _inspect_token(graph: GraphClient, token: str, now: datetime) -> list[Finding]:
+    try:
+        known = await graph.debug_token(token)
+    except GraphError as error:
+        return [Finding("token_not_checked", f"Check GREENLINE_META_APP_ID and GREENLINE_META_APP_SECRET: {error}.")]
+    if known.get("is_valid") is False:
+        raise GraphError("The token is not valid", outcome=Outcome.PERMANENT, code=190, http_status=401)
+    return list(token_findings(known, now))
+
+
+async def mark_token_expired(pool: Pool, workspace_id: str, phone_number_id: str, now: datetime) -> None:
+    """Show that the token of a number is dead, until the number is imported again. Logged once, as an alarm."""
+    marked = await pool.fetchval(
+        _sql["mark_token_expired"], workspace_id, phone_number_id, now, TOKEN_EXPIRED, ADVICE[190]
+    )
+    if marked is not None:
+        log.error("account.token_expired", workspace_id=workspace_id, phone_number_id=phone_number_id)
+
+
+class TokenWatch:
+    """Checks the tokens of all workspaces. Replicas share the work."""
+
+    def __init__(self, pool: Pool, graph: GraphClient, vault: Vault, clock: Clock, settings: Settings) -> None:
+        self._pool = pool
+        self._graph = graph
+        self._vault = vault
+        self._clock = clock
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Check every number now, and then daily."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def stop(self, seconds: float) -> None:
+        """Stop at once: a check that is cut short is made again."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=seconds)
+
+    def state(self) -> dict[str, bool]:
+        """Whether the watch is alive, for `/readyz`."""
+        return {"tokens": self._task is not None and not self._task.done()}
+
+    async def _loop(self) -> None:
+        age = FRESH
+        while True:
+            try:
+                await self.check_all(age)
+            except Exception:  # the database may be away: the next round is minutes off
+                log.exception("accounts.watch_fault")
+            else:
+                age = INTERVAL
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def check_all(self, age: timedelta) -> int:
+        """Check the numbers whose last check is older than ``age``; returns how many."""
+        checked = 0
+        while True:
+            now = self._clock.now()
+            rows = await self._pool.fetch(_sql["claim_checks"], now, now - age, _PER_CLAIM)
+            for row in rows:
+                await self._check(row)
+            checked += len(rows)
+            if not rows:
+                return checked
+
+    async def _check(self, row: Record) -> None:
+        workspace_id, phone_number_id = row["workspace_id"], row["phone_number_id"]
+        now = self._clock.now()
+        try:
+            token = self._vault.open(row["token"], phone_number_id)
+            subscribed = await self._is_subscribed(row["business_account_id"], token)
+            checked = await inspect_number(self._graph, self._settings, phone_number_id, token, now)
+        except GraphError as error:
+            log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code)
+            if error.token_dead:
+                await mark_token_expired(self._pool, workspace_id, phone_number_id, now)
+            return
+        except GreenlineError as error:  # the vault has another key
+            log.error("account.check_failed", phone_number_id=phone_number_id, error=error.message)
+            return
+        findings = [asdict(finding) for finding in (*subscribed, *checked.findings)]
+        name = checked.number.get("verified_name")
+        await self._pool.execute(
+            _sql["save_check"],
+            workspace_id,
+            phone_number_id,
+            row["token"],
+            clean_data(findings),
+            clean_data(name) if isinstance(name, str) else None,
+        )
+
+    async def _is_subscribed(self, business_account_id: str, token: str) -> tuple[Finding, ...]:
+        """Subscribe the app again if it was taken off: without it no message arrives."""
+        if await self._graph.subscribed_apps(business_account_id, token):
+            return ()
+        await self._graph.subscribe_app(business_account_id, token)
+        log.warning("account.subscribed_again", business_account_id=business_account_id)
+        return ()

@@ -1,0 +1,106 @@
+"""Applies what Meta tells of accounts, numbers and templates (Meta: Webhook reference)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import structlog
+
+from greenline.channels.whatsapp.account_findings import limit_findings
+from greenline.store.pool import Connection
+from greenline.store.sql import load_sql
+
+log = structlog.get_logger(__name__)
+
+_LOST: Final = {"PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED", "ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED"}
+_RESTRICTED: Final = {"ACCOUNT_VIOLATION", "ACCOUNT_RESTRICTION", "DISABLED_UPDATE"}
+ACCESS_LOST: Final = "access_lost"
+RESTRICTED: Final = "account_restricted"
+
+_sql = load_sql(__package__, "account_events.sql")
+
+
+async def apply_account_event(
+    connection: Connection, workspace_id: str | None, kind: str, payload: dict[str, Any]
+) -> None:
+    """Apply an event of kind ``account``, ``number`` or ``template``; its payload has no unstorable text.
+
+    ``workspace_id`` is None for most: they name a business account, whose numbers may be in several workspaces.
+    Applying one twice changes nothing more.
+    """
+    value = payload.get("value")
+    account_id = payload.get("business_account_id")
+    if not isinstance(value, dict):
+        return
+    if kind == "template":
+        name = value.get("message_template_name")
+        await connection.execute(_sql["forget_templates"], account_id, name if isinstance(name, str) else None)
+    elif payload.get("field") == "account_update":
+        await _account_update(connection, account_id, value)
+    elif payload.get("field") == "phone_number_name_update":
+        await _name_update(connection, account_id, value)
+    elif payload.get("field") == "phone_number_quality_update":
+        await _quality_update(connection, account_id, value)
+    else:
+        log.info("account.event", field=payload.get("field"), workspace_id=workspace_id, account_id=account_id)
+
+
+async def _account_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
+    event = value.get("event")
+    about = value.get("waba_info")
+    if isinstance(about, dict) and isinstance(about.get("waba_id"), str):
+        account_id = about["waba_id"]  # events of partners carry another id in the entry
+    log.warning("account.update", business_account_id=account_id, meta_event=event)
+    if event in _LOST:
+        text = f"Meta reports {event}: the app has no access to the business account. Import the number again."
+        await connection.execute(_sql["lose_access"], account_id, ACCESS_LOST, text)
+    elif event in _RESTRICTED:
+        text = f"Meta reports {event}{_reason(value)}. See the account's status in WhatsApp Manager."
+        await connection.execute(_sql["add_finding"], account_id, None, RESTRICTED, text)
+    elif event == "ACCOUNT_RECONNECTED":
+        await connection.execute(_sql["drop_finding"], account_id, None, RESTRICTED)
+
+
+async def _name_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
+    digits, name = _digits(value), value.get("requested_verified_name")
+    decision, code = value.get("decision"), "display_name_not_approved"
+    if not digits:
+        return
+    if decision == "APPROVED":
+        await connection.execute(_sql["drop_finding"], account_id, digits, code)
+        if isinstance(name, str):
+            await connection.execute(_sql["rename"], account_id, digits, name)
+    else:
+        text = f"The display name {name!r} is {decision}: {value.get('rejection_reason') or 'no reason given'}."
+        await connection.execute(_sql["add_finding"], account_id, digits, code, text)
+
+
+async def _quality_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
+    digits, event = _digits(value), value.get("event")
+    if not digits:
+        return
+    if event == "FLAGGED":
+        text = "Meta has flagged the number for low quality. Send less, and better."
+        await connection.execute(_sql["add_finding"], account_id, digits, "quality_low", text)
+    elif event == "UNFLAGGED":
+        await connection.execute(_sql["drop_finding"], account_id, digits, "quality_low")
+    tier = value.get("max_daily_conversations_per_business") or value.get("current_limit")
+    if tier is not None:
+        await connection.execute(_sql["drop_finding"], account_id, digits, "messaging_limit")
+    for finding in limit_findings(tier):
+        await connection.execute(_sql["add_finding"], account_id, digits, finding.code, finding.message)
+
+
+def _digits(value: dict[str, Any]) -> str:
+    return re.sub(r"[^0-9]", "", str(value.get("display_phone_number") or ""))
+
+
+def _reason(value: dict[str, Any]) -> str:
+    violation = value.get("violation_info")
+    restrictions = value.get("restriction_info")
+    kinds = [violation.get("violation_type")] if isinstance(violation, dict) else []
+    if isinstance(restrictions, list):
+        kinds += [item.get("restriction_type") for item in restrictions if isinstance(item, dict)]
+    named = ", ".join(kind for kind in kinds if isinstance(kind, str))
+    return f" ({named})" if named else ""
