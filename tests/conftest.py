@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
 from support.postgres import PostgresOfTests
+
+if TYPE_CHECKING:
+    from elevenlabs.client import AsyncElevenLabs
+
+    from support.server import RunningServer
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +62,30 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
         outbound_allow=("127.0.0.0/8", "::1"),
         drain_seconds=5.0,
     )
+
+
+@pytest.fixture
+async def server(settings: Settings, clock: ManualClock) -> AsyncIterator[RunningServer]:
+    """A server on a free port, in the loop of the test and with its clock."""
+    from support.server import run_server  # the whole server: tests of a part need not wait for it
+
+    async with run_server(settings, clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
+    """Plain HTTP to the server, with the key of the default workspace."""
+    headers = {"xi-api-key": server.api_key}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(server: RunningServer) -> AsyncIterator[AsyncElevenLabs]:
+    """The official SDK, pointed at the server, with the key of the default workspace."""
+    import httpx
+    from elevenlabs.client import AsyncElevenLabs
+
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
+        yield AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)

@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Time that running work has to finish after SIGTERM; orchestrators kill at 30 s.",
     )
+    request_max_bytes: int = Field(
+        8_388_608, gt=0, description="Largest JSON body of an API request; an agent's configuration is about 13 kB."
+    )
+    upload_max_bytes: int = Field(67_108_864, gt=0, description="Largest upload of files to the API.")
     api_key: SecretStr | None = Field(None, description="Bootstrap API key of the default workspace.")
     secret_key: SecretStr | None = Field(
         None,

@@ -1,0 +1,64 @@
+"""The HTTP API as one application: routes, documentation, errors, limits."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import Lifespan
+
+from greenline.api import agent_history, agents, errors, health
+from greenline.api.metrics import metrics
+from greenline.api.middleware import Limited, Observed
+from greenline.settings import Settings
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    health.router,
+    agent_history.router,
+    agents.router,
+)
+"""The resources of the API. A router with fixed paths goes before one that takes any id in their place."""
+
+DESCRIPTION: Final = "AI agents on WhatsApp that you host yourself. The key of a workspace goes in `xi-api-key`."
+DOCS_FILES: Final = "/docs/files"
+
+
+def create_api(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
+    """The application. ``app.state.services`` is set by ``lifespan``."""
+    app = FastAPI(
+        title="Greenline",
+        version=version("greenline"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_route("/metrics", metrics, include_in_schema=False)
+    _add_docs(app)
+    app.add_middleware(Limited, settings=settings)
+    app.add_middleware(Observed)
+    return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Serve the documentation page with our own copy of Swagger UI: many servers have no way to the internet."""
+
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url=app.openapi_url or "",
+            title=app.title,
+            swagger_js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",
+            swagger_css_url=f"{DOCS_FILES}/swagger-ui.css",
+            swagger_favicon_url=f"{DOCS_FILES}/favicon.png",
+        )
+
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    app.mount(DOCS_FILES, StaticFiles(directory=str(files("fastapi_offline") / "static")))

@@ -1,0 +1,37 @@
+"""What a running server knows of its own life: what works in the background, and whether it is about to leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Workers(Protocol):
+    """A part of the server that works in the background."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    async def stop(self, seconds: float) -> None:
+        """Take no new work and finish what runs within ``seconds``. May be called again."""
+        ...
+
+    def state(self) -> dict[str, bool]:
+        """Which of its loops are alive."""
+        ...
+
+
+@dataclass
+class Lifecycle:
+    """Shared by the process, that drains, and the routes, that tell of it."""
+
+    workers: Sequence[Workers] = field(default=())
+    draining: bool = False
+
+    async def drain(self, seconds: float) -> None:
+        """Stop the workers in the reverse of the order in which they started; HTTP goes on."""
+        self.draining = True
+        for part in reversed(self.workers):
+            await part.stop(seconds)

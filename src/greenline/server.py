@@ -1,0 +1,113 @@
+"""The composition root: the only place where the parts of the server are made and put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+
+from greenline.api.app import create_api
+from greenline.api.deps import AppServices
+from greenline.api.lifecycle import Lifecycle
+from greenline.clock import Clock, SystemClock
+from greenline.settings import Settings
+from greenline.store.embedded import EmbeddedPostgres
+from greenline.store.migrate import migrate
+from greenline.store.pool import Pool, open_pool
+from greenline.store.vault import open_vault
+from greenline.store.worker import Wakeups
+from greenline.workspaces import service as workspaces
+from greenline.workspaces.keyring import Keyring
+
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS: Final = 0.5
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The whole server as an ASGI application; its lifespan opens the store and runs the workers."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, clock or SystemClock()) as services:
+            app.state.services = services
+            yield
+
+    return create_api(settings, lifespan)
+
+
+@contextlib.asynccontextmanager
+async def open_services(settings: Settings, clock: Clock) -> AsyncIterator[AppServices]:
+    """Open the store, make every part, start what works in the background; undo it in reverse.
+
+    Raises `greenline.errors.ConfigurationError` or `greenline.errors.Unavailable`, which say what to do.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        vault = await asyncio.to_thread(open_vault, settings)
+        dsn = await stack.enter_async_context(open_database(settings))
+        await migrate(dsn)
+        pool = await open_pool(dsn, size=settings.database_connections)
+        stack.callback(pool.terminate)
+        await _bootstrap(settings, clock, pool)
+        wakeups = Wakeups(dsn)
+        await wakeups.start()
+        stack.push_async_callback(wakeups.aclose)
+        services = AppServices(
+            settings=settings,
+            clock=clock,
+            pool=pool,
+            wakeups=wakeups,
+            vault=vault,
+            keyring=Keyring(pool, clock),
+            lifecycle=Lifecycle(workers=()),
+        )
+        for part in services.lifecycle.workers:
+            part.start()
+        stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
+        yield services
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """The DSN of the database of the settings: a server's, or the embedded one's, which is then kept running."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    embedded = EmbeddedPostgres(settings.data_dir)
+    try:
+        dsn = await asyncio.to_thread(embedded.start)
+        watcher = asyncio.create_task(_keep_running(embedded))
+        try:
+            yield dsn
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(embedded.stop)
+
+
+async def _keep_running(embedded: EmbeddedPostgres) -> None:
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if embedded.alive():
+            continue
+        log.error("postgres.died", log=str(embedded.log_file))
+        try:
+            await asyncio.to_thread(embedded.start)
+            log.info("postgres.restarted")
+        except Exception:
+            log.exception("postgres.not_restarted")
+            await asyncio.sleep(WATCH_SECONDS * 10)
+
+
+async def _bootstrap(settings: Settings, clock: Clock, pool: Pool) -> None:
+    given = settings.api_key.get_secret_value() if settings.api_key else None
+    made = await workspaces.bootstrap(pool, clock, given)
+    if made is not None:
+        sys.stderr.write(f"API key of the default workspace, shown only now: {made.secret}\n")
+        sys.stderr.flush()

@@ -1,0 +1,114 @@
+"""The server as its clients meet it: on a port of this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from greenline.api.deps import AppServices
+from greenline.clock import Clock
+from greenline.server import create_app
+from greenline.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server on a port of this process. ``api_key`` opens the default workspace."""
+
+    url: str
+    app: FastAPI
+    api_key: str
+
+    @property
+    def services(self) -> AppServices:
+        """The parts of the server."""
+        return cast("AppServices", self.app.state.services)
+
+
+@contextlib.asynccontextmanager
+async def run_server(settings: Settings, clock: Clock) -> AsyncIterator[RunningServer]:
+    """A server in the running loop, on a free port of loopback."""
+    app = create_app(settings, clock)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+    async with app.router.lifespan_context(app):
+        running = asyncio.create_task(server._serve([listener]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        yield RunningServer(f"http://127.0.0.1:{listener.getsockname()[1]}", app, key)
+        server.should_exit = True
+        await running
+
+
+@dataclass
+class ServeProcess:
+    """``greenline serve`` as a process of its own."""
+
+    process: asyncio.subprocess.Process
+    url: str = ""
+    errors: list[str] = field(default_factory=list)
+
+    async def ready(self, seconds: float = 60.0) -> ServeProcess:
+        """Wait for the ready line. Raises ``AssertionError`` with what the process said if it ends without one."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(seconds):
+            line = (await self.process.stdout.readline()).decode().strip()
+        if not line.startswith("ready http://"):
+            await self.process.wait()
+            await self._reader
+            raise AssertionError(f"{line!r}; " + "".join(self.errors))
+        self.url = line.removeprefix("ready ")
+        return self
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to the process, and to no child of it."""
+        self.process.send_signal(number)
+
+    async def ended(self, seconds: float = 30.0) -> int:
+        """The exit status."""
+        async with asyncio.timeout(seconds):
+            status = await self.process.wait()
+            await self._reader
+        return status
+
+    async def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.errors.append(line.decode())
+
+    def __post_init__(self) -> None:
+        self._reader = asyncio.create_task(self._read_errors())
+
+
+@contextlib.asynccontextmanager
+async def serve_process(data_dir: Path, *options: str, environment: Mapping[str, str]) -> AsyncIterator[ServeProcess]:
+    """Start ``greenline serve`` on a free port; killed at the end if it still runs."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")}
+    command = ["-m", "greenline", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        env=clean | dict(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = ServeProcess(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await running.ended()
