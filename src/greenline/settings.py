@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         "Sorry, I can't open this kind of message. Could you write it as text?",
         description="Answer, once in a conversation, to a message type that can't be passed on; empty: none.",
     )
+    template_cache_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How long a template of Meta's is used without asking again; its webhooks drop it sooner.",
+    )
     inbox_retention_days: int = Field(
         8, ge=7, description="Life of webhook events; Meta repeats them for up to 7 days."
     )
