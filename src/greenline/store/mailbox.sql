@@ -60,13 +60,13 @@ returning m.id;
 -- scope: system, the mailbox is held by the caller
 -- $3: arrivals that the holder has seen; $4: its next timer; $5: now. What came meanwhile is due at once.
 update mailbox
-set owner = null, lease_until = null, attempt = 0, epoch = epoch + 1, due_at = case when arrivals > $3 then $5 else $4 end
+set owner = null, lease_until = null, attempt = 0, epoch = epoch + 1, due_at = case when arrivals > $3 then $5::timestamptz else $4::timestamptz end
 where id = $1 and epoch = $2
 returning due_at;
 
 -- name: postpone
 -- scope: system, the mailbox is held by the caller
-update mailbox set owner = null, lease_until = null, epoch = epoch + 1, due_at = $3
+update mailbox set owner = null, lease_until = null, epoch = epoch + 1, due_at = $3::timestamptz
 where id = $1 and epoch = $2
 returning attempt;
 

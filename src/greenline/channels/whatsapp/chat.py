@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from greenline.channels.whatsapp.commit import sql
-from greenline.conversations.events import Entry, Remembered, load_event
+from greenline.conversations.events import Event, Remembered, load_event
 from greenline.conversations.projection import Projection
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -32,7 +32,7 @@ class Chat:
     sealed_token: bytes = field(repr=False)
     open: tuple[Projection, ...] = ()
     """Newest first."""
-    journal: tuple[Entry, ...] = field(default=(), repr=False)
+    journal: tuple[Event, ...] = field(default=(), repr=False)
     """Of the newest open conversation."""
 
     @property
@@ -62,10 +62,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         is_token_expired=row["is_token_expired"],
         sealed_token=row["token"],
         open=tuple(_projection(data) for data in row["conversations"] or ()),
-        journal=tuple(
-            Entry(seq=entry["seq"], at=entry["at"], event=load_event(entry["kind"], entry["data"]))
-            for entry in row["journal"] or ()
-        ),
+        journal=tuple(load_event(entry["kind"], entry["data"]) for entry in row["journal"] or ()),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from greenline.agents.models import AgentVersion
 from greenline.channels.whatsapp.compose import Composed
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -45,6 +46,8 @@ class TurnCommit:
     events: list[tuple[str, Event]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     outbox: list[QueuedMessage] = field(default_factory=list)
+    versions: dict[str, AgentVersion] = field(default_factory=dict, repr=False)
+    """Agents that the turn has read, so that it reads each once."""
 
     def __post_init__(self) -> None:
         # What is looked up later in the turn may be newer than what the turn answers: it stays due.

@@ -10,10 +10,13 @@ where o.workspace_id = $1 and o.phone_number_id = $2 and o.state in ('queued', '
   and o.chat_id <> all($3::text[])
 order by o.chat_id, o.position;
 
--- name: orphan
--- A send that its process did not survive: nobody knows whether Meta has it.
-update outbox set state = 'unknown', due_at = $3
-where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
+-- name: take_number
+-- The number's token. A send that its process did not survive becomes unknown: nobody knows whether Meta has it.
+with orphaned as (
+  update outbox set state = 'unknown', due_at = $3
+  where workspace_id = $1 and phone_number_id = $2 and state = 'sending'
+)
+select token, is_token_expired from whatsapp_account where workspace_id = $1 and phone_number_id = $2;
 
 -- name: mark
 -- scope: system, the epoch of the sender's mailbox is the check
@@ -136,7 +139,3 @@ insert into chat_identity(phone_number_id, identifier, chat_id)
 select chat.phone_number_id, i.identifier, chat.id
 from chat, unnest(array[$3::text, $4::text] || $5::text[]) as i(identifier) where i.identifier is not null
 on conflict (phone_number_id, identifier) do nothing;
-
--- name: sender_account
-select phone_number_id, workspace_id, token, is_token_expired from whatsapp_account
-where workspace_id = $1 and phone_number_id = $2;

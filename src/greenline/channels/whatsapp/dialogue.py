@@ -76,7 +76,7 @@ class Dialogues:
         """End the open conversations whose time is over; returns the chat with the others."""
         remaining = []
         for conversation in chat.open:
-            config = await self._config(conversation)
+            config = configured(await self._version(conversation, commit), conversation.initiation)
             end = self._deadline(conversation, config)
             if end is None or end.at > commit.now:
                 remaining.append(conversation)
@@ -94,7 +94,11 @@ class Dialogues:
     async def next_deadline(self, chat: Chat, commit: TurnCommit) -> datetime | None:
         """When the chat must be looked at again if nobody writes."""
         rows = {conversation.id: conversation for conversation in chat.open} | commit.conversations
-        ends = [self._deadline(row, await self._config(row)) for row in rows.values() if row.is_open]
+        ends = [
+            self._deadline(row, configured(await self._version(row, commit), row.initiation))
+            for row in rows.values()
+            if row.is_open
+        ]
         return min((end.at for end in ends if end is not None), default=None)
 
     async def enter(self, chat: Chat, commit: TurnCommit) -> tuple[Dialogue | None, str | None]:
@@ -211,15 +215,15 @@ class Dialogues:
         newest, *older = chat.open
         for conversation in older:
             commit.record(conversation, Ended(reason=SUPERSEDED))
-        version = await get_version(self._pool, chat.workspace_id, newest.version_id)
-        events = tuple(entry.event for entry in chat.journal)
-        started = next(event for event in events if isinstance(event, Started))
+        version = await self._version(newest, commit)
+        started = next(event for event in chat.journal if isinstance(event, Started))
         opening = (Resumed(),) if newest.awaiting_first_user_message else ()
         config = configured(version, newest.initiation)
-        return Dialogue(newest, version, config, started, events, opening)
+        return Dialogue(newest, version, config, started, chat.journal, opening)
 
     async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
         version = await live_version(self._pool, chat.workspace_id, agent_id)
+        commit.versions[version.id] = version
         conversation = Projection(
             id=new_id("conv"),
             workspace_id=chat.workspace_id,
@@ -257,9 +261,10 @@ class Dialogues:
         )
         return _opened(Dialogue(conversation, version, configured(version, {}), started))
 
-    async def _config(self, row: Projection) -> ConversationConfig:
-        version = await get_version(self._pool, row.workspace_id, row.version_id)
-        return configured(version, row.initiation)
+    async def _version(self, row: Projection, commit: TurnCommit) -> AgentVersion:
+        if row.version_id not in commit.versions:
+            commit.versions[row.version_id] = await get_version(self._pool, row.workspace_id, row.version_id)
+        return commit.versions[row.version_id]
 
     def _deadline(self, row: Projection, config: ConversationConfig) -> Any:
         return deadline(

@@ -15,6 +15,7 @@ from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
 from greenline.conversations.files import write_file
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
+from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,8 @@ class Fetched:
 class FileFetcher:
     """Brings the files of a message into the data directory. A turn that is resumed finds them there."""
 
-    def __init__(self, graph: GraphClient, vault: Vault, data_dir: Path) -> None:
+    def __init__(self, pool: Pool, graph: GraphClient, vault: Vault, data_dir: Path) -> None:
+        self._pool = pool
         self._graph = graph
         self._vault = vault
         self._data_dir = data_dir

@@ -100,12 +100,11 @@ class Sender:
 
     async def _take(self, claim: Claim) -> _Number | None:
         phone_number_id = claim.mailbox_id.removeprefix("sender:")
-        account = await self._pool.fetchrow(sql["sender_account"], claim.workspace_id, phone_number_id)
+        grace = self._clock.now() + self._grace
+        account = await self._pool.fetchrow(sql["take_number"], claim.workspace_id, phone_number_id, grace)
         if account is None or account["is_token_expired"]:
             log.warning("sender.no_token", phone_number_id=phone_number_id)
             return None
-        now = self._clock.now()
-        await self._pool.execute(sql["orphan"], claim.workspace_id, phone_number_id, now + self._grace)
         token = self._vault.open(account["token"], phone_number_id)
         return _Number(claim, phone_number_id, token, self._number_clocks.get(phone_number_id), {})
 

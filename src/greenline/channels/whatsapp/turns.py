@@ -18,7 +18,13 @@ from greenline.channels.whatsapp.chat import Chat, load_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogues
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.inbound import InboundMessage, read_message
+from greenline.channels.whatsapp.inbound import (
+    UNKNOWN_TIME,
+    InboundMessage,
+    read_identity,
+    read_message,
+    read_preference,
+)
 from greenline.channels.whatsapp.presence import typing
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -119,7 +125,7 @@ class Turns:
             return commit
         for item in batch.others:
             commit.done[item.id] = None
-            self._dialogues.note(chat, commit, item)
+            _note(item, commit)
         chat = await self._dialogues.close_expired(chat, commit)
         if batch.messages:
             await self._answer(chat, batch, commit, may_merge=may_merge)
@@ -137,7 +143,7 @@ class Turns:
             return
         heard = [message for message in inbound if not message.unsupported and not message.silent]
         if not heard:
-            await self._dialogues.cannot_open(chat, dialogue, inbound, commit)
+            self._dialogues.cannot_open(chat, dialogue, inbound, commit)
             return
         effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
         async with self._typing(chat, heard[-1]):
@@ -190,9 +196,28 @@ def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> 
             "wa_id": message.wa_id if message.wa_id != chat.wa_id else None,
             "bsuid": message.bsuid if message.bsuid != chat.bsuid else None,
             "last_inbound_wamid": message.wamid,
-            "last_user_message_at": message.at.isoformat(),
         }
         commit.chat.update({name: value for name, value in told.items() if value is not None})
+        _open_window(message, commit)
+
+
+def _note(item: Item, commit: TurnCommit) -> None:
+    """Events of a chat that are no message to us."""
+    if item.kind == "standby":  # a copy for whoever answers instead of us: it opens the window all the same
+        _open_window(read_message(item.payload), commit)
+    elif item.kind == "user_preferences":
+        stopped = read_preference(item.payload)
+        if stopped is not None:
+            commit.chat["marketing_stopped"] = stopped
+    elif item.kind == "identity" and (bsuid := read_identity(item.payload)):
+        commit.chat["bsuid"] = bsuid
+
+
+def _open_window(message: InboundMessage, commit: TurnCommit) -> None:
+    """The person wrote: free messages are allowed for 24 hours from then (not from a future that nobody has seen)."""
+    at = commit.now if message.at == UNKNOWN_TIME else min(message.at, commit.now)
+    before = commit.chat.get("last_user_message_at")
+    commit.chat["last_user_message_at"] = max(before, at) if before else at
 
 
 def _batch(claim: Claim) -> Batch:

@@ -14,9 +14,9 @@ left join lateral (
   where v.chat_id = c.id and v.workspace_id = c.workspace_id and v.status in ('initiated', 'in-progress')
 ) o on true
 left join lateral (
-  select jsonb_agg(jsonb_build_object('seq', e.seq, 'at', e.at, 'kind', e.kind, 'data', e.data) order by e.seq) as journal
+  select jsonb_agg(jsonb_build_object('kind', e.kind, 'data', e.data) order by e.seq) as journal
   from conversation_event e
-  where e.conversation_id = o.conversations -> 0 ->> 'id'
+  where e.conversation_id = o.conversations -> 0 ->> 'id' and e.kind <> 'delivery'
 ) j on true
 where c.workspace_id = $1 and c.id = $2;
 
