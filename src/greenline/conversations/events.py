@@ -119,6 +119,8 @@ class ToolReturned(_Event):
     is_error: bool = False
     error_type: str = ""
     seconds: float = 0.0
+    said: str = ""
+    """What the call said to the person (buttons, a list, a farewell), as the transcript shows it."""
     outbox_ids: tuple[str, ...] = ()
 
 

@@ -1,0 +1,180 @@
+"""Files of conversations: what a person sent, or a client uploaded.
+
+Bytes lie in the data directory as ``files/<workspace>/<file id>``, both names made by the server: what people call
+their files is kept in the database and never becomes a path. A file appears whole or not at all (written under
+another name, synced, renamed), so a turn that is resumed may write the same file again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from greenline.ids import new_id
+from greenline.store.pool import Connection, Pool, Record
+from greenline.store.sql import load_sql
+from greenline.text import clean_text
+
+SQL = load_sql(__package__, "files.sql")
+
+MAX_FILENAME: Final = 255
+_SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationFile:
+    """A file as the database knows it. ``filename`` is what the person called it; ``sha256`` is the digest."""
+
+    id: str
+    workspace_id: str
+    conversation_id: str
+    filename: str
+    mime_type: str
+    size_bytes: int
+    sha256: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """What is on disk after `write_file`."""
+
+    size_bytes: int
+    sha256: bytes
+
+
+async def write_file(data_dir: Path, workspace_id: str, file_id: str, data: bytes) -> WrittenFile:
+    """Return when ``data`` is on disk for good. Writing the same file again replaces it."""
+    path = file_path(data_dir, workspace_id, file_id)
+    await asyncio.to_thread(_write, path, data)
+    return WrittenFile(len(data), hashlib.sha256(data).digest())
+
+
+async def save_file(
+    pool: Pool | Connection,
+    data_dir: Path,
+    *,
+    workspace_id: str,
+    conversation_id: str,
+    filename: str,
+    mime_type: str,
+    data: bytes,
+    now: datetime,
+    file_id: str | None = None,
+) -> ConversationFile:
+    """Write the bytes, then the row that names them. A file that is there already stays as it is."""
+    file_id = file_id or new_id("file")
+    written = await write_file(data_dir, workspace_id, file_id, data)
+    file = ConversationFile(
+        id=file_id,
+        workspace_id=workspace_id,
+        conversation_id=conversation_id,
+        filename=clean_filename(filename),
+        mime_type=mime_type,
+        size_bytes=written.size_bytes,
+        sha256=written.sha256,
+        created_at=now,
+    )
+    await pool.execute(
+        SQL["insert"],
+        file.id,
+        file.workspace_id,
+        file.conversation_id,
+        file.filename,
+        file.mime_type,
+        file.size_bytes,
+        file.sha256,
+        file.created_at,
+    )
+    return file
+
+
+async def open_file(
+    pool: Pool | Connection, workspace_id: str, conversation_id: str, file_id: str
+) -> ConversationFile | None:
+    """What is known of a file, None when the conversation has none of this id. `read_file` gives its bytes."""
+    row = await pool.fetchrow(SQL["one"], workspace_id, conversation_id, file_id)
+    return _file(row) if row else None
+
+
+async def list_files(
+    pool: Pool | Connection, workspace_id: str, conversation_id: str
+) -> tuple[ConversationFile, ...]:
+    """The files of a conversation, oldest first."""
+    return tuple(map(_file, await pool.fetch(SQL["all"], workspace_id, conversation_id)))
+
+
+async def read_file(data_dir: Path, file: ConversationFile) -> bytes:
+    """The bytes of a file. Raises ``FileNotFoundError`` when the data directory lost it."""
+    return await asyncio.to_thread(file_path(data_dir, file.workspace_id, file.id).read_bytes)
+
+
+async def delete_files(data_dir: Path, workspace_id: str, file_ids: Sequence[str]) -> None:
+    """Take the bytes of files off the disk; those that are gone already are passed over."""
+    paths = [file_path(data_dir, workspace_id, file_id) for file_id in file_ids]
+    if paths:
+        await asyncio.to_thread(_unlink, paths)
+
+
+def file_path(data_dir: Path, workspace_id: str, file_id: str) -> Path:
+    """Where the bytes of a file lie. Raises ``ValueError`` for anything that is not an id of the server."""
+    if not _SAFE.fullmatch(workspace_id) or not _SAFE.fullmatch(file_id):
+        raise ValueError("not an id of a workspace and a file")
+    return data_dir / "files" / workspace_id / file_id
+
+
+def clean_filename(name: str) -> str:
+    """The last part of ``name`` without control characters, no longer than a file system takes."""
+    base = re.split(r"[/\\]", clean_text(name))[-1]
+    visible = "".join(character for character in base if unicodedata.category(character)[0] != "C").strip()
+    return visible[:MAX_FILENAME] if visible.strip(". ") else "file"
+
+
+def _file(row: Record) -> ConversationFile:
+    return ConversationFile(**row)
+
+
+def _write(path: Path, data: bytes) -> None:
+    _make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as output:
+            output.write(data)
+            output.flush()
+            os.fsync(output.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+        _sync_folder(folder.parent.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without it the new name may be lost with the power, though the bytes are not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+-- name: insert
+insert into conversation_file(id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (id) do nothing;
+
+-- name: one
+select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at
+from conversation_file
+where workspace_id = $1 and conversation_id = $2 and id = $3;
+
+-- name: all
+select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at
+from conversation_file
+where workspace_id = $1 and conversation_id = $2
+order by created_at, id;
+
+-- name: delete
+delete from conversation_file where workspace_id = $1 and conversation_id = $2 and id = $3;
+
+-- name: place_for_upload
+-- What decides whether a conversation takes one more file; locked, so that two uploads are counted one by one.
+select c.version_id, c.status,
+  (select count(*) from conversation_file f where f.conversation_id = c.id and f.workspace_id = c.workspace_id) as files
+from conversation c
+where c.workspace_id = $1 and c.id = $2
+for no key update;
+
+-- name: is_used
+select exists (
+  select from conversation_event
+  where workspace_id = $1 and conversation_id = $2 and kind = 'user_message' and data -> 'file_ids' ? $3
+);
