@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from greenline.api.app import create_api
 from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.whatsapp.account_checks import TokenWatch
+from greenline.channels.whatsapp.graph import GraphClient
 from greenline.clock import Clock, SystemClock
 from greenline.settings import Settings
 from greenline.store.embedded import EmbeddedPostgres
@@ -57,14 +59,17 @@ async def open_services(settings: Settings, clock: Clock) -> AsyncIterator[AppSe
         wakeups = Wakeups(dsn)
         await wakeups.start()
         stack.push_async_callback(wakeups.aclose)
+        graph = GraphClient(settings)
+        stack.push_async_callback(graph.aclose)
         services = AppServices(
             settings=settings,
             clock=clock,
             pool=pool,
             wakeups=wakeups,
             vault=vault,
+            graph=graph,
             keyring=Keyring(pool, clock),
-            lifecycle=Lifecycle(workers=()),
+            lifecycle=Lifecycle(workers=(TokenWatch(pool, graph, vault, clock, settings),)),
         )
         for part in services.lifecycle.workers:
             part.start()

@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from greenline.api import agent_history, agents, errors, health
+from greenline.api import agent_history, agents, errors, health, whatsapp_accounts, whatsapp_outbound
 from greenline.api.metrics import metrics
 from greenline.api.middleware import Limited, Observed
 from greenline.settings import Settings
@@ -21,6 +21,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     agent_history.router,
     agents.router,
+    whatsapp_accounts.router,
+    whatsapp_outbound.router,
 )
 """The resources of the API. A router with fixed paths goes before one that takes any id in their place."""
 

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from greenline.api.auth import authenticate
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.whatsapp.graph import GraphClient
 from greenline.clock import Clock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -33,6 +34,7 @@ class AppServices:
     pool: Pool
     wakeups: Wakeups
     vault: Vault
+    graph: GraphClient
     keyring: Keyring
     lifecycle: Lifecycle
 

@@ -1,0 +1,220 @@
+"""Conversations that the business starts: a template goes out, the agent waits for the reply.
+
+Everything is checked before anything is written, and everything is written in one transaction; the sender does
+the rest. The reply finds the conversation by whatever id Meta gives the person: the one that was asked for, its
+aliases, and later the one in Meta's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from greenline.agents.initiation import InitiationData
+from greenline.agents.models import AgentVersion
+from greenline.agents.overrides import check_start
+from greenline.agents.service import live_version
+from greenline.channels.whatsapp.account_models import Account, TokenExpired
+from greenline.channels.whatsapp.accounts import get_account
+from greenline.channels.whatsapp.answer import SOURCE, configured, variables
+from greenline.channels.whatsapp.recipient import aliases, check_recipient, is_bsuid
+from greenline.channels.whatsapp.template_fill import Filled
+from greenline.channels.whatsapp.template_models import Template
+from greenline.channels.whatsapp.template_params import TemplateComponent
+from greenline.channels.whatsapp.templates import Templates
+from greenline.clock import Clock
+from greenline.conversations.events import AgentMessage, Event, Started, dump_event
+from greenline.conversations.projection import Projection, fold
+from greenline.errors import BadRequest, NotFound
+from greenline.ids import new_id
+from greenline.store.mailbox import ring
+from greenline.store.pool import Connection, Pool
+from greenline.store.sql import load_sql
+
+log = structlog.get_logger(__name__)
+
+PRODUCTION: Final = "production"
+MARKETING_STOPPED: Final = 131050  # Meta: the person stopped marketing messages
+
+_sql = load_sql(__package__, "outbound.sql")
+
+
+class EnvironmentNotFound(NotFound):
+    """The workspace has no environment of this name. Leave it out for production."""
+
+    code = "environment_not_found"
+
+
+class MarketingStopped(BadRequest):
+    """The person has stopped marketing messages of this number. A utility template still reaches them."""
+
+    code = "marketing_stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """What the business asks for."""
+
+    phone_number_id: str
+    user_id: str = field(repr=False)
+    template_name: str
+    template_language: str
+    template_params: Sequence[TemplateComponent] = field(repr=False)
+    agent_id: str
+    initiation: InitiationData = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that was checked, ready to be written."""
+
+    account: Account
+    version: AgentVersion
+    template: Template
+    filled: Filled
+    request: OutboundMessage
+
+
+async def start_outbound(
+    pool: Pool, templates: Templates, clock: Clock, workspace_id: str, request: OutboundMessage
+) -> str:
+    """Start a conversation with a template; returns its id. The template is sent after the transaction.
+
+    Raises, before anything is sent or kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `AgentNotFound`,
+    `BranchNotFound`, `EnvironmentNotFound`, `OverrideNotAllowed`, `MarketingStopped` and the errors of
+    `Templates.fill`.
+    """
+    check_recipient(request.user_id)
+    account = await get_account(pool, workspace_id, request.phone_number_id)
+    version = await _version(pool, workspace_id, request)
+    if account.is_token_expired:
+        raise TokenExpired
+    template, filled = await templates.fill(
+        account, request.template_name, request.template_language, request.template_params
+    )
+    plan = _Plan(account, version, template, filled, request)
+    conversation_id = await _write(pool, clock, plan)
+    log.info("outbound.started", conversation_id=conversation_id, template=template.name)
+    return conversation_id
+
+
+async def _version(pool: Pool, workspace_id: str, request: OutboundMessage) -> AgentVersion:
+    start = request.initiation
+    if start.environment not in (None, PRODUCTION):
+        raise EnvironmentNotFound(f"{EnvironmentNotFound().message} Asked for: {start.environment}.")
+    version = await live_version(pool, workspace_id, request.agent_id, branch_id=start.branch_id)
+    check_start(start, version.platform_settings.overrides)
+    configured(version, _kept(start))  # an override that is not allowed must not wait for the reply to fail
+    return version
+
+
+async def _write(pool: Pool, clock: Clock, plan: _Plan) -> str:
+    now, account, request = clock.now(), plan.account, plan.request
+    outbox_id = new_id("out")
+    components = plan.filled.components
+    named = {"name": plan.template.name, "language": plan.template.language, "components": components}
+    async with pool.acquire() as connection, connection.transaction():
+        chat_id = await _chat(connection, clock, plan)
+        conversation = Projection(
+            id=new_id("conv"),
+            workspace_id=account.workspace_id,
+            agent_id=plan.version.agent_id,
+            branch_id=plan.version.branch_id,
+            version_id=plan.version.id,
+            source=SOURCE,
+            started_at=now,
+            direction="outbound",
+            chat_id=chat_id,
+            phone_number_id=account.phone_number_id,
+            user_id=request.initiation.user_id or request.user_id,
+            authorization_method="whatsapp",
+            initiation=_kept(request.initiation),
+            awaiting_first_user_message=True,
+        )
+        said = AgentMessage(
+            id=new_id("msg"), text=plan.filled.text, origin="template", outbox_ids=(outbox_id,), template=named
+        )
+        events: list[Event] = [_started(conversation, plan), said]
+        await connection.execute(
+            _sql["begin"],
+            account.workspace_id,
+            asdict(fold(conversation, events, now)),
+            [{"kind": event.kind, "data": dump_event(event)} for event in events],
+            now,
+        )
+        await connection.execute(
+            _sql["queue"],
+            account.workspace_id,
+            outbox_id,
+            account.phone_number_id,
+            chat_id,
+            conversation.id,
+            "template",
+            _graph_message(plan),
+            now,
+        )
+        await ring(
+            connection,
+            mailbox_id=f"sender:{account.phone_number_id}",
+            workspace_id=account.workspace_id,
+            kind="sender",
+            due_at=now,
+        )
+    return conversation.id
+
+
+async def _chat(connection: Connection, clock: Clock, plan: _Plan) -> str:
+    """The id of the person's chat, which is made if there is none. Raises `MarketingStopped`."""
+    number, user_id = plan.account.phone_number_id, plan.request.user_id
+    identifiers = [user_id, *aliases(user_id)]
+    chat_id = await connection.fetchval(_sql["known_chat"], number, identifiers) or f"{number}:{user_id}"
+    met = {
+        row["identifier"]: row["chat_id"]
+        for row in await connection.fetch(_sql["meet"], number, identifiers, chat_id)
+    }
+    chat_id = str(met[user_id])
+    wa_id, bsuid = (None, user_id) if is_bsuid(user_id) else (user_id, None)
+    stopped = await connection.fetchval(
+        _sql["open_chat"], plan.account.workspace_id, chat_id, number, wa_id, bsuid, clock.now()
+    )
+    if stopped and plan.template.category == "MARKETING":
+        raise MarketingStopped(meta_code=MARKETING_STOPPED)
+    return chat_id
+
+
+def _started(conversation: Projection, plan: _Plan) -> Started:
+    start = plan.request.initiation
+    own = variables(
+        version=plan.version,
+        conversation_id=conversation.id,
+        phone_number_id=plan.account.phone_number_id,
+        user_id=plan.request.user_id,
+        inbound=False,
+        own=start.dynamic_variables,
+        now=conversation.started_at,
+    )
+    return Started(
+        agent_id=plan.version.agent_id,
+        branch_id=plan.version.branch_id,
+        version_id=plan.version.id,
+        environment=conversation.environment,
+        source=SOURCE,
+        direction="outbound",
+        user_id=conversation.user_id,
+        variables=own,
+        override=_kept(start).get("conversation_config_override", {}),
+    )
+
+
+def _graph_message(plan: _Plan) -> dict[str, Any]:
+    template: dict[str, Any] = {"name": plan.template.name, "language": {"code": plan.template.language}}
+    if plan.filled.components:
+        template["components"] = plan.filled.components
+    return {"type": "template", "template": template}
+
+
+def _kept(start: InitiationData) -> dict[str, Any]:
+    return start.model_dump(mode="json", exclude_unset=True)
