@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from greenline.agents.models import AgentDefinition, AgentInUse, AgentNotFound
+from greenline.agents.models import AgentInUse, AgentNotFound
 from greenline.agents.references import without_agent
 from greenline.agents.service import commit
 from greenline.agents.versions import SQL
@@ -45,6 +45,5 @@ async def _release(
     config = without_agent(branch["config"], agent_id) if branch is not None else None
     if branch is None or config is None:
         return False
-    definition = AgentDefinition.model_validate(config)
-    await commit(connection, workspace_id, user_id, branch, definition, f"Without the deleted agent {agent_id}", now)
+    await commit(connection, workspace_id, user_id, branch, config, f"Without the deleted agent {agent_id}", now)
     return True

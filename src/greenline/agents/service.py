@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from greenline.agents.merge import merge
 from greenline.agents.models import (
@@ -124,11 +125,11 @@ async def update(
         definition = _changed(agent, branch, changes)
         now = clock.now()
         name, tags = changes.name or agent["name"], agent["tags"] if changes.tags is None else list(changes.tags)
-        _, shared = split(definition)
+        config, shared = split(definition)
         archived = definition.platform_settings.archived
         await connection.execute(SQL["update_agent"], workspace_id, agent_id, name, tags, archived, shared, now)
-        await commit(connection, workspace_id, agent_id, branch, definition, changes.description, now)
-    return await get(pool, workspace_id, agent_id, branch_id=branch_id)
+        version_id = await commit(connection, workspace_id, agent_id, branch, config, changes.description, now)
+    return await get(pool, workspace_id, agent_id, branch_id=branch_id, version_id=version_id)
 
 
 async def commit(
@@ -136,12 +137,14 @@ async def commit(
     workspace_id: str,
     agent_id: str,
     branch: Record,
-    definition: AgentDefinition,
+    config: dict[str, Any],
     description: str,
     now: datetime,
 ) -> str:
-    """Write the next version of a branch whose agent the transaction has locked; the id of the version."""
-    config, _ = split(definition)
+    """Write the next version of a branch whose agent the transaction has locked; the id of the version.
+
+    ``branch`` is a row of ``branch_for_commit``, ``config`` the stored form of a definition, as `split` gives it.
+    """
     version_id = new_id("agtvrsn")
     await connection.execute(
         SQL["insert_version"], version_id, workspace_id, agent_id, branch["id"], branch["number"] + 1, config,

@@ -8,7 +8,7 @@ from typing import Any
 from greenline.agents.config import PlatformSettings
 from greenline.agents.config.access import AuthSettings, CallLimits
 from greenline.agents.config.privacy import PrivacyConfig
-from greenline.agents.models import Agent, AgentDefinition, AgentVersion
+from greenline.agents.models import Agent, AgentDefinition, AgentVersion, VersionNotFound
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 
@@ -31,6 +31,8 @@ class _Definitions:
         kept = self._kept.get(version_id)
         if kept is None:
             config = await pool.fetchval(SQL["definition"], workspace_id, version_id)
+            if config is None:  # deleted since its row was read
+                raise VersionNotFound
             kept = self._kept[version_id] = AgentDefinition.model_validate(config)
         self._kept.move_to_end(version_id)
         while len(self._kept) > _CACHED_DEFINITIONS:

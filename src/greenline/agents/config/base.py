@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
@@ -64,5 +63,4 @@ def open_union(field: str, *known: str) -> Discriminator:
         kind = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
         return kind if kind in known else "other"
 
-    chosen: Callable[[Any], str] = tag
-    return Discriminator(chosen)
+    return Discriminator(tag)
