@@ -105,9 +105,9 @@ def _entity_reasons(entity: Mapping[str, Any]) -> Iterator[str]:
     for error in _objects(entity.get("errors")):
         parts = (error.get("error_description"), error.get("possible_solution"))
         yield f"{name}: {' '.join(part.strip() for part in parts if isinstance(part, str))}"
-    for info in entity.get("additional_info") or ():
-        if isinstance(info, str):
-            yield f"{name}: {info}"
+    infos = entity.get("additional_info")
+    for info in infos if isinstance(infos, list) else ():
+        yield f"{name}: {info}"
 
 
 def _objects(value: object) -> list[Mapping[str, Any]]:
