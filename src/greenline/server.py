@@ -16,7 +16,10 @@ from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
 from greenline.channels.whatsapp.account_checks import TokenWatch
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
+from greenline.llm.errors import AllModelsFailed
+from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
 from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.migrate import migrate
@@ -31,12 +34,27 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS: Final = 0.5
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The whole server as an ASGI application; its lifespan opens the store and runs the workers."""
+class NoModels:
+    """The models of a server that has none: every turn ends with the sentence for people."""
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Raises `AllModelsFailed`."""
+        raise AllModelsFailed((Attempt(request.model, "no model is configured", 0.0),))
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        """Raises `AllModelsFailed`."""
+        yield await self.complete(request)
+
+
+def create_app(settings: Settings, clock: Clock | None = None, models: LanguageModels | None = None) -> FastAPI:
+    """The whole server as an ASGI application; its lifespan opens the store and runs the workers.
+
+    ``models`` takes the place of those that the settings name.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, clock or SystemClock()) as services:
+        async with open_services(settings, clock or SystemClock(), models) as services:
             app.state.services = services
             yield
 
@@ -44,7 +62,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def open_services(settings: Settings, clock: Clock) -> AsyncIterator[AppServices]:
+async def open_services(
+    settings: Settings, clock: Clock, models: LanguageModels | None = None
+) -> AsyncIterator[AppServices]:
     """Open the store, make every part, start what works in the background; undo it in reverse.
 
     Raises `greenline.errors.ConfigurationError` or `greenline.errors.Unavailable`, which say what to do.
@@ -61,19 +81,26 @@ async def open_services(settings: Settings, clock: Clock) -> AsyncIterator[AppSe
         stack.push_async_callback(wakeups.aclose)
         graph = GraphClient(settings)
         stack.push_async_callback(graph.aclose)
+        models = models or NoModels()
+        whatsapp = WhatsApp(
+            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=models, clock=clock, settings=settings
+        )
+        tokens = TokenWatch(pool, graph, vault, clock, settings)
         services = AppServices(
             settings=settings,
             clock=clock,
             pool=pool,
             wakeups=wakeups,
             vault=vault,
-            graph=graph,
             keyring=Keyring(pool, clock),
-            lifecycle=Lifecycle(workers=(TokenWatch(pool, graph, vault, clock, settings),)),
+            graph=graph,
+            models=models,
+            whatsapp=whatsapp,
+            lifecycle=Lifecycle(workers=(whatsapp, tokens)),
         )
+        stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
         for part in services.lifecycle.workers:
             part.start()
-        stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
         yield services
 
 

@@ -12,7 +12,16 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from greenline.api import agent_history, agents, errors, health, whatsapp_accounts, whatsapp_outbound
+from greenline.api import (
+    agent_history,
+    agents,
+    conversations,
+    errors,
+    health,
+    webhook,
+    whatsapp_accounts,
+    whatsapp_outbound,
+)
 from greenline.api.metrics import metrics
 from greenline.api.middleware import Limited, Observed
 from greenline.settings import Settings
@@ -21,6 +30,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     agent_history.router,
     agents.router,
+    conversations.router,
     whatsapp_accounts.router,
     whatsapp_outbound.router,
 )
@@ -47,6 +57,7 @@ def create_api(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     _add_docs(app)
     app.add_middleware(Limited, settings=settings)
     app.add_middleware(Observed)
+    webhook.install(app)
     return app
 
 

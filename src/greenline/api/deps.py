@@ -16,7 +16,9 @@ from fastapi import Depends, Request
 from greenline.api.auth import authenticate
 from greenline.api.lifecycle import Lifecycle
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock
+from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
@@ -34,8 +36,10 @@ class AppServices:
     pool: Pool
     wakeups: Wakeups
     vault: Vault
-    graph: GraphClient
     keyring: Keyring
+    graph: GraphClient
+    models: LanguageModels
+    whatsapp: WhatsApp
     lifecycle: Lifecycle
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from greenline.api.deps import AppServices, Services
+from greenline.store.migrate import newest_migration
 
 router = APIRouter(tags=["Health"])
 
@@ -61,7 +62,7 @@ async def _database(services: AppServices) -> Check:
     details: dict[str, Any] = {"embedded": services.settings.database_url is None}
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
-            migration = await services.pool.fetchval("select max(name) from schema_migration")
+            migration = await newest_migration(services.pool)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Check(ok=False, details=details | {"error": str(error) or type(error).__name__})
     milliseconds = round((time.perf_counter() - begun) * 1000, 1)

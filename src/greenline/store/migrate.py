@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 
 from greenline.errors import ConfigurationError, Unavailable
-from greenline.store.pool import Connection
+from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,11 @@ async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> li
         return [migration.name for migration in missing]
     finally:
         await connection.close()  # which gives the lock back
+
+
+async def newest_migration(pool: Pool) -> str:
+    """The last migration that the database has. Raises asyncpg's errors when it can't be reached."""
+    return str(await pool.fetchval(_sql["newest"]))
 
 
 async def connect(dsn: str, *, seconds: float = CONNECT_SECONDS) -> Connection:

@@ -23,3 +23,7 @@ set local lock_timeout = '5s';
 -- name: remember
 -- scope: system, the schema belongs to all workspaces
 insert into schema_migration (name, digest) values ($1, $2);
+
+-- name: newest
+-- scope: system, the schema belongs to all workspaces
+select max(name) from schema_migration;

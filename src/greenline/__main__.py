@@ -1,0 +1,5 @@
+"""``python -m greenline``."""
+
+from greenline.cli import main
+
+main()

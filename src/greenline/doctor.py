@@ -1,0 +1,182 @@
+"""What would keep the server from its work, and what to do about it.
+
+Each check looks at one thing and says what it found; the next ones still run when it fails, as far as they can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from greenline.channels.whatsapp.account_checks import inspect_number
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError
+from greenline.clock import Clock, SystemClock
+from greenline.errors import GreenlineError
+from greenline.server import open_database
+from greenline.settings import Settings
+from greenline.store.migrate import connect, migrate
+from greenline.store.pool import Connection, Record
+from greenline.store.sql import load_sql
+from greenline.store.vault import Vault, open_vault
+
+OLDEST_PYTHON: Final = (3, 11)
+LEAST_DISK_BYTES: Final = 1024**3
+MODEL_KEYS: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_API_KEY")
+SERIOUS: Final = frozenset({"number_not_connected", "sending_blocked", "permission_missing", "app_secret_missing"})
+"""Findings of a number with which it can't receive or answer."""
+
+_sql = load_sql(__package__, "doctor.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. ``warning``: it works, but look at it."""
+
+    subject: str
+    state: Literal["ok", "warning", "broken"]
+    text: str
+
+    @property
+    def broken(self) -> bool:
+        """Whether the server can't do its work like this."""
+        return self.state == "broken"
+
+    def __str__(self) -> str:
+        return f"{self.state:8}{self.subject}: {self.text}"
+
+
+async def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
+    """Every finding, in the order in which they matter."""
+    findings = [_python(), *_data_dir(settings)]
+    vault, found = _vault(settings)
+    findings.append(found)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            dsn = await stack.enter_async_context(open_database(settings))
+            done = await migrate(dsn)
+            connection = await connect(dsn)
+            stack.push_async_callback(connection.close)
+        except GreenlineError as error:
+            findings.append(Finding("database", "broken", error.message))
+        else:
+            version = connection.get_server_version()
+            kind = "embedded" if settings.database_url is None else "GREENLINE_DATABASE_URL"
+            applied = f"{len(done)} migrations applied" if done else "migrations are up to date"
+            findings.append(
+                Finding("database", "ok", f"Postgres {version.major}.{version.minor}, {kind}; {applied}.")
+            )
+            findings += [item async for item in _numbers(settings, connection, vault, clock or SystemClock())]
+    return [*findings, *_meta(settings), _models(settings)]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("python", "broken", f"{version} is too old: install 3.11 or newer and make a new environment.")
+    return Finding("python", "ok", f"{version}.")
+
+
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.absolute()
+    try:
+        folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        yield Finding("data directory", "broken", f"{folder} can't be written: {error}. Choose another --data-dir.")
+        return
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_DISK_BYTES:
+        yield Finding("data directory", "warning", f"{folder} has only {free // 1024**2} MiB left. Make room.")
+    else:
+        yield Finding("data directory", "ok", f"{folder}, {free // 1024**3} GiB free.")
+
+
+def _vault(settings: Settings) -> tuple[Vault | None, Finding]:
+    try:
+        vault = open_vault(settings)
+    except (GreenlineError, OSError) as error:
+        return None, Finding("secret key", "broken", str(error))
+    if settings.secret_key is None and settings.database_url is not None:
+        advice = "replicas need the same key: set GREENLINE_SECRET_KEY to the content of secret.key."
+        return vault, Finding("secret key", "warning", f"It is a file in the data directory; {advice}")
+    return vault, Finding("secret key", "ok", "Secrets are encrypted. Back the key up apart from the database.")
+
+
+async def _numbers(
+    settings: Settings, connection: Connection, vault: Vault | None, clock: Clock
+) -> AsyncIterator[Finding]:
+    accounts = await connection.fetch(_sql["accounts"])
+    if not accounts:
+        yield Finding(
+            "numbers", "warning", "None is connected yet: POST /v1/convai/whatsapp-accounts (docs/whatsapp.md)."
+        )
+    graph = GraphClient(settings)
+    try:
+        for account in accounts:
+            for finding in await _number(settings, graph, vault, clock, account):
+                yield finding
+    finally:
+        await graph.aclose()
+
+
+async def _number(
+    settings: Settings, graph: GraphClient, vault: Vault | None, clock: Clock, account: Record
+) -> list[Finding]:
+    subject, number_id = f"number {account['phone_number']}", account["phone_number_id"]
+    findings = []
+    if account["assigned_agent_id"] is None:
+        findings.append(Finding(subject, "warning", "No agent answers it: set assigned_agent_id."))
+    elif not account["enable_messaging"]:
+        findings.append(Finding(subject, "warning", "Messages are not answered: set enable_messaging."))
+    if vault is None:
+        return [*findings, Finding(subject, "broken", "Its token can't be read without the secret key.")]
+    try:
+        token = vault.open(account["token"], number_id)
+        subscribed = await graph.subscribed_apps(account["business_account_id"], token)
+        checked = await inspect_number(graph, settings, number_id, token, clock.now())
+    except GraphError as error:
+        advice = ADVICE.get(error.code or 0, "Check GREENLINE_GRAPH_URL and the network.")
+        return [*findings, Finding(subject, "broken", f"Meta did not answer as it should: {error}. {advice}")]
+    except GreenlineError as error:
+        return [*findings, Finding(subject, "broken", error.message)]
+    if not subscribed:
+        text = "The app gets none of its webhooks: restart the server or import the number again, both subscribe."
+        findings.append(Finding(subject, "broken", text))
+    for item in checked.findings:
+        findings.append(Finding(subject, "broken" if item.code in SERIOUS else "warning", item.message))
+    return findings or [Finding(subject, "ok", "Its token is alive, the webhooks are subscribed, it can send.")]
+
+
+def _meta(settings: Settings) -> Iterator[Finding]:
+    missing = [
+        name
+        for name, value in (
+            ("GREENLINE_META_APP_ID", settings.meta_app_id),
+            ("GREENLINE_META_APP_SECRET", settings.meta_app_secret),
+            ("GREENLINE_META_VERIFY_TOKEN", settings.meta_verify_token),
+        )
+        if not value
+    ]
+    if missing:
+        text = f"Set {', '.join(missing)}: without them webhooks are refused and tokens are not watched."
+        yield Finding("meta app", "warning", text)
+    else:
+        yield Finding("meta app", "ok", f"App {settings.meta_app_id} at {settings.graph_url}.")
+
+
+def _models(settings: Settings) -> Finding:
+    found = [name for name in MODEL_KEYS if os.environ.get(name)]
+    if settings.llm_map:
+        found.append("GREENLINE_LLM_MAP")
+    if not found:
+        text = f"No key is set: the offline model answers. Set {', '.join(MODEL_KEYS)} or GREENLINE_LLM_MAP."
+        return Finding("models", "warning", text)
+    return Finding("models", "ok", f"Set: {', '.join(found)}.")
