@@ -12,6 +12,8 @@ from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core import ApiError
 from elevenlabs.errors import UnprocessableEntityError
 
+from greenline.workspaces import service as workspaces
+from support.server import RunningServer
 from support.shapes import assert_complete
 
 PROMPT = {"prompt": "You answer for a tea shop.", "llm": "gpt-4o", "tool_ids": ["a", "b"]}
@@ -260,3 +262,28 @@ async def test_huge_numbers_in_unknown_fields_do_no_harm(client: AsyncElevenLabs
     agent_id = await create(client, conversation_config={"future": 10**30})
 
     assert (await raw(http, f"/{agent_id}"))["conversation_config"]["future"] == 1e30
+
+
+async def test_an_agent_belongs_to_its_workspace(client: AsyncElevenLabs, server: RunningServer) -> None:
+    agent_id = await create(client)
+    pool, clock = server.services.pool, server.services.clock
+    stranger = await workspaces.create(pool, clock, "Another shop")
+    key = await workspaces.create_key(pool, clock, stranger.id, "test")
+
+    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": key.secret}, trust_env=False) as http:
+        one = f"/v1/convai/agents/{agent_id}"
+        answers = [
+            await http.get(one),
+            await http.patch(one, json={"name": "mine"}),
+            await http.delete(one),
+            await http.post(f"{one}/duplicate", json={}),
+            await http.get(f"{one}/branches"),
+        ]
+        summaries = await raw(http, "/summaries", agent_ids=agent_id)
+        listed = await raw(http, "")
+
+    assert [answer.status_code for answer in answers] == [404] * 5
+    assert {answer.json()["detail"]["status"] for answer in answers} == {"agent_not_found"}
+    assert summaries[agent_id]["status"] == "failure"
+    assert listed == {"agents": [], "next_cursor": None, "has_more": False}
+    assert (await client.conversational_ai.agents.get(agent_id)).name == "Shop"

@@ -79,7 +79,7 @@ order by b.created_at, b.id;
 -- name: whatsapp_accounts
 select w.phone_number_id, w.business_account_id, w.business_account_name, w.phone_number_name, w.phone_number,
        w.account_type, w.assigned_agent_id, a.name as assigned_agent_name, w.enable_messaging,
-       w.enable_audio_message_response, w.enable_typing_indicator, w.is_token_expired
+       w.enable_audio_message_response, w.enable_typing_indicator, w.is_token_expired, w.findings
 from whatsapp_account w
 join agent a on a.id = w.assigned_agent_id
 where w.workspace_id = $1 and w.assigned_agent_id = $2

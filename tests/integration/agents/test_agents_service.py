@@ -287,4 +287,5 @@ async def test_the_numbers_of_an_agent(pool: Pool, clock: ManualClock, workspace
         "enable_audio_message_response": True,
         "enable_typing_indicator": True,
         "is_token_expired": False,
+        "findings": [],
     }
