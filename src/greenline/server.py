@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from typing import Final
@@ -18,32 +19,21 @@ from greenline.channels.whatsapp.account_checks import TokenWatch
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
-from greenline.llm.errors import AllModelsFailed
-from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, StreamEvent
+from greenline.llm.factory import build_models
+from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.migrate import migrate
 from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
+from greenline.tools.guard import guarded_client
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 
 log = structlog.get_logger(__name__)
 
 WATCH_SECONDS: Final = 0.5
-
-
-class NoModels:
-    """The models of a server that has none: every turn ends with the sentence for people."""
-
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Raises `AllModelsFailed`."""
-        raise AllModelsFailed((Attempt(request.model, "no model is configured", 0.0),))
-
-    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """Raises `AllModelsFailed`."""
-        yield await self.complete(request)
 
 
 def create_app(settings: Settings, clock: Clock | None = None, models: LanguageModels | None = None) -> FastAPI:
@@ -81,7 +71,9 @@ async def open_services(
         stack.push_async_callback(wakeups.aclose)
         graph = GraphClient(settings)
         stack.push_async_callback(graph.aclose)
-        models = models or NoModels()
+        if models is None:
+            models, endpoints = build_models(settings, os.environ, guarded_client(settings))
+            stack.push_async_callback(endpoints.aclose)
         whatsapp = WhatsApp(
             pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=models, clock=clock, settings=settings
         )
