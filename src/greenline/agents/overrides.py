@@ -11,6 +11,7 @@ from greenline.agents.config.override import LanguagePreset
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.initiation import InitiationData
 from greenline.agents.merge import merge
+from greenline.agents.variables import check_given
 from greenline.errors import BadRequest
 
 # Dropped without an error when forbidden: recognition works without them (reference: Overrides).
@@ -59,7 +60,11 @@ def in_language(config: ConversationConfig, language: str) -> ConversationConfig
 
 
 def check_start(data: InitiationData, settings: OverrideSettings) -> None:
-    """Raises `OverrideNotAllowed` for start data other than the configuration whose switch is off."""
+    """Refuse start data, apart from the configuration, that the agent or the reference does not allow.
+
+    Raises `OverrideNotAllowed` for a field whose switch is off, and `greenline.agents.variables.ReservedVariable`.
+    """
+    check_given(data.dynamic_variables)
     switched = {
         "custom_llm_extra_body": settings.custom_llm_extra_body,
         "starting_workflow_node_id": settings.enable_starting_workflow_node_id_from_client,

@@ -140,7 +140,10 @@ def agent_answer(agent: Agent, whatsapp_accounts: list[dict[str, Any]]) -> Agent
         metadata=AgentMetadata(
             created_at_unix_secs=_seconds(agent.created_at), updated_at_unix_secs=_seconds(agent.updated_at)
         ),
-        platform_settings=PlatformSettingsAnswer.model_construct(**dict(version.platform_settings), safety=Safety()),
+        # A client that sends back what it read sends a safety block too, which is kept as an unknown field.
+        platform_settings=PlatformSettingsAnswer.model_construct(
+            **{**dict(version.platform_settings), "safety": Safety()}
+        ),
         phone_numbers=[],
         whatsapp_accounts=whatsapp_accounts,
         workflow=version.workflow,

@@ -132,7 +132,9 @@ def test_the_key_of_a_built_in_tool_names_it() -> None:
     tools = BuiltInTools.model_validate({"end_call": {}, "skip_turn": {"params": {"wait_timeout_secs": 2}}})
 
     assert tools.end_call is not None
+    assert tools.skip_turn is not None
     assert (tools.end_call.name, tools.end_call.params.system_tool_type) == ("end_call", "end_call")
+    assert tools.skip_turn.params.model_dump() == {"system_tool_type": "skip_turn", "wait_timeout_secs": 2}
     assert list(tools.enabled()) == ["end_call", "skip_turn"]
 
 

@@ -10,6 +10,7 @@ from greenline.agents.config import ConfigOverride, ConversationConfig
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.initiation import InitiationData
 from greenline.agents.overrides import OverrideNotAllowed, apply_overrides, check_start, in_language
+from greenline.agents.variables import ReservedVariable
 
 VALUES: dict[tuple[str, ...], Any] = {
     ("asr", "keywords"): ["Greenline"],
@@ -221,3 +222,10 @@ def test_start_data_is_tolerant() -> None:
     assert data.conversation_config_override == ConfigOverride()
     assert data.dynamic_variables == {}
     check_start(data, settings())
+
+
+def test_a_start_may_not_set_the_servers_own_variables() -> None:
+    data = InitiationData.model_validate({"dynamic_variables": {"system__time": "now"}})
+
+    with pytest.raises(ReservedVariable):
+        check_start(data, settings())
