@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from greenline.store.embedded import EmbeddedPostgres
+from greenline.store.embedded import EmbeddedPostgres, read_postmaster
 from greenline.store.migrate import migrate
 
 TEMPLATE = "greenline_template"
@@ -39,7 +41,7 @@ class PostgresOfTests:
     def stop(self) -> None:
         """Stop the server and delete everything."""
         self._server.stop()
-        shutil.rmtree(self.folder)
+        remove_data_dir(self.folder)
 
     async def create(self) -> str:
         """The DSN of a fresh, migrated database."""
@@ -75,3 +77,13 @@ def open_folder(prefix: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
     folder.chmod(0o711)
     return folder
+
+
+def remove_data_dir(folder: Path) -> None:
+    """Delete a data directory and what it leads to; a database that a killed process left running is ended."""
+    home = (folder / "postgres").resolve()
+    running = read_postmaster(home / "data")
+    if running is not None:
+        os.kill(running.pid, signal.SIGQUIT)
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(folder)

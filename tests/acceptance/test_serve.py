@@ -1,0 +1,176 @@
+"""``greenline serve`` as an operator runs it: start, share, drain, die, start again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import pytest
+
+from greenline.store.embedded import EmbeddedPostgres, read_postmaster
+from support.postgres import open_folder, remove_data_dir
+from support.server import ServeProcess, serve_process
+from support.wait import until
+
+ENVIRONMENT = {"GREENLINE_API_KEY": "gl_test", "GREENLINE_LOG_FORMAT": "console"}
+AGENTS = "/v1/convai/agents"
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data directory; whatever still runs on it at the end is stopped."""
+    folder = open_folder("greenline-serve-")
+    yield folder
+    remove_data_dir(folder)
+
+
+def postmaster(data_dir: Path) -> int | None:
+    """The process id of the database of a data directory, if it runs."""
+    running = read_postmaster((data_dir / "postgres").resolve() / "data")
+    return running.pid if running else None
+
+
+async def call(server: ServeProcess, method: str = "GET", path: str = AGENTS, **body: object) -> httpx2.Response:
+    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": "gl_test"}, timeout=20) as http:
+        return await http.request(method, path, **body)
+
+
+async def create_agent(server: ServeProcess, name: str) -> None:
+    answer = await call(server, "POST", f"{AGENTS}/create", json={"conversation_config": {}, "name": name})
+    assert answer.status_code == 200, answer.text
+
+
+async def agents(server: ServeProcess) -> set[str]:
+    return {agent["name"] for agent in (await call(server)).json()["agents"]}
+
+
+async def test_serve_starts_from_nothing_and_leaves_nothing_running(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        assert (await call(server, path="/readyz")).status_code == 200
+        await create_agent(server, "first")
+        server.kill(signal.SIGTERM)
+        assert await server.ended() == 0
+    assert postmaster(data_dir) is None
+
+
+async def test_a_first_key_is_made_and_shown_once(data_dir: Path) -> None:
+    keys = []
+    for _ in range(2):
+        async with serve_process(data_dir, environment={}) as server:
+            await server.ready()
+            server.kill(signal.SIGTERM)
+            assert await server.ended() == 0
+            keys.append([line.split()[-1] for line in server.errors if "shown only now" in line])
+    [[key], none] = keys
+    assert key.startswith("gl_")
+    assert none == []
+
+
+async def test_after_a_kill_the_database_runs_on_and_the_next_server_takes_it_over(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as killed:
+        await killed.ready()
+        await create_agent(killed, "kept")
+        killed.kill()
+        await killed.ended()
+    before = postmaster(data_dir)
+    assert before is not None
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        assert postmaster(data_dir) == before
+        assert await agents(server) == {"kept"}
+        server.kill(signal.SIGTERM)
+        assert await server.ended() == 0
+    assert postmaster(data_dir) is None
+
+
+async def test_a_killed_database_is_brought_back(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        await create_agent(server, "kept")
+        before = postmaster(data_dir)
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+
+        async def back() -> bool:
+            answer = await call(server)
+            assert answer.status_code in {200, 503}, answer.text
+            return answer.status_code == 200 and postmaster(data_dir) not in (None, before)
+
+        await until(back, seconds=60)
+        assert await agents(server) == {"kept"}
+        server.kill(signal.SIGTERM)
+        assert await server.ended() == 0
+
+
+async def test_everything_killed_at_once_leaves_stale_files_only(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as killed:
+        await killed.ready()
+        await create_agent(killed, "kept")
+        database = postmaster(data_dir)
+        assert database is not None
+        killed.kill()
+        os.kill(database, signal.SIGKILL)
+        await killed.ended()
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        assert await agents(server) == {"kept"}
+
+
+async def test_two_starters_share_one_database_and_the_last_one_stops_it(data_dir: Path) -> None:
+    async with (
+        serve_process(data_dir, environment=ENVIRONMENT) as one,
+        serve_process(data_dir, environment=ENVIRONMENT) as two,
+    ):
+        await asyncio.gather(one.ready(), two.ready())
+        applied = [line for line in [*one.errors, *two.errors] if "database.migrated" in line]
+        assert len(applied) == len({line.split("migration=")[1] for line in applied}) > 0
+        await create_agent(one, "shared")
+        assert await agents(two) == {"shared"}
+        one.kill(signal.SIGTERM)
+        assert await one.ended() == 0
+        assert await agents(two) == {"shared"}
+        two.kill(signal.SIGTERM)
+        assert await two.ended() == 0
+    assert postmaster(data_dir) is None
+
+
+async def test_a_request_that_runs_is_finished_at_sigterm(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        await create_agent(server, "locked")
+        database = EmbeddedPostgres(data_dir)
+        locker = await asyncpg.connect(await asyncio.to_thread(database.start))
+        await locker.execute("begin; lock table agent in access exclusive mode")
+        waiting = asyncio.create_task(call(server))
+        blocked = "select true from pg_stat_activity where wait_event_type = 'Lock'"
+        await until(lambda: locker.fetchval(blocked))
+        server.kill(signal.SIGTERM)
+        await locker.execute("commit")
+        await locker.close()
+        await asyncio.to_thread(database.stop)
+        assert (await waiting).status_code == 200
+        assert await server.ended() == 0
+
+
+async def test_a_second_signal_leaves_at_once(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+        await server.ready()
+        server.kill(signal.SIGINT)
+        server.kill(signal.SIGINT)
+        assert await server.ended() == 0
+
+
+async def test_a_taken_port_is_one_clear_line(data_dir: Path) -> None:
+    async with serve_process(data_dir, environment=ENVIRONMENT) as one:
+        await one.ready()
+        port = one.url.rpartition(":")[2]
+        async with serve_process(data_dir, "--port", port, environment=ENVIRONMENT) as two:
+            assert await two.ended() == 1
+            assert len(two.errors) == 1
+            assert "--port" in two.errors[0]
