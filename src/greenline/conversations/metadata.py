@@ -1,0 +1,193 @@
+"""From a conversation and its journal to the metadata that clients read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from greenline.agents.config.privacy import PrivacyConfig
+from greenline.agents.models import AgentVersion
+from greenline.conversations.deliveries import Sent, delivery_error, fold_deliveries
+from greenline.conversations.events import AgentMessage, Entry, TurnFailed, UserMessage
+from greenline.conversations.metadata_models import (
+    Charging,
+    DeletionSettings,
+    ErrorView,
+    FeatureStatus,
+    FeaturesUsage,
+    FeedbackView,
+    LlmUsageByCommitment,
+    Metadata,
+    OpeningMessage,
+    Recipient,
+    TestingFeatures,
+    WhatsAppInfo,
+    WorkflowFeatures,
+)
+from greenline.conversations.models import Conversation
+from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price
+
+SERVER_FAULT = 1011
+"""Code of an error that names none: the close code of RFC 6455 for a server that could not go on."""
+
+
+def metadata(
+    conversation: Conversation,
+    journal: Sequence[Entry],
+    agent: AgentVersion | None,
+    prices: Prices = no_prices,
+) -> Metadata:
+    """The metadata of a conversation. ``agent`` is None when the agent was deleted."""
+    charging = _charging(conversation, prices)
+    sent = fold_deliveries(journal)
+    return Metadata(
+        start_time_unix_secs=_seconds(conversation.started_at),
+        accepted_time_unix_secs=_seconds(conversation.accepted_at) if conversation.accepted_at else None,
+        call_duration_secs=conversation.duration_seconds,
+        cost_fiat=charging.llm_price,
+        deletion_settings=_deletion(conversation, agent.platform_settings.privacy if agent else PrivacyConfig()),
+        feedback=FeedbackView.model_validate(conversation.feedback or {}),
+        authorization_method=conversation.authorization_method,
+        charging=charging,
+        termination_reason=conversation.termination_reason,
+        error=_error(conversation.error),
+        warnings=[*_failed_turns(journal), *_failed_messages(sent.values())],
+        main_language=conversation.main_language,
+        text_only=conversation.text_only,
+        features_usage=_features(conversation, journal, agent),
+        conversation_initiation_source=conversation.source,
+        conversation_initiation_source_version=_source_version(conversation.initiation),
+        timezone=agent.conversation_config.agent.prompt.timezone if agent else None,
+        whatsapp=_whatsapp(conversation, journal, sent) if conversation.source == "whatsapp" else None,
+    )
+
+
+def feedback_of(score: str | None) -> dict[str, Any]:
+    """``metadata.feedback`` after a thumb up or down; None takes it back."""
+    if score is None:
+        return FeedbackView().model_dump()
+    return FeedbackView(
+        type="thumbs", overall_score=score, likes=int(score == "like"), dislikes=int(score == "dislike")
+    ).model_dump()
+
+
+def _charging(conversation: Conversation, prices: Prices) -> Charging:
+    usage = llm_usage(conversation.llm_usage, prices)
+    return Charging(
+        # A generation that was superseded before it was heard is not in the journal: both are the same.
+        llm_usage=LlmUsageByCommitment(irreversible_generation=usage, initiated_generation=usage),
+        llm_price=total_price(usage),
+    )
+
+
+def _deletion(conversation: Conversation, privacy: PrivacyConfig) -> DeletionSettings:
+    due = None
+    if privacy.retention_days >= 0 and conversation.ended_at:
+        due = _seconds(conversation.ended_at + timedelta(days=privacy.retention_days))
+    return DeletionSettings(
+        deletion_time_unix_secs=due,
+        delete_transcript_and_pii=privacy.delete_transcript_and_pii,
+        delete_audio=privacy.delete_audio,
+    )
+
+
+def _error(error: Mapping[str, Any] | None) -> ErrorView | None:
+    if error is None:
+        return None
+    code, reason = error.get("code"), error.get("reason")
+    return ErrorView(
+        code=code if isinstance(code, int) else SERVER_FAULT, reason=None if reason is None else str(reason)
+    )
+
+
+def _failed_turns(journal: Iterable[Entry]) -> Iterable[str]:
+    for entry in journal:
+        if isinstance(entry.event, TurnFailed):
+            tried = "; ".join(f"{attempt.model}: {attempt.error}" for attempt in entry.event.attempts)
+            yield f"A turn failed: {entry.event.reason}" + (f" ({tried})" if tried else "")
+
+
+def _failed_messages(sent: Iterable[Sent]) -> Iterable[str]:
+    for message in sent:
+        if message.state == "failed":
+            error = delivery_error(message.error)
+            known = [error.code, error.title, error.details] if error else []
+            why = ", ".join(str(part) for part in known if part) or "no reason was given"
+            yield f"A message did not reach the person: {why}"
+
+
+def _features(conversation: Conversation, journal: Iterable[Entry], agent: AgentVersion | None) -> FeaturesUsage:
+    if agent is None:
+        return FeaturesUsage()
+    settings, config = agent.platform_settings, agent.conversation_config
+    prompt = config.agent.prompt
+    enabled, used = prompt.built_in_tools.enabled(), set(conversation.tool_names)
+
+    def tool(name: str) -> FeatureStatus:
+        return FeatureStatus(enabled=name in enabled, used=name in used)
+
+    sent_files = any(isinstance(entry.event, UserMessage) and entry.event.file_ids for entry in journal)
+    return FeaturesUsage(
+        language_detection=tool("language_detection"),
+        transfer_to_agent=tool("transfer_to_agent"),
+        transfer_to_number=tool("transfer_to_number"),
+        dtmf_tones=tool("play_keypad_touch_tone"),
+        voicemail_detection=tool("voicemail_detection"),
+        external_mcp_servers=FeatureStatus(enabled=bool(prompt.mcp_server_ids or prompt.native_mcp_server_ids)),
+        pii_zrm_agent=settings.privacy.zero_retention_mode,
+        workflow=WorkflowFeatures(enabled=bool(agent.workflow.edges)),
+        agent_testing=TestingFeatures(enabled=bool(settings.testing.attached_tests)),
+        file_input=FeatureStatus(enabled=config.conversation.file_input.enabled, used=sent_files),
+    )
+
+
+def _source_version(initiation: Mapping[str, Any]) -> str | None:
+    source = initiation.get("source_info")
+    version = source.get("version") if isinstance(source, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def _whatsapp(conversation: Conversation, journal: Sequence[Entry], sent: Mapping[str, Sent]) -> WhatsAppInfo:
+    outbound = conversation.direction == "outbound"
+    return WhatsAppInfo(
+        direction=conversation.direction or "unknown",
+        whatsapp_phone_number_id=conversation.phone_number_id,
+        whatsapp_user_id=conversation.user_id or conversation.wa_id or conversation.bsuid or "",
+        awaiting_first_user_message=conversation.awaiting_first_user_message if outbound else None,
+        recipient=Recipient(phone=conversation.wa_id, bsuid=conversation.bsuid),
+        opening_message=_opening(journal, sent),
+    )
+
+
+def _opening(journal: Sequence[Entry], sent: Mapping[str, Sent]) -> OpeningMessage | None:
+    """Of the first template, if the agent said nothing before it."""
+    first = next((entry for entry in journal if isinstance(entry.event, AgentMessage)), None)
+    if first is None or not isinstance(first.event, AgentMessage) or first.event.origin != "template":
+        return None
+    names = first.event.outbox_ids
+    message = sent.get(names[0], Sent(names[0])) if names else Sent("")
+    reply = next((entry.at for entry in journal if isinstance(entry.event, UserMessage)), None)
+    times, pricing = message.times, message.pricing or {}
+    error = delivery_error(message.error) if message.state == "failed" else None
+    category, billable = pricing.get("category"), pricing.get("billable")
+    return OpeningMessage(
+        template_name=str((first.event.template or {}).get("name") or ""),
+        wamid=message.wamid,
+        sent_at_unix=_seconds(times.get("accepted") or times.get("sent") or first.at),
+        delivered_at_unix=_optional(times.get("delivered")),
+        read_at_unix=_optional(times.get("read")),
+        replied_at_unix=_optional(reply),
+        failed_at_unix=_optional(times.get("failed")),
+        error_code=str(error.code) if error and error.code is not None else None,
+        pricing_category=category if isinstance(category, str) else None,
+        billable=billable if isinstance(billable, bool) else None,
+    )
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _optional(moment: datetime | None) -> int | None:
+    return None if moment is None else _seconds(moment)

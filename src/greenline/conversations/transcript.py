@@ -1,0 +1,220 @@
+"""From a journal to the transcript that clients read. Pure, and for any journal: it never raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
+from greenline.conversations.events import AgentMessage, Entry, Started, ToolCalled, ToolReturned, UserMessage
+from greenline.conversations.files import ConversationFile
+from greenline.conversations.transcript_models import (
+    AgentMetadata,
+    FileInput,
+    LlmAttempt,
+    Metric,
+    SystemToolResult,
+    ToolCallView,
+    ToolResultView,
+    Turn,
+    TurnMetrics,
+)
+from greenline.conversations.usage import Prices, llm_usage, no_prices
+
+NEVER_RAN: Final = frozenset({"unknown_tool", "invalid_arguments"})
+"""Errors of calls that were refused before the tool did anything."""
+
+_Tool = TypeVar("_Tool", ToolCalled, ToolReturned)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a transcript needs besides the journal.
+
+    Times count from ``begun_at``; what happened before it (a template that waited for its reply) is at 0.
+    """
+
+    begun_at: datetime
+    agent: AgentMetadata
+    files: Mapping[str, ConversationFile] = field(default_factory=dict)
+    link: Callable[[ConversationFile], str] = lambda file: ""
+    prices: Prices = no_prices
+
+
+def transcript(journal: Sequence[Entry], about: Surroundings) -> list[Turn]:
+    """The turns in the order of the journal.
+
+    As in the reference, the call of a tool and its result are two entries: the agent's words with the calls that
+    the model asked for, then one entry with the results of all of them.
+    """
+    return list(_Fold(journal, about).turns())
+
+
+class _Fold:
+    def __init__(self, journal: Sequence[Entry], about: Surroundings) -> None:
+        self._journal = journal
+        self._about = about
+        self._sent = fold_deliveries(journal)
+        events = [entry.event for entry in journal]
+        called = [event for event in events if isinstance(event, ToolCalled)]
+        returned = [event for event in events if isinstance(event, ToolReturned)]
+        self._called = {_request(event): event for event in called}
+        self._returned = {_request(event): event for event in returned}
+        self._calls = _by_message(called)  # those of messages that are still to come
+        self._returns = _by_message(returned)
+        self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
+        self._override = _llm_override(journal)
+
+    def turns(self) -> Iterable[Turn]:
+        for entry in self._journal:
+            event = entry.event
+            if isinstance(event, UserMessage):
+                yield self._user(entry, event)
+            elif isinstance(event, AgentMessage):
+                yield self._agent(entry, event, self._calls.pop(event.id, ()))
+            elif isinstance(event, ToolCalled) and event.message_id in self._calls.keys() - self._messages:
+                yield self._agent(
+                    entry, AgentMessage(id=event.message_id, text=""), self._calls.pop(event.message_id)
+                )
+            elif isinstance(event, ToolReturned) and event.message_id in self._returns:
+                yield self._results(entry, event.message_id, self._returns.pop(event.message_id))
+
+    def _user(self, entry: Entry, event: UserMessage) -> Turn:
+        files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
+        return Turn(
+            role="user",
+            message=event.text or None,
+            time_in_call_secs=self._seconds(entry.at),
+            id=event.id,
+            created_at_unix_ms=milliseconds(event.received_at or entry.at),
+            source_medium=event.medium,
+            file_input=files[0] if files else None,
+            file_inputs=files,
+        )
+
+    def _agent(self, entry: Entry, event: AgentMessage, calls: Sequence[ToolCalled]) -> Turn:
+        usage = llm_usage({event.model: event.usage}, self._about.prices) if event.model and event.usage else None
+        return Turn(
+            role="agent",
+            message=event.text or None,
+            time_in_call_secs=self._seconds(entry.at),
+            id=event.id,
+            created_at_unix_ms=milliseconds(entry.at),
+            agent_metadata=self._about.agent,
+            tool_calls=[self._call(call) for call in calls],
+            llm_override=self._override if event.origin == "model" else None,
+            producing_llm=event.model,
+            llm_usage=usage,
+            conversation_turn_metrics=_metrics(event, calls),
+            origin=event.origin,
+            llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
+            delivery=turn_delivery([self._message(name) for name in event.outbox_ids]),
+        )
+
+    def _results(self, entry: Entry, message_id: str, returns: Sequence[ToolReturned]) -> Turn:
+        said = "\n\n".join(event.said for event in returns if event.said)
+        names = [name for event in returns for name in event.outbox_ids]
+        return Turn(
+            role="agent",
+            message=said or None,
+            time_in_call_secs=self._seconds(entry.at),
+            id=f"{message_id}_results",
+            created_at_unix_ms=milliseconds(entry.at),
+            agent_metadata=self._about.agent,
+            tool_results=[self._result(event) for event in returns],
+            origin="tool",
+            delivery=turn_delivery([self._message(name) for name in dict.fromkeys(names)]),
+        )
+
+    def _call(self, event: ToolCalled) -> ToolCallView:
+        returned = self._returned.get(_request(event))
+        return ToolCallView(
+            type=event.type,
+            request_id=event.request_id,
+            tool_name=event.name,
+            tool_id=_tool_id(event),
+            params_as_json=json.dumps(event.params, ensure_ascii=False),
+            tool_has_been_called=returned is not None and _ran(returned),
+        )
+
+    def _result(self, event: ToolReturned) -> ToolResultView:
+        return ToolResultView(
+            type=event.type,
+            request_id=event.request_id,
+            tool_name=event.name,
+            tool_id=_tool_id(event),
+            result_value=event.result,
+            is_error=event.is_error,
+            tool_has_been_called=_ran(event),
+            tool_latency_secs=event.seconds,
+            error_type=event.error_type,
+            raw_error_message=event.result if event.is_error else "",
+            result=self._system_result(event),
+        )
+
+    def _system_result(self, event: ToolReturned) -> SystemToolResult | None:
+        if event.type != "system" or event.is_error or event.name not in ("end_call", "skip_turn"):
+            return None
+        called = self._called.get(_request(event))
+        reason = str(called.params.get("reason") or "") if called else ""
+        if event.name == "skip_turn":
+            return SystemToolResult(result_type="skip_turn_success", reason=reason)
+        return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
+
+    def _message(self, outbox_id: str) -> Sent:
+        return self._sent.get(outbox_id, Sent(outbox_id))
+
+    def _file(self, file: ConversationFile) -> FileInput:
+        return FileInput(
+            file_id=file.id,
+            original_filename=file.filename,
+            mime_type=file.mime_type,
+            file_url=self._about.link(file),
+        )
+
+    def _seconds(self, at: datetime) -> int:
+        return max(0, int((at - self._about.begun_at).total_seconds()))
+
+
+def _by_message(events: Iterable[_Tool]) -> dict[str, list[_Tool]]:
+    found: dict[str, list[_Tool]] = {}
+    for event in events:
+        found.setdefault(event.message_id, []).append(event)
+    return found
+
+
+def _request(event: ToolCalled | ToolReturned) -> tuple[str, str]:
+    return event.message_id, event.request_id
+
+
+def _ran(event: ToolReturned) -> bool:
+    return event.error_type not in NEVER_RAN
+
+
+def _tool_id(event: ToolCalled | ToolReturned) -> str | None:
+    return event.tool_id or (f"__system_{event.name}" if event.type == "system" else None)
+
+
+def _llm_override(journal: Sequence[Entry]) -> str | None:
+    """The model that the client asked for at the start of the conversation."""
+    for entry in journal:
+        node: Any = entry.event.override if isinstance(entry.event, Started) else None
+        for key in ("agent", "prompt", "llm"):
+            node = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, str):
+            return node
+    return None
+
+
+def _metrics(event: AgentMessage, calls: Sequence[ToolCalled]) -> TurnMetrics | None:
+    if event.seconds is None:
+        return None
+    found = {"convai_llm_service_tt_last_sentence": event.seconds}
+    if calls:
+        found = {"convai_llm_tool_request_generation_latency": event.seconds}
+    if event.seconds_to_first_token is not None:
+        found["convai_llm_service_ttfb"] = event.seconds_to_first_token
+    return TurnMetrics(metrics={name: Metric(elapsed_time=seconds) for name, seconds in found.items()})

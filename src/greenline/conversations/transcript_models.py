@@ -1,0 +1,137 @@
+"""The turns of a transcript, with every field of the reference (``ConversationHistoryTranscript...``).
+
+Fields that the reference does not have are our extensions, and say so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from greenline.conversations.deliveries import TurnDelivery
+from greenline.conversations.usage import LlmUsage
+
+Role: TypeAlias = Literal["user", "agent"]
+
+
+class AgentMetadata(BaseModel):
+    """Which agent spoke."""
+
+    agent_id: str
+    branch_id: str | None = None
+    workflow_node_id: str | None = None
+    version_id: str | None = None
+
+
+class ToolCallView(BaseModel):
+    """A call that the model asked for."""
+
+    type: str
+    request_id: str
+    tool_name: str
+    tool_id: str | None = None
+    params_as_json: str
+    tool_has_been_called: bool
+    tool_details: dict[str, Any] | None = None
+
+
+class SystemToolResult(BaseModel):
+    """What a system tool did."""
+
+    result_type: Literal["end_call_success", "skip_turn_success"]
+    status: Literal["success"] = "success"
+    reason: str | None = None
+    message: str | None = None
+
+
+class ToolResultView(BaseModel):
+    """What a tool answered. ``result`` is there for the system tools that the reference describes."""
+
+    type: str
+    request_id: str
+    tool_name: str
+    tool_id: str | None = None
+    result_value: str
+    is_error: bool
+    is_blocked: bool = False
+    tool_has_been_called: bool
+    tool_latency_secs: float
+    error_type: str
+    raw_error_message: str
+    dynamic_variable_updates: list[Any] = []
+    result: SystemToolResult | None = None
+
+
+class Metric(BaseModel):
+    """A duration in seconds."""
+
+    elapsed_time: float
+
+
+class TurnMetrics(BaseModel):
+    """How long the parts of a turn took."""
+
+    metrics: dict[str, Metric]
+    convai_asr_provider: str | None = None
+    convai_tts_model: str | None = None
+    convai_tts_cascade: str | None = None
+    voice_id: str | None = None
+
+
+class FileInput(BaseModel):
+    """A file that the person sent; ``file_url`` works without a key for a quarter of an hour."""
+
+    file_id: str
+    original_filename: str
+    mime_type: str
+    file_url: str
+
+
+class LlmAttempt(BaseModel):
+    """A model of the cascade that did not answer (our extension)."""
+
+    model: str
+    error: str
+    seconds: float
+
+
+class Turn(BaseModel):
+    """One entry of a transcript."""
+
+    role: Role
+    message: str | None
+    time_in_call_secs: int
+    id: str
+    created_at_unix_ms: int
+    agent_metadata: AgentMetadata | None = None
+    multivoice_message: None = None
+    tool_calls: list[ToolCallView] = []
+    tool_results: list[ToolResultView] = []
+    feedback: None = None
+    llm_override: str | None = None
+    producing_llm: str | None = None
+    llm_usage: LlmUsage | None = None
+    conversation_turn_metrics: TurnMetrics | None = None
+    rag_retrieval_info: None = None
+    interrupted: bool = False
+    ignored_as_backchannel: bool = False
+    platform_event: None = None
+    original_message: str | None = None
+    reasoning: None = None
+    source_medium: str | None = None
+    source_event_id: int | None = None
+    used_static_kb_document_ids: list[str] = []
+    user_identifier: str | None = None
+    triggered_guardrails: list[Any] = []
+    file_input: FileInput | None = None
+    file_inputs: list[FileInput] = []
+    contextual_update_info: None = None
+    reasoned: bool = False
+
+    origin: str | None = None
+    """Our extension: where an agent's words come from (model, first_message, template, failure, closing, ...)."""
+    llm_attempts: list[LlmAttempt] = []
+    """Our extension: the models that were tried before."""
+    delivery: TurnDelivery | None = None
+    """Our extension: what became of the words on their way to the person."""

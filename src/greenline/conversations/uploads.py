@@ -1,0 +1,160 @@
+"""Files that clients upload into a conversation: what is taken, and links under which they are served."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from greenline.agents.service import get_version
+from greenline.clock import Clock
+from greenline.conversations.files import SQL, ConversationFile, delete_files, open_file, save_file
+from greenline.conversations.models import (
+    ConversationNotFound,
+    ConversationOver,
+    EmptyFile,
+    FileInputDisabled,
+    FileInUse,
+    FileNotFound,
+    LinkExpired,
+    TooManyFiles,
+    UnsupportedFile,
+)
+from greenline.conversations.service import find
+from greenline.store.pool import Connection, Pool, Record
+from greenline.store.vault import SecretUnreadable, Vault
+
+LINK_LIFE: Final = timedelta(minutes=15)  # reference: signed URLs of files live about 15 minutes
+TEXT_TYPES: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
+"""Types beside ``text/*`` whose content is text."""
+
+
+async def upload(
+    pool: Pool,
+    clock: Clock,
+    data_dir: Path,
+    workspace_id: str,
+    conversation_id: str,
+    *,
+    filename: str,
+    declared_type: str | None,
+    data: bytes,
+) -> ConversationFile:
+    """Add a file to an open conversation.
+
+    Raises `ConversationNotFound`, `ConversationOver`, `FileInputDisabled`, `TooManyFiles`, `EmptyFile` or
+    `UnsupportedFile`.
+    """
+    mime_type = detect_type(data, declared_type)
+    conversation = await find(pool, workspace_id, conversation_id)
+    version = await get_version(pool, workspace_id, conversation.version_id)
+    allowed = version.conversation_config.conversation.file_input
+    if not allowed.enabled:
+        raise FileInputDisabled
+    async with pool.acquire() as connection, connection.transaction():
+        place = await _locked(connection, workspace_id, conversation_id)
+        if place["status"] not in ("initiated", "in-progress"):
+            raise ConversationOver
+        limit = allowed.max_files_per_conversation
+        if limit is not None and 0 <= limit <= place["files"]:
+            raise TooManyFiles
+        return await save_file(
+            connection,
+            data_dir,
+            workspace_id=workspace_id,
+            conversation_id=conversation_id,
+            filename=filename,
+            mime_type=mime_type,
+            data=data,
+            now=clock.now(),
+        )
+
+
+async def remove(pool: Pool, data_dir: Path, workspace_id: str, conversation_id: str, file_id: str) -> None:
+    """Take an uploaded file away again. Raises `FileNotFound`, or `FileInUse` once it was part of a message."""
+    async with pool.acquire() as connection, connection.transaction():
+        await _locked(connection, workspace_id, conversation_id)
+        if await open_file(connection, workspace_id, conversation_id, file_id) is None:
+            raise FileNotFound
+        if await connection.fetchval(SQL["is_used"], workspace_id, conversation_id, file_id):
+            raise FileInUse
+        await delete_files(data_dir, workspace_id, [file_id])
+        await connection.execute(SQL["delete"], workspace_id, conversation_id, file_id)
+
+
+async def find_file(pool: Pool, workspace_id: str, conversation_id: str, file_id: str) -> ConversationFile:
+    """A file of a conversation. Raises `FileNotFound`."""
+    file = await open_file(pool, workspace_id, conversation_id, file_id)
+    if file is None:
+        raise FileNotFound
+    return file
+
+
+def make_token(vault: Vault, clock: Clock, file: ConversationFile) -> str:
+    """A token for a link that opens one file without a key, for a quarter of an hour."""
+    expires = int((clock.now() + LINK_LIFE).timestamp())
+    sealed = vault.seal(f"{expires}:{file.workspace_id}", _context(file.conversation_id, file.id))
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def open_token(vault: Vault, clock: Clock, token: str, conversation_id: str, file_id: str) -> str:
+    """The workspace of the file that ``token`` opens. Raises `LinkExpired`, also for a token of another file."""
+    try:
+        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        expires, workspace_id = vault.open(sealed, _context(conversation_id, file_id)).split(":", 1)
+    except (binascii.Error, ValueError, SecretUnreadable):
+        raise LinkExpired from None
+    if clock.now().timestamp() > int(expires):
+        raise LinkExpired
+    return workspace_id
+
+
+def detect_type(data: bytes, declared: str | None) -> str:
+    """The MIME type of an upload, by its first bytes; text keeps the type that the client declares.
+
+    Raises `EmptyFile` or `UnsupportedFile`.
+    """
+    if not data:
+        raise EmptyFile
+    for start, mime_type in _STARTS:
+        if start.match(data):
+            return mime_type
+    kind = (declared or "").split(";", 1)[0].strip().lower()
+    if not _is_text(data):
+        raise UnsupportedFile
+    if kind in ("", "application/octet-stream"):
+        return "text/plain"
+    if not kind.startswith("text/") and kind not in TEXT_TYPES:
+        raise UnsupportedFile(f"{UnsupportedFile().message} This one is declared as {kind[:100]}.")
+    return kind
+
+
+_STARTS: Final = (
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "image/webp"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"),
+    (re.compile(rb"%PDF-"), "application/pdf"),
+)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\x00" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+async def _locked(connection: Connection, workspace_id: str, conversation_id: str) -> Record:
+    """Its row stays locked: uploads are counted one by one, and none is used while it is removed."""
+    place = await connection.fetchrow(SQL["place_for_upload"], workspace_id, conversation_id)
+    if place is None:
+        raise ConversationNotFound
+    return place
+
+
+def _context(conversation_id: str, file_id: str) -> str:
+    return f"file:{conversation_id}/{file_id}"
