@@ -1,0 +1,195 @@
+"""Conversations over HTTP (reference: Conversations)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, File, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.responses import FileResponse
+
+from greenline.api.conversation_query import ConversationQuery
+from greenline.api.deps import AppServices, Caller, Services
+from greenline.conversations import service, uploads
+from greenline.conversations.files import ConversationFile, file_path
+from greenline.conversations.listing import list_conversations
+from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
+from greenline.conversations.usage import no_prices
+from greenline.conversations.views import ConversationPage, ConversationView, SummaryView, summary_line
+from greenline.errors import BadRequest
+from greenline.store.cursor import InvalidCursor
+
+router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
+
+
+class NoTraces(BadRequest):
+    """OpenTelemetry traces of conversations are not available on this server. Leave format out."""
+
+    code = "format_not_available"
+
+
+class Rating(BaseModel):
+    """A thumb up or down; null takes it back."""
+
+    feedback: Literal["like", "dislike"] | None = None
+
+
+class UploadedFile(BaseModel):
+    """The file that an operation was about."""
+
+    file_id: str
+
+
+@router.get("")
+async def list_page(
+    services: Services, workspace: Caller, query: Annotated[ConversationQuery, Query()]
+) -> ConversationPage:
+    """A page of the workspace's conversations, by their start."""
+    try:
+        page = await list_conversations(
+            services.pool,
+            workspace.id,
+            query.to_filter(),
+            direction=query.sort_direction,
+            page_size=query.page_size,
+            cursor=query.cursor,
+        )
+    except InvalidCursor as error:
+        refused = {"type": "value_error", "loc": ("query", "cursor"), "msg": error.message, "input": query.cursor}
+        raise RequestValidationError([refused]) from error
+    lines = [
+        summary_line(
+            conversation,
+            with_summary=query.summary_mode == "include",
+            with_data=bool(query.data_collection_ids),
+            with_evaluation=bool(query.evaluation_criteria_ids),
+            prices=no_prices,
+        )
+        for conversation in page.conversations
+    ]
+    return ConversationPage(conversations=lines, next_cursor=page.next_cursor, has_more=page.next_cursor is not None)
+
+
+@router.get("/resolve")
+async def resolve(workspace: Caller, agent_id: str, reference: str) -> ConversationView:
+    """The conversation behind a Slack or Zendesk URL: this server has neither integration."""
+    raise NoSuchReference
+
+
+@router.get("/{conversation_id}")
+async def get_conversation(
+    conversation_id: str,
+    request: Request,
+    services: Services,
+    workspace: Caller,
+    format: Literal["json", "opentelemetry"] = "json",  # noqa: A002 - the reference's name
+) -> ConversationView:
+    """A whole conversation: metadata, transcript, analysis."""
+    if format == "opentelemetry":
+        raise NoTraces
+    return await service.get(services.pool, workspace.id, conversation_id, link=_linker(request, services))
+
+
+@router.delete("/{conversation_id}")
+async def delete_conversation(conversation_id: str, services: Services, workspace: Caller) -> dict[str, str]:
+    """Erase a conversation with its files and all that was said in it."""
+    await service.delete(services.pool, services.clock, services.settings.data_dir, workspace.id, conversation_id)
+    return {"status": "ok"}
+
+
+@router.get("/{conversation_id}/summary")
+async def get_summary(
+    conversation_id: str,
+    services: Services,
+    workspace: Caller,
+    max_messages: Annotated[int, Query(ge=1, le=200, description="With more messages they are left out.")] = 40,
+) -> SummaryView:
+    """A conversation in short."""
+    return await service.get_summary(services.pool, workspace.id, conversation_id, max_messages)
+
+
+@router.get("/{conversation_id}/audio")
+async def get_audio(conversation_id: str, services: Services, workspace: Caller) -> None:
+    """The recording of a conversation: none is made."""
+    await service.find(services.pool, workspace.id, conversation_id)
+    raise NoAudio
+
+
+@router.post("/{conversation_id}/feedback")
+async def give_feedback(conversation_id: str, services: Services, workspace: Caller, body: Rating) -> dict[str, str]:
+    """Rate a conversation."""
+    await service.rate(services.pool, services.clock, workspace.id, conversation_id, body.feedback)
+    return {"status": "ok"}
+
+
+@router.post("/{conversation_id}/files")
+async def upload_file(
+    conversation_id: str, services: Services, workspace: Caller, file: Annotated[UploadFile, File()]
+) -> UploadedFile:
+    """Upload an image, a PDF or a text file into an open conversation."""
+    limit = services.settings.media_max_bytes
+    data = await file.read(limit + 1)
+    if len(data) > limit:
+        raise FileTooLarge
+    uploaded = await uploads.upload(
+        services.pool,
+        services.clock,
+        services.settings.data_dir,
+        workspace.id,
+        conversation_id,
+        filename=file.filename or "",
+        declared_type=file.content_type,
+        data=data,
+    )
+    return UploadedFile(file_id=uploaded.id)
+
+
+@router.get("/{conversation_id}/files/{file_id}", response_class=FileResponse)
+async def get_file(conversation_id: str, file_id: str, services: Services, workspace: Caller) -> FileResponse:
+    """The bytes of a file of a conversation."""
+    return await _serve(services, workspace.id, conversation_id, file_id)
+
+
+@router.get("/{conversation_id}/files/{file_id}/content", response_class=FileResponse)
+async def get_file_by_link(
+    conversation_id: str, file_id: str, services: Services, token: Annotated[str, Query()]
+) -> FileResponse:
+    """The bytes of a file, for a link out of a transcript: needs no key and lives for a quarter of an hour."""
+    workspace_id = uploads.open_token(services.vault, services.clock, token, conversation_id, file_id)
+    return await _serve(services, workspace_id, conversation_id, file_id)
+
+
+@router.delete("/{conversation_id}/files/{file_id}")
+async def delete_file(conversation_id: str, file_id: str, services: Services, workspace: Caller) -> UploadedFile:
+    """Take away an uploaded file that no message has used."""
+    await uploads.remove(services.pool, services.settings.data_dir, workspace.id, conversation_id, file_id)
+    return UploadedFile(file_id=file_id)
+
+
+async def _serve(services: AppServices, workspace_id: str, conversation_id: str, file_id: str) -> FileResponse:
+    """A download, whatever it holds: shown in a browser, a person's file could run in this server's name."""
+    file = await uploads.find_file(services.pool, workspace_id, conversation_id, file_id)
+    path = file_path(services.settings.data_dir, workspace_id, file.id)
+    headers: dict[str, Any] = {
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cache-control": "private, max-age=900",
+    }
+    if not await asyncio.to_thread(path.is_file):
+        raise FileNotFound("The bytes of this file are not in the data directory any more.")
+    return FileResponse(path, media_type=file.mime_type, filename=file.filename, headers=headers)
+
+
+def _linker(request: Request, services: AppServices) -> Callable[[ConversationFile], str]:
+    base = (services.settings.public_url or str(request.base_url)).rstrip("/")
+
+    def link(file: ConversationFile) -> str:
+        token = uploads.make_token(services.vault, services.clock, file)
+        place = f"{router.prefix}/{quote(file.conversation_id)}/files/{quote(file.id)}/content"
+        return f"{base}{place}?token={token}"
+
+    return link
