@@ -47,7 +47,7 @@ async def apply_account_event(
 
 
 async def _account_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
-    event = value.get("event")
+    event = str(value.get("event"))
     about = value.get("waba_info")
     if isinstance(about, dict) and isinstance(about.get("waba_id"), str):
         account_id = about["waba_id"]  # events of partners carry another id in the entry
