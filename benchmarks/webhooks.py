@@ -1,0 +1,117 @@
+"""Signed webhooks to durable 200s, against a plain FastAPI handler that verifies and drops.
+
+    python benchmarks/webhooks.py [--rate 4000] [--seconds 10]
+
+Load generator, server and Postgres share the machine; latency counts from the scheduled time of a request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import load
+import uvloop
+from harness import place, serve, table
+
+BASELINE = """
+import hashlib, hmac, json, sys
+import uvicorn
+from fastapi import FastAPI, Request, Response
+app = FastAPI()
+@app.post("/webhooks/whatsapp")
+async def webhook(request: Request):
+    body = await request.body()
+    good = "sha256=" + hmac.new(sys.argv[1].encode(), body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(good, request.headers.get("x-hub-signature-256", "")):
+        return Response(status_code=401)
+    json.loads(body)
+    return Response()
+class Server(uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
+Server(uvicorn.Config(app, port=0, log_level="error", access_log=False)).run()
+"""
+
+
+@contextlib.contextmanager
+def baseline() -> Iterator[int]:
+    """FastAPI and uvicorn with a handler that keeps nothing."""
+    command = [sys.executable, "-c", BASELINE, load.SECRET]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def statuses_and_messages(prefix: str, share: int = 4) -> load.Callable[[int], bytes]:
+    """One message in ``share`` requests, statuses otherwise; a person's words come from one of 2,000 people."""
+
+    def make(number: int) -> bytes:
+        person = f"1555{number % 2000:07}"
+        if number % share == 0:
+            return load.request(load.message_body(f"wamid.{prefix}{number}", person))
+        return load.request(load.status_body(f"wamid.{prefix}s{number}", person))
+
+    return make
+
+
+def only_statuses(prefix: str) -> load.Callable[[int], bytes]:
+    """Requests that need no turn."""
+    return lambda number: load.request(load.status_body(f"wamid.{prefix}{number}", f"1555{number % 2000:07}"))
+
+
+async def measure(rate: float, seconds: float) -> None:
+    """Run every row of the table."""
+    rows: list[list[object]] = []
+
+    def row(name: str, result: load.Result) -> None:
+        rows.append(
+            [name, f"{rate:.0f}", result.rate, result.percentile(0.5), result.percentile(0.99), result.refused]
+        )
+
+    with baseline() as port:
+        await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
+        row(
+            "FastAPI, verify and drop",
+            await load.open_loop("127.0.0.1", port, only_statuses("b"), rate=rate, seconds=seconds),
+        )
+    async with place() as where:
+        await where.pool.execute("update whatsapp_account set enable_messaging = false")
+        with serve(where.data_dir, GREENLINE_GRAPH_URL="http://127.0.0.1:9") as (port, _):
+            await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
+            row(
+                "greenline, statuses",
+                await load.open_loop("127.0.0.1", port, only_statuses("a"), rate=rate, seconds=seconds),
+            )
+            row(
+                "greenline, 25 % messages, each to a turn without model",
+                await load.open_loop("127.0.0.1", port, statuses_and_messages("m"), rate=rate, seconds=seconds),
+            )
+            kept = await where.pool.fetchval("select count(*) from inbox")
+            print(f"kept in the inbox: {kept}", file=sys.stderr)
+    table(
+        "Signed webhooks to durable 200s",
+        ["server", "asked/s", "answered/s", "p50 ms", "p99 ms", "not 200"],
+        rows,
+    )
+
+
+def main() -> None:
+    """Parse the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=4000)
+    parser.add_argument("--seconds", type=float, default=10)
+    arguments = parser.parse_args()
+    uvloop.run(measure(arguments.rate, arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
