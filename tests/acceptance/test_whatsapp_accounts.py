@@ -11,7 +11,11 @@ import pytest
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.conversational_ai.whatsapp import (
     BodySendAnOutboundMessageViaWhatsAppV1ConvaiWhatsappOutboundMessagePostTemplateParamsItem_Body as BodyItem,
+)
+from elevenlabs.conversational_ai.whatsapp import (
     BodySendAnOutboundMessageViaWhatsAppV1ConvaiWhatsappOutboundMessagePostTemplateParamsItem_Button as ButtonItem,
+)
+from elevenlabs.conversational_ai.whatsapp import (
     BodySendAnOutboundMessageViaWhatsAppV1ConvaiWhatsappOutboundMessagePostTemplateParamsItem_Header as HeaderItem,
 )
 from elevenlabs.core import ApiError
