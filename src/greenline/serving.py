@@ -21,6 +21,7 @@ import uvloop
 from fastapi import FastAPI
 
 from greenline.api.deps import AppServices
+from greenline.api.webhook import Shortcut
 from greenline.errors import ConfigurationError
 from greenline.server import create_app
 from greenline.settings import Settings
@@ -45,8 +46,9 @@ class HttpServer(uvicorn.Server):
     def __init__(self, app: FastAPI, *, close_seconds: float = 2.0) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                Shortcut(app),
                 http="httptools",
+                proxy_headers=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

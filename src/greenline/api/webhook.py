@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from greenline.api.deps import AppServices
 
@@ -16,20 +16,19 @@ PATH: Final = "/webhooks/whatsapp"
 
 
 def install(app: FastAPI) -> None:
-    """Answer at `PATH`; the last layer to be added, and so the first that a request meets."""
+    """Answer at `PATH`."""
     app.add_route(PATH, answer, methods=["GET", "POST"], include_in_schema=False)
-    app.add_middleware(Shortcut)
 
 
 async def answer(request: Request) -> Response:
-    """The handshake and the deliveries."""
+    """The handshake, and deliveries where no `Shortcut` stands before the application."""
     return await cast("AppServices", request.app.state.services).whatsapp.webhook(request)
 
 
 class Shortcut:
-    """Hands deliveries to the webhook at once."""
+    """An application that hands deliveries to the webhook before anything else sees them."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +37,8 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         try:
-            response = await answer(Request(scope, receive))
+            services = cast("AppServices", self._app.state.services)
+            response = await services.whatsapp.webhook(Request(scope, receive))
         except HTTPException as error:
             response = Response(status_code=error.status_code)
         await response(scope, receive, send)

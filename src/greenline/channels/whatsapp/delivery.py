@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
+from greenline.text import clean_data, clean_text
 
 sql: Final = load_sql(__package__, "delivery.sql")
 
@@ -76,15 +77,17 @@ def read_status(payload: dict[str, Any], now: datetime) -> Fact:
         outbox_id=ours if isinstance(ours, str) and ours.startswith("out_") else None,
         state=str(payload.get("status")),
         at=_timestamp(payload.get("timestamp")) or now,
-        wamid=str(payload.get("id")),
+        wamid=clean_text(str(payload.get("id"))),
         error=None
         if error is None
-        else {
-            "code": error.get("code"),
-            "title": error.get("title") or error.get("message"),
-            "details": data.get("details") if isinstance(data, dict) else None,
-        },
-        pricing=payload["pricing"] if isinstance(payload.get("pricing"), dict) else None,
+        else clean_data(
+            {
+                "code": error.get("code"),
+                "title": error.get("title") or error.get("message"),
+                "details": data.get("details") if isinstance(data, dict) else None,
+            }
+        ),
+        pricing=clean_data(payload["pricing"]) if isinstance(payload.get("pricing"), dict) else None,
     )
 
 

@@ -75,7 +75,7 @@ class Facts:
 
     async def _apply_together(self, connection: Any, rows: list[Record], now: datetime) -> list[str | None]:
         statuses = [row for row in rows if row["kind"] == "status"]
-        await raise_states(connection, [read_status(clean_data(row["payload"]), now) for row in statuses], now)
+        await raise_states(connection, [read_status(row["payload"], now) for row in statuses], now)
         return [await self._apply_other(connection, row) for row in rows]
 
     async def _apply_other(self, connection: Any, row: Record) -> str | None:
