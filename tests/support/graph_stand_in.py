@@ -42,6 +42,10 @@ class GraphStandIn:
     asked: list[str] = field(default_factory=list)
     refuse: dict[str, Answer] = field(default_factory=dict)
     """By method and last part of the path, as in ``GET message_templates``."""
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    """Messages, without read receipts."""
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    """How Meta writes recipients: ``to`` or ``recipient`` to ``{wa_id, user_id}``."""
 
     def __call__(self, request: Request) -> Answer:
         """Answer as Meta would."""
@@ -56,7 +60,17 @@ class GraphStandIn:
             return answer({"access_token": TOKEN, "token_type": "bearer"})
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return meta_error(190, 401, error_subcode=463)
+        if asked == f"POST {NUMBER}/messages":
+            return self._message(request.json)
         return self._node(request.method, parts, parse_qs(place.query))
+
+    def _message(self, body: dict[str, Any]) -> Answer:
+        if "status" in body:
+            return answer({"success": True})
+        self.sent.append(body)
+        to = body.get("to") or body["recipient"]
+        contact = {"input": to, **self.names.get(to, {"wa_id": to.lstrip("+")})}
+        return answer({"contacts": [contact], "messages": [{"id": f"wamid.OUT{len(self.sent)}"}]})
 
     def _node(self, method: str, parts: list[str], query: dict[str, list[str]]) -> Answer:
         match (method, *parts):

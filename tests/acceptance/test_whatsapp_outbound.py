@@ -1,0 +1,116 @@
+"""A template goes out, the person answers under another id, and the agent goes on in the same conversation."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from elevenlabs.client import AsyncElevenLabs
+
+from greenline.settings import Settings
+from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.scripted import scripted
+from support.wait import until
+
+WELCOME: dict[str, Any] = {
+    "name": "welcome",
+    "language": "en",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "Hello Ann, your roses are ready."}],
+}
+
+
+@pytest.fixture
+def meta() -> GraphStandIn:
+    """Meta's side, which knows the person under another number than the one that is dialled."""
+    return GraphStandIn(templates=[WELCOME], names={"+4915112345678": {"wa_id": "4915199999999", "user_id": "DE.77"}})
+
+
+@pytest.fixture
+async def settings(settings: Settings, meta: GraphStandIn) -> AsyncIterator[Settings]:
+    """The server of these tests asks the stand-in."""
+    async with scripted(meta) as server:
+        yield settings.model_copy(update={"graph_url": server.url, "meta_app_secret": ("secret",)})
+
+
+@pytest.fixture
+async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
+    """An agent, beside a connected number that has none."""
+    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
+    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    config: Any = {"agent": {"first_message": "Welcome!", "prompt": {"prompt": "You sell roses."}}}
+    return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
+
+
+async def deliver(http: httpx2.AsyncClient, **value: Any) -> None:
+    """A signed webhook."""
+    change = {"field": "messages", "value": {"metadata": {"phone_number_id": NUMBER}, **value}}
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [change]}]}).encode()
+    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+    response = await http.post(
+        "/webhooks/whatsapp", content=body, headers={"x-hub-signature-256": f"sha256={signature}"}
+    )
+    assert response.status_code == 200
+
+
+def said(wamid: str, **ids: str) -> dict[str, Any]:
+    return {"id": wamid, **ids, "timestamp": "1767600000", "type": "text", "text": {"body": "When do you close?"}}
+
+
+async def send(client: AsyncElevenLabs, agent_id: str) -> str:
+    started = await client.conversational_ai.whatsapp.outbound_message(
+        whatsapp_phone_number_id=NUMBER,
+        whatsapp_user_id="4915112345678",
+        template_name="welcome",
+        template_language_code="en",
+        template_params=[],
+        agent_id=agent_id,
+    )
+    return started.conversation_id
+
+
+@pytest.mark.parametrize(
+    "ids", [{"from": "4915199999999"}, {"from_user_id": "DE.77"}, {"from": "4915112345678", "from_user_id": "DE.77"}]
+)
+async def test_the_reply_goes_on_in_the_conversation_of_the_template(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: GraphStandIn, agent_id: str, ids: dict[str, str]
+) -> None:
+    conversation_id = await send(client, agent_id)
+
+    async def accepted() -> bool:
+        found = await client.conversational_ai.conversations.get(conversation_id)
+        whatsapp = found.metadata.whatsapp
+        return bool(whatsapp and whatsapp.opening_message and whatsapp.opening_message.wamid)
+
+    await until(accepted)
+    (message,) = meta.sent
+    assert message["to"] == "+4915112345678"
+    assert message["type"] == "template"
+    assert message["template"] == {"name": "welcome", "language": {"code": "en"}}
+    waiting = await client.conversational_ai.conversations.get(conversation_id)
+    assert waiting.status == "initiated"
+    assert waiting.metadata.whatsapp is not None
+    assert waiting.metadata.whatsapp.awaiting_first_user_message
+    assert waiting.metadata.whatsapp.direction == "outbound"
+    assert [turn.message for turn in waiting.transcript] == ["Hello Ann, your roses are ready."]
+
+    await deliver(http, messages=[said("wamid.IN1", **ids)])
+
+    async def answered() -> bool:
+        return len(meta.sent) == 2
+
+    await until(answered)
+    found = await client.conversational_ai.conversations.get(conversation_id)
+    assert found.status == "in-progress"
+    roles = [(turn.role, turn.message) for turn in found.transcript]
+    assert roles[0] == ("agent", "Hello Ann, your roses are ready.")
+    assert roles[1] == ("user", "When do you close?")
+    assert roles[2][0] == "agent"
+    assert all(text != "Welcome!" for _, text in roles)
+    assert len((await client.conversational_ai.conversations.list()).conversations) == 1
