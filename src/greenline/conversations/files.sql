@@ -17,13 +17,12 @@ order by created_at, id;
 -- name: delete
 delete from conversation_file where workspace_id = $1 and conversation_id = $2 and id = $3;
 
--- name: place_for_upload
--- What decides whether a conversation takes one more file; locked, so that two uploads are counted one by one.
-select c.version_id, c.status,
-  (select count(*) from conversation_file f where f.conversation_id = c.id and f.workspace_id = c.workspace_id) as files
-from conversation c
-where c.workspace_id = $1 and c.id = $2
-for no key update;
+-- name: lock_conversation
+-- A file row refers to its conversation, but does not lock out another upload: this does.
+select status from conversation where workspace_id = $1 and id = $2 for no key update;
+
+-- name: count
+select count(*) from conversation_file where workspace_id = $1 and conversation_id = $2;
 
 -- name: is_used
 select exists (

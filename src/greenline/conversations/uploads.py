@@ -24,7 +24,7 @@ from greenline.conversations.models import (
     UnsupportedFile,
 )
 from greenline.conversations.service import find
-from greenline.store.pool import Connection, Pool, Record
+from greenline.store.pool import Connection, Pool
 from greenline.store.vault import SecretUnreadable, Vault
 
 LINK_LIFE: Final = timedelta(minutes=15)  # reference: signed URLs of files live about 15 minutes
@@ -55,11 +55,12 @@ async def upload(
     if not allowed.enabled:
         raise FileInputDisabled
     async with pool.acquire() as connection, connection.transaction():
-        place = await _locked(connection, workspace_id, conversation_id)
-        if place["status"] not in ("initiated", "in-progress"):
+        if await _lock(connection, workspace_id, conversation_id) not in ("initiated", "in-progress"):
             raise ConversationOver
+        # Counted after the lock, in a statement of its own: one snapshot for both would not see the last upload.
+        count = await connection.fetchval(SQL["count"], workspace_id, conversation_id)
         limit = allowed.max_files_per_conversation
-        if limit is not None and 0 <= limit <= place["files"]:
+        if limit is not None and 0 <= limit <= count:
             raise TooManyFiles
         return await save_file(
             connection,
@@ -76,7 +77,7 @@ async def upload(
 async def remove(pool: Pool, data_dir: Path, workspace_id: str, conversation_id: str, file_id: str) -> None:
     """Take an uploaded file away again. Raises `FileNotFound`, or `FileInUse` once it was part of a message."""
     async with pool.acquire() as connection, connection.transaction():
-        await _locked(connection, workspace_id, conversation_id)
+        await _lock(connection, workspace_id, conversation_id)
         if await open_file(connection, workspace_id, conversation_id, file_id) is None:
             raise FileNotFound
         if await connection.fetchval(SQL["is_used"], workspace_id, conversation_id, file_id):
@@ -148,12 +149,12 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-async def _locked(connection: Connection, workspace_id: str, conversation_id: str) -> Record:
-    """Its row stays locked: uploads are counted one by one, and none is used while it is removed."""
-    place = await connection.fetchrow(SQL["place_for_upload"], workspace_id, conversation_id)
-    if place is None:
+async def _lock(connection: Connection, workspace_id: str, conversation_id: str) -> str:
+    """The status of the conversation. Uploads queue up here, and no file is used while it is removed."""
+    status: str | None = await connection.fetchval(SQL["lock_conversation"], workspace_id, conversation_id)
+    if status is None:
         raise ConversationNotFound
-    return place
+    return status
 
 
 def _context(conversation_id: str, file_id: str) -> str:
