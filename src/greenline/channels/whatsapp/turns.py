@@ -111,6 +111,7 @@ class Turns:
             commit.done[item.id] = f"{type(error).__name__}: {error}"
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
         if chat is not None and batch.messages:
+            _meet(chat, [message for _, message in batch.messages], commit)
             with contextlib.suppress(Exception):  # the failure itself is recorded above, whatever becomes of this
                 await self._dialogues.apologise(chat, commit, str(error))
         await self._committer.commit(commit)

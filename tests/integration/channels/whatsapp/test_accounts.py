@@ -18,6 +18,7 @@ from greenline.channels.whatsapp.account_models import (
     AccountImport,
     AccountNotFound,
     MetaRefused,
+    MetaUnavailable,
     NumberOfAnotherAccount,
     NumberTaken,
 )
@@ -292,6 +293,31 @@ async def test_the_watch_subscribes_an_app_again_and_renews_what_is_known(world:
     assert world.meta.subscribed == {WABA}
     assert await world.codes() == ["quality_low"]
     assert (await world.read()).phone_number_name == "Rosie & Co"
+
+
+async def test_a_token_that_may_not_subscribe_still_sends(world: World) -> None:
+    await world.connect()
+    world.meta.refuse["GET subscribed_apps"] = meta_error(200, 403)
+    world.clock.advance(timedelta(days=2))
+    await world.watch().check_all(timedelta(days=1))
+    assert not (await world.read()).is_token_expired
+    assert await world.codes() == ["app_not_subscribed"]
+
+
+async def test_when_meta_cant_be_asked_an_import_may_be_tried_again(world: World) -> None:
+    world.meta.refuse["POST subscribed_apps"] = meta_error(2, 503)
+    with pytest.raises(MetaUnavailable):
+        await world.connect()
+    assert await world.pool.fetchval("select count(*) from whatsapp_account") == 0
+
+
+async def test_another_app_is_not_ours(world: World) -> None:
+    await world.connect()
+    settings = world.settings.model_copy(update={"meta_app_id": "43"})
+    graph = GraphClient(settings)
+    assert not await graph.is_subscribed(WABA, TOKEN)
+    assert await world.graph.is_subscribed(WABA, TOKEN)
+    await graph.aclose()
 
 
 async def test_a_fault_of_meta_marks_nothing(world: World) -> None:

@@ -14,7 +14,7 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentDefinition, AgentNotFound, BranchNotFound
 from greenline.agents.overrides import OverrideNotAllowed
 from greenline.channels.whatsapp.account_events import apply_account_event
-from greenline.channels.whatsapp.account_models import AccountImport, AccountNotFound, TokenExpired
+from greenline.channels.whatsapp.account_models import AccountImport, AccountNotFound, MetaUnavailable, TokenExpired
 from greenline.channels.whatsapp.accounts import Accounts, get_account, mark_token_expired
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.inbox import Inbox
@@ -28,7 +28,6 @@ from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import (
     TemplateMismatch,
     TemplateNotFound,
-    TemplatesUnavailable,
     TemplateUnusable,
 )
 from greenline.channels.whatsapp.template_params import TemplateComponent
@@ -275,7 +274,7 @@ async def test_the_other_languages_are_named(world: World) -> None:
 
 async def test_when_meta_cant_be_asked_the_caller_may_try_again(world: World) -> None:
     world.meta.refuse["GET message_templates"] = meta_error(2, 503)
-    with pytest.raises(TemplatesUnavailable):
+    with pytest.raises(MetaUnavailable):
         await world.start()
     assert not (await get_account(world.pool, WORKSPACE, NUMBER)).is_token_expired
 

@@ -1,0 +1,239 @@
+"""What is sent, when, and how often: faults of Meta, unknown outcomes, rates, the window."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from greenline.channels.whatsapp.delivery import STATES, Fact, raise_states
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.store.mailbox import ring
+from greenline.store.pool import Pool
+from support.channel import ANN, Channel, running_channel
+from support.graph_stand_in import meta_error
+from support.rows import NUMBER, WORKSPACE
+from support.scripted import Answer
+from support.wait import until
+
+GRACE = timedelta(seconds=20)
+
+
+@pytest.fixture
+async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
+    async with running_channel(pool, dsn, clock, settings) as running:
+        yield running
+
+
+class Faults:
+    """Refuses the first messages as told, then accepts; counts the attempts."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.attempts: list[dict[str, Any]] = []
+
+    def __call__(self, message: dict[str, Any]) -> Answer | None:
+        self.attempts.append(message)
+        return self._answers.pop(0) if self._answers else None
+
+
+async def in_state(channel: Channel, state: str) -> dict[str, Any]:
+    """The only message of the outbox, when it is in ``state``."""
+
+    async def found() -> dict[str, Any] | None:
+        rows = await channel.outbox()
+        return rows[0] if rows and rows[0]["state"] == state else None
+
+    row = await until(found)
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("fault", [meta_error(130429), meta_error(131056), meta_error(80007), Answer(429)])
+async def test_what_meta_refused_before_processing_is_sent_again(channel: Channel, fault: Answer) -> None:
+    faults = channel.meta.refuse = Faults(fault)
+    await channel.hear()
+
+    async def waits() -> bool:
+        rows = await channel.outbox()
+        return bool(rows) and rows[0]["attempt"] == 1 and rows[0]["state"] == "queued"
+
+    await until(waits)
+    channel.clock.advance(timedelta(minutes=2))
+    assert await channel.told(1) == ["Hello!"]
+    assert len(faults.attempts) == 2
+
+
+@pytest.mark.parametrize("fault", [meta_error(131000, 500), Answer(503), Answer(cut=True)])
+async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer) -> None:
+    faults = channel.meta.refuse = Faults(fault)
+    await channel.hear()
+    await in_state(channel, "unknown")
+    channel.clock.advance(GRACE - timedelta(seconds=1))
+    await asyncio.sleep(0)
+    assert len(faults.attempts) == 1
+    channel.clock.advance(timedelta(seconds=2))
+    assert await channel.told(1) == ["Hello!"]
+    first, second = faults.attempts
+    assert first["biz_opaque_callback_data"] == second["biz_opaque_callback_data"]
+
+
+async def test_a_status_settles_an_unknown_outcome(channel: Channel) -> None:
+    faults = channel.meta.refuse = Faults(Answer(cut=True))
+    await channel.hear()
+    await in_state(channel, "unknown")
+    await channel.status(faults.attempts[0], "sent", wamid="wamid.HIDDEN")
+    row = await in_state(channel, "sent")
+    assert row["wamid"] == "wamid.HIDDEN"
+    channel.clock.advance(GRACE * 2)
+    await channel.quiet()
+    assert len(faults.attempts) == 1
+
+
+async def test_the_next_message_waits_for_an_unknown_one(channel: Channel) -> None:
+    channel.model.say = lambda request: f"answer to {request.messages[-1].text}"
+    channel.meta.refuse = Faults(Answer(cut=True))
+    await channel.hear("one")
+    await in_state(channel, "unknown")
+    await channel.hear("two")
+
+    async def both() -> bool:
+        return len(await channel.outbox()) == 2
+
+    await until(both)
+    assert channel.meta.texts() == []
+    channel.clock.advance(GRACE)
+    assert await channel.told(2) == ["answer to one", "answer to two"]
+
+
+async def test_a_permanent_refusal_is_visible_and_not_repeated(channel: Channel) -> None:
+    details = {"error_data": {"details": "Recipient is not a valid WhatsApp user"}}
+    faults = channel.meta.refuse = Faults(meta_error(131026, **details))
+    await channel.hear()
+    row = await in_state(channel, "failed")
+    assert row["error"]["code"] == 131026
+    assert row["error"]["details"] == "Recipient is not a valid WhatsApp user"
+    await channel.quiet()
+    [conversation] = await channel.conversations()
+    assert "failed" in [getattr(event, "state", None) for event in await channel.journal(conversation["id"])]
+    assert len(faults.attempts) == 1
+
+
+async def test_a_dead_token_holds_the_messages(channel: Channel, pool: Pool) -> None:
+    channel.meta.refuse = Faults(meta_error(190, 401, error_subcode=463))
+    await channel.hear()
+
+    async def expired() -> bool:
+        return bool(await pool.fetchval("select is_token_expired from whatsapp_account"))
+
+    await until(expired)
+    await pool.execute("update whatsapp_account set is_token_expired = false")
+    channel.clock.advance(timedelta(seconds=61))
+    assert await channel.told(1) == ["Hello!"]
+
+
+async def test_outside_the_window_nothing_is_sent(channel: Channel, pool: Pool) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    channel.clock.advance(timedelta(hours=24))
+    await pool.execute(
+        """insert into outbox(id, workspace_id, phone_number_id, chat_id, kind, body, due_at, created_at)
+           select 'out_late', workspace_id, phone_number_id, id, 'text', '{"type": "text"}', $1, $1
+           from whatsapp_chat""",
+        channel.clock.now(),
+    )
+    await ring(
+        pool,
+        mailbox_id=f"sender:{NUMBER}",
+        workspace_id=WORKSPACE,
+        kind="sender",
+        due_at=channel.clock.now(),
+    )
+
+    async def refused() -> dict[str, Any] | None:
+        row = await pool.fetchrow("select state, error from outbox where id = 'out_late' and state = 'failed'")
+        return dict(row) if row else None
+
+    row = await until(refused)
+    assert row is not None
+    assert row["error"]["code"] == 131047
+    assert len(channel.meta.sent) == 1
+
+
+async def test_the_rate_of_the_pair_makes_messages_wait(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    slow = settings.model_copy(update={"pair_burst": 2})
+    async with running_channel(pool, dsn, clock, slow) as channel:
+        for count in (1, 2):
+            await channel.hear(f"question {count}")
+            await channel.told(count)
+        await channel.hear("question 3")
+
+        async def queued() -> bool:
+            return len(await channel.outbox()) == 3
+
+        await until(queued)
+        await channel.quiet()
+        assert len(channel.meta.sent) == 2
+        clock.advance(timedelta(seconds=6))
+        await channel.told(3)
+
+
+@pytest.mark.parametrize("order", list(permutations(("accepted", "sent", "delivered", "read"))))
+async def test_every_order_of_statuses_ends_at_the_highest(
+    order: tuple[str, ...], pool: Pool, clock: ManualClock
+) -> None:
+    await _one_message(pool, clock)
+    for state in order:
+        await raise_states(pool, [Fact("out_1", state, clock.now(), "wamid.1")], clock.now())
+    row = await pool.fetchrow("select * from outbox")
+    assert row is not None
+    assert row["state"] == max(order, key=STATES.index) == "read"
+    assert all(row[f"{state}_at"] is not None for state in order)
+
+
+async def test_statuses_of_one_commit_and_repeated_ones_count_once(pool: Pool, clock: ManualClock) -> None:
+    await _one_message(pool, clock)
+    facts = [Fact("out_1", state, clock.now(), "wamid.1") for state in ("read", "sent", "delivered", "sent")]
+    for _ in range(3):
+        await raise_states(pool, facts, clock.now())
+    events = await pool.fetch("select data ->> 'state' as state, seq from conversation_event order by seq")
+    assert sorted(row["state"] for row in events) == ["delivered", "read", "sent"]
+    assert [row["seq"] for row in events] == [1, 2, 3]
+    assert await pool.fetchval("select last_seq from conversation") == 3
+
+
+async def test_a_status_finds_its_message_by_wamid_alone(pool: Pool, clock: ManualClock) -> None:
+    await _one_message(pool, clock)
+    await raise_states(pool, [Fact("out_1", "accepted", clock.now(), "wamid.1")], clock.now())
+    await raise_states(pool, [Fact(None, "delivered", clock.now(), "wamid.1")], clock.now())
+    await raise_states(pool, [Fact(None, "delivered", clock.now(), "wamid.of-somebody-else")], clock.now())
+    assert await pool.fetchval("select state from outbox") == "delivered"
+
+
+async def _one_message(pool: Pool, clock: ManualClock) -> None:
+    now = clock.now()
+    await pool.execute("insert into workspace(id, name, created_at) values ('ws_1', 'Test', $1)", now)
+    await pool.execute(
+        """insert into conversation(id, workspace_id, agent_id, branch_id, version_id, source, text_only, status,
+             started_at) values ('conv_1', 'ws_1', 'a', 'b', 'v', 'whatsapp', true, 'in-progress', $1)""",
+        now,
+    )
+    await pool.execute(
+        """insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at,
+             created_at, state) values ('out_1', 'ws_1', '1', '1:2', 'conv_1', 'text', '{}', $1, $1, 'sending')""",
+        now,
+    )
+
+
+async def test_the_answer_to_a_person_is_learned(channel: Channel, pool: Pool) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    ids = await pool.fetch("select identifier from chat_identity")
+    assert ANN in {row["identifier"] for row in ids}

@@ -1,0 +1,218 @@
+"""A person writes, the agent answers: turns of a chat over real Postgres and real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentMessage, Started, TurnFailed, UserMessage
+from greenline.llm.models import ModelReply, ModelRequest, ToolCall
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.channel import ANN, Channel, running_channel
+from support.wait import until
+
+
+@pytest.fixture
+async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
+    async with running_channel(pool, dsn, clock, settings) as running:
+        yield running
+
+
+async def test_a_message_is_answered_and_recorded(channel: Channel) -> None:
+    wamid = await channel.hear("Do you have oolong?")
+    assert await channel.told(1) == ["Hello!"]
+    await channel.quiet()
+    [conversation] = await channel.conversations()
+    assert (conversation["status"], conversation["direction"]) == ("in-progress", "inbound")
+    assert conversation["user_id"] == ANN
+    started, heard, said = (await channel.journal(conversation["id"]))[:3]
+    assert isinstance(started, Started)
+    assert started.variables["system__caller_id"] == ANN
+    assert isinstance(heard, UserMessage)
+    assert (heard.text, heard.wamid) == ("Do you have oolong?", wamid)
+    assert isinstance(said, AgentMessage)
+    [sent] = channel.meta.sent
+    assert said.outbox_ids == (sent["biz_opaque_callback_data"],)
+    assert [row["state"] for row in await channel.outbox()] == ["accepted"]
+
+
+async def test_the_message_is_read_before_the_answer(channel: Channel) -> None:
+    wamid = await channel.hear()
+    await channel.told(1)
+    [read] = channel.meta.read
+    assert (read["message_id"], read["typing_indicator"]) == (wamid, {"type": "text"})
+
+
+async def test_nobody_answers_for_a_number_without_agent(channel: Channel, pool: Pool) -> None:
+    await pool.execute("update whatsapp_account set assigned_agent_id = null")
+    await channel.hear()
+    await channel.quiet()
+    assert channel.meta.sent == channel.meta.read == []
+    assert await pool.fetchval("select error from inbox") == "no agent is assigned to the number"
+
+
+async def test_messaging_can_be_switched_off(channel: Channel, pool: Pool) -> None:
+    await pool.execute("update whatsapp_account set enable_messaging = false")
+    await channel.hear()
+    await channel.quiet()
+    assert channel.meta.sent == []
+
+
+async def test_without_the_indicator_nothing_is_marked_as_read(channel: Channel, pool: Pool) -> None:
+    await pool.execute("update whatsapp_account set enable_typing_indicator = false")
+    await channel.hear()
+    assert await channel.told(1) == ["Hello!"]
+    assert channel.meta.read == []
+
+
+async def test_fragments_are_answered_once(channel: Channel) -> None:
+    channel.model.hold = asyncio.Event()
+    channel.model.say = lambda request: f"You said: {request.messages[-1].text}"
+    await channel.hear("hi")
+
+    async def thinking() -> bool:
+        return bool(channel.model.requests)
+
+    await until(thinking)
+    await channel.hear("my order")
+
+    async def merged() -> bool:
+        return channel.model.cancelled == 1 and len(channel.model.requests) == 2
+
+    await until(merged)
+    channel.model.hold.set()
+    assert await channel.told(1) == ["You said: hi\nmy order"]
+    await channel.quiet()
+    assert len(channel.meta.sent) == 1
+    [conversation] = await channel.conversations()
+    assert conversation["user_message_count"] == 2
+
+
+async def test_a_conversation_goes_on(channel: Channel) -> None:
+    channel.model.say = lambda request: f"answer {sum(m.role == 'user' for m in request.messages)}"
+    for count in (1, 2, 3):
+        await channel.hear(f"question {count}")
+        assert (await channel.told(count))[-1] == f"answer {count}"
+    assert len(await channel.conversations()) == 1
+
+
+async def test_silence_ends_a_conversation_and_the_next_one_remembers(channel: Channel, clock: ManualClock) -> None:
+    await channel.hear("I like oolong")
+    await channel.told(1)
+    await channel.quiet()
+    clock.advance(timedelta(minutes=10))
+    await channel.quiet()
+    [ended] = await channel.conversations()
+    assert (ended["status"], ended["termination_reason"]) == ("done", "Conversation exceeded the maximum duration")
+    await channel.hear("Me again")
+    await channel.told(2)
+    assert len(await channel.conversations()) == 2
+    assert "Person: I like oolong" in channel.model.requests[-1].messages[0].text
+
+
+async def test_a_closing_sentence_is_sent(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:
+    agent = {"prompt": {"prompt": "x"}, "max_conversation_duration_message": "Until next time!"}
+    async with running_channel(pool, dsn, clock, settings, agent) as channel:
+        await channel.hear()
+        await channel.told(1)
+        await channel.quiet()
+        clock.advance(timedelta(seconds=601))
+        assert await channel.told(2) == ["Hello!", "Until next time!"]
+
+
+async def test_inactivity_ends_it_too(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:
+    quick = settings.model_copy(update={"inactivity_seconds": 60.0, "thread_memory": "forget"})
+    async with running_channel(pool, dsn, clock, quick) as channel:
+        await channel.hear()
+        await channel.told(1)
+        await channel.quiet()
+        clock.advance(timedelta(seconds=61))
+        await channel.quiet()
+        [ended] = await channel.conversations()
+        assert ended["termination_reason"] == "Conversation ended after inactivity"
+        await channel.hear("Again")
+        await channel.told(2)
+        assert "Earlier" not in channel.model.requests[-1].messages[0].text
+
+
+async def test_the_first_message_travels_with_the_first_answer(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    agent = {"prompt": {"prompt": "x"}, "first_message": "Welcome, {{system__caller_id}}!"}
+    async with running_channel(pool, dsn, clock, settings, agent) as channel:
+        await channel.hear()
+        assert await channel.told(1) == [f"Welcome, {ANN}!\n\nHello!"]
+        roles = [message.role for message in channel.model.requests[0].messages]
+        assert roles == ["system", "assistant", "user"]
+
+
+async def test_a_missing_variable_fails_the_conversation_not_silently(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    agent = {"prompt": {"prompt": "Greet {{customer_name}}."}}
+    async with running_channel(pool, dsn, clock, settings, agent) as channel:
+        await channel.hear()
+        assert await channel.told(1) == [settings.failure_message]
+        await channel.quiet()
+        [conversation] = await channel.conversations()
+        assert conversation["status"] == "failed"
+        assert "customer_name" in conversation["error"]["reason"]
+
+
+async def test_end_call_ends_the_conversation(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:
+    agent = {"prompt": {"prompt": "x", "built_in_tools": {"end_call": {}}}}
+
+    def hang_up(request: ModelRequest) -> ModelReply:
+        return ModelReply("m", "", (ToolCall("1", "end_call", {"reason": "done", "message": "Bye!"}),))
+
+    async with running_channel(pool, dsn, clock, settings, agent) as channel:
+        channel.model.say = hang_up
+        await channel.hear("bye")
+        assert await channel.told(1) == ["Bye!"]
+        await channel.quiet()
+        [conversation] = await channel.conversations()
+        assert (conversation["status"], conversation["tool_names"]) == ("done", ["end_call"])
+
+
+async def test_what_cannot_be_opened_is_answered_politely_once(channel: Channel, settings: Settings) -> None:
+    for _ in range(3):
+        await channel.hear(type="unsupported", errors=[{"code": 131051}], unsupported={"type": "poll"})
+        await channel.quiet()
+    assert channel.meta.texts() == [settings.unsupported_message]
+    assert channel.meta.read == []
+    assert channel.model.requests == []
+
+
+async def test_a_fault_of_the_server_is_told_after_the_last_attempt(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+
+    def break_down(request: ModelRequest) -> str:
+        raise RuntimeError("a bug")
+
+    async with running_channel(pool, dsn, clock, once) as channel:
+        channel.model.say = break_down
+        await channel.hear()
+        assert await channel.told(1) == [settings.failure_message]
+        await channel.quiet()
+        [conversation] = await channel.conversations()
+        assert any(isinstance(event, TurnFailed) for event in await channel.journal(conversation["id"]))
+        assert "a bug" in await pool.fetchval("select error from inbox")
+
+
+async def test_many_people_are_answered_each_once(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    fast = settings.model_copy(update={"throughput_per_second": 10_000.0})  # the test's clock stands still
+    people = [f"1555200{n:04}" for n in range(40)]
+    async with running_channel(pool, dsn, clock, fast) as channel:
+        channel.model.say = lambda request: f"to {request.messages[-1].text}"
+        await asyncio.gather(*(channel.hear(f"{person}", person) for person in people))
+        for person in people:
+            assert await channel.told(1, person) == [f"to {person}"]
+        await channel.quiet()
+        assert len(channel.meta.sent) == 40

@@ -1,0 +1,196 @@
+"""The whole WhatsApp channel in one process: real Postgres, real HTTP to a scripted Graph, a scripted model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenline.agents import service as agents
+from greenline.agents.config import ConversationConfig
+from greenline.agents.models import AgentDefinition
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.service import WhatsApp
+from greenline.clock import ManualClock
+from greenline.conversations.events import Event, load_event
+from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from greenline.store.vault import open_vault
+from greenline.store.worker import Wakeups
+from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
+from support.scripted import Answer, Request, answer, scripted
+from support.wait import until
+
+ANN = "15551230000"
+Say = Callable[[ModelRequest], "ModelReply | str"]
+
+
+@dataclass
+class ScriptedModel:
+    """Answers by ``say``; while ``hold`` is set it thinks. Keeps what it was asked and how often it was cut short."""
+
+    say: Say = lambda request: "Hello!"
+    requests: list[ModelRequest] = field(default_factory=list)
+    cancelled: int = 0
+    hold: asyncio.Event | None = None
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        self.requests.append(request)
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        reply = self.say(request)
+        return ModelReply(request.model, reply) if isinstance(reply, str) else reply
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        yield await self.complete(request)
+
+
+@dataclass
+class Meta:
+    """Accepts what is sent. ``refuse`` may answer instead, with the message as argument."""
+
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    read: list[dict[str, Any]] = field(default_factory=list)
+    refuse: Callable[[dict[str, Any]], Answer | None] = lambda message: None
+
+    def __call__(self, request: Request) -> Answer:
+        body = request.json
+        if body.get("status") == "read":
+            self.read.append(body)
+            return answer({"success": True})
+        refusal = self.refuse(body)
+        if refusal is not None:
+            return refusal
+        self.sent.append(body)
+        wa_id = body["to"].lstrip("+")
+        contacts = [{"input": body["to"], "wa_id": wa_id}]
+        return answer({"contacts": contacts, "messages": [{"id": f"wamid.OUT{len(self.sent)}"}]})
+
+    def texts(self, person: str = ANN) -> list[str]:
+        """What a person was told, in order."""
+        return [text_of(message) for message in self.sent if message["to"] == f"+{person}"]
+
+
+def text_of(message: dict[str, Any]) -> str:
+    kind = message["type"]
+    return str(message["text"]["body"] if kind == "text" else message["interactive"]["body"]["text"])
+
+
+@dataclass
+class Channel:
+    """A running channel with one number and one agent."""
+
+    pool: Pool
+    clock: ManualClock
+    model: ScriptedModel
+    meta: Meta
+    whatsapp: WhatsApp
+    agent_id: str
+    _wamids: int = 0
+
+    async def hear(self, text: str = "Hi", person: str = ANN, **more: Any) -> str:
+        """A text of a person arrives; returns its wamid."""
+        self._wamids += 1
+        wamid = f"wamid.IN{self._wamids}"
+        message = {
+            "from": person,
+            "id": wamid,
+            "timestamp": str(int(self.clock.now().timestamp())),
+            "type": "text",
+            "text": {"body": text},
+            **more,
+        }
+        await self.deliver("messages", messages=[message], contacts=[{"wa_id": person, "profile": {"name": "Ann"}}])
+        return wamid
+
+    async def status(self, message: dict[str, Any], state: str, **more: Any) -> None:
+        """A status of a sent message arrives."""
+        status = {
+            "id": more.pop("wamid", "wamid.X"),
+            "status": state,
+            "timestamp": str(int(self.clock.now().timestamp())),
+            "recipient_id": message["to"].lstrip("+"),
+            "biz_opaque_callback_data": message["biz_opaque_callback_data"],
+            **more,
+        }
+        await self.deliver("messages", statuses=[status])
+
+    async def deliver(self, name: str, **value: Any) -> None:
+        """A webhook arrives."""
+        metadata = {"phone_number_id": NUMBER, "display_phone_number": "15550001111"}
+        change = {"field": name, "value": {"messaging_product": "whatsapp", "metadata": metadata, **value}}
+        body = {"object": "whatsapp_business_account", "entry": [{"id": "waba_1", "changes": [change]}]}
+        await self.whatsapp.inbox.accept(json.dumps(body).encode())
+
+    async def told(self, count: int, person: str = ANN) -> list[str]:
+        """What a person was told, when it is ``count`` messages."""
+
+        async def enough() -> list[str]:
+            texts = self.meta.texts(person)
+            return texts if len(texts) >= count else []
+
+        return await until(enough)
+
+    async def quiet(self) -> None:
+        """Wait until nothing of the inbox waits and no mailbox is at work."""
+
+        async def nothing_waits() -> bool:
+            return not await self.pool.fetchval(
+                """select exists (select 1 from inbox where done_at is null)
+                     or exists (select 1 from mailbox where owner is not null)
+                     or exists (select 1 from mailbox where due_at <= $1)""",
+                self.clock.now(),
+            )
+
+        await until(nothing_waits)
+
+    async def conversations(self) -> list[dict[str, Any]]:
+        """The conversations, oldest first."""
+        return [dict(row) for row in await self.pool.fetch("select * from conversation order by started_at, id")]
+
+    async def journal(self, conversation_id: str) -> list[Event]:
+        """The events of a conversation."""
+        rows = await self.pool.fetch(
+            "select kind, data from conversation_event where conversation_id = $1 order by seq", conversation_id
+        )
+        return [load_event(row["kind"], row["data"]) for row in rows]
+
+    async def outbox(self) -> list[dict[str, Any]]:
+        """The outbox, in order."""
+        return [dict(row) for row in await self.pool.fetch("select * from outbox order by position")]
+
+
+@contextlib.asynccontextmanager
+async def running_channel(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, agent: dict[str, Any] | None = None
+) -> AsyncIterator[Channel]:
+    """A channel that works, until the block ends. ``agent`` is the block ``conversation_config.agent``."""
+    meta, model = Meta(), ScriptedModel()
+    async with scripted(meta) as graph_server:
+        settings = settings.model_copy(update={"graph_url": graph_server.url})
+        vault = open_vault(settings)
+        await insert_workspace(pool, clock.now())
+        await insert_account(pool, clock.now(), token=vault.seal("token", NUMBER))
+        config = ConversationConfig.model_validate({"agent": agent or {"prompt": {"prompt": "You sell tea."}}})
+        agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(conversation_config=config))
+        await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
+        wakeups, graph = Wakeups(dsn), GraphClient(settings)
+        await wakeups.start()
+        whatsapp = WhatsApp(
+            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=model, clock=clock, settings=settings
+        )
+        whatsapp.start()
+        try:
+            yield Channel(pool, clock, model, meta, whatsapp, agent_id)
+        finally:
+            await whatsapp.stop(1.0)
+            await wakeups.aclose()
+            await graph.aclose()
