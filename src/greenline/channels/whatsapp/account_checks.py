@@ -66,6 +66,26 @@ async def inspect_number(
     return Checked(number, tuple(findings))
 
 
+async def subscribe(graph: GraphClient, business_account_id: str, token: str, *, again: bool) -> tuple[Finding, ...]:
+    """Subscribe the app to the webhooks of a business account, also if it seems to be (``again``).
+
+    Without the subscription no message arrives: a token that may not subscribe is a finding. Raises `GraphError`
+    for a dead token and where Meta could not be asked.
+    """
+    try:
+        if again or not await graph.is_subscribed(business_account_id, token):
+            await graph.subscribe_app(business_account_id, token)
+            log.info("account.subscribed", business_account_id=business_account_id)
+        if await graph.is_subscribed(business_account_id, token):
+            return ()
+        reason = "Meta does not list it among the subscribed apps."
+    except GraphError as error:
+        if error.code == 190 or error.outcome is not Outcome.PERMANENT:
+            raise
+        reason = f"Meta's answer: {error}."
+    return (Finding("app_not_subscribed", f"No messages will arrive: the app is not subscribed. {reason}"),)
+
+
 async def _inspect_token(graph: GraphClient, token: str, now: datetime) -> list[Finding]:
     try:
         known = await graph.debug_token(token)
@@ -138,7 +158,7 @@ class TokenWatch:
         now = self._clock.now()
         try:
             token = self._vault.open(row["token"], phone_number_id)
-            subscribed = await self._is_subscribed(row["business_account_id"], token)
+            subscription = await subscribe(self._graph, row["business_account_id"], token, again=False)
             checked = await inspect_number(self._graph, self._settings, phone_number_id, token, now)
         except GraphError as error:
             log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code)
@@ -148,7 +168,7 @@ class TokenWatch:
         except GreenlineError as error:  # the vault has another key
             log.error("account.check_failed", phone_number_id=phone_number_id, error=error.message)
             return
-        findings = [asdict(finding) for finding in (*subscribed, *checked.findings)]
+        findings = [asdict(finding) for finding in (*subscription, *checked.findings)]
         name = checked.number.get("verified_name")
         await self._pool.execute(
             _sql["save_check"],
@@ -158,11 +178,3 @@ class TokenWatch:
             clean_data(findings),
             clean_data(name) if isinstance(name, str) else None,
         )
-
-    async def _is_subscribed(self, business_account_id: str, token: str) -> tuple[Finding, ...]:
-        """Subscribe the app again if it was taken off: without it no message arrives."""
-        if await self._graph.subscribed_apps(business_account_id, token):
-            return ()
-        await self._graph.subscribe_app(business_account_id, token)
-        log.warning("account.subscribed_again", business_account_id=business_account_id)
-        return ()

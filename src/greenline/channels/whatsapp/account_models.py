@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from greenline.channels.whatsapp.account_findings import Finding
-from greenline.channels.whatsapp.graph_errors import GraphError
-from greenline.errors import BadRequest, Conflict, NotFound
+from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.errors import BadRequest, Conflict, GreenlineError, NotFound, Unavailable
 
 AccountType: TypeAlias = Literal["cloud_api", "coexistence"]
 
@@ -84,9 +84,17 @@ class MetaRefused(BadRequest):
 
     code = "whatsapp_api_error"
 
-    @classmethod
-    def because(cls, error: GraphError) -> MetaRefused:
-        """The error for the caller, with Meta's code and what one can do."""
-        advice = f" {error.advice}" if error.advice else ""
-        extra: dict[str, Any] = {"meta_code": error.code} if error.code is not None else {}
-        return cls(f"Meta's answer: {error}.{advice}", **extra)
+
+class MetaUnavailable(Unavailable):
+    """Meta could not be asked. Try again in a moment."""
+
+    code = "whatsapp_api_unavailable"
+
+
+def from_meta(error: GraphError) -> GreenlineError:
+    """The error for the caller: `MetaRefused` or `MetaUnavailable`, with Meta's code and what one can do."""
+    extra: dict[str, Any] = {"meta_code": error.code} if error.code is not None else {}
+    if error.outcome is not Outcome.PERMANENT:
+        return MetaUnavailable(f"{MetaUnavailable().message} {error}.", **extra)
+    advice = f" {error.advice}" if error.advice else ""
+    return MetaRefused(f"Meta's answer: {error}.{advice}", **extra)

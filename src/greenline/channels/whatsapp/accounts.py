@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from greenline.agents.models import AgentNotFound
-from greenline.channels.whatsapp.account_checks import Checked, inspect_number, mark_token_expired
+from greenline.channels.whatsapp.account_checks import Checked, inspect_number, mark_token_expired, subscribe
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_findings import Finding
 from greenline.channels.whatsapp.account_models import (
@@ -19,9 +19,9 @@ from greenline.channels.whatsapp.account_models import (
     AccountChanges,
     AccountImport,
     AccountNotFound,
-    MetaRefused,
     NumberOfAnotherAccount,
     NumberTaken,
+    from_meta,
 )
 from greenline.channels.whatsapp.delivery import Fact, raise_states
 from greenline.channels.whatsapp.graph import GraphClient
@@ -90,7 +90,8 @@ class Accounts:
     async def import_number(self, workspace_id: str, wanted: AccountImport) -> Account:
         """Connect a number, or give one of the workspace a new token; its agent and switches stay.
 
-        Raises `NumberTaken`, `NumberOfAnotherAccount`, `MetaRefused`, `UnreadableToken`.
+        Raises `NumberTaken`, `NumberOfAnotherAccount`, `UnreadableToken`, `AppUnknown`
+        and the errors of `from_meta`.
         """
         owner = await self._pool.fetchval(_sql["owner"], wanted.phone_number_id)
         if owner not in (None, workspace_id):
@@ -99,12 +100,12 @@ class Accounts:
             token = await self._token(wanted)
             business = await self._graph.business_account(wanted.business_account_id, token)
             await self._check_belongs(wanted, token)
-            subscription = await self._subscribe(wanted.business_account_id, token)
+            subscription = await subscribe(self._graph, wanted.business_account_id, token, again=True)
             checked = await inspect_number(
                 self._graph, self._settings, wanted.phone_number_id, token, self._clock.now()
             )
         except GraphError as error:
-            raise MetaRefused.because(error) from error
+            raise from_meta(error) from error
         findings = (*subscription, *checked.findings)
         await self._save(workspace_id, wanted, token, str(business.get("name") or ""), checked, findings)
         for finding in findings:
@@ -159,18 +160,6 @@ class Accounts:
         numbers = await self._graph.phone_numbers(wanted.business_account_id, token)
         if all(number.get("id") != wanted.phone_number_id for number in numbers):
             raise NumberOfAnotherAccount
-
-    async def _subscribe(self, business_account_id: str, token: str) -> tuple[Finding, ...]:
-        try:
-            await self._graph.subscribe_app(business_account_id, token)
-            if await self._graph.subscribed_apps(business_account_id, token):
-                return ()
-            reason = "Meta lists no subscribed app."
-        except GraphError as error:
-            if error.token_dead and error.code == 190:
-                raise
-            reason = f"Meta's answer: {error}."
-        return (Finding("app_not_subscribed", f"No messages will arrive: the app is not subscribed. {reason}"),)
 
     async def _save(
         self,

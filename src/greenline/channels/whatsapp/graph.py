@@ -137,12 +137,13 @@ class GraphClient:
     async def subscribed_apps(self, business_account_id: str, token: str) -> list[dict[str, Any]]:
         """Apps that get the webhooks of a business account, as ``{id, name, override_callback_uri?}``."""
         rows = await self._list(f"{_id(business_account_id)}/subscribed_apps", token)
-        found = []
-        for row in rows:
-            app = row.get("whatsapp_business_api_data")
-            if isinstance(app, dict):
-                found.append({**app, "override_callback_uri": row.get("override_callback_uri")})
-        return found
+        apps = ((row.get("whatsapp_business_api_data"), row.get("override_callback_uri")) for row in rows)
+        return [{**app, "override_callback_uri": uri} for app, uri in apps if isinstance(app, dict)]
+
+    async def is_subscribed(self, business_account_id: str, token: str) -> bool:
+        """Whether the app of the settings gets the webhooks of a business account; any app if its id is not set."""
+        apps = await self.subscribed_apps(business_account_id, token)
+        return any(self._app_id in (None, str(app.get("id"))) for app in apps)
 
     async def subscribe_app(self, business_account_id: str, token: str) -> None:
         """Let the token's app get the webhooks of a business account."""

@@ -29,7 +29,7 @@ class Description:
 
 def describe(kind: str, message: Message) -> Description:
     """What ``message`` of type ``kind`` says. Never raises; unknown types are ``unsupported``."""
-    form = _FORMS.get(kind)
+    form = FORMS.get(kind)
     found = form(message) if form else Description(f"[A message of the type “{kind[:100]}”]", unsupported=True)
     lead = "" if found.silent else "".join(f"{line}\n" for line in _circumstances(message))
     return Description(lead + found.text, found.silent, found.unsupported, found.about) if lead else found
@@ -226,7 +226,7 @@ def _unsupported(message: Message) -> Description:
     return Description(f"[Unsupported message{f': {kind[:100]}' if kind else ''}]", unsupported=True)
 
 
-_FORMS: Final[dict[str, Callable[[Message], Description]]] = {
+FORMS: Final[dict[str, Callable[[Message], Description]]] = {
     "text": _text,
     "image": _image,
     "sticker": _sticker,
@@ -246,6 +246,7 @@ _FORMS: Final[dict[str, Callable[[Message], Description]]] = {
     "unsupported": _unsupported,
     "unknown": _unsupported,
 }
+"""By Meta's type of the message."""
 
 
 def _object(value: object) -> dict[str, Any]:

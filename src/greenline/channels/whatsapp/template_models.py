@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from greenline.errors import BadRequest, NotFound, Unavailable
+from greenline.errors import BadRequest, NotFound
 
 PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
 
@@ -28,12 +28,6 @@ class TemplateMismatch(BadRequest):
     """The parameters are not those that the template defines."""
 
     code = "template_parameters_mismatch"
-
-
-class TemplatesUnavailable(Unavailable):
-    """Meta could not be asked for the template. Try again in a moment."""
-
-    code = "templates_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

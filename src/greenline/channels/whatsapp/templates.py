@@ -8,15 +8,14 @@ from typing import Any, Final
 
 import structlog
 
-from greenline.channels.whatsapp.account_models import Account, MetaRefused
+from greenline.channels.whatsapp.account_models import Account, from_meta
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.template_fill import Filled, fill
 from greenline.channels.whatsapp.template_models import (
     Template,
     TemplateMismatch,
     TemplateNotFound,
-    TemplatesUnavailable,
     TemplateUnusable,
     read_template,
 )
@@ -52,7 +51,7 @@ class Templates:
         """The template, and what it says with its parameters.
 
         A kept template that does not fit is read again before anything is refused. Raises `TemplateNotFound`,
-        `TemplateUnusable`, `TemplateMismatch`, `TemplatesUnavailable`, `MetaRefused`.
+        `TemplateUnusable`, `TemplateMismatch` and the errors of `from_meta`.
         """
         template = await self._cached(account, name, language)
         if template is not None and template.status == "APPROVED":
@@ -102,7 +101,5 @@ class Templates:
         try:
             rows = await self._graph.templates(account.business_account_id, token, name)
         except GraphError as error:
-            if error.outcome is Outcome.PERMANENT:
-                raise MetaRefused.because(error) from error
-            raise TemplatesUnavailable(f"{TemplatesUnavailable().message} {error}.") from error
+            raise from_meta(error) from error
         return [clean_data(row) for row in rows if row.get("name") == name]
