@@ -1,0 +1,119 @@
+"""A turn that died goes on from its last effect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from greenline.clock import ManualClock
+from greenline.conversations.events import Started, UserMessage
+from greenline.engine.effects import JournaledEffects
+from greenline.engine.turn import Turn, run_turn
+from greenline.llm.models import ModelReply, ModelRequest, ToolCall, ToolSpec
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
+from greenline.store.pool import Pool
+from greenline.tools.models import ToolContext, ToolResult
+from support.channel import ScriptedModel
+
+
+class PowerCut(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class Order:
+    """A tool that changes the world."""
+
+    runs: list[ToolContext] = field(default_factory=list)
+    type: str = "webhook"
+    has_effect: bool = True
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec("order", "Order tea.", {"type": "object", "properties": {}})
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        self.runs.append(context)
+        return ToolResult(f"Ordered {arguments['what']}\x00.")
+
+
+def order_then_tell(request: ModelRequest) -> ModelReply:
+    if request.messages[-1].role == "tool":
+        return ModelReply("m", f"Done: {request.messages[-1].text}")
+    return ModelReply("m", "", (ToolCall("call_1", "order", {"what": "oolong"}),))
+
+
+def turn(tool: Order) -> Turn:
+    return Turn(
+        conversation_id="conv_1",
+        started=Started(agent_id="a", branch_id="b", version_id="v", source="whatsapp"),
+        prompt="",
+        style="",
+        request=ModelRequest("m", ()),
+        journal=(UserMessage(id="u", text="Oolong, please"),),
+        tools=(tool,),
+    )
+
+
+async def claimed(mailboxes: Mailboxes, clock: ManualClock) -> Claim:
+    [claim] = await mailboxes.claim("me", "chat", clock.now(), 1)
+    return claim
+
+
+@pytest.fixture
+async def mailboxes(pool: Pool, clock: ManualClock) -> Mailboxes:
+    await ring(pool, mailbox_id="chat_1", workspace_id="ws_1", kind="chat", due_at=clock.now())
+    return Mailboxes(pool, lease_seconds=0.0)
+
+
+async def test_a_tool_that_ran_is_not_run_again(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    tool, model = Order(), ScriptedModel()
+
+    def die_after_the_tool(request: ModelRequest) -> ModelReply:
+        if request.messages[-1].role == "tool":
+            raise PowerCut
+        return order_then_tell(request)
+
+    model.say = die_after_the_tool
+    first = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    with pytest.raises(PowerCut):
+        await run_turn(turn(tool), first)
+    clock.advance(timedelta(seconds=1))
+    model.say = order_then_tell
+    again = await claimed(mailboxes, clock)
+    effects = JournaledEffects(mailboxes, again, model, clock, (7,))
+    assert effects.touched_world
+    outcome = await run_turn(turn(tool), effects)
+    assert len(tool.runs) == 1
+    assert outcome.spoken[-1].say.text == "Done: Ordered oolong\ufffd."
+
+
+async def test_a_resumed_turn_makes_the_same_ids(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    tool, model = Order(), ScriptedModel(say=order_then_tell)
+    keys = []
+    for _ in range(2):
+        claim = await claimed(mailboxes, clock)
+        outcome = await run_turn(turn(tool), JournaledEffects(mailboxes, claim, model, clock, (7,)))
+        keys.append([event.model_dump(exclude={"seconds"}) for event in outcome.events])
+    assert keys[0] == keys[1]
+    assert len(tool.runs) == 1
+
+
+async def test_steps_of_other_inputs_are_not_taken_over(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    tool, model = Order(), ScriptedModel(say=order_then_tell)
+    await run_turn(turn(tool), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
+    again = await claimed(mailboxes, clock)
+    await run_turn(turn(tool), JournaledEffects(mailboxes, again, model, clock, (7, 8)))
+    assert len(tool.runs) == 2
+    assert len({context.idempotency_key for context in tool.runs}) == 2
+
+
+async def test_whoever_lost_the_mailbox_runs_no_tool(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    tool, model = Order(), ScriptedModel(say=order_then_tell)
+    zombie = await claimed(mailboxes, clock)
+    await claimed(mailboxes, clock)
+    with pytest.raises(LeaseLost):
+        await run_turn(turn(tool), JournaledEffects(mailboxes, zombie, model, clock, (7,)))
+    assert tool.runs == []
