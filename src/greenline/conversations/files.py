@@ -27,6 +27,8 @@ from greenline.text import clean_text
 SQL = load_sql(__package__, "files.sql")
 
 MAX_FILENAME: Final = 255
+_UNSHOWN: Final = re.compile("C|Zl|Zp")
+"""Unicode categories of what is no part of a name: control characters, marks of direction, line breaks."""
 _SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -135,7 +137,7 @@ def file_path(data_dir: Path, workspace_id: str, file_id: str) -> Path:
 def clean_filename(name: str) -> str:
     """The last part of ``name`` without control characters, no longer than a file system takes."""
     base = re.split(r"[/\\]", clean_text(name))[-1]
-    visible = "".join(character for character in base if unicodedata.category(character)[0] != "C").strip()
+    visible = "".join(character for character in base if not _UNSHOWN.match(unicodedata.category(character))).strip()
     return visible[:MAX_FILENAME] if visible.strip(". ") else "file"
 
 

@@ -153,7 +153,8 @@ def _whatsapp(conversation: Conversation, journal: Sequence[Entry], sent: Mappin
     return WhatsAppInfo(
         direction=conversation.direction or "unknown",
         whatsapp_phone_number_id=conversation.phone_number_id,
-        whatsapp_user_id=conversation.user_id or conversation.wa_id or conversation.bsuid or "",
+        # A client may have given the conversation a user_id of its own.
+        whatsapp_user_id=conversation.wa_id or conversation.bsuid or conversation.user_id or "",
         awaiting_first_user_message=conversation.awaiting_first_user_message if outbound else None,
         recipient=Recipient(phone=conversation.wa_id, bsuid=conversation.bsuid),
         opening_message=_opening(journal, sent),
