@@ -62,4 +62,4 @@ def test_what_is_not_set_counts_as_empty(text: str, holds: bool) -> None:
 
 def test_every_filter_of_the_sdk_is_known() -> None:
     parameters = set(inspect.signature(RawConversationsClient.list).parameters) - {"self", "request_options"}
-    assert parameters == set(ConversationQuery.model_fields
+    assert parameters == set(ConversationQuery.model_fields)
