@@ -7,6 +7,8 @@ items and sentences below a heading such as ``# Knowledge``; instructions to the
 A prompt can hold a script, one rule a line, that is tried before anything else::
 
     offline: when <regular expression> -> say <text> ; call <tool> <JSON> ; wait <seconds> ; fail <kind>
+
+In what is said, ``\\1`` stands for the first group of the expression, as in `re.Match.expand`.
 """
 
 from __future__ import annotations
@@ -136,10 +138,11 @@ def _script(prompt: str, words: str) -> _Script | None:
     for rule in _RULE.finditer(prompt):
         try:
             matches = re.search(rule["when"], words, re.IGNORECASE)
+            then = matches.expand(rule["then"]) if matches and "\\" in rule["then"] else rule["then"]
         except re.error as error:
             raise ModelError("configuration", f"the offline script has a bad expression: {rule['when']}") from error
         if matches:
-            return _Script(tuple(re.split(r"\s+;\s+(?=(?:say|call|wait|fail)\b)", rule["then"])))
+            return _Script(tuple(re.split(r"\s+;\s+(?=(?:say|call|wait|fail)\b)", then)))
     return None
 
 

@@ -1,0 +1,124 @@
+"""The emulator as a process of its own, and the people that it plays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from support.wait import until
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a phone."""
+
+    person_id: str
+    wa_id: str
+
+
+@dataclass
+class Emulator:
+    """The control API of a running emulator, in the words of a test."""
+
+    url: str
+    http: httpx2.AsyncClient
+    business: dict[str, Any]
+
+    @property
+    def number(self) -> str:
+        """The id of the business's number."""
+        return str(self.business["phone_number_id"])
+
+    def settings(self) -> dict[str, str]:
+        """The environment of a server that talks to this emulator."""
+        return {
+            "GREENLINE_GRAPH_URL": self.url,
+            "GREENLINE_MEDIA_HOSTS": self.url.removeprefix("http://"),
+            "GREENLINE_META_APP_ID": self.business["app_id"],
+            "GREENLINE_META_APP_SECRET": self.business["app_secret"],
+            "GREENLINE_META_VERIFY_TOKEN": self.business["verify_token"],
+        }
+
+    async def call(self, method: str, path: str, **body: Any) -> Any:
+        """A call of the control API. Raises on anything but success."""
+        answer = await self.http.request(method, f"/control{path}", json=body or None)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def send_webhooks_to(self, url: str) -> None:
+        """Set the app's callback; the server must answer the handshake."""
+        token = self.business["verify_token"]
+        await self.call(
+            "POST", f"/apps/{self.business['app_id']}/callback", callback_url=url, verify_token=token, verify=True
+        )
+
+    async def person(self, name: str, phone: str) -> Person:
+        """Somebody new."""
+        made = await self.call("POST", "/people", name=name, phone=phone)
+        return Person(made["person_id"], made["wa_id"])
+
+    async def say(self, person: Person, text: str) -> str:
+        """A person writes; returns the wamid."""
+        made = await self.call(
+            "POST",
+            f"/people/{person.person_id}/messages",
+            phone_number_id=self.number,
+            type="text",
+            text={"body": text},
+        )
+        return str(made["message_id"])
+
+    async def chat(self, person: Person) -> list[dict[str, Any]]:
+        """What the phone shows, in the person's order."""
+        shown = await self.call("GET", f"/people/{person.person_id}/chats/{self.number}")
+        return list(shown["messages"])
+
+    async def answers(self, person: Person) -> list[str]:
+        """The texts that reached the person, in the order in which they did."""
+        messages = await self.chat(person)
+        return [m["text"]["body"] for m in messages if m["direction"] == "out" and m["type"] == "text"]
+
+    async def told(self, person: Person, count: int, seconds: float = 30.0) -> list[str]:
+        """The texts that reached a person, when they are ``count``."""
+
+        async def enough() -> list[str]:
+            texts = await self.answers(person)
+            return texts if len(texts) >= count else []
+
+        return await until(enough, seconds=seconds)
+
+
+@contextlib.asynccontextmanager
+async def emulator(**config: Any) -> AsyncIterator[Emulator]:
+    """An emulator with one business; ``config`` is patched into it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "greenline", "emulator", "--port", "0"),
+        env={name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode().strip()
+        assert line.startswith("ready http://"), line
+        url = line.removeprefix("ready ")
+        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+            answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
+            answer.raise_for_status()
+            running = Emulator(url, http, answer.json())
+            if config:
+                await running.call("PATCH", "/config", **config)
+            yield running
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
