@@ -25,6 +25,14 @@ update mailbox m set epoch = m.epoch + 1, owner = null, lease_until = null,
   due_at = case when m.owner is null then m.due_at else least(m.due_at, $3::timestamptz) end
 where m.workspace_id = $1 and m.id = (select c.chat_id from conversation c where c.workspace_id = $1 and c.id = $2);
 
+-- name: forget_steps
+-- What a model answered in the turn that was stopped knows the conversation. Where a tool has changed the world the
+-- steps stay until the turn has run again: it must not run twice.
+delete from turn_step s
+where s.workspace_id = $1
+  and s.mailbox_id = (select c.chat_id from conversation c where c.workspace_id = $1 and c.id = $2)
+  and not exists (select from turn_step e where e.mailbox_id = s.mailbox_id and e.has_effect);
+
 -- name: lock
 select id from conversation where workspace_id = $1 and id = $2 for update;
 

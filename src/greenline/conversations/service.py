@@ -87,8 +87,8 @@ async def delete(pool: Pool, clock: Clock, data_dir: Path, workspace_id: str, co
             raise ConversationNotFound
         files = await list_files(connection, workspace_id, conversation_id)
         await connection.execute(SQL["forget_messages"], workspace_id, conversation_id, clock.now())
-        await connection.execute(SQL["forget_inbox"], workspace_id, conversation_id)
-        await connection.execute(SQL["forget_memories"], workspace_id, conversation_id)
+        for statement in ("forget_inbox", "forget_memories", "forget_steps"):
+            await connection.execute(SQL[statement], workspace_id, conversation_id)
         await delete_files(data_dir, workspace_id, [file.id for file in files])
         await connection.execute(SQL["delete"], workspace_id, conversation_id)
 

@@ -48,8 +48,8 @@ async def upload(
     Raises `ConversationNotFound`, `ConversationOver`, `FileInputDisabled`, `TooManyFiles`, `EmptyFile` or
     `UnsupportedFile`.
     """
-    mime_type = detect_type(data, declared_type)
     conversation = await find(pool, workspace_id, conversation_id)
+    mime_type = detect_type(data, declared_type)
     version = await get_version(pool, workspace_id, conversation.version_id)
     allowed = version.conversation_config.conversation.file_input
     if not allowed.enabled:

@@ -10,6 +10,7 @@ import pytest
 
 from greenline.agents import service as agents
 from greenline.agents.models import AgentDefinition
+from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended, Remembered, Summarised, UserMessage
@@ -18,6 +19,7 @@ from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.store.mailbox import LeaseLost, Mailboxes
 from greenline.store.pool import Pool
+from greenline.store.worker import Wakeups
 from support.journal import BEGIN, Timed, projection, started, write
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 
@@ -167,21 +169,29 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
     assert kept[0].event == started(later, remembered=memory[1:])
 
 
+@pytest.mark.parametrize("has_effect", [False, True])
 async def test_deletion_stops_the_turn_that_would_bring_it_back(
-    pool: Pool, clock: ManualClock, tmp_path: Path
+    pool: Pool, dsn: str, clock: ManualClock, tmp_path: Path, has_effect: bool
 ) -> None:
-    await write(pool, projection(chat_id=CHAT), SAID)
+    row = await write(pool, projection(chat_id=CHAT), SAID)
     await pool.execute(
         "insert into mailbox(id, workspace_id, kind, due_at) values ($1, $2, 'chat', $3)", CHAT, WORKSPACE, BEGIN
     )
     mailboxes = Mailboxes(pool, lease_seconds=15)
     (claim,) = await mailboxes.claim("worker", "chat", clock.now(), 1)
+    await pool.execute(
+        "insert into turn_step values ($1, 1, $2, '{}', 'model', $3, '{}', $4)", CHAT, WORKSPACE, has_effect, BEGIN
+    )
+    turn = TurnCommit(claim, clock.now())
+    turn.record(row, AgentMessage(id="a9", text="Too late"))
 
     await service.delete(pool, clock, tmp_path, WORKSPACE, "conv_1")
 
     with pytest.raises(LeaseLost):
-        await mailboxes.look_again(claim)
-    assert len(await mailboxes.claim("worker", "chat", clock.now(), 1)) == 1
+        await Committer(pool, Wakeups(dsn), clock).commit(turn)
+    assert await pool.fetchval("select count(*) from conversation") == 0
+    (again,) = await mailboxes.claim("worker", "chat", clock.now(), 1)
+    assert len(again.steps) == int(has_effect)  # a tool that ran must not run again, a model may
 
 
 async def test_an_idle_chat_stays_idle(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:
