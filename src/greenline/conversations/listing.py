@@ -117,6 +117,7 @@ async def list_conversations(
     if which.impossible:
         return Page((), None)
     rows = await pool.fetch(SQL["page"], workspace_id, as_json(which), direction, *after, page_size + 1)
+    # A union promises no order.
     rows = sorted(rows, key=lambda row: (row["started_at"], row["id"]), reverse=direction == "desc")
     shown, more = rows[:page_size], len(rows) > page_size
     next_cursor = cursors.encode(order, _microseconds(shown[-1]["started_at"]), shown[-1]["id"]) if more else None

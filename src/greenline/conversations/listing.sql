@@ -1,7 +1,8 @@
 -- $2 is the filter as a JSON object that holds only what is asked for (listing.py builds it): an absent key takes all.
 
 -- name: page
--- $3: direction; $4, $5: start and id of the last row seen, or null; $6: how many.
+-- $3: direction; $4, $5: start and id of the last row seen, or null; $6: how many. Ids compare by their bytes,
+-- whatever the collation of the database.
 with matching as not materialized (
   select c.*, a.name as agent_name, w.wa_id, w.bsuid
   from conversation c
@@ -88,14 +89,14 @@ with matching as not materialized (
 )
 (
   select * from matching
-  where $3 = 'desc' and ($4::timestamptz is null or (started_at, id) < ($4, $5::text))
-  order by started_at desc, id desc
+  where $3 = 'desc' and ($4::timestamptz is null or (started_at, id collate "C") < ($4, $5::text))
+  order by started_at desc, id collate "C" desc
   limit $6
 )
 union all
 (
   select * from matching
-  where $3 = 'asc' and ($4::timestamptz is null or (started_at, id) > ($4, $5::text))
-  order by started_at, id
+  where $3 = 'asc' and ($4::timestamptz is null or (started_at, id collate "C") > ($4, $5::text))
+  order by started_at, id collate "C"
   limit $6
 );
