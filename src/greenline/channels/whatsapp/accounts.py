@@ -32,8 +32,8 @@ from greenline.errors import BadRequest
 from greenline.settings import Settings
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
-from greenline.store.vault import Vault
-from greenline.text import clean_text
+from greenline.store.vault import SecretUnreadable, Vault
+from greenline.text import clean_data, clean_text
 
 __all__ = [
     "Accounts",
@@ -145,8 +145,8 @@ class Accounts:
         try:
             token = self._vault.open(row["token"], phone_number_id)
             await self._graph.unsubscribe_app(row["business_account_id"], token)
-        except GraphError as error:  # a dead token can't unsubscribe, and the number is gone here all the same
-            log.warning("account.not_unsubscribed", phone_number_id=phone_number_id, code=error.code)
+        except (GraphError, SecretUnreadable) as error:  # the number is gone here all the same
+            log.warning("account.not_unsubscribed", phone_number_id=phone_number_id, error=str(error))
 
     async def _token(self, wanted: AccountImport) -> str:
         if wanted.access_token is None and not self._graph.knows_app:
@@ -180,7 +180,7 @@ class Accounts:
             to_e164(str(checked.number.get("display_phone_number") or "")),
             wanted.account_type,
             self._vault.seal(token, wanted.phone_number_id),
-            [asdict(finding) for finding in findings],
+            clean_data([asdict(finding) for finding in findings]),
             self._clock.now(),
         )
         if saved is None:

@@ -6,11 +6,14 @@ only where the code is not known.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final
 
 import orjson
+
+from greenline.text import clean_text
 
 
 class Outcome(Enum):
@@ -38,6 +41,8 @@ _FIRST_DELAY: Final = {
 }
 """Seconds before the first repetition (Meta: "Error codes", "Rate limits"); it doubles from there."""
 _LONGEST_DELAY: Final = 3600.0
+
+_TOKEN: Final = re.compile(r"\bEAA\w+|(?<=access token )\S+")
 
 ADVICE: Final[dict[int, str]] = {
     4: "The app has made too many calls to Meta. Wait; the server tries again by itself.",
@@ -181,7 +186,8 @@ def _error_object(body: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """What Meta says, without the token that it quotes when it can't read it ("Malformed access token ...")."""
+    return _TOKEN.sub("[token]", clean_text(value)) if isinstance(value, str) and value else None
 
 
 def _named(reason: BaseException) -> str:

@@ -115,6 +115,12 @@ def test_a_retry_is_not_earlier_than_meta_asks() -> None:
     assert read_error(429, b"", "soon").retry_delay(0) == timedelta(seconds=1)
 
 
+def test_a_token_that_meta_quotes_is_not_repeated() -> None:
+    for token in ("EAAGm0PX4ZCpsBA", "x1y2z3"):
+        body = orjson.dumps({"error": {"code": 190, "message": f"Malformed access token {token}"}})
+        assert read_error(400, body).title == "Malformed access token [token]"
+
+
 def test_every_advice_is_a_sentence() -> None:
     assert all(text.endswith(".") for text in ADVICE.values())
     assert read_error(403, envelope(299)).advice == ADVICE[10]
