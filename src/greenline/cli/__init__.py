@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from greenline.cli import doctor, emulator, key, serve, settings, workspace
+from greenline.cli import database, doctor, emulator, key, serve, settings, workspace
 
 app = typer.Typer(
     name="greenline",
@@ -23,6 +23,7 @@ app.command("serve")(serve.serve)
 app.command("emulator")(emulator.emulator)
 app.command("doctor")(doctor.doctor)
 app.command("settings")(settings.settings)
+app.command("database", context_settings={"ignore_unknown_options": True})(database.database)
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(key.app, name="key")
 

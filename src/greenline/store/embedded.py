@@ -103,6 +103,7 @@ class EmbeddedPostgres:
         self._users: IO[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
+        self._client_environment: dict[str, str] = {}
 
     def start(self) -> str:
         """Make, start or join the server, wait until it answers, and return its DSN.
@@ -124,6 +125,10 @@ class EmbeddedPostgres:
         if self._child is not None and self._child.pid == self._pid:
             return self._child.poll() is None
         return self._pid is not None and _runs_on(self._pid, self._data)
+
+    def client_environment(self) -> dict[str, str]:
+        """Variables with which Postgres's own programs are found and find the started server."""
+        return self._client_environment
 
     def stop(self) -> None:
         """Leave the server; stop it if no other process uses it."""
@@ -171,6 +176,13 @@ class EmbeddedPostgres:
         self._wait(account, binaries, folder)
         found = read_postmaster(self._data)
         self._pid = found.pid if found else None
+        self._client_environment = {
+            "PATH": os.pathsep.join((str(binaries.folder), os.environ.get("PATH", os.defpath))),
+            "PGHOST": str(folder),
+            "PGPORT": str(PORT),
+            "PGUSER": "postgres",
+            "PGDATABASE": "postgres",
+        }
         return f"postgresql://postgres@/postgres?host={quote(str(folder), safe='')}&port={PORT}"
 
     def _make_home(self, account: Account) -> None:
