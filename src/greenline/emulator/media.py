@@ -1,0 +1,130 @@
+"""Media: real bytes, addresses that live five minutes, types and sizes checked by looking inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenline.emulator.errors import MetaError
+from greenline.emulator.world import digits
+
+URL_SECONDS: Final = 300.0  # Meta: Media
+UPLOADED_SECONDS: Final = 30 * 86_400.0
+RECEIVED_SECONDS: Final = 7 * 86_400.0
+_KB, _MB = 1024, 1024 * 1024
+
+TYPES: Final[dict[str, tuple[str, int]]] = {
+    "audio/aac": ("audio", 16 * _MB),
+    "audio/amr": ("audio", 16 * _MB),
+    "audio/mpeg": ("audio", 16 * _MB),
+    "audio/mp4": ("audio", 16 * _MB),
+    "audio/ogg": ("audio", 16 * _MB),
+    "image/jpeg": ("image", 5 * _MB),
+    "image/png": ("image", 5 * _MB),
+    "video/mp4": ("video", 16 * _MB),
+    "video/3gpp": ("video", 16 * _MB),
+    "image/webp": ("sticker", 500 * _KB),
+    "text/plain": ("document", 100 * _MB),
+    "application/pdf": ("document", 100 * _MB),
+    "application/msword": ("document", 100 * _MB),
+    "application/vnd.ms-excel": ("document", 100 * _MB),
+    "application/vnd.ms-powerpoint": ("document", 100 * _MB),
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ("document", 100 * _MB),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ("document", 100 * _MB),
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ("document", 100 * _MB),
+}
+"""Type: kind of message and largest size (Meta: Supported media types)."""
+
+_MAGIC: Final = {
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "application/pdf": b"%PDF",
+    "audio/ogg": b"OggS",
+    "audio/amr": b"#!AMR",
+}
+
+
+@dataclass
+class Media:
+    """A file at Meta. ``owner`` is the number that may use it."""
+
+    id: str
+    owner: str
+    mime_type: str
+    data: bytes
+    filename: str | None
+    expires_at: float
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).digest()
+
+    def in_webhook(self) -> dict[str, Any]:
+        """As an inbound message carries it: the digest in base64."""
+        return {"id": self.id, "mime_type": self.mime_type, "sha256": base64.b64encode(self.digest).decode()}
+
+
+def check_upload(mime_type: str, data: bytes) -> str:
+    """The base type of a file that Meta takes. Raises `MetaError` 131053 or 100."""
+    base = mime_type.split(";")[0].strip().lower()
+    if base not in TYPES:
+        raise MetaError(100, f"Param file must be a file with one of the following types: {', '.join(TYPES)}. "
+                        f"Received file of type '{mime_type}'.")
+    _, limit = TYPES[base]
+    if len(data) > limit:
+        raise MetaError(131053, f"File size {len(data)} is above the limit of {limit} bytes for {base}.")
+    magic = _MAGIC.get(base)
+    if magic is not None and not data.startswith(magic):
+        raise MetaError(131053, f"The file is no {base}.")
+    if base == "audio/ogg":
+        _check_opus(data)
+    return base
+
+
+def _check_opus(data: bytes) -> None:
+    head = data.find(b"OpusHead", 0, 4096)
+    if head < 0 or len(data) < head + 10:
+        raise MetaError(131053, "audio/ogg must hold Opus.")
+    if data[head + 9] != 1:
+        raise MetaError(131053, "audio/ogg must be mono.")
+
+
+class MediaStore:
+    """Every file, and the addresses under which they can be fetched."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Media] = {}
+        self._urls: dict[str, tuple[str, float]] = {}
+
+    def add(self, owner: str, mime_type: str, data: bytes, filename: str | None, expires_at: float) -> Media:
+        """Keep a file."""
+        media = Media(digits(), owner, mime_type, data, filename, expires_at)
+        self._files[media.id] = media
+        return media
+
+    def find(self, media_id: str, now: float, owner: str | None = None) -> Media | None:
+        """A file that still lives and belongs to ``owner`` (None: to anybody)."""
+        media = self._files.get(media_id)
+        if media is None or media.expires_at <= now or owner not in (None, media.owner):
+            return None
+        return media
+
+    def remove(self, media_id: str) -> None:
+        """Forget a file."""
+        self._files.pop(media_id, None)
+
+    def address(self, media: Media, base_url: str, now: float, *, dead: bool = False) -> str:
+        """A new address of a file, good for five minutes."""
+        key = secrets.token_urlsafe(16)
+        expires = now if dead else now + URL_SECONDS
+        self._urls[key] = (media.id, expires)
+        return f"{base_url}/whatsapp_business/attachments/?mid={media.id}&ext={int(expires)}&hash={key}"
+
+    def at(self, key: str, media_id: str, now: float) -> Media | None:
+        """The file of an address that still lives."""
+        known, expires = self._urls.get(key, ("", 0.0))
+        return self.find(media_id, now) if known == media_id and expires > now else None

@@ -1,0 +1,394 @@
+"""Meta's side of a message: acceptance, the way to the phone, statuses; and the person's side of the chat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from greenline.emulator import templates
+from greenline.emulator.clock import MovableClock
+from greenline.emulator.config import Config
+from greenline.emulator.errors import MetaError
+from greenline.emulator.faults import Faults
+from greenline.emulator.journal import Journal
+from greenline.emulator.limits import MEDIA_TYPES, check_message
+from greenline.emulator.media import MediaStore
+from greenline.emulator.webhooks import Webhooks
+from greenline.emulator.world import WINDOW, Chat, Message, Number, Person, World, aliases, new_wamid
+
+TYPING_SECONDS: Final = 25.0  # Meta: Typing indicators
+RANK: Final = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
+
+
+class Meta:
+    """The platform between business and people."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.config = Config()
+        self.clock = MovableClock()
+        self.faults = Faults()
+        self.journal = Journal(self.clock)
+        self.media = MediaStore()
+        self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
+        self.graph_calls: list[dict[str, Any]] = []
+        self.deliveries: list[dict[str, Any]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Stop everything."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.webhooks.aclose()
+
+    # From the business to a person
+
+    def send(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
+        """Accept a message; returns Graph's answer. Raises `MetaError`."""
+        recipient, person = self._recipient(number, body)
+        kind = str(body.get("type", "text"))
+        rendered = self._check(number, kind, body)
+        self._check_rates(number, person)
+        message = Message(
+            id=new_wamid(),
+            direction="out",
+            type=kind,
+            content={kind: body.get(kind)},
+            at=self.clock.now(),
+            context=body.get("context"),
+            rendered=rendered,
+            callback_data=body.get("biz_opaque_callback_data"),
+            category=self._category(number, kind, body),
+        )
+        contact: dict[str, Any] = {"input": recipient}
+        if person is not None:
+            self._accept(number, person, message)
+            if person.phone and not person.hides_phone:
+                contact["wa_id"] = person.phone
+            contact["user_id"] = person.user_id
+        else:
+            self._start(self._fail_later(number, recipient, message, MetaError(131026, "Message undeliverable.")))
+            contact["wa_id"] = recipient.lstrip("+")
+        self.journal.add(
+            "message.accepted", message_id=message.id, phone_number_id=number.id, type=kind,
+            person_id=person.id if person else None, biz_opaque_callback_data=message.callback_data,
+        )
+        sent: dict[str, Any] = {"id": message.id}
+        if kind == "template":
+            sent["message_status"] = "accepted"
+        return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]}
+
+    def mark_read(self, number: Number, body: dict[str, Any]) -> None:
+        """A read receipt of the business, with the typing bubble if asked for. Raises `MetaError` 131009."""
+        found = self.world.find_message(str(body.get("message_id")))
+        if found is None or found[1].direction != "in" or found[0].number is not number:
+            raise MetaError(131009, "message_id is no message of a person to this number.")
+        chat, marked = found
+        for message in chat.screen:
+            if message.direction == "in" and message.at <= marked.at:
+                message.read_by_business = True
+        self.journal.add("read_receipt", message_id=marked.id, person_id=chat.person.id, phone_number_id=number.id)
+        if body.get("typing_indicator"):
+            chat.typing_until = self.clock.now() + TYPING_SECONDS
+            self.journal.add("typing", person_id=chat.person.id, phone_number_id=number.id)
+
+    def _recipient(self, number: Number, body: dict[str, Any]) -> tuple[str, Person | None]:
+        to, recipient = body.get("to"), body.get("recipient")
+        if not to and not recipient:
+            raise MetaError(131008, "The parameter to is required.")
+        name = str(to or recipient)
+        plain = name if "." in name else "".join(c for c in name if c.isdigit())
+        if not plain:
+            raise MetaError(131009, f"{name} is no phone number and no user id.")
+        person = self.world.find_person(plain)
+        if person is None and "." not in name and not name.startswith("+"):
+            person = self.world.find_person(number.wa_id[:2].rstrip("0") + plain)
+        if plain == number.wa_id:
+            raise MetaError(131021)
+        if person is not None and person.id in number.blocked:
+            raise MetaError(130403, "The business has blocked this person.")
+        return name, person
+
+    def _check(self, number: Number, kind: str, body: dict[str, Any]) -> str | None:
+        if not number.registered:
+            raise MetaError(133010)
+        data = body.get("biz_opaque_callback_data")
+        if data is not None and len(str(data)) > 512:
+            raise MetaError(100, "biz_opaque_callback_data is longer than 512 characters.")
+        if kind == "template":
+            account = self.world.accounts[number.account_id]
+            sent = body.get("template")
+            if not isinstance(sent, dict):
+                raise MetaError(131008, "The parameter template is required.")
+            return templates.fill(templates.find(account, sent), sent)
+        check_message(body)
+        content = body.get(kind)
+        if kind in MEDIA_TYPES and isinstance(content, dict) and content.get("id"):
+            if self.media.find(str(content["id"]), self.clock.now(), number.id) is None:
+                raise MetaError(131009, f"Media {content['id']} is not known to this number.")
+        return None
+
+    def _check_rates(self, number: Number, person: Person | None) -> None:
+        now = self.clock.now()
+        if self.config.enforce_throughput:
+            number.recent = [moment for moment in number.recent if moment > now - 1.0]
+            if len(number.recent) >= self.config.throughput_per_second:
+                raise MetaError(130429, "Cloud API message throughput has been reached.")
+        if person is not None and self.config.enforce_pair_rate:
+            chat = self.world.chat(person, number)
+            if chat.pair_clock > now + self.config.pair_interval * (self.config.pair_burst - 1):
+                raise MetaError(131056, "Too many messages from this number to this person in a short time.")
+            chat.pair_clock = max(now, chat.pair_clock) + self.config.pair_interval
+        if person is not None and self.config.closed_window == "refuse":
+            self._check_window(self.world.chat(person, number), None)
+        number.recent.append(now)
+
+    def _check_window(self, chat: Chat, message: Message | None) -> None:
+        kind = message.type if message else "text"
+        if self.config.enforce_window and kind != "template" and chat.window_until <= self.clock.now():
+            raise MetaError(131047, "More than 24 hours have passed since the customer last replied to this number.")
+
+    def _category(self, number: Number, kind: str, body: dict[str, Any]) -> str:
+        if kind != "template":
+            return "service"
+        account = self.world.accounts[number.account_id]
+        return str(templates.find(account, body["template"])["category"]).lower()
+
+    def _accept(self, number: Number, person: Person, message: Message) -> None:
+        chat = self.world.chat(person, number)
+        chat.outgoing.append(message)
+        chat.typing_until = 0.0
+        self._drain(chat)
+
+    def _drain(self, chat: Chat) -> None:
+        if not chat.draining:
+            chat.draining = True
+            self._start(self._carry(chat))
+
+    async def _carry(self, chat: Chat) -> None:
+        """Bring a chat's messages to the phone, in the order of their acceptance."""
+        try:
+            while chat.outgoing:
+                message = chat.outgoing[0]
+                if message.status == "accepted":
+                    await self.clock.sleep(self.config.sent_delay)
+                    if self._refused(chat, message):
+                        chat.outgoing.remove(message)
+                        continue
+                    message.status = "sent"
+                    self.journal.add("message.sent", message_id=message.id, person_id=chat.person.id)
+                    self._status(chat, message, "sent")
+                if not chat.person.online:
+                    return
+                await self.clock.sleep(self.config.delivered_delay)
+                chat.outgoing.remove(message)
+                self._arrive(chat, message)
+        finally:
+            chat.draining = False
+
+    def _refused(self, chat: Chat, message: Message) -> bool:
+        person = chat.person
+        try:
+            if not person.has_whatsapp or person.blocks_business:
+                raise MetaError(131026, "The person can't be reached.")
+            if message.category == "marketing" and chat.stopped_marketing:
+                raise MetaError(131050)
+            self._check_window(chat, message)
+            late = self.faults.acting("late_failed", person_id=person.id, phone_number_id=chat.number.id)
+            if late is not None:
+                raise MetaError(int(late.number("code", 131000)), "A fault was set.")
+        except MetaError as error:
+            self._failed(chat, message, error)
+            return True
+        return False
+
+    def _failed(self, chat: Chat, message: Message, error: MetaError) -> None:
+        message.status = "failed"
+        message.error = error.in_status()
+        self.journal.add("message.failed", message_id=message.id, person_id=chat.person.id, code=error.code)
+        self._status(chat, message, "failed")
+
+    def _arrive(self, chat: Chat, message: Message) -> None:
+        message.status = "delivered"
+        if message.type == "reaction":
+            target = chat.find(str(message.content["reaction"].get("message_id")))
+            if target is not None:
+                target.reactions["business"] = message.content["reaction"].get("emoji", "")
+        else:
+            chat.screen.append(message)
+        self.deliveries.append(
+            {
+                "person_id": chat.person.id,
+                "phone_number_id": chat.number.id,
+                "message_id": message.id,
+                "type": message.type,
+                "biz_opaque_callback_data": message.callback_data,
+                "at": self.clock.now(),
+            }
+        )
+        self.journal.add(
+            "message.delivered", message_id=message.id, person_id=chat.person.id, type=message.type,
+            biz_opaque_callback_data=message.callback_data,
+        )
+        if self.faults.acting("status_order", phone_number_id=chat.number.id):
+            self._status(chat, message, "read")
+        self._status(chat, message, "delivered")
+        if chat.person.reads == "auto":
+            self._start(self._read_later(chat, message))
+
+    async def _read_later(self, chat: Chat, message: Message) -> None:
+        await self.clock.sleep(self.config.read_delay)
+        self.read(chat, message.id)
+
+    async def _fail_later(self, number: Number, recipient: str, message: Message, error: MetaError) -> None:
+        await self.clock.sleep(self.config.sent_delay)
+        nobody = Person("nobody", "", recipient.lstrip("+"), "")
+        self._failed(Chat(nobody, number), message, error)
+
+    def _status(self, chat: Chat, message: Message, state: str) -> None:
+        status: dict[str, Any] = {
+            "id": message.id,
+            "status": state,
+            "timestamp": str(int(self.clock.now())),
+        }
+        if chat.person.phone and not self._hides(chat.person):
+            status["recipient_id"] = chat.person.phone
+        if chat.person.user_id:
+            status["recipient_user_id"] = chat.person.user_id
+        if message.callback_data is not None:
+            status["biz_opaque_callback_data"] = message.callback_data
+        if state == "failed" and message.error:
+            status["errors"] = [message.error]
+        elif state in ("sent", "delivered"):
+            kind = "regular"
+            status["pricing"] = {"billable": True, "pricing_model": "PMP", "type": kind, "category": message.category}
+            if self.config.payload_version == "v23":
+                status["conversation"] = {"id": message.id[6:38], "origin": {"type": message.category}}
+        self.webhooks.update(chat.number, "messages", {"statuses": [status]})
+
+    # From a person to the business
+
+    def say(self, person: Person, number: Number, body: dict[str, Any]) -> str:
+        """A person sends something; returns its wamid. ``body`` is Meta's inbound message without ids and time."""
+        chat = self.world.chat(person, number)
+        now = self.clock.now()
+        kind = str(body.get("type", "text"))
+        content = {key: value for key, value in body.items() if key not in ("type", "context")}
+        message = Message(str(body.get("id") or new_wamid()), "in", kind, content, now, "sent", body.get("context"))
+        if kind == "reaction" and isinstance(content.get("reaction"), dict):
+            target = chat.find(str(content["reaction"].get("message_id")))
+            if target is not None:
+                target.reactions["person"] = str(content["reaction"].get("emoji") or "")
+        elif kind != "system":
+            chat.screen.append(message)
+        if kind != "system":
+            chat.window_until = now + WINDOW
+        number.recent.append(now)
+        self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
+        self.webhooks.update(number, "messages", self._inbound(person, number, message, content))
+        return message.id
+
+    def read(self, chat: Chat, wamid: str | None = None) -> int:
+        """The person reads the business's messages up to one, or all; returns how many were unread."""
+        unread = [m for m in chat.screen if m.direction == "out" and RANK[m.status] < RANK["read"]]
+        if wamid is not None:
+            places = [place for place, message in enumerate(unread) if message.id == wamid]
+            unread = unread[: places[0] + 1] if places else []
+        for message in unread:
+            message.status = "read"
+            self.journal.add("message.read", message_id=message.id, person_id=chat.person.id)
+            if chat.person.sends_receipts:
+                self._status(chat, message, "read")
+        return len(unread)
+
+    def go_online(self, person: Person) -> None:
+        """Deliver what waited for the person."""
+        for chat in self.world.chats.values():
+            if chat.person is person and chat.outgoing:
+                self._drain(chat)
+
+    def change_number(self, person: Person, phone: str) -> None:
+        """The person takes a new number; every business that knows them is told, and their user id changes."""
+        old, old_user_id = person.phone, person.user_id
+        person.phone, person.user_id = phone, f"{old_user_id[:2]}.{phone}{len(phone)}"
+        for chat in list(self.world.chats.values()):
+            if chat.person is person:
+                body = f"{person.name} changed from {old} to {phone}"
+                system = {
+                    "body": body,
+                    "type": "user_changed_number",
+                    "wa_id": phone,
+                    "user_id": person.user_id,
+                    "previous_user_id": old_user_id,
+                }
+                message = Message(new_wamid(), "in", "system", {"system": system}, self.clock.now())
+                value = self._inbound(person, chat.number, message, message.content)
+                value["messages"][0]["from"] = old
+                value["messages"][0]["from_user_id"] = old_user_id
+                value.pop("contacts")
+                self.webhooks.update(chat.number, "messages", value)
+
+    def _inbound(self, person: Person, number: Number, message: Message, content: dict[str, Any]) -> dict[str, Any]:
+        hidden = self._hides(person)
+        profile: dict[str, Any] = {"name": person.name}
+        if person.username:
+            profile["username"] = person.username
+        contact: dict[str, Any] = {"profile": profile, "user_id": person.user_id}
+        item: dict[str, Any] = {
+            "from_user_id": person.user_id,
+            "id": message.id,
+            "timestamp": str(int(message.at)),
+            "type": message.type,
+            **content,
+            **({"context": message.context} if message.context else {}),
+        }
+        if person.phone and not hidden:
+            contact["wa_id"] = person.phone
+            item["from"] = person.phone
+        if self.faults.acting("unknown_type", phone_number_id=number.id, person_id=person.id):
+            item["type"] = "hologram"
+            item["hologram"] = {"depth": 3}
+        return {"contacts": [contact], "messages": [item]}
+
+    def _hides(self, person: Person) -> bool:
+        return person.hides_phone or self.faults.acting("omit_phone", person_id=person.id) is not None
+
+    def review(self, account_id: str, template_id: str, verdict: str, reason: str = "NONE") -> None:
+        """A template changes its state, and the business is told."""
+        template = self.world.accounts[account_id].templates[template_id]
+        template["status"] = verdict
+        self.journal.add("template", template_id=template_id, name=template["name"], status=verdict)
+        value = {
+            "event": verdict,
+            "message_template_id": int(template_id),
+            "message_template_name": template["name"],
+            "message_template_language": template["language"],
+            "message_template_category": template["category"],
+            "reason": reason,
+        }
+        self.webhooks.account_update(self.world.accounts[account_id], "message_template_status_update", value)
+
+    def review_later(self, account_id: str, template_id: str) -> None:
+        """Review a new template after the set delay."""
+
+        async def review() -> None:
+            await self.clock.sleep(self.config.review_delay)
+            if self.config.review_verdict != "PENDING" and template_id in self.world.accounts[account_id].templates:
+                self.review(account_id, template_id, self.config.review_verdict)
+
+        self._start(review())
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            task.result()
+
+
+__all__ = ["Meta", "aliases"]
