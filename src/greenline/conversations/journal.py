@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from greenline.conversations.events import Entry, load_event
+from greenline.conversations.events import Entry, Event, load_event
 from greenline.store.pool import Record
 
 log = structlog.get_logger(__name__)
@@ -19,12 +19,14 @@ def read_journal(rows: Iterable[Record | Mapping[str, Any]]) -> tuple[Entry, ...
 
     An event of a kind or shape that this version doesn't know, written by a newer one, is left out.
     """
-    entries = []
-    for row in rows:
-        try:
-            event = load_event(row["kind"], row["data"])
-        except ValidationError:
-            log.warning("journal.unknown_event", seq=row["seq"], kind=row["kind"])
-            continue
-        entries.append(Entry(seq=row["seq"], at=row["at"], event=event))
-    return tuple(entries)
+    read = ((row, read_event(row["kind"], row["data"])) for row in rows)
+    return tuple(Entry(seq=row["seq"], at=row["at"], event=event) for row, event in read if event is not None)
+
+
+def read_event(kind: str, data: dict[str, Any]) -> Event | None:
+    """The event of a row; None for one that this version doesn't know."""
+    try:
+        return load_event(kind, data)
+    except ValidationError:
+        log.warning("journal.unknown_event", kind=kind)
+        return None

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
-from greenline.text import clean_data
 from greenline.ids import derived_id
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest
 from greenline.store.mailbox import Claim, Mailboxes, Step
+from greenline.text import clean_data
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 T = TypeVar("T")

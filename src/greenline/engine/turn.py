@@ -20,8 +20,8 @@ from greenline.conversations.events import (
 )
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.prompt import messages, system_message
-from greenline.text import clean_data, clean_text
 from greenline.llm.models import FilePart, ModelReply, ModelRequest, ToolCall
+from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
 
 
@@ -144,6 +144,7 @@ async def _call(
             is_error=result.is_error,
             error_type=result.error_type,
             seconds=(effects.now() - begun).total_seconds(),
+            said="\n\n".join(say.text for say in result.say),
         )
     )
     outcome.spoken.extend(Spoken(call.id, say) for say in result.say)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from greenline.channels.whatsapp.commit import sql
-from greenline.conversations.events import Event, Remembered, load_event
+from greenline.conversations.events import Event, Remembered
+from greenline.conversations.journal import read_event
 from greenline.conversations.projection import Projection
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -47,6 +48,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
     if row is None:
         return None
     chat = row["chat"]
+    events = (read_event(entry["kind"], entry["data"]) for entry in row["journal"] or ())
     return Chat(
         id=chat["id"],
         workspace_id=chat["workspace_id"],
@@ -62,7 +64,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         is_token_expired=row["is_token_expired"],
         sealed_token=row["token"],
         open=tuple(_projection(data) for data in row["conversations"] or ()),
-        journal=tuple(load_event(entry["kind"], entry["data"]) for entry in row["journal"] or ()),
+        journal=tuple(event for event in events if event is not None),
     )
 
 

@@ -199,7 +199,8 @@ def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> 
             "last_inbound_wamid": message.wamid,
         }
         commit.chat.update({name: value for name, value in told.items() if value is not None})
-        _open_window(message, commit)
+        if message.type != "system":  # a changed number is no word of the person
+            _open_window(message, commit)
 
 
 def _note(item: Item, commit: TurnCommit) -> None:
