@@ -33,6 +33,12 @@ async def _prepare(connection: Connection) -> None:
         )
 
 
+async def _keep(connection: Any) -> None:
+    """Nothing that runs on a pool leaves session state behind; asyncpg's own reset is a second round trip."""
+    if connection.is_in_transaction():
+        await connection.execute("rollback")
+
+
 async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline") -> Pool:
     """A pool of at most ``size`` connections; raises asyncpg's errors when the server can't be reached."""
     return await asyncpg.create_pool(
@@ -40,6 +46,7 @@ async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline") -> Poo
         min_size=min(2, size),
         max_size=size,
         init=_prepare,
+        reset=_keep,
         command_timeout=60,
         server_settings={"application_name": name, "jit": "off"},
     )

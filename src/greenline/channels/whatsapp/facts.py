@@ -21,6 +21,8 @@ from greenline.text import clean_data
 log = structlog.get_logger(__name__)
 
 FACTS_PER_COMMIT: Final = 500
+GATHER_SECONDS: Final = 0.025
+"""Pause between commits: three statuses a message come in a trickle, and one commit serves many."""
 KINDS: Final = ("status", "account", "template", "number", "errors", "calls", "handover", "unknown")
 
 
@@ -96,6 +98,8 @@ class Facts:
                 log.exception("facts.fault")
                 applied = 0
                 await asyncio.sleep(POLL_SECONDS)
-            if applied < FACTS_PER_COMMIT:
+            if 0 < applied < FACTS_PER_COMMIT:
+                await asyncio.sleep(GATHER_SECONDS)
+            elif applied == 0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)

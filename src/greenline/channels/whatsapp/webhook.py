@@ -47,7 +47,7 @@ class Webhook:
         try:
             if request.method == "POST":
                 await self._take(request)
-                return PlainTextResponse("OK")
+                return Response()  # empty: a body would be a second write to the socket
             return self._handshake(request)
         except GreenlineError as error:
             log.warning("webhook.refused", code=error.code, status=error.http_status)
