@@ -19,6 +19,7 @@ from greenline.channels.whatsapp.account_checks import TokenWatch
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
+from greenline.insight.service import Insight
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
@@ -78,6 +79,7 @@ async def open_services(
             pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=models, clock=clock, settings=settings
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
+        insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         services = AppServices(
             settings=settings,
             clock=clock,
@@ -88,7 +90,7 @@ async def open_services(
             graph=graph,
             models=models,
             whatsapp=whatsapp,
-            lifecycle=Lifecycle(workers=(whatsapp, tokens)),
+            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens)),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
         for part in services.lifecycle.workers:

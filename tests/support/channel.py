@@ -16,6 +16,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import ManualClock
 from greenline.conversations.events import Event, load_event
+from greenline.insight.service import Insight
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -187,10 +188,13 @@ async def running_channel(
         whatsapp = WhatsApp(
             pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=model, clock=clock, settings=settings
         )
+        insight = Insight(pool=pool, wakeups=wakeups, models=model, clock=clock, settings=settings)
+        insight.start()
         whatsapp.start()
         try:
             yield Channel(pool, clock, model, meta, whatsapp, agent_id)
         finally:
             await whatsapp.stop(1.0)
+            await insight.stop(1.0)
             await wakeups.aclose()
             await graph.aclose()

@@ -84,7 +84,7 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
         case Ended():
             return replace(
                 row,
-                status=event.status,
+                status="processing" if event.status == "done" else event.status,
                 ended_at=at,
                 awaiting_first_user_message=False,
                 termination_reason=event.reason,

@@ -56,7 +56,7 @@ def test_the_projection_follows_the_journal() -> None:
     assert row.llm_usage == {"m": {"input": 7, "output": 2}}
     assert row.tool_names == ("end_call",)
     assert (row.status, row.termination_reason, row.call_successful, row.is_open) == (
-        "done",
+        "processing",
         "over",
         "success",
         False,

@@ -12,6 +12,7 @@ from greenline.channels.whatsapp.facts import Facts
 from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.sender import Sender
 from greenline.channels.whatsapp.turns import Turns
@@ -51,6 +52,7 @@ class WhatsApp:
         self.inbox = Inbox(pool, wakeups, clock)
         self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
+        self.housekeeping = Housekeeping(self.inbox, clock, settings)
         sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died)
         turns = Turns(
             pool=pool,
@@ -87,6 +89,7 @@ class WhatsApp:
 
     def start(self) -> None:
         """Begin to work."""
+        self.housekeeping.start()
         self.facts.start()
         self.senders.start()
         self.turns.start()
@@ -96,6 +99,7 @@ class WhatsApp:
         await self.turns.stop(seconds)
         await self.senders.stop(seconds)
         await self.facts.stop()
+        await self.housekeeping.stop()
 
     def state(self) -> dict[str, bool]:
         """Which parts are alive, for `/readyz`."""

@@ -149,7 +149,14 @@ with turn as materialized (
   order by phone_number_id
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
+), analysed as (
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select 'analysis:' || id, workspace_id, 'analysis', $2::timestamptz from row where status = 'processing'
+  order by id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning id
 )
 select l.mailbox_id, l.has_more,
-  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end
+  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end,
+  case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
 from live l;

@@ -1,0 +1,49 @@
+"""What must not grow for ever: the inbox keeps events as long as Meta may repeat them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from greenline.channels.whatsapp.inbox import Inbox
+from greenline.clock import Clock
+from greenline.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 3600.0
+
+
+class Housekeeping:
+    """Deletes old events each hour. Many processes may do it at once."""
+
+    def __init__(self, inbox: Inbox, clock: Clock, settings: Settings) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._keep = timedelta(days=settings.inbox_retention_days)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the first round comes at once."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                forgotten = await self._inbox.forget_old(self._clock.now() - self._keep)
+                if forgotten:
+                    log.info("inbox.forgotten", events=forgotten)
+            except Exception:
+                log.exception("housekeeping.fault")
+            await self._clock.sleep(EVERY_SECONDS)
