@@ -17,7 +17,7 @@ from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, v
 from greenline.channels.whatsapp.chat import Chat, quoted_text, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
 from greenline.channels.whatsapp.compose import compose
-from greenline.channels.whatsapp.files import FileFetcher
+from greenline.channels.whatsapp.files import Fetched, FileFetcher
 from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.conversations.events import (
     AgentMessage,
@@ -127,7 +127,7 @@ class Dialogues:
             text = message.text
             if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
                 text = f"[In reply to: “{_short(quoted)}”]\n{text}"
-            fetched = await self._files.fetch(chat, dialogue.conversation.id, message)
+            fetched = await self._fetch(chat, dialogue, message)
             for file in fetched.files:
                 commit.files.append(file.row)
                 dialogue.files[file.row["id"]] = file.part
@@ -143,7 +143,24 @@ class Dialogues:
                     file_ids=tuple(file.row["id"] for file in fetched.files),
                 )
             )
+        await self._recall(chat, dialogue)
         return tuple(events)
+
+    async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
+        """The files of a message, as far as the agent takes files."""
+        limits = dialogue.config.conversation.file_input
+        kept = len(dialogue.files) + sum(len(e.file_ids) for e in dialogue.journal if isinstance(e, UserMessage))
+        most = limits.max_files_per_conversation
+        if message.files and (not limits.enabled or (most is not None and kept + len(message.files) > most)):
+            return Fetched(remarks=("[The file was not opened: this agent takes no more files.]",))
+        return await self._files.fetch(chat, dialogue.conversation.id, message)
+
+    async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
+        """The newest files of earlier messages, as many as the agent keeps in mind."""
+        room = dialogue.config.conversation.file_input.max_files_in_memory - len(dialogue.files)
+        earlier = [file_id for e in dialogue.journal if isinstance(e, UserMessage) for file_id in e.file_ids]
+        if room > 0 and earlier:
+            dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
 
     def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
         """What the engine is to answer; None when the conversation can't begin, with the reason kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
-from greenline.conversations.files import write_file
+from greenline.conversations.files import open_file, read_file, write_file
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
 from greenline.store.pool import Pool
@@ -56,6 +57,21 @@ class FileFetcher:
                 log.warning("file.unavailable", media_id=file.media_id, code=error.code, details=error.details)
                 remarks.append(f"[The file {file.filename} could not be opened.]")
         return Fetched(tuple(files), tuple(remarks))
+
+    async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str]) -> dict[str, FilePart]:
+        """Files of earlier messages, by id. One that the data directory lost is left out."""
+        parts = {}
+        for file_id in file_ids:
+            file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
+            if file is None:
+                continue
+            try:
+                data = await read_file(self._data_dir, file)
+            except FileNotFoundError:
+                log.warning("file.lost", file_id=file_id)
+                continue
+            parts[file_id] = FilePart(file.mime_type, file.filename, data)
+        return parts
 
     async def _fetch(
         self, chat: Chat, conversation_id: str, message: InboundMessage, file: InboundFile
