@@ -12,7 +12,8 @@ import asyncpg
 import httpx2
 import pytest
 
-from greenline.store.embedded import EmbeddedPostgres, read_postmaster
+from greenline.store.embedded import EmbeddedPostgres
+from greenline.store.postmaster import read_postmaster
 from support.postgres import open_folder, remove_data_dir
 from support.server import ServeProcess, serve_process
 from support.wait import until

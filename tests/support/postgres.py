@@ -14,8 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from greenline.store.embedded import EmbeddedPostgres, read_postmaster
+from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.migrate import migrate
+from greenline.store.postmaster import read_postmaster
 
 TEMPLATE = "greenline_template"
 

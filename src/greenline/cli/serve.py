@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from greenline.cli.options import DataDir, Host, Port, load_settings
+
+if TYPE_CHECKING:
+    from greenline.settings import Settings
 
 
 def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
@@ -12,7 +20,32 @@ def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> Non
     from greenline.logs import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
+    with _database_ahead(settings):
+        from greenline.serving import run
 
-    from greenline.serving import run
+        run(settings)
 
-    run(settings)
+
+@contextlib.contextmanager
+def _database_ahead(settings: Settings) -> Iterator[None]:
+    """Start the embedded database while the modules of the server are read: each takes about a second."""
+    if settings.database_url is not None:
+        yield
+        return
+
+    from greenline.errors import GreenlineError
+    from greenline.store.embedded import EmbeddedPostgres
+
+    database = EmbeddedPostgres(settings.data_dir)
+
+    def start() -> None:
+        with contextlib.suppress(GreenlineError):  # the server starts it as well, and tells what is wrong
+            database.start()
+
+    starter = threading.Thread(target=start)
+    starter.start()
+    try:
+        yield
+    finally:
+        starter.join()
+        database.stop()

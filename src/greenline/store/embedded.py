@@ -21,7 +21,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -30,6 +29,7 @@ import structlog
 
 from greenline.errors import ConfigurationError
 from greenline.store.binaries import Account, Binaries, choose_account, find_binaries
+from greenline.store.postmaster import anyone_runs_on, process_exists, read_pid, read_postmaster, runs_on
 
 log = structlog.get_logger(__name__)
 
@@ -83,18 +83,6 @@ class WrongMajorVersion(ConfigurationError):
     code = "postgres_wrong_version"
 
 
-_left_running: list[subprocess.Popen[bytes]] = []
-"""Servers that we started and others still use: a handle that is dropped would warn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Postmaster:
-    """A running server, as its pid file tells."""
-
-    pid: int
-    socket_folder: Path
-
-
 class EmbeddedPostgres:
     """The server of one data directory, for one user of it. The methods block: call them in a thread."""
 
@@ -124,7 +112,7 @@ class EmbeddedPostgres:
         """Whether the server's main process is there; `start` brings it back."""
         if self._child is not None and self._child.pid == self._pid:
             return self._child.poll() is None
-        return self._pid is not None and _runs_on(self._pid, self._data)
+        return self._pid is not None and runs_on(self._pid, self._data)
 
     def client_environment(self) -> dict[str, str]:
         """Variables with which Postgres's own programs are found and find the started server."""
@@ -138,9 +126,9 @@ class EmbeddedPostgres:
             try:
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("postgres.left_to_others")
+                log.debug("postgres.left_to_others")
                 if self._child is not None:
-                    _left_running.append(self._child)
+                    self._child.returncode = 0  # not ours to wait for any more, and no reason for a warning
             else:
                 self._shut_down()
         self._users, self._pid = None, None
@@ -249,8 +237,8 @@ class EmbeddedPostgres:
         the dead server is left. We only step in where it would refuse for ever, and make sure of the same.
         """
         file = self._data / "postmaster.pid"
-        pid = _read_pid(file)
-        if pid is not None and _exists(pid) and not any(_runs_on(other, self._data) for other in _processes()):
+        pid = read_pid(file)
+        if pid is not None and process_exists(pid) and not anyone_runs_on(self._data):
             log.warning("postgres.stale_pid_file", pid=pid)
             for leftover in (file, folder / SOCKET, folder / f"{SOCKET}.lock"):
                 leftover.unlink(missing_ok=True)
@@ -266,6 +254,8 @@ class EmbeddedPostgres:
                 self._judge_exit(begun)
                 spawned = None
             if spawned is None and answer != REJECTING and read_postmaster(self._data) is None:
+                if self._child is not None:
+                    self._child.wait()  # it died: its number is taken until it is asked for
                 self._clear_reused_pid(folder)
                 spawned = self._child = self._spawn(account, binaries, folder)
             if time.monotonic() - told > PROGRESS_SECONDS:
@@ -302,9 +292,7 @@ class EmbeddedPostgres:
         begun = time.monotonic()
         os.kill(running.pid, signal.SIGINT)  # fast: clients are disconnected, a checkpoint is written
         urgent = False
-        while _runs_on(running.pid, self._data):
-            if self._child is not None:
-                self._child.poll()  # a child that ended is there until it is asked for
+        while runs_on(running.pid, self._data):
             if not urgent and time.monotonic() - begun > STOP_SECONDS:
                 urgent = True
                 log.warning("postgres.stopped_at_once", pid=running.pid)
@@ -312,47 +300,6 @@ class EmbeddedPostgres:
             time.sleep(POLL_SECONDS)
         if self._child is not None:
             self._child.wait()
-
-
-def read_postmaster(data: Path) -> Postmaster | None:
-    """The server that runs on the database folder ``data``, also while it starts; None if there is none."""
-    try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
-        found = Postmaster(int(lines[0]), Path(lines[4]))
-    except (OSError, ValueError, IndexError):
-        return None
-    return found if _runs_on(found.pid, data) else None
-
-
-def _read_pid(file: Path) -> int | None:
-    try:
-        return int(file.read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _runs_on(pid: int, data: Path) -> bool:
-    """Whether the process is one of a server on ``data``: its processes all work in that folder."""
-    if not Path("/proc/self/cwd").exists():  # not Linux: the number has to do
-        return _exists(pid)
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data
-    except OSError:
-        return False
-
-
-def _processes() -> list[int]:
-    return [int(place.name) for place in Path("/proc").glob("[0-9]*")]
 
 
 def _sync_folder(folder: Path) -> None:
