@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from greenline.cli import database, doctor, emulator, key, serve, settings, workspace
+from greenline.cli import database, demo, doctor, emulator, key, serve, settings, workspace
 
 app = typer.Typer(
     name="greenline",
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("emulator")(emulator.emulator)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,1 @@
+"""The demo: a shop's agent on an emulated WhatsApp, on one machine, offline."""
