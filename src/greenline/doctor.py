@@ -18,8 +18,8 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError
 from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
-from greenline.server import open_database
 from greenline.settings import Settings
+from greenline.store.database import open_database
 from greenline.store.migrate import connect, migrate
 from greenline.store.pool import Connection, Record
 from greenline.store.sql import load_sql
@@ -59,9 +59,9 @@ async def examine(settings: Settings, clock: Clock | None = None) -> list[Findin
     async with contextlib.AsyncExitStack() as stack:
         try:
             dsn = await stack.enter_async_context(open_database(settings))
-            done = await migrate(dsn)
-            connection = await connect(dsn)
+            connection = await connect(dsn, seconds=0)
             stack.push_async_callback(connection.close)
+            done = await migrate(dsn)
         except GreenlineError as error:
             findings.append(Finding("database", "broken", error.message))
         else:

@@ -7,9 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
-from typing import Final
 
-import structlog
 from fastapi import FastAPI
 
 from greenline.api.app import create_api
@@ -23,7 +21,7 @@ from greenline.insight.service import Insight
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
-from greenline.store.embedded import EmbeddedPostgres
+from greenline.store.database import open_database
 from greenline.store.migrate import migrate
 from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
@@ -31,10 +29,6 @@ from greenline.store.worker import Wakeups
 from greenline.tools.guard import guarded_client
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
-
-log = structlog.get_logger(__name__)
-
-WATCH_SECONDS: Final = 0.5
 
 
 def create_app(settings: Settings, clock: Clock | None = None, models: LanguageModels | None = None) -> FastAPI:
@@ -96,39 +90,6 @@ async def open_services(
         for part in services.lifecycle.workers:
             part.start()
         yield services
-
-
-@contextlib.asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """The DSN of the database of the settings: a server's, or the embedded one's, which is then kept running."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    embedded = EmbeddedPostgres(settings.data_dir)
-    try:
-        dsn = await asyncio.to_thread(embedded.start)
-        watcher = asyncio.create_task(_keep_running(embedded))
-        try:
-            yield dsn
-        finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
-    finally:
-        await asyncio.to_thread(embedded.stop)
-
-
-async def _keep_running(embedded: EmbeddedPostgres) -> None:
-    while True:
-        await asyncio.sleep(WATCH_SECONDS)
-        if embedded.alive():
-            continue
-        log.error("postgres.died", log=str(embedded.log_file))
-        try:
-            await asyncio.to_thread(embedded.start)
-            log.info("postgres.restarted")
-        except Exception:
-            log.exception("postgres.not_restarted")
-            await asyncio.sleep(WATCH_SECONDS * 10)
 
 
 async def _bootstrap(settings: Settings, clock: Clock, pool: Pool) -> None:

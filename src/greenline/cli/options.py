@@ -47,7 +47,7 @@ def with_database(data_dir: Path | None, work: Callable[[Pool, Clock], Awaitable
     """Run ``work`` on the database of the settings, which is started for it if nobody runs it."""
     from greenline.clock import SystemClock
     from greenline.logs import configure_logging
-    from greenline.server import open_database
+    from greenline.store.database import open_database
     from greenline.store.migrate import migrate
     from greenline.store.pool import open_pool
 

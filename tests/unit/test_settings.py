@@ -1,0 +1,48 @@
+"""Settings: read from the environment, shown without secrets, told when wrong."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from greenline.settings import Settings
+from greenline.settings_table import settings_table
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENLINE_PORT", "9000")
+    monkeypatch.setenv("GREENLINE_META_APP_SECRET", " new , old ,")
+    monkeypatch.setenv("GREENLINE_LLM_MAP", '{"*": "ollama:llama3.2"}')
+    settings = Settings()
+    assert settings.port == 9000
+    assert settings.meta_app_secret == ("new", "old")
+    assert settings.llm_map == {"*": "ollama:llama3.2"}
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings(
+        api_key="gl_hidden",
+        secret_key="key_hidden",
+        database_url="postgresql://u:pw_hidden@h/d",
+        meta_app_secret=("app_hidden",),
+        meta_verify_token="verify_hidden",
+    )
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("port", 70000), ("outbound_allow", "10.0.0.0/99"), ("database_connections", 1), ("log_level", "loud")],
+)
+def test_wrong_values_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings(**{name: value})
+
+
+def test_every_setting_is_explained() -> None:
+    table = settings_table()
+    for name, field in Settings.model_fields.items():
+        assert f"`GREENLINE_{name.upper()}`" in table
+        assert field.description
+        assert field.description.rstrip("…").endswith((".", "}.", '".'))
