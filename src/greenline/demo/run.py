@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx2
 import uvloop
+from pydantic import SecretStr
 
 from greenline.demo.state import DemoState, load_state
 from greenline.errors import ConfigurationError
@@ -89,8 +90,8 @@ async def _serve(settings: Settings, state: DemoState, emulator_url: str) -> Non
             "media_hosts": (emulator_url.removeprefix("http://"),),
             "meta_app_id": state.app_id,
             "meta_app_secret": (state.app_secret,),
-            "meta_verify_token": Settings(meta_verify_token=state.verify_token).meta_verify_token,
-            "api_key": Settings(api_key=state.api_key).api_key,
+            "meta_verify_token": SecretStr(state.verify_token),
+            "api_key": SecretStr(state.api_key),
             "outbound_allow": (*settings.outbound_allow, "127.0.0.0/8", "::1"),
             "emulator_url": emulator_url,
         }
@@ -153,10 +154,8 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
             phone_number_id=state.phone_number_id,
         )
         known = await call("GET", f"{url}/v1/convai/agents?search=Juno")
-        agents = [agent["agent_id"] for agent in known["agents"] if agent["name"] == "Juno"]
-        agent_id = (
-            agents[0] if agents else (await call("POST", f"{url}/v1/convai/agents/create", **agent()))["agent_id"]
-        )
+        agents = [row for row in known["agents"] if row["name"] == "Juno"]
+        agent = agents[0] if agents else await call("POST", f"{url}/v1/convai/agents/create", **shop_agent())
         await call(
             "POST",
             f"{url}/v1/convai/whatsapp-accounts",
@@ -165,7 +164,7 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
             access_token=state.token,
         )
         number = f"{url}/v1/convai/whatsapp-accounts/{state.phone_number_id}"
-        await call("PATCH", number, assigned_agent_id=agent_id)
+        await call("PATCH", number, assigned_agent_id=agent["agent_id"])
         await call(
             "POST",
             f"{emulator_url}/control/apps/{state.app_id}/callback",
@@ -178,10 +177,12 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
             await call("POST", f"{emulator_url}/control/people", name="You", phone="4915550001234", reads="auto")
 
 
-def agent() -> dict[str, Any]:
+def shop_agent() -> dict[str, Any]:
     """The body that makes the shop's agent."""
     prompt = resources.files("greenline.demo").joinpath("shop.md").read_text(encoding="utf-8")
-    tools = {name: {} for name in ("end_call", "send_interactive_buttons", "send_interactive_list")}
+    tools: dict[str, dict[str, Any]] = {
+        name: {} for name in ("end_call", "send_interactive_buttons", "send_interactive_list")
+    }
     return {
         "name": "Juno",
         "tags": ["demo"],
