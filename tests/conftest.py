@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from blockbuster import blockbuster_ctx
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -89,3 +90,13 @@ async def client(server: RunningServer) -> AsyncIterator[AsyncElevenLabs]:
 
     async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
         yield AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """A call of ours that makes the event loop wait for a time or for another machine fails its test."""
+    with blockbuster_ctx("greenline") as watch:
+        for name, function in watch.functions.items():
+            if name.startswith(("os.", "io.", "threading.")):  # libraries read files when they are first used
+                function.deactivate()
+        yield

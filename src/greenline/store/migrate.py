@@ -90,7 +90,7 @@ async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> li
 
     Raises `DatabaseUnreachable`, `DatabaseTooOld`, `DatabaseNewer`, `MigrationChanged` or `MigrationFailed`.
     """
-    files = load_migrations() if migrations is None else migrations
+    files = await asyncio.to_thread(load_migrations) if migrations is None else migrations
     connection = await connect(dsn)
     try:
         if connection.get_server_version()[0] < OLDEST_SERVER // 10_000:
