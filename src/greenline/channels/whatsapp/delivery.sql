@@ -18,6 +18,11 @@ with orphaned as (
 )
 select token, is_token_expired from whatsapp_account where workspace_id = $1 and phone_number_id = $2;
 
+-- name: inbound
+-- Messages that came in to a number since $3: they share its throughput with those that leave.
+select count(*) from inbox
+where workspace_id = $1 and received_at > $3 and kind = 'message' and starts_with(mailbox_id, $2 || ':');
+
 -- name: mark
 -- scope: system, the epoch of the sender's mailbox is the check
 -- Written before the request leaves, so that a crash can't hide it. Arrays: $3 outbox ids, $4 pair clocks. $5: now.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -33,6 +33,10 @@ log = structlog.get_logger(__name__)
 
 STAY_SECONDS: Final = 1.0
 """A sender that must wait no longer than this keeps its number; above it the mailbox's timer wakes it."""
+FEW: Final = 5
+"""Open messages below which the number's throughput is out of reach."""
+THROUGHPUT_SHARE: Final = 0.9
+"""Part of the throughput that is used: Meta counts by its own clock, and what comes in can't be foreseen."""
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
@@ -71,8 +75,9 @@ class Sender:
         self._clock = clock
         self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
         self._token_died = token_died
+        self._throughput = settings.throughput_per_second * THROUGHPUT_SHARE
         self._rules = Rules(
-            number=number_pace(settings.throughput_per_second),
+            number=number_pace(self._throughput),
             pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
             window_margin=timedelta(seconds=settings.window_margin_seconds),
             max_attempts=settings.send_max_attempts,
@@ -131,11 +136,12 @@ class Sender:
     async def _launch(self, number: _Number, heads: list[Record]) -> datetime | None:
         """Send what may go; returns when the next one may."""
         now = self._clock.now()
+        rules = await self._rules_now(number, heads, now)
         going: list[tuple[Record, Send]] = []
         refused: list[tuple[Record, Refuse]] = []
         waits: list[datetime] = []
         for head in sorted(heads, key=lambda row: row["due_at"]):
-            verdict = self._judge(head, number, now)
+            verdict = self._judge(head, number, rules, now)
             if isinstance(verdict, Send):
                 number.clock = verdict.number_clock
                 going.append((head, verdict))
@@ -149,13 +155,21 @@ class Sender:
         await self._fly(number, going, now)
         return now if refused else min(waits, default=None)
 
-    def _judge(self, head: Record, number: _Number, now: datetime) -> Verdict:
+    async def _rules_now(self, number: _Number, heads: list[Record], now: datetime) -> Rules:
+        """The rules with what came in during the last second, which is only worth a look when much goes out."""
+        if len(heads) < FEW and (number.clock is None or number.clock < now):
+            return self._rules
+        since = now - timedelta(seconds=1)
+        inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
+        return replace(self._rules, number=number_pace(self._throughput, inbound))
+
+    def _judge(self, head: Record, number: _Number, rules: Rules, now: datetime) -> Verdict:
         if head["state"] == "sending":  # another process's request is in the air: its lease ended, ours began
             return Wait(now + self._grace)
         candidate = Candidate(
             head["kind"], head["due_at"], head["attempt"], head["last_user_message_at"], head["pair_clock"]
         )
-        return judge(candidate, self._rules, number.clock, now)
+        return judge(candidate, rules, number.clock, now)
 
     async def _refuse(self, head: Record, verdict: Refuse, now: datetime) -> None:
         log.warning("sender.refused", outbox_id=head["id"], code=verdict.code)

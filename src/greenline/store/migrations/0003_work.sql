@@ -23,6 +23,7 @@ create table inbox (
 );
 create index inbox_waiting on inbox(mailbox_id, id) where done_at is null;
 create index inbox_unordered on inbox(kind, id) where done_at is null and mailbox_id is null;
+create index inbox_received on inbox using brin(received_at) with (pages_per_range = 16);
 create index inbox_done on inbox(done_at) where done_at is not null;
 
 -- What could not be read at all, with its bytes.
