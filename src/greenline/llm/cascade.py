@@ -1,23 +1,34 @@
-"""The cascade: the next model takes over within one turn when one fails (reference: LLM cascading)."""
+"""The cascade: the next model takes over within one turn when one fails (reference: LLM cascading).
+
+- The order is the requested model, then the backups of the agent, or the server's own. A model that is served by
+  the same endpoint under the same name as an earlier one is left out.
+- A model has failed when its endpoint reports an error, when the first token is late, or when the answer is empty.
+- There are at least three attempts: the models are tried again in their order, except those whose failure would
+  only repeat itself (a wrong key, a refused request). So an agent without backups asks its one model again.
+- A custom LLM is asked again, never replaced: its owner chose where the conversation goes.
+- What was given out can't be taken back: a stream that has begun is never continued by another model.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from greenline.llm.errors import AllModelsFailed, ModelError
-from greenline.llm.models import Attempt, ModelReply, ModelRequest, Provider, StreamEvent, TextDelta
+from greenline.llm.models import Attempt, ModelReply, ModelRequest, Provider, StreamEvent
 
 log = structlog.get_logger(__name__)
 
 LEAST_ATTEMPTS: Final = 3
 """Reference: at least three attempts; earlier models may be tried again."""
+PAUSE_SECONDS: Final = 0.25
+"""Before a model is asked again, doubled each time: an overloaded endpoint is not helped by haste."""
 CUSTOM: Final = "custom-llm"
 
 
@@ -34,20 +45,26 @@ Resolve = Callable[[str, ModelRequest], Endpoint]
 
 
 class Models:
-    """The models of a server (the `LanguageModels` of the engine).
+    """The models of a server (the `LanguageModels` of the engine)."""
 
-    ``resolve`` finds the endpoint of a reference name and raises `ModelError` for one that can't be had;
-    ``backups`` are the names that take over by default.
-    """
+    def __init__(
+        self, resolve: Resolve, backups: Sequence[str], *, seconds: float, pause: float = PAUSE_SECONDS
+    ) -> None:
+        """``resolve`` finds the endpoint of a name, or raises `ModelError`; ``backups`` take over by default.
 
-    def __init__(self, resolve: Resolve, backups: Sequence[str], *, seconds: float) -> None:
+        ``seconds`` is the limit of one whole call, all attempts together.
+        """
         self._resolve = resolve
         self._backups = tuple(backups)
         self._seconds = seconds
+        self._pause = pause
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """One whole reply. Raises `AllModelsFailed`."""
-        async with contextlib.aclosing(self.stream(request)) as events:
+        """One whole reply. Nothing is given out before it is whole, so each model has its full chance.
+
+        Raises `AllModelsFailed`.
+        """
+        async with contextlib.aclosing(self._run(request, gives_out=False)) as events:
             async for event in events:
                 if isinstance(event, ModelReply):
                     return event
@@ -55,50 +72,98 @@ class Models:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """As `complete`, in pieces. Once a piece has been given out, the cascade does not switch any more."""
-        attempts: list[Attempt] = []
+        async with contextlib.aclosing(self._run(request, gives_out=True)) as events:
+            async for event in events:
+                yield event
+
+    async def _run(self, request: ModelRequest, *, gives_out: bool) -> AsyncGenerator[StreamEvent, None]:
+        course = _Course(self._candidates(request))
         deadline = time.monotonic() + self._seconds
-        for model in self._order(request):
+        for model in course:
+            await self._wait_before(course.tries(model), deadline)
             begun = time.monotonic()
-            spoken = False
+            given_out = False
             try:
                 async with contextlib.aclosing(self._attempt(request, model, deadline)) as events:
                     async for event in events:
-                        spoken = spoken or isinstance(event, TextDelta)
-                        yield replace(event, attempts=tuple(attempts)) if isinstance(event, ModelReply) else event
-                return
+                        if isinstance(event, ModelReply):
+                            yield replace(event, attempts=tuple(course.attempts))
+                            return
+                        if gives_out and event.text:
+                            given_out = True
+                            yield event
+                raise ModelError("empty", "the answer never ended")
             except ModelError as error:
-                attempts.append(Attempt(model, str(error), time.monotonic() - begun))
-                log.warning("model.failed", model=model, error=str(error))
-                if spoken or time.monotonic() >= deadline:
+                course.note(model, error, time.monotonic() - begun)
+                if given_out or time.monotonic() >= deadline:
                     break
-        raise AllModelsFailed(attempts)
+        raise AllModelsFailed(course.attempts)
 
-    def _order(self, request: ModelRequest) -> list[str]:
-        backups = () if request.model == CUSTOM else request.cascade.backups
-        if backups is None:
-            backups = self._backups
-        order = [request.model, *(name for name in backups if name != request.model)]
-        if request.cascade.backups == () and request.model != CUSTOM:
-            return order
-        while len(order) < LEAST_ATTEMPTS:
-            order.extend(order[: LEAST_ATTEMPTS - len(order)])
-        return order
+    def _candidates(self, request: ModelRequest) -> list[str]:
+        if request.model == CUSTOM:
+            return [CUSTOM]
+        backups = self._backups if request.cascade.backups is None else request.cascade.backups
+        places: dict[object, str] = {}
+        for name in dict.fromkeys((request.model, *backups)):
+            try:
+                endpoint = self._resolve(name, request)
+            except ModelError:
+                places[name] = name  # its attempt fails and says why
+            else:
+                places.setdefault((id(endpoint.provider), endpoint.model), name)
+        return list(places.values())
+
+    async def _wait_before(self, earlier_tries: int, deadline: float) -> None:
+        if earlier_tries:
+            pause = self._pause * 2 ** (earlier_tries - 1)
+            await asyncio.sleep(max(0.0, min(pause, deadline - time.monotonic())))
 
     async def _attempt(self, request: ModelRequest, model: str, deadline: float) -> AsyncGenerator[StreamEvent, None]:
         endpoint = self._resolve(model, request)
         events = aiter(endpoint.provider.stream(replace(request, model=model), endpoint.model))
-        seconds = request.cascade.timeout
+        alive = False
         try:
             while True:
-                seconds = min(seconds, max(0.0, deadline - time.monotonic()))
+                left = max(0.0, deadline - time.monotonic())
+                limit = left if alive else min(request.cascade.timeout, left)
                 try:
-                    event = await asyncio.wait_for(anext(events), seconds)
+                    async with asyncio.timeout(limit):
+                        event = await anext(events)
                 except StopAsyncIteration:
                     return
                 except TimeoutError as error:
-                    raise ModelError("timeout", f"nothing more came in {seconds:.1f} s") from error
+                    what = "the answer did not end" if alive else "no first token"
+                    raise ModelError("timeout", f"{what} in {limit:.1f} s") from error
+                alive = True
                 yield replace(event, model=endpoint.name) if isinstance(event, ModelReply) else event
-                seconds = self._seconds
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+
+@dataclass(slots=True)
+class _Course:
+    """Who is asked next, and what came of the others."""
+
+    models: list[str]
+    attempts: list[Attempt] = field(default_factory=list)
+    _hopeless: set[str] = field(default_factory=set)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.models
+        while len(self.attempts) < LEAST_ATTEMPTS:
+            hopeful = [model for model in self.models if model not in self._hopeless]
+            if not hopeful:
+                return
+            yield from hopeful[: LEAST_ATTEMPTS - len(self.attempts)]
+
+    def tries(self, model: str) -> int:
+        """How often ``model`` was asked already."""
+        return sum(attempt.model == model for attempt in self.attempts)
+
+    def note(self, model: str, error: ModelError, seconds: float) -> None:
+        """Keep a failure."""
+        self.attempts.append(Attempt(model, str(error), seconds))
+        if not error.retryable:
+            self._hopeless.add(model)
+        log.warning("model.failed", model=model, kind=error.kind, error=str(error))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import httpx2
 
 from greenline.llm.cascade import CUSTOM, Endpoint, Models
 from greenline.llm.catalog import OFFLINE, Catalog
-from greenline.llm.errors import ModelError
-from greenline.llm.models import CustomLlm, ModelRequest, Provider
+from greenline.llm.custom import custom_provider
+from greenline.llm.models import ModelRequest
 from greenline.llm.offline import OfflineModel
-from greenline.llm.openai import OpenAIProvider
+from greenline.llm.openai import ChatCompletions
+from greenline.llm.sdk import Address, SdkClient
 from greenline.settings import Settings
 
 
@@ -26,12 +28,14 @@ class Endpoints:
         self._outbound = outbound
         self._seconds = seconds
         self._offline = OfflineModel()
-        self._providers: dict[str, OpenAIProvider] = {}
+        self._providers: dict[str, ChatCompletions] = {}
 
     def resolve(self, name: str, request: ModelRequest) -> Endpoint:
-        """Raises `ModelError` for a custom model without an endpoint."""
+        """The endpoint of ``name``. Raises `greenline.llm.errors.ModelError` for a custom model that can't be had."""
         if name == CUSTOM:
-            return self._custom(request.custom_llm)
+            provider = custom_provider(request.custom_llm, self._outbound, seconds=self._seconds)
+            own_name = request.custom_llm.model_id if request.custom_llm else None
+            return Endpoint(provider, own_name or CUSTOM, CUSTOM)
         place = self._catalog.find(name)
         if place.provider == OFFLINE:
             return Endpoint(self._offline, OFFLINE, OFFLINE)
@@ -43,29 +47,12 @@ class Endpoints:
             await provider.aclose()
         await self._outbound.aclose()
 
-    def _provider(self, name: str) -> Provider:
+    def _provider(self, name: str) -> ChatCompletions:
         if name not in self._providers:
-            self._providers[name] = OpenAIProvider(
-                api_key=self._catalog.keys.get(name), base_url=self._catalog.base_url(name), seconds=self._seconds
-            )
+            address = Address(self._catalog.base_url(name), self._catalog.keys.get(name))
+            client = SdkClient(address, seconds=self._seconds)
+            self._providers[name] = ChatCompletions(client, traits=partial(self._catalog.traits, name))
         return self._providers[name]
-
-    def _custom(self, custom: CustomLlm | None) -> Endpoint:
-        if custom is None:
-            raise ModelError("configuration", "the agent uses custom-llm but has no custom_llm.url")
-        if custom.api_type != "chat_completions":
-            raise ModelError(
-                "configuration", f"custom_llm.api_type {custom.api_type} is not served; use chat_completions"
-            )
-        provider = OpenAIProvider(
-            api_key=custom.api_key,
-            base_url=custom.url,
-            headers=custom.headers,
-            query={"api-version": custom.api_version} if custom.api_version else None,
-            http=self._outbound,
-            seconds=self._seconds,
-        )
-        return Endpoint(provider, custom.model_id or CUSTOM, CUSTOM)
 
 
 def build_models(

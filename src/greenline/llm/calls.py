@@ -1,0 +1,54 @@
+"""Tool calls, put together from the pieces in which endpoints send them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from greenline.llm.errors import ModelError
+from greenline.llm.models import ToolCall
+
+
+class CallBuilder:
+    """The calls of one reply.
+
+    Endpoints differ: some give each call an index, some give all of them index 0 and a new id, some give neither
+    index nor id and send each call in one piece.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[dict[str, str]] = []
+        self._at: dict[int, dict[str, str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, index: int | None, call_id: str | None, name: str | None, arguments: str | None) -> None:
+        """One piece of a call."""
+        place = 0 if index is None else index
+        call = self._at.get(place)
+        known = call is not None and (index is not None or not name) and call_id in (None, "", call["id"])
+        if call is None or not known:
+            call = {"id": call_id or "", "name": "", "arguments": ""}
+            self._calls.append(call)
+            self._at[place] = call
+        call["name"] += name or ""
+        call["arguments"] += arguments or ""
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """All of them, in order. Raises `ModelError` for arguments that are no JSON object."""
+        return tuple(
+            ToolCall(call["id"] or f"call_{place}", call["name"], arguments_of(call["name"], call["arguments"]))
+            for place, call in enumerate(self._calls)
+        )
+
+
+def arguments_of(name: str, text: str) -> dict[str, Any]:
+    """The arguments of a call. Raises `ModelError` for what is no JSON object."""
+    try:
+        arguments = json.loads(text) if text.strip() else {}
+    except json.JSONDecodeError as error:
+        raise ModelError("empty", f"the arguments of the tool {name} are no JSON") from error
+    if not isinstance(arguments, dict):
+        raise ModelError("empty", f"the arguments of the tool {name} are no JSON object")
+    return arguments

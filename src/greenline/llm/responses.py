@@ -1,0 +1,175 @@
+"""Endpoints that speak OpenAI's Responses API (``custom_llm.api_type`` is ``responses``)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, Final
+
+from greenline.llm.calls import arguments_of
+from greenline.llm.errors import ModelError
+from greenline.llm.models import (
+    FilePart,
+    Message,
+    ModelReply,
+    ModelRequest,
+    StreamEvent,
+    TextDelta,
+    TextPart,
+    ToolCall,
+    Usage,
+)
+from greenline.llm.parts import IMAGES, as_taken, data_url
+from greenline.llm.sdk import SdkClient
+from greenline.llm.traits import Traits
+
+TRAITS: Final = Traits(documents=True)
+
+
+class Responses:
+    """One endpoint and all of its models."""
+
+    def __init__(self, client: SdkClient, *, extra_body_key: str | None = None) -> None:
+        """``extra_body_key`` names the field that carries the request's extra body; None sends none."""
+        self._client = client
+        self._extra_body_key = extra_body_key
+
+    def __repr__(self) -> str:
+        return f"<Responses {self._client.address.url or 'OpenAI'}>"
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        await self._client.aclose()
+
+    async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
+        """Text deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
+
+        Raises `ModelError` only.
+        """
+        reply = _Reply(time.perf_counter())
+        with self._client.errors():
+            client = await self._client.open()
+            arguments = self._arguments(request, model)
+            headers = self._client.call_headers()
+            async with await client.responses.create(**arguments, extra_headers=headers) as events:
+                async for event in events:
+                    text = reply.add(event)
+                    if text is not None:
+                        yield TextDelta(text)
+        yield reply.whole(request.model)
+
+    def _arguments(self, request: ModelRequest, model: str) -> dict[str, Any]:
+        optional = {
+            "max_output_tokens": request.max_tokens,
+            "reasoning": {"effort": request.reasoning_effort} if request.reasoning_effort else None,
+            "temperature": request.temperature,
+        }
+        arguments: dict[str, Any] = {
+            "model": model,
+            "input": [item for message in request.messages for item in _items(message)],
+            "stream": True,
+            "store": False,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+        if request.tools:
+            arguments["parallel_tool_calls"] = request.parallel_tool_calls
+            arguments["tools"] = [
+                {
+                    "type": "function",
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                    "strict": False,
+                }
+                for tool in request.tools
+            ]
+        if request.extra_body and self._extra_body_key:
+            arguments["extra_body"] = {self._extra_body_key: dict(request.extra_body)}
+        return arguments
+
+
+class _Reply:
+    """A reply that is put together from events."""
+
+    def __init__(self, begun: float) -> None:
+        self._begun = begun
+        self._first: float | None = None
+        self._text: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._usage = Usage()
+        self._refused = ""
+
+    def add(self, event: Any) -> str | None:
+        """Text to give out; ``""`` for the first sign of life that is no text; else None. Raises `ModelError`."""
+        if event.type == "response.output_text.delta":
+            self._live()
+            self._text.append(event.delta)
+            return str(event.delta)
+        if event.type in ("response.completed", "response.incomplete"):
+            self._usage = _usage(event.response.usage)
+        elif event.type in ("response.failed", "error"):
+            raise _failure(event)
+        elif event.type == "response.refusal.done":
+            self._refused = event.refusal or "the model refused"
+        elif event.type == "response.output_item.done" and event.item.type == "function_call":
+            item = event.item
+            self._calls.append(ToolCall(item.call_id, item.name, arguments_of(item.name, item.arguments or "")))
+        elif event.type in ("response.output_item.added", "response.function_call_arguments.delta"):
+            return "" if self._live() else None
+        return None
+
+    def whole(self, model: str) -> ModelReply:
+        """The reply. Raises `ModelError` when the model said nothing, or refused to."""
+        seconds = time.perf_counter() - self._begun
+        text = "".join(self._text)
+        if self._refused:
+            raise ModelError("refused", self._refused[:200])
+        if not text.strip() and not self._calls:
+            raise ModelError("empty", "the model answered with nothing")
+        first = seconds if self._first is None else self._first
+        return ModelReply(model, text, tuple(self._calls), self._usage, (), seconds, first)
+
+    def _live(self) -> bool:
+        """Note the first sign of life; whether this was it."""
+        if self._first is not None:
+            return False
+        self._first = time.perf_counter() - self._begun
+        return True
+
+
+def _failure(event: Any) -> ModelError:
+    error = event.response.error if event.type == "response.failed" else event
+    code, text = getattr(error, "code", None), getattr(error, "message", None)
+    if code == "rate_limit_exceeded":
+        return ModelError("rate_limit", str(text))
+    return ModelError("overloaded" if code in (None, "server_error") else "bad_request", str(text or code))
+
+
+def _usage(usage: Any) -> Usage:
+    if usage is None:
+        return Usage()
+    cached = getattr(usage.input_tokens_details, "cached_tokens", None) or 0
+    return Usage((usage.input_tokens or 0) - cached, usage.output_tokens or 0, cached)
+
+
+def _items(message: Message) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
+        return
+    parts = [as_taken(part, TRAITS) for part in message.parts]
+    if parts and all(isinstance(part, TextPart) for part in parts):
+        yield {"role": message.role, "content": "\n".join(part.text for part in parts if isinstance(part, TextPart))}
+    elif parts:
+        yield {"role": message.role, "content": [_part_json(part) for part in parts]}
+    for call in message.tool_calls:
+        arguments = json.dumps(dict(call.arguments))
+        yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments}
+
+
+def _part_json(part: TextPart | FilePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "input_text", "text": part.text}
+    if part.mime_type in IMAGES:
+        return {"type": "input_image", "image_url": data_url(part), "detail": "auto"}
+    return {"type": "input_file", "filename": part.filename, "file_data": data_url(part)}

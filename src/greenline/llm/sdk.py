@@ -1,0 +1,156 @@
+"""One OpenAI-compatible endpoint through the ``openai`` SDK: its client, and its errors as ours.
+
+The SDK takes about a second to import. It is imported by the first call, in a thread, never when the server starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+
+from greenline.llm.errors import Kind, ModelError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+NO_KEY: Final = "none"
+"""Local servers take no key, but the SDK wants one."""
+MAX_TEXT: Final = 500
+_KEY_LIKE: Final = re.compile(r"\b(?:sk|gsk|xai|AIza)[-_]?[A-Za-z0-9*_-]{8,}")
+_STATUS: Final[Mapping[int, Kind]] = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an endpoint is and what it wants to see. ``url`` None is OpenAI's own, or ``OPENAI_BASE_URL``."""
+
+    url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if not value.isascii() or not name.isascii() or "\n" in value or "\r" in value:
+                raise ModelError("configuration", f"the header {name!r} has characters that HTTP does not carry")
+        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise ModelError("configuration", "the API key has characters that HTTP does not carry")
+
+
+class SdkClient:
+    """The SDK's client for one address, made when first needed."""
+
+    def __init__(self, address: Address, *, http: httpx2.AsyncClient | None = None, seconds: float = 60.0) -> None:
+        """``http`` carries the requests instead of a client of the SDK's own, and stays open at `aclose`."""
+        self.address = address
+        self._http = http
+        self._seconds = seconds
+        self._client: AsyncOpenAI | None = None
+
+    async def open(self) -> AsyncOpenAI:
+        """The client. It does not retry: the cascade decides about that."""
+        if self._client is None:
+            await asyncio.to_thread(importlib.import_module, "openai")
+            self._client = self._make()
+        return self._client
+
+    def _make(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI, Omit
+
+        return AsyncOpenAI(
+            api_key=self.address.api_key or NO_KEY,
+            base_url=self.address.url,
+            default_headers=self._headers(Omit()),
+            default_query=dict(self.address.query),
+            max_retries=0,
+            timeout=self._seconds,
+            http_client=self._http,
+        )
+
+    def call_headers(self) -> dict[str, Any]:
+        """Headers of each call: no authorization for an endpoint that was given none."""
+        from openai import Omit
+
+        given = any(name.lower() == "authorization" for name in self.address.headers)
+        return {} if self.address.api_key or given else {"Authorization": Omit()}
+
+    async def aclose(self) -> None:
+        """Close the connections that are its own."""
+        if self._client is not None and self._http is None:
+            await self._client.close()
+        self._client = None
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise whatever the endpoint or the SDK raises inside as `ModelError`."""
+        try:
+            yield
+        except (ModelError, GeneratorExit):
+            raise
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
+            raise self._error("connection", _chain(error)) from error
+        except (AttributeError, TypeError, ValueError, LookupError) as error:
+            raise self._error("bad_request", f"the answer is no answer of this API: {error!r}") from error
+        except Exception as error:  # the SDK's errors: its classes can't be named before it is imported
+            translated = self._translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def _translated(self, error: Exception) -> ModelError | None:
+        import openai
+
+        if isinstance(error, openai.APITimeoutError):
+            return self._error("timeout", _chain(error))
+        if isinstance(error, openai.APIConnectionError):
+            return self._error("connection", _chain(error))
+        if isinstance(error, openai.APIStatusError):
+            return self._error(status_kind(error.status_code), f"HTTP {error.status_code}: {_told(error.body)}")
+        if isinstance(error, openai.APIError):  # an error in the middle of a stream
+            return self._error("overloaded", _told(error.body) if error.body else str(error))
+        return self._error("connection", repr(error)) if isinstance(error, openai.OpenAIError) else None
+
+    def _error(self, kind: Kind, text: str) -> ModelError:
+        for secret in (self.address.api_key, *self.address.headers.values(), *self.address.query.values()):
+            if secret and len(secret) > 3:
+                text = text.replace(secret, "***")
+        return ModelError(kind, _KEY_LIKE.sub("***", text)[:MAX_TEXT])
+
+    def _headers(self, omit: Any) -> dict[str, Any]:
+        """Our headers; without those that the SDK adds from the environment when the endpoint is not OpenAI's."""
+        headers: dict[str, Any] = {}
+        if self.address.url is not None:
+            lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+            names = {line.partition(":")[0].strip() for line in lines}
+            headers = dict.fromkeys({"OpenAI-Organization", "OpenAI-Project", *names} - {""}, omit)
+        return {**headers, **self.address.headers}
+
+
+def status_kind(status: int) -> Kind:
+    """The kind of an HTTP status that is no success."""
+    return _STATUS.get(status) or ("overloaded" if status >= 500 else "bad_request")
+
+
+def _chain(error: BaseException) -> str:
+    told = [str(error) or type(error).__name__]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        told.append(str(error) or type(error).__name__)
+    return ": ".join(dict.fromkeys(told))
+
+
+def _told(body: object) -> str:
+    if isinstance(body, list) and body:  # Gemini wraps its errors in a list
+        body = body[0]
+    if isinstance(body, Mapping):
+        inner = body.get("error", body)
+        body = inner.get("message", inner) if isinstance(inner, Mapping) else inner
+    return str(body)

@@ -1,0 +1,184 @@
+"""An OpenAI-compatible server on loopback that plays scripted answers and remembers what it saw.
+
+It speaks HTTP itself, so that a test can cut a connection in the middle of a stream, keep a client waiting for its
+first token, and know when the client has hung up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+USAGE: Json = {
+    "prompt_tokens": 20,
+    "completion_tokens": 5,
+    "total_tokens": 25,
+    "prompt_tokens_details": {"cached_tokens": 8},
+}
+
+
+@dataclass
+class Seen:
+    """One request. ``closed`` is set when the client has hung up before the answer was whole."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Json
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Play:
+    """What the server does with one request.
+
+    ``events`` are sent as server-sent events; after ``hang_after`` of them the server falls silent, after
+    ``cut_after`` of them it drops the connection.
+    """
+
+    events: list[Json | str] = field(default_factory=list)
+    status: int = 200
+    body: Json | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hang_after: int | None = None
+    cut_after: int | None = None
+
+
+def chunk(delta: Json | None = None, finish: str | None = None, **more: Any) -> Json:
+    """A chunk of a chat completion."""
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "fake", "choices": [choice], **more}
+
+
+def usage(counts: Json | None = None) -> Json:
+    """The last chunk of a stream with ``include_usage``."""
+    return {**chunk(), "choices": [], "usage": counts or USAGE}
+
+
+def says(*pieces: str, **more: Any) -> Play:
+    """A text in pieces."""
+    deltas: list[Json | str] = [chunk({"role": "assistant", "content": ""})]
+    deltas += [chunk({"content": piece}) for piece in pieces]
+    return Play([*deltas, chunk(finish="stop"), usage()], **more)
+
+
+def calls(*pieces: Json, **more: Any) -> Play:
+    """Tool calls in pieces, each an entry of ``delta.tool_calls``."""
+    deltas: list[Json | str] = [chunk({"tool_calls": [piece]}) for piece in pieces]
+    return Play([*deltas, chunk(finish="tool_calls"), usage()], **more)
+
+
+def fails(status: int, message: str = "no") -> Play:
+    """An error in OpenAI's envelope."""
+    return Play(status=status, body={"error": {"message": message, "type": "error", "code": None}})
+
+
+class FakeLlm:
+    """The server. `plays` are used up in order; the last one stays."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.seen: list[Seen] = []
+        self.plays: list[Play] = []
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def will(self, *plays: Play) -> None:
+        """Play these from now on."""
+        self.plays = list(plays)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            self._connections.discard(task)
+
+    async def aclose(self) -> None:
+        """Drop every connection."""
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.split("\r\n")
+        pairs = (line.split(": ", 1) for line in lines if line)
+        headers = {name.lower(): value for name, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        seen = Seen(first.split(" ")[1], headers, json.loads(body or b"{}"))
+        play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
+        self.seen.append(seen)
+        watcher = asyncio.create_task(self._watch(reader, seen))
+        try:
+            return await self._play(play, seen, writer)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _watch(self, reader: asyncio.StreamReader, seen: Seen) -> None:
+        while not reader.at_eof():  # noqa: ASYNC110 - bytes may belong to the next request: they must stay unread
+            await asyncio.sleep(0.005)
+        seen.closed.set()
+
+    async def _play(self, play: Play, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if play.body is not None:
+            whole = play.body if isinstance(play.body, str) else json.dumps(play.body)
+            await _send(writer, play, whole.encode())
+            return True
+        writer.write(_head(play, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
+        for place, event in enumerate([*play.events, "[DONE]"]):
+            if place == play.cut_after:
+                return False
+            if place == play.hang_after:
+                await seen.closed.wait()
+                return False
+            await _write_event(writer, event)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+
+def _head(play: Play, more: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {play.status} Any", *(f"{k}: {v}" for k, v in {**more, **play.headers}.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _send(writer: asyncio.StreamWriter, play: Play, body: bytes) -> None:
+    writer.write(_head(play, {"content-type": "application/json", "content-length": str(len(body))}) + body)
+    await writer.drain()
+
+
+async def _write_event(writer: asyncio.StreamWriter, event: Json | str) -> None:
+    name = f"event: {event['type']}\n" if isinstance(event, dict) and "type" in event else ""
+    data = event if isinstance(event, str) else json.dumps(event)
+    part = f"{name}data: {data}\n\n".encode()
+    writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+    await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def fake_llm(*plays: Play) -> AsyncIterator[FakeLlm]:
+    """A server on a free port of loopback."""
+    fake = FakeLlm()
+    fake.will(*plays)
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield fake
+    finally:
+        server.close()
+        await fake.aclose()
+        await server.wait_closed()
