@@ -21,6 +21,7 @@ def environment(meta: Emulator, dsn: str, **more: str) -> dict[str, str]:
         **meta.settings(),
         "GREENLINE_DATABASE_URL": dsn,
         "GREENLINE_API_KEY": KEY,
+        "GREENLINE_SECRET_KEY": "M" * 43 + "=",
         "GREENLINE_LOG_LEVEL": "error",
         "GREENLINE_UNKNOWN_OUTCOME_GRACE_SECONDS": "3",
         "GREENLINE_GRAPH_TIMEOUT_SECONDS": "2",
@@ -50,11 +51,13 @@ async def furnish(meta: Emulator, url: str, prompt: str = ECHO) -> str:
 @contextlib.asynccontextmanager
 async def world(dsn: str, data_dir: Path, **settings: str) -> AsyncIterator[tuple[Emulator, ServeProcess]]:
     """The emulator, and a server with an agent that repeats what it hears."""
-    async with emulator(webhook_retry_schedule=RETRIES) as meta:
-        async with serve_process(data_dir, environment=environment(meta, dsn, **settings)) as process:
-            running = await process.ready()
-            await furnish(meta, running.url)
-            yield meta, running
+    async with (
+        emulator(webhook_retry_schedule=RETRIES) as meta,
+        serve_process(data_dir, environment=environment(meta, dsn, **settings)) as process,
+    ):
+        running = await process.ready()
+        await furnish(meta, running.url)
+        yield meta, running
 
 
 async def converse(meta: Emulator, person: Person, messages: int, seconds: float = 40.0) -> list[str]:
