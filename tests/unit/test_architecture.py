@@ -22,7 +22,7 @@ FLOORS = (
     {"agents", "conversations", "workspaces", "llm", "tools", "knowledge", "speech"},
     {"engine", "insight"},
     {"api", "channels", "web"},
-    {"server", "serving", "doctor", "cli", "__main__"},
+    {"server", "serving", "doctor", "demo", "cli", "__main__"},
 )
 SELF_CONTAINED = "emulator"
 MAX_LINES = 700
