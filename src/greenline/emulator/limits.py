@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from greenline.emulator.errors import MetaError
@@ -12,31 +13,37 @@ CAPTIONED: Final = frozenset({"image", "video", "document"})
 
 def check_message(body: dict[str, Any]) -> None:
     """Refuse what Meta refuses of a message of any type but templates. Raises `MetaError`."""
-    kind = body.get("type", "text")
-    content = body.get(kind)
-    if kind in ("text", "reaction", "location", "interactive") and not isinstance(content, dict):
-        raise MetaError(131008, f"The parameter {kind} is required.")
-    if kind == "text":
-        _length(content.get("body"), "text['body']", 4096)
-    elif kind in MEDIA_TYPES:
-        _media(kind, content)
-    elif kind == "location":
-        if content.get("latitude") is None or content.get("longitude") is None:
-            raise MetaError(131008, "Parameters latitude and longitude are required.")
-    elif kind == "contacts":
-        if not isinstance(content, list) or not content:
-            raise MetaError(131008, "The parameter contacts is required.")
-    elif kind == "reaction":
-        if not content.get("message_id"):
-            raise MetaError(131008, "The parameter message_id is required.")
-    elif kind == "interactive":
-        _interactive(content)
-    elif kind != "template":
+    kind = str(body.get("type", "text"))
+    check = _CHECKS.get(kind)
+    if check is None:
         raise MetaError(100, f"Param type must be one of the known types; {kind!r} is none.")
+    content = body.get(kind)
+    if not isinstance(content, list if kind == "contacts" else dict) or not content:
+        raise MetaError(131008, f"The parameter {kind} is required.")
+    check(kind, content)
+
+
+def _text(kind: str, content: Any) -> None:
+    _length(content.get("body"), "text['body']", 4096)
+
+
+def _location(kind: str, content: Any) -> None:
+    if content.get("latitude") is None or content.get("longitude") is None:
+        raise MetaError(131008, "Parameters latitude and longitude are required.")
+
+
+def _contacts(kind: str, content: Any) -> None:
+    if not all(isinstance(contact, dict) and contact.get("name") for contact in content):
+        raise MetaError(131008, "Each contact needs a name.")
+
+
+def _reaction(kind: str, content: Any) -> None:
+    if not content.get("message_id"):
+        raise MetaError(131008, "The parameter message_id is required.")
 
 
 def _media(kind: str, content: Any) -> None:
-    if not isinstance(content, dict) or bool(content.get("id")) == bool(content.get("link")):
+    if bool(content.get("id")) == bool(content.get("link")):
         raise MetaError(131008, f"{kind} needs either an id or a link.")
     if content.get("caption") is not None:
         if kind not in CAPTIONED:
@@ -44,7 +51,7 @@ def _media(kind: str, content: Any) -> None:
         _length(content["caption"], "caption", 1024)
 
 
-def _interactive(content: dict[str, Any]) -> None:
+def _interactive(kind: str, content: Any) -> None:
     kind, action = content.get("type"), content.get("action")
     if not isinstance(action, dict):
         raise MetaError(131008, "The parameter action is required.")
@@ -102,3 +109,13 @@ def _length(text: Any, name: str, limit: int) -> None:
         raise MetaError(131008, f"The parameter {name} is required.")
     if len(text) > limit:
         raise MetaError(131009, f"{name} length invalid. Min length: 1, Max length: {limit}")
+
+
+_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
+    "text": _text,
+    "location": _location,
+    "contacts": _contacts,
+    "reaction": _reaction,
+    "interactive": _interactive,
+    **dict.fromkeys(MEDIA_TYPES, _media),
+}

@@ -72,8 +72,11 @@ def check_upload(mime_type: str, data: bytes) -> str:
     """The base type of a file that Meta takes. Raises `MetaError` 131053 or 100."""
     base = mime_type.split(";")[0].strip().lower()
     if base not in TYPES:
-        raise MetaError(100, f"Param file must be a file with one of the following types: {', '.join(TYPES)}. "
-                        f"Received file of type '{mime_type}'.")
+        raise MetaError(
+            100,
+            f"Param file must be a file with one of the following types: {', '.join(TYPES)}. "
+            f"Received file of type '{mime_type}'.",
+        )
     _, limit = TYPES[base]
     if len(data) > limit:
         raise MetaError(131053, f"File size {len(data)} is above the limit of {limit} bytes for {base}.")

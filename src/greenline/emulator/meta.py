@@ -15,7 +15,7 @@ from greenline.emulator.journal import Journal
 from greenline.emulator.limits import MEDIA_TYPES, check_message
 from greenline.emulator.media import MediaStore
 from greenline.emulator.webhooks import Webhooks
-from greenline.emulator.world import WINDOW, Chat, Message, Number, Person, World, aliases, new_wamid
+from greenline.emulator.world import WINDOW, Chat, Message, Number, Person, World, new_wamid
 
 TYPING_SECONDS: Final = 25.0  # Meta: Typing indicators
 RANK: Final = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
@@ -72,8 +72,12 @@ class Meta:
             self._start(self._fail_later(number, recipient, message, MetaError(131026, "Message undeliverable.")))
             contact["wa_id"] = recipient.lstrip("+")
         self.journal.add(
-            "message.accepted", message_id=message.id, phone_number_id=number.id, type=kind,
-            person_id=person.id if person else None, biz_opaque_callback_data=message.callback_data,
+            "message.accepted",
+            message_id=message.id,
+            phone_number_id=number.id,
+            type=kind,
+            person_id=person.id if person else None,
+            biz_opaque_callback_data=message.callback_data,
         )
         sent: dict[str, Any] = {"id": message.id}
         if kind == "template":
@@ -125,9 +129,9 @@ class Meta:
             return templates.fill(templates.find(account, sent), sent)
         check_message(body)
         content = body.get(kind)
-        if kind in MEDIA_TYPES and isinstance(content, dict) and content.get("id"):
-            if self.media.find(str(content["id"]), self.clock.now(), number.id) is None:
-                raise MetaError(131009, f"Media {content['id']} is not known to this number.")
+        media_id = content.get("id") if kind in MEDIA_TYPES and isinstance(content, dict) else None
+        if media_id and self.media.find(str(media_id), self.clock.now(), number.id) is None:
+            raise MetaError(131009, f"Media {media_id} is not known to this number.")
         return None
 
     def _check_rates(self, number: Number, person: Person | None) -> None:
@@ -229,7 +233,10 @@ class Meta:
             }
         )
         self.journal.add(
-            "message.delivered", message_id=message.id, person_id=chat.person.id, type=message.type,
+            "message.delivered",
+            message_id=message.id,
+            person_id=chat.person.id,
+            type=message.type,
             biz_opaque_callback_data=message.callback_data,
         )
         if self.faults.acting("status_order", phone_number_id=chat.number.id):
@@ -389,6 +396,3 @@ class Meta:
         self._tasks.discard(task)
         with contextlib.suppress(asyncio.CancelledError):
             task.result()
-
-
-__all__ = ["Meta", "aliases"]

@@ -27,10 +27,10 @@ def create(account: Account, body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(components, list) or not any(c.get("type") == "BODY" for c in components):
         raise MetaError(100, "Param components needs a BODY.")
     for component in components:
-        text = component.get("text", "")
-        if len(text) > _LIMITS.get(component.get("type", ""), 2000):
+        text = str(component.get("text", ""))
+        if len(text) > _LIMITS.get(str(component.get("type", "")), 2000):
             raise MetaError(132005, f"{component['type']} is too long.")
-    template = {
+    template: dict[str, Any] = {
         "id": digits(),
         "name": name,
         "language": language,
@@ -39,7 +39,7 @@ def create(account: Account, body: dict[str, Any]) -> dict[str, Any]:
         "parameter_format": str(body.get("parameter_format", "POSITIONAL")).upper(),
         "components": components,
     }
-    account.templates[template["id"]] = template
+    account.templates[str(template["id"])] = template
     return template
 
 
@@ -92,7 +92,7 @@ def _filled(text: str, parameters: list[dict[str, Any]], kind: str) -> str:
         name = parameter.get("parameter_name") or (holes[place] if holes[place].isdigit() else None)
         if name not in holes:
             raise MetaError(132000, f"{kind.lower()}: parameter name is missing or unknown")
-        values[name] = parameter["text"]
+        values[str(name)] = str(parameter["text"])
     return _HOLE.sub(lambda hole: values.get(hole.group(1), hole.group(0)), text)
 
 

@@ -47,7 +47,8 @@ class Delivery:
     app: App
     url: str
     body: bytes
-    field: str
+    subject: str
+    """The webhook field that it tells of."""
     attempts: int = 0
     delivered: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Delivery:
             "id": self.id,
             "app_id": self.app.id,
             "url": self.url,
-            "field": self.field,
+            "field": self.subject,
             "attempts": self.attempts,
             "delivered": self.delivered,
             "results": self.results,
@@ -192,15 +193,15 @@ class Webhooks:
         for wait in [*self._config.webhook_retry_schedule, None]:
             async with self._slots:
                 result = await self._attempt(delivery, headers)
-            lost = result["status"] == 200 and self._faults.acting("webhook_drop", field=delivery.field)
+            lost = result["status"] == 200 and self._faults.acting("webhook_drop", field=delivery.subject)
             if result["status"] == 200 and not lost:
                 if not delivery.delivered:
                     delivery.delivered = True
-                    self._journal.add("webhook.delivered", delivery=delivery.id, field=delivery.field)
+                    self._journal.add("webhook.delivered", delivery=delivery.id, field=delivery.subject)
                 return
             if wait is not None:
                 await self._clock.sleep(wait)
-        self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.field)
+        self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.subject)
 
     async def _attempt(self, delivery: Delivery, headers: dict[str, str]) -> dict[str, Any]:
         delivery.attempts += 1
@@ -220,7 +221,7 @@ class Webhooks:
         result = {"status": status, "error": error, "seconds": round(time.perf_counter() - begun, 4)}
         delivery.results.append(result)
         self._journal.add(
-            "webhook.attempt", delivery=delivery.id, field=delivery.field, attempt=delivery.attempts, **result
+            "webhook.attempt", delivery=delivery.id, field=delivery.subject, attempt=delivery.attempts, **result
         )
         return result
 

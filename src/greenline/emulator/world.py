@@ -1,221 +1,216 @@
-"""What exists: portfolios, apps, WABAs, numbers, tokens, people, chats, and how they are found."""
+"""What exists: apps, business accounts, numbers, tokens, people, and the chats between them. All in memory."""
 
 from __future__ import annotations
 
+import base64
+import secrets
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenline.emulator import ids, phone
-from greenline.emulator.chats import Chat, ChatMessage
-from greenline.emulator.people import Person
-
-SCOPES: Final = ("business_management", "whatsapp_business_management", "whatsapp_business_messaging")
-
-FIELDS: Final = frozenset(
-    """messages calls account_update account_alerts account_review_update account_settings_update
-    business_capability_update security payment_configuration_update phone_number_name_update
-    phone_number_quality_update message_template_status_update message_template_quality_update
-    message_template_components_update template_category_update template_correct_category_detection user_preferences
-    user_id_update business_username_updates messaging_handovers standby history smb_app_state_sync
-    smb_message_echoes group_lifecycle_update group_participants_update group_settings_update group_status_update
-    flows automatic_events partner_solutions""".split()
-)
-"""Webhook fields of a WhatsApp Business Account."""
-
-OVERRIDABLE: Final = frozenset(
-    "messages calls messaging_handovers history smb_app_state_sync smb_message_echoes "
-    "group_lifecycle_update group_participants_update group_settings_update group_status_update".split()
-)
-"""Fields that an override URL carries; the others always go to the app's URL."""
+WINDOW: Final = 24 * 3600.0  # Meta: Customer service windows
 
 
-@dataclass(slots=True)
-class Portfolio:
-    """A business portfolio: the scope of user ids and of the messaging limit."""
-
-    id: str
-    name: str
-    messaging_limit: str = "TIER_2K"
-    verified: bool = True
+def digits(length: int = 15) -> str:
+    """An id as Meta writes them."""
+    return str(secrets.randbelow(9) + 1) + "".join(str(secrets.randbelow(10)) for _ in range(length - 1))
 
 
-@dataclass(slots=True)
+def new_wamid() -> str:
+    """A message id."""
+    return "wamid." + base64.b64encode(b"HBgL" + secrets.token_bytes(24)).decode().rstrip("=")
+
+
+@dataclass
 class App:
-    """A Meta app with its one callback."""
+    """A Meta app: signs webhooks and has one callback."""
 
     id: str
-    name: str
-    secret: str = field(repr=False)
+    secret: str
+    verify_token: str
     callback_url: str | None = None
-    verify_token: str = field(default="", repr=False)
-    fields: frozenset[str] = FIELDS
-    require_proof: bool = False
+    fields: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A callback that takes the place of the app's."""
-
-    url: str
-    verify_token: str = field(repr=False)
-
-
-@dataclass(slots=True)
-class Waba:
-    """A WhatsApp Business Account. ``subscribed`` maps app ids to the override of their callback."""
+@dataclass
+class Account:
+    """A WhatsApp Business Account."""
 
     id: str
-    portfolio_id: str
     name: str
-    subscribed: dict[str, Override | None] = field(default_factory=dict)
-    currency: str = "USD"
-    timezone_id: str = "1"
+    subscribed: dict[str, str | None] = field(default_factory=dict)
+    """App id: override callback, if any."""
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass
 class Number:
-    """A business phone number. ``digits`` are international."""
+    """A phone number of a business."""
 
     id: str
-    waba_id: str
-    digits: str
+    account_id: str
+    display: str
     verified_name: str
     registered: bool = True
-    pin: str | None = field(default=None, repr=False)
-    verification: str = "VERIFIED"
-    verification_code: str | None = field(default=None, repr=False)
-    quality: str = "GREEN"
-    name_status: str = "APPROVED"
-    account_mode: str = "LIVE"
-    allowed_recipients: frozenset[str] | None = None
-    onboarded_at: float = 0.0
-    profile: dict[str, Any] = field(default_factory=dict)
+    pin: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    overrides: dict[str, Override] = field(default_factory=dict)
-    blocked: dict[str, float] = field(default_factory=dict)
-    registrations: list[float] = field(default_factory=list)
-    wrong_pins: list[float] = field(default_factory=list)
-    coexistence: bool = False
+    profile: dict[str, Any] = field(default_factory=dict)
+    blocked: set[str] = field(default_factory=set)
+    recent: list[float] = field(default_factory=list)
+    """Moments of the messages of the last second, in and out."""
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def display(self) -> str:
-        """As the Graph API writes it: ``+1 555-010-0000``; webhooks write the digits."""
-        return phone.display(self.digits)
+    def wa_id(self) -> str:
+        """The display number in digits."""
+        return "".join(c for c in self.display if c.isdigit())
 
 
-@dataclass(slots=True)
+@dataclass
 class Token:
-    """An access token. ``waba_ids`` is what it was granted; ``expires_at`` 0 means never."""
+    """An access token."""
 
-    text: str = field(repr=False)
+    value: str
     app_id: str
-    kind: str = "SYSTEM_USER"
-    scopes: tuple[str, ...] = SCOPES
-    waba_ids: frozenset[str] = frozenset()
-    issued_at: float = 0.0
-    expires_at: float = 0.0
+    account_ids: set[str]
+    expires_at: float | None = None
     revoked: bool = False
+    scopes: tuple[str, ...] = ("business_management", "whatsapp_business_management", "whatsapp_business_messaging")
 
 
-@dataclass(slots=True)
-class SignupCode:
-    """What Embedded Signup hands to the page: 30 seconds, once."""
+@dataclass
+class Person:
+    """Somebody with WhatsApp. ``phone`` None: known by the business-scoped id only."""
 
-    app_id: str
-    waba_ids: frozenset[str]
-    expires_at: float
-    token_seconds: float = 0.0
-    scopes: tuple[str, ...] = SCOPES
+    id: str
+    name: str
+    phone: str | None
+    user_id: str
+    username: str | None = None
+    hides_phone: bool = False
+    online: bool = True
+    reads: str = "manual"
+    sends_receipts: bool = True
+    has_whatsapp: bool = True
+    blocks_business: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        """As the control API shows a person."""
+        return {
+            "person_id": self.id,
+            "name": self.name,
+            "wa_id": self.phone,
+            "user_id": self.user_id,
+            "username": self.username,
+            "hides_phone": self.hides_phone,
+            "online": self.online,
+            "reads": self.reads,
+            "sends_receipts": self.sends_receipts,
+            "has_whatsapp": self.has_whatsapp,
+            "blocks_business": self.blocks_business,
+        }
 
 
+@dataclass
+class Message:
+    """A message in a chat. ``direction`` is the business's: ``in`` came from the person."""
+
+    id: str
+    direction: str
+    type: str
+    content: dict[str, Any]
+    at: float
+    status: str = "accepted"
+    context: dict[str, Any] | None = None
+    rendered: str | None = None
+    callback_data: str | None = None
+    reactions: dict[str, str] = field(default_factory=dict)
+    read_by_business: bool = False
+    error: dict[str, Any] | None = None
+    category: str = "service"
+
+    def shown(self) -> dict[str, Any]:
+        """As the phone shows it."""
+        return {
+            "id": self.id,
+            "direction": self.direction,
+            "type": self.type,
+            **self.content,
+            "rendered": self.rendered,
+            "timestamp": self.at,
+            "status": self.status,
+            "context": self.context,
+            "reactions": list(self.reactions.values()),
+            "read_by_business": self.read_by_business,
+            "biz_opaque_callback_data": self.callback_data,
+            "error": self.error,
+        }
+
+
+@dataclass
+class Chat:
+    """A person and a number. ``screen`` is what has reached the phone, ``outgoing`` what waits for it."""
+
+    person: Person
+    number: Number
+    screen: list[Message] = field(default_factory=list)
+    outgoing: list[Message] = field(default_factory=list)
+    window_until: float = 0.0
+    pair_clock: float = 0.0
+    typing_until: float = 0.0
+    stopped_marketing: bool = False
+    draining: bool = False
+
+    def find(self, wamid: str) -> Message | None:
+        """A message of this chat."""
+        return next((m for m in reversed([*self.screen, *self.outgoing]) if m.id == wamid), None)
+
+
+@dataclass
 class World:
-    """Everything in memory, with the indexes by which it is found."""
+    """Everything, by id."""
 
-    def __init__(self) -> None:
-        self.portfolios: dict[str, Portfolio] = {}
-        self.apps: dict[str, App] = {}
-        self.wabas: dict[str, Waba] = {}
-        self.numbers: dict[str, Number] = {}
-        self.tokens: dict[str, Token] = {}
-        self.codes: dict[str, SignupCode] = {}
-        self.people: dict[str, Person] = {}
-        self.chats: dict[tuple[str, str], Chat] = {}
-        self.messages: dict[str, tuple[Chat, ChatMessage]] = {}
-        self._by_wa_id: dict[str, str] = {}
-        self._user_ids: dict[tuple[str, str], str] = {}
-        self._by_user_id: dict[tuple[str, str], str] = {}
-
-    # People
-
-    def add_person(self, person: Person) -> None:
-        """Add somebody whose number nobody has. Raises ``ValueError`` if somebody does."""
-        if person.wa_id is not None and person.wa_id in self._by_wa_id:
-            raise ValueError(f"somebody has the number {person.wa_id} already")
-        self.people[person.id] = person
-        if person.wa_id is not None:
-            self._by_wa_id[person.wa_id] = person.id
-        for portfolio in self.portfolios.values():
-            self._name_person(portfolio.id, person)
-
-    def change_phone(self, person: Person, digits: str) -> None:
-        """A new number, with which come new user ids. Raises ``ValueError`` if somebody has it."""
-        new = phone.wa_id(digits)
-        if self._by_wa_id.get(new, person.id) != person.id:
-            raise ValueError(f"somebody has the number {new} already")
-        if person.wa_id is not None:
-            self._by_wa_id.pop(person.wa_id, None)
-        person.phone = digits
-        self._by_wa_id[new] = person.id
-        for portfolio in self.portfolios.values():
-            old = self._user_ids.pop((portfolio.id, person.id), None)
-            self._by_user_id.pop((portfolio.id, old or ""), None)
-            self._name_person(portfolio.id, person)
-
-    def add_portfolio(self, portfolio: Portfolio) -> None:
-        """Add a portfolio: everybody gets an id in its scope."""
-        self.portfolios[portfolio.id] = portfolio
-        for person in self.people.values():
-            self._name_person(portfolio.id, person)
-
-    def user_id(self, number: Number, person: Person) -> str:
-        """The person's id in the scope of the number's portfolio."""
-        return self._user_ids[self.wabas[number.waba_id].portfolio_id, person.id]
-
-    def portfolio_user_id(self, portfolio_id: str, person: Person) -> str:
-        """The person's id in the scope of a portfolio."""
-        return self._user_ids[portfolio_id, person.id]
-
-    def person_by_wa_id(self, digits: str) -> Person | None:
-        """Whoever has the number, in whichever of its forms it was written."""
-        found = self._by_wa_id.get(phone.wa_id(digits))
-        return self.people[found] if found else None
-
-    def person_by_user_id(self, number: Number, user_id: str) -> Person | None:
-        """Whoever has the id in the scope of the number's portfolio."""
-        found = self._by_user_id.get((self.wabas[number.waba_id].portfolio_id, user_id))
-        return self.people[found] if found else None
-
-    def _name_person(self, portfolio_id: str, person: Person) -> None:
-        user_id = ids.user_id(phone.country_of(person.phone), portfolio_id, person.id, person.phone)
-        self._user_ids[portfolio_id, person.id] = user_id
-        self._by_user_id[portfolio_id, user_id] = person.id
-
-    # Chats
+    apps: dict[str, App] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    numbers: dict[str, Number] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+    codes: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Embedded Signup codes: the token they give, and until when."""
+    people: dict[str, Person] = field(default_factory=dict)
+    chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
 
     def chat(self, person: Person, number: Number) -> Chat:
-        """The chat of a person with a number, empty at first."""
-        key = (person.id, number.id)
-        if key not in self.chats:
-            self.chats[key] = Chat(person.id, number.id)
-        return self.chats[key]
+        """The chat of a person with a number, made when it is first asked for."""
+        return self.chats.setdefault((person.id, number.id), Chat(person, number))
 
-    def keep(self, chat: Chat, message: ChatMessage) -> None:
-        """Make a message findable by its id."""
-        chat.messages[message.id] = message
-        self.messages[message.id] = (chat, message)
+    def find_person(self, recipient: str) -> Person | None:
+        """By phone digits in any of their spellings, or by business-scoped id."""
+        spellings = set(aliases(recipient))
+        for person in self.people.values():
+            if person.user_id == recipient or (person.phone and spellings & set(aliases(person.phone))):
+                return person
+        return None
 
-    # Numbers
+    def find_message(self, wamid: str) -> tuple[Chat, Message] | None:
+        """A message of any chat."""
+        for chat in self.chats.values():
+            message = chat.find(wamid)
+            if message is not None:
+                return chat, message
+        return None
 
-    def numbers_of(self, waba_id: str) -> list[Number]:
-        """The numbers of a WABA, oldest first."""
-        return [number for number in self.numbers.values() if number.waba_id == waba_id]
+
+def aliases(phone: str) -> tuple[str, ...]:
+    """The spellings of a number that reach the same person: Brazil's ninth digit, Mexico's 1, Argentina's 9."""
+    if phone.startswith("55") and len(phone) == 13 and phone[4] == "9":
+        return phone, phone[:4] + phone[5:]
+    if phone.startswith("55") and len(phone) == 12:
+        return phone, f"{phone[:4]}9{phone[4:]}"
+    if phone.startswith("521") and len(phone) == 13:
+        return phone, f"52{phone[3:]}"
+    if phone.startswith("52") and len(phone) == 12:
+        return phone, f"521{phone[2:]}"
+    if phone.startswith("549") and len(phone) == 13:
+        return phone, f"54{phone[3:]}"
+    if phone.startswith("54") and len(phone) == 12:
+        return phone, f"549{phone[2:]}"
+    return (phone,)

@@ -1,0 +1,143 @@
+"""The control API: plays people, shows what happened, sets faults, moves the clock. See ``/control/docs``."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException
+
+from greenline.emulator.config import Config
+from greenline.emulator.control_log import add_evidence, add_log
+from greenline.emulator.control_models import Advance, Callback, NewFault, Review, Setup, known
+from greenline.emulator.control_people import add_acts, add_people
+from greenline.emulator.faults import NAMES
+from greenline.emulator.meta import Meta
+from greenline.emulator.world import Account, App, Number, Token, digits
+
+
+def create_control(meta: Meta) -> FastAPI:
+    """The control API over one emulator."""
+    app = FastAPI(title="Emulator control", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
+    _business(app, meta)
+    add_people(app, meta)
+    add_acts(app, meta)
+    add_log(app, meta)
+    add_evidence(app, meta)
+    _faults(app, meta)
+    return app
+
+
+def _business(app: FastAPI, meta: Meta) -> None:
+    world = meta.world
+
+    @app.post("/setup")
+    async def setup(body: Setup | None = None) -> dict[str, Any]:
+        body = body or Setup()
+        made = App(
+            body.app_id or digits(),
+            body.app_secret or secrets.token_hex(16),
+            body.verify_token or secrets.token_hex(8),
+        )
+        made = world.apps.setdefault(made.id, made)
+        account = world.accounts.setdefault(
+            body.waba_id or digits(), Account(body.waba_id or digits(), body.business_name)
+        )
+        world.accounts = {a.id: a for a in [*world.accounts.values(), account]}
+        display = (
+            body.display_phone_number or f"+1 555-{secrets.randbelow(900) + 100}-{secrets.randbelow(9000) + 1000}"
+        )
+        number_id = body.phone_number_id or digits()
+        number = Number(number_id, account.id, display, body.verified_name or body.business_name)
+        world.numbers[number.id] = number
+        value = body.token or "EAA" + secrets.token_urlsafe(32)
+        expires = meta.clock.now() + body.token_expires_in if body.token_expires_in is not None else None
+        token = world.tokens.setdefault(value, Token(value, made.id, set(), expires))
+        token.account_ids.add(account.id)
+        if body.callback_url:
+            made.callback_url = body.callback_url
+        return {
+            "app_id": made.id,
+            "app_secret": made.secret,
+            "verify_token": made.verify_token,
+            "token": value,
+            "waba_id": account.id,
+            "waba_name": account.name,
+            "phone_number_id": number.id,
+            "display_phone_number": number.display,
+        }
+
+    @app.post("/apps/{app_id}/callback")
+    async def callback(app_id: str, body: Callback) -> dict[str, Any]:
+        owner = known(world.apps, app_id)
+        token = body.verify_token or owner.verify_token
+        result = await meta.webhooks.verify(body.callback_url, token) if body.verify else {"ok": True}
+        if result["ok"]:
+            owner.callback_url, owner.verify_token, owner.fields = body.callback_url, token, set(body.fields)
+        return result
+
+    @app.post("/codes")
+    async def code(token: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        """A code as Embedded Signup gives it: good once, for 30 seconds."""
+        made = secrets.token_urlsafe(24)
+        world.codes[made] = (token, meta.clock.now() + 30)
+        return {"code": made}
+
+    @app.patch("/tokens/{value}")
+    async def change_token(value: str, expires_in: Annotated[float, Body(embed=True)]) -> dict[str, Any]:
+        token = known(world.tokens, value)
+        token.expires_at = meta.clock.now() + expires_in
+        return {"expires_at": token.expires_at}
+
+    @app.post("/templates/{template_id}/review")
+    async def review(template_id: str, body: Review) -> dict[str, Any]:
+        for account in world.accounts.values():
+            if template_id in account.templates:
+                meta.review(account.id, template_id, body.status.upper(), body.reason)
+                return account.templates[template_id]
+        raise HTTPException(404, f"No template {template_id}.")
+
+
+def _faults(app: FastAPI, meta: Meta) -> None:
+    @app.post("/faults")
+    async def add(body: NewFault) -> dict[str, Any]:
+        options = body.model_dump(exclude={"name"})
+        try:
+            fault = meta.faults.add(body.name, **options)
+        except KeyError as error:
+            raise HTTPException(422, f"No fault {body.name}. There are: {', '.join(NAMES)}.") from error
+        meta.journal.add("fault", name=body.name, fault=fault.id)
+        return fault.shown()
+
+    @app.get("/faults")
+    async def faults() -> dict[str, Any]:
+        return {"faults": [fault.shown() for fault in meta.faults.all()], "names": NAMES}
+
+    @app.delete("/faults")
+    async def clear() -> dict[str, Any]:
+        meta.faults.remove()
+        return {"faults": []}
+
+    @app.delete("/faults/{fault_id}")
+    async def remove(fault_id: int) -> dict[str, Any]:
+        meta.faults.remove(fault_id)
+        return {"faults": [fault.shown() for fault in meta.faults.all()]}
+
+    @app.post("/clock")
+    async def clock(body: Advance) -> dict[str, float]:
+        meta.clock.advance(body.advance_seconds)
+        meta.journal.add("clock", advance_seconds=body.advance_seconds)
+        await asyncio.sleep(0)
+        return {"now": meta.clock.now()}
+
+    @app.get("/config")
+    async def config() -> Config:
+        return meta.config
+
+    @app.patch("/config")
+    async def configure(body: Annotated[dict[str, Any], Body()]) -> Config:
+        changed = Config.model_validate({**meta.config.model_dump(), **body})
+        for name in body:
+            setattr(meta.config, name, getattr(changed, name))
+        return meta.config

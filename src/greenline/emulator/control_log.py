@@ -1,0 +1,95 @@
+"""Control: what exists and what happened."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from greenline.emulator.control_models import Raw, known
+from greenline.emulator.meta import Meta
+from greenline.emulator.webhooks import sign, wire_form
+
+
+def add_log(app: FastAPI, meta: Meta) -> None:
+    """Routes that show and wait."""
+
+    @app.get("/state")
+    async def state() -> dict[str, Any]:
+        world = meta.world
+        return {
+            "now": meta.clock.now(),
+            "apps": [{"id": a.id, "callback_url": a.callback_url} for a in world.apps.values()],
+            "accounts": [
+                {"id": a.id, "name": a.name, "subscribed": list(a.subscribed)} for a in world.accounts.values()
+            ],
+            "numbers": [
+                {"id": n.id, "display": n.display, "account_id": n.account_id} for n in world.numbers.values()
+            ],
+            "people": [person.shown() for person in world.people.values()],
+            "pending_webhooks": meta.webhooks.pending(),
+            "last_event": meta.journal.last,
+        }
+
+    @app.get("/events")
+    async def events(after: int = 0, wait: float = 0.0) -> dict[str, Any]:
+        """The log after a number; waits up to ``wait`` seconds for something new."""
+        found = await meta.journal.wait(after, min(wait, 60.0))
+        return {
+            "events": found,
+            "last": found[-1]["seq"] if found else max(after, meta.journal.last if not after else 0),
+        }
+
+    @app.get("/stream")
+    async def stream(after: int = 0) -> StreamingResponse:
+        """The log as Server-Sent Events."""
+
+        async def lines() -> AsyncIterator[str]:
+            seen = after
+            while True:
+                for event in await meta.journal.wait(seen, 15.0):
+                    seen = event["seq"]
+                    yield f"id: {seen}\ndata: {json.dumps(event)}\n\n"
+                yield ": still here\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+def add_evidence(app: FastAPI, meta: Meta) -> None:
+    """Routes that prove what was sent and delivered, and one that sends exact bytes."""
+
+    @app.get("/deliveries")
+    async def deliveries(person_id: str | None = None, phone_number_id: str | None = None) -> dict[str, Any]:
+        """What reached people, and how often for each id of the business."""
+        found = [
+            d
+            for d in meta.deliveries
+            if person_id in (None, d["person_id"]) and phone_number_id in (None, d["phone_number_id"])
+        ]
+        counts: dict[str, int] = {}
+        for delivery in found:
+            key = str(delivery["biz_opaque_callback_data"])
+            counts[key] = counts.get(key, 0) + 1
+        return {"deliveries": found, "counts": counts}
+
+    @app.get("/graph-calls")
+    async def graph_calls() -> dict[str, Any]:
+        return {"calls": meta.graph_calls}
+
+    @app.get("/webhooks")
+    async def webhooks() -> dict[str, Any]:
+        return {"deliveries": [d.shown() for d in meta.webhooks.deliveries], "pending": meta.webhooks.pending()}
+
+    @app.post("/webhooks/raw")
+    async def raw(body: Raw) -> dict[str, Any]:
+        """Send exact bytes to the callback once and report its answer."""
+        owner = known(meta.world.apps, body.app_id) if body.app_id else next(iter(meta.world.apps.values()))
+        data = base64.b64decode(body.body_base64) if body.body_base64 is not None else wire_form(body.envelope)
+        headers = sign(owner.secret, data)
+        if body.signature is not None:
+            headers = {"X-Hub-Signature-256": body.signature} if body.signature else {}
+        return await meta.webhooks.send_raw(owner, owner.callback_url or "", data, headers)

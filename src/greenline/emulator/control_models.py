@@ -1,0 +1,150 @@
+"""What the control API takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fastapi import HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+class Setup(BaseModel):
+    """A whole business: app, business account, number and token. What is left out is made up."""
+
+    business_name: str = "Fern & Field"
+    display_phone_number: str | None = None
+    verified_name: str | None = None
+    callback_url: str | None = None
+    app_id: str | None = None
+    app_secret: str | None = None
+    verify_token: str | None = None
+    token: str | None = None
+    waba_id: str | None = None
+    phone_number_id: str | None = None
+    token_expires_in: float | None = Field(None, description="Seconds; null: never.")
+
+
+class Callback(BaseModel):
+    """Where an app wants its webhooks."""
+
+    callback_url: str
+    verify_token: str | None = None
+    fields: list[str] = []
+    verify: bool = True
+
+
+class NewPerson(BaseModel):
+    """Somebody with WhatsApp."""
+
+    name: str = "Ann"
+    phone: str | None = Field(None, description="Digits; null: made up.")
+    username: str | None = None
+    hides_phone: bool = False
+    online: bool = True
+    reads: str = Field("manual", pattern="^(manual|auto)$")
+    sends_receipts: bool = True
+    has_whatsapp: bool = True
+
+
+class PersonChange(BaseModel):
+    """What changes about a person. Another ``phone`` sends the system message of a changed number."""
+
+    name: str | None = None
+    phone: str | None = None
+    username: str | None = None
+    hides_phone: bool | None = None
+    online: bool | None = None
+    reads: str | None = Field(None, pattern="^(manual|auto)$")
+    sends_receipts: bool | None = None
+    has_whatsapp: bool | None = None
+    blocks_business: bool | None = None
+
+
+class FileIn(BaseModel):
+    """A file that a person sends."""
+
+    data_base64: str
+    mime_type: str
+    filename: str | None = None
+    caption: str | None = None
+    voice: bool | None = None
+
+
+class PersonMessage(BaseModel):
+    """Something a person sends: Meta's inbound message without ids and time; ``file`` makes media of its bytes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    phone_number_id: str
+    type: str = "text"
+    context: dict[str, Any] | None = None
+    file: FileIn | None = None
+
+
+class Read(BaseModel):
+    """A person reads."""
+
+    phone_number_id: str
+    message_id: str | None = None
+
+
+class Tap(BaseModel):
+    """A person taps a button or a list row of a message, by id or by place."""
+
+    phone_number_id: str
+    message_id: str
+    button_id: str | None = None
+    row_id: str | None = None
+    index: int | None = None
+
+
+class React(BaseModel):
+    """A person reacts; an empty emoji takes the reaction back."""
+
+    phone_number_id: str
+    message_id: str
+    emoji: str = ""
+
+
+class NewFault(BaseModel):
+    """A fault by name; what is not named here is a parameter of its own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    times: int | None = None
+    probability: float = 1.0
+    match: dict[str, Any] = {}
+    seed: int = 0
+
+
+class Advance(BaseModel):
+    """How far to move the clock."""
+
+    advance_seconds: float = Field(ge=0)
+
+
+class Raw(BaseModel):
+    """Exact bytes for the callback: an ``envelope`` written and signed as Meta does, or a body with a signature."""
+
+    envelope: Any = None
+    body_base64: str | None = None
+    signature: str | None = None
+    app_id: str | None = None
+
+
+class Review(BaseModel):
+    """What Meta says of a template."""
+
+    status: str
+    reason: str = "NONE"
+
+
+def known(things: Mapping[str, T], key: str) -> T:
+    """The thing with an id; answers 404 when there is none."""
+    if key not in things:
+        raise HTTPException(404, f"Nothing here has the id {key}.")
+    return things[key]

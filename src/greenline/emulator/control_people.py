@@ -1,0 +1,127 @@
+"""Control: people, what they send, what they tap, and what their phone shows."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+
+from greenline.emulator.control_models import FileIn, NewPerson, PersonChange, PersonMessage, React, Read, Tap, known
+from greenline.emulator.media import RECEIVED_SECONDS
+from greenline.emulator.meta import Meta
+from greenline.emulator.world import Chat, Number, Person, digits
+
+
+def add_people(app: FastAPI, meta: Meta) -> None:
+    """Routes about people."""
+    world = meta.world
+
+    @app.post("/people")
+    async def add(body: NewPerson | None = None) -> dict[str, Any]:
+        body = body or NewPerson()
+        phone = body.phone or f"1555{digits(7)}"
+        person = Person(
+            id=f"person_{len(world.people) + 1}", user_id=f"US.{digits(16)}", **{**body.model_dump(), "phone": phone}
+        )
+        world.people[person.id] = person
+        return person.shown()
+
+    @app.get("/people")
+    async def people() -> dict[str, Any]:
+        return {"people": [person.shown() for person in world.people.values()]}
+
+    @app.patch("/people/{person_id}")
+    async def change(person_id: str, body: PersonChange) -> dict[str, Any]:
+        person = known(world.people, person_id)
+        changes = body.model_dump(exclude_none=True)
+        phone = changes.pop("phone", None)
+        for name, value in changes.items():
+            setattr(person, name, value)
+        if phone and phone != person.phone:
+            meta.change_number(person, phone)
+        if changes.get("online"):
+            meta.go_online(person)
+        return person.shown()
+
+
+def add_acts(app: FastAPI, meta: Meta) -> None:
+    """Routes by which people act, and what their phone shows."""
+    world = meta.world
+
+    @app.post("/people/{person_id}/messages")
+    async def say(person_id: str, body: PersonMessage) -> dict[str, Any]:
+        person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
+        message = body.model_dump(exclude={"phone_number_id", "file"}, exclude_none=True)
+        if body.file is not None:
+            message[body.type] = {**message.get(body.type, {}), **_media(meta, number, body.file)}
+        return {"message_id": meta.say(person, number, message)}
+
+    @app.post("/people/{person_id}/read")
+    async def read(person_id: str, body: Read) -> dict[str, int]:
+        return {"read": meta.read(_chat(meta, person_id, body.phone_number_id), body.message_id)}
+
+    @app.post("/people/{person_id}/tap")
+    async def tap(person_id: str, body: Tap) -> dict[str, Any]:
+        chat = _chat(meta, person_id, body.phone_number_id)
+        tapped = chat.find(body.message_id)
+        if tapped is None:
+            raise HTTPException(404, f"No message {body.message_id} in this chat.")
+        message = _tapped(meta, chat, tapped.type, tapped.content, body)
+        message["context"] = {"from": chat.number.wa_id, "id": tapped.id}
+        return {"message_id": meta.say(chat.person, chat.number, message)}
+
+    @app.post("/people/{person_id}/react")
+    async def react(person_id: str, body: React) -> dict[str, Any]:
+        chat = _chat(meta, person_id, body.phone_number_id)
+        reaction = {"message_id": body.message_id, **({"emoji": body.emoji} if body.emoji else {})}
+        return {"message_id": meta.say(chat.person, chat.number, {"type": "reaction", "reaction": reaction})}
+
+    @app.get("/people/{person_id}/chats/{phone_number_id}")
+    async def chat(person_id: str, phone_number_id: str) -> dict[str, Any]:
+        shown = _chat(meta, person_id, phone_number_id)
+        return {
+            "messages": [message.shown() for message in shown.screen],
+            "typing": shown.typing_until > meta.clock.now(),
+            "window_open": shown.window_until > meta.clock.now(),
+        }
+
+
+def _chat(meta: Meta, person_id: str, phone_number_id: str) -> Chat:
+    return meta.world.chat(known(meta.world.people, person_id), known(meta.world.numbers, phone_number_id))
+
+
+def _media(meta: Meta, number: Number, file: FileIn) -> dict[str, Any]:
+    data = base64.b64decode(file.data_base64)
+    expires = meta.clock.now() + RECEIVED_SECONDS
+    media = meta.media.add(number.id, file.mime_type, data, file.filename, expires)
+    told = {"filename": file.filename, "caption": file.caption, "voice": file.voice}
+    return {**media.in_webhook(), **{key: value for key, value in told.items() if value is not None}}
+
+
+def _tapped(meta: Meta, chat: Chat, kind: str, content: dict[str, Any], tap: Tap) -> dict[str, Any]:
+    if kind == "template":
+        return {"type": "button", "button": _template_button(meta, chat, content["template"], tap)}
+    action = (content.get("interactive") or {}).get("action") or {}
+    if "buttons" in action:
+        replies = [button["reply"] for button in action["buttons"]]
+        reply = _choice(replies, tap.button_id, tap.index)
+        return {"type": "interactive", "interactive": {"type": "button_reply", "button_reply": reply}}
+    rows = [row for section in action.get("sections", []) for row in section["rows"]]
+    row = _choice(rows, tap.row_id, tap.index)
+    return {"type": "interactive", "interactive": {"type": "list_reply", "list_reply": row}}
+
+
+def _template_button(meta: Meta, chat: Chat, sent: dict[str, Any], tap: Tap) -> dict[str, str]:
+    account = meta.world.accounts[chat.number.account_id]
+    known = next(t for t in account.templates.values() if t["name"] == sent["name"])
+    buttons: list[dict[str, Any]] = next((c["buttons"] for c in known["components"] if c["type"] == "BUTTONS"), [])
+    text = _choice([{"id": b["text"], **b} for b in buttons], tap.button_id, tap.index)["text"]
+    return {"payload": text, "text": text}
+
+
+def _choice(items: list[dict[str, Any]], item_id: str | None, index: int | None) -> dict[str, Any]:
+    for place, item in enumerate(items):
+        if item.get("id") == item_id or (item_id is None and place == (index or 0)):
+            return item
+    raise HTTPException(404, "The message has no such button or row.")
