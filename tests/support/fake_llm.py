@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.loopback import read_head, tcp_server
+
 Json = dict[str, Any]
 USAGE: Json = {
     "prompt_tokens": 20,
@@ -84,7 +86,6 @@ class FakeLlm:
         self.url = ""
         self.seen: list[Seen] = []
         self.plays: list[Play] = []
-        self._connections: set[asyncio.Task[None]] = set()
 
     def will(self, *plays: Play) -> None:
         """Play these from now on."""
@@ -92,31 +93,11 @@ class FakeLlm:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while await self._exchange(reader, writer):
-                    pass
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-            self._connections.discard(task)
-
-    async def aclose(self) -> None:
-        """Drop every connection."""
-        connections = list(self._connections)
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        while await self._exchange(reader, writer):
+            pass
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        first, *lines = head.split("\r\n")
-        pairs = (line.split(": ", 1) for line in lines if line)
-        headers = {name.lower(): value for name, value in pairs}
+        first, headers = await read_head(reader)
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         seen = Seen(first.split(" ")[1], headers, json.loads(body or b"{}"))
         play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
@@ -174,11 +155,6 @@ async def fake_llm(*plays: Play) -> AsyncIterator[FakeLlm]:
     """A server on a free port of loopback."""
     fake = FakeLlm()
     fake.will(*plays)
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    try:
+    async with tcp_server(fake.serve) as port:
+        fake.url = f"http://127.0.0.1:{port}/v1"
         yield fake
-    finally:
-        server.close()
-        await fake.aclose()
-        await server.wait_closed()
