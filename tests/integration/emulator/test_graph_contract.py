@@ -1,0 +1,261 @@
+"""The emulator as a Graph client meets it, over real HTTP, with a receiver for its webhooks."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from support.meta import Emulator, Person, emulator
+from support.scripted import Answer, Request, ScriptedServer, scripted
+from support.wait import until
+
+
+class Receiver:
+    """A callback: answers the handshake, keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.values: list[dict[str, Any]] = []
+        self.refuse = 0
+
+    def __call__(self, request: Request) -> Answer:
+        if request.method == "GET":
+            query = httpx2.QueryParams(request.target.split("?", 1)[1])
+            return Answer(200, query["hub.challenge"].encode())
+        if self.refuse > 0:
+            self.refuse -= 1
+            return Answer(500)
+        for entry in request.json["entry"]:
+            self.values.extend(change["value"] for change in entry["changes"])
+        return Answer(200, b"")
+
+    def statuses(self) -> list[str]:
+        return [status["status"] for value in self.values for status in value.get("statuses", ())]
+
+    def messages(self) -> list[dict[str, Any]]:
+        return [message for value in self.values for message in value.get("messages", ())]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def callback(receiver: Receiver) -> AsyncIterator[ScriptedServer]:
+    async with scripted(receiver) as server:
+        yield server
+
+
+@pytest.fixture
+async def meta(callback: ScriptedServer) -> AsyncIterator[Emulator]:
+    async with emulator(webhook_retry_schedule=[0.05, 0.1, 0.2]) as running:
+        await graph(running, "POST", f"{running.business['waba_id']}/subscribed_apps")
+        await running.send_webhooks_to(f"{callback.url}/hook")
+        yield running
+
+
+async def graph(meta: Emulator, method: str, path: str, body: Any = None, **options: Any) -> Any:
+    headers = {"Authorization": f"Bearer {options.pop('token', meta.business['token'])}"}
+    answer = await meta.http.request(method, f"/v23.0/{path}", json=body, headers=headers, **options)
+    return answer.json()
+
+
+async def send(meta: Emulator, person: Person, body: dict[str, Any]) -> Any:
+    message = {"messaging_product": "whatsapp", "to": f"+{person.wa_id}", **body}
+    return await graph(meta, "POST", f"{meta.number}/messages", message)
+
+
+TEXT = {"type": "text", "text": {"body": "Hello"}, "biz_opaque_callback_data": "our-id"}
+
+
+async def test_a_message_reaches_the_phone_and_its_statuses_come_back(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    answer = await send(meta, ann, TEXT)
+    assert answer["contacts"][0]["wa_id"] == ann.wa_id
+    assert await meta.told(ann, 1) == ["Hello"]
+    await meta.call("POST", f"/people/{ann.person_id}/read", phone_number_id=meta.number)
+
+    async def read() -> bool:
+        return "read" in receiver.statuses()
+
+    await until(read)
+    assert sorted(receiver.statuses()) == ["delivered", "read", "sent"]
+    echoed = {s["biz_opaque_callback_data"] for value in receiver.values for s in value.get("statuses", ())}
+    assert echoed == {"our-id"}
+
+
+async def test_a_refused_webhook_comes_again(meta: Emulator, receiver: Receiver) -> None:
+    receiver.refuse = 2
+    ann = await meta.person("Ann", "15550100001")
+    wamid = await meta.say(ann, "Hi")
+
+    async def heard() -> list[dict[str, Any]]:
+        return receiver.messages()
+
+    assert [message["id"] for message in await until(heard)] == [wamid]
+
+
+async def test_outside_the_window_a_message_fails_by_status(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    assert "messages" in await send(meta, ann, TEXT)
+
+    async def failed() -> bool:
+        return "failed" in receiver.statuses()
+
+    await until(failed)
+    assert await meta.answers(ann) == []
+
+
+async def test_the_pair_rate_lends_and_refuses(meta: Emulator) -> None:
+    await meta.call("PATCH", "/config", pair_burst=3)
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    codes = [(await send(meta, ann, TEXT)).get("error", {}).get("code") for _ in range(4)]
+    assert codes == [None, None, None, 131056]
+    await meta.call("POST", "/clock", advance_seconds=6)
+    assert "messages" in await send(meta, ann, TEXT)
+
+
+async def test_the_throughput_of_a_number_is_refused(meta: Emulator) -> None:
+    await meta.call("PATCH", "/config", throughput_per_second=5)
+    people = [await meta.person(f"P{n}", f"1555060{n:04}") for n in range(10)]
+    answers = await asyncio.gather(*(send(meta, person, TEXT) for person in people))
+    assert 130429 in [answer.get("error", {}).get("code") for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"type": "text", "text": {"body": ""}}, 131008),
+        ({"type": "text", "text": {"body": "x" * 4097}}, 131009),
+        ({"type": "hologram"}, 100),
+        ({"type": "image", "image": {}}, 131008),
+        ({"type": "template", "template": {"name": "nothing", "language": {"code": "en"}}}, 132001),
+        ({"type": "text", "text": {"body": "x"}, "biz_opaque_callback_data": "x" * 513}, 100),
+    ],
+)
+async def test_what_meta_refuses_is_refused(meta: Emulator, body: dict[str, Any], code: int) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    error = (await send(meta, ann, body))["error"]
+    assert error["code"] == code
+    assert error["fbtrace_id"]
+
+
+async def test_a_template_is_reviewed_and_sent(meta: Emulator) -> None:
+    made = await graph(
+        meta,
+        "POST",
+        f"{meta.business['waba_id']}/message_templates",
+        {
+            "name": "order_ready",
+            "language": "en",
+            "category": "UTILITY",
+            "components": [{"type": "BODY", "text": "Hello {{1}}, your order is ready."}],
+        },
+    )
+    await meta.call("POST", f"/templates/{made['id']}/review", status="APPROVED")
+    ann = await meta.person("Ann", "15550100001")
+    template = {"name": "order_ready", "language": {"code": "en"}}
+    too_few = await send(meta, ann, {"type": "template", "template": template})
+    assert too_few["error"]["code"] == 132000
+    parameters = [{"type": "body", "parameters": [{"type": "text", "text": "Ann"}]}]
+    await send(meta, ann, {"type": "template", "template": {**template, "components": parameters}})
+
+    async def arrived() -> list[str]:
+        return [message["rendered"] for message in await meta.chat(ann)]
+
+    assert await until(arrived) == ["Hello Ann, your order is ready."]
+
+
+async def test_media_needs_its_token_and_dies_after_five_minutes(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    data = b"\x89PNG\r\n\x1a\nleaf"
+    file = {"data_base64": base64.b64encode(data).decode(), "mime_type": "image/png", "filename": "leaf.png"}
+    await meta.call("POST", f"/people/{ann.person_id}/messages", phone_number_id=meta.number, type="image", file=file)
+
+    async def heard() -> list[dict[str, Any]]:
+        return receiver.messages()
+
+    [message] = await until(heard)
+    assert base64.b64decode(message["image"]["sha256"]) == hashlib.sha256(data).digest()
+    located = await graph(meta, "GET", message["image"]["id"])
+    assert located["sha256"] == hashlib.sha256(data).hexdigest()
+    headers = {"Authorization": f"Bearer {meta.business['token']}"}
+    assert (await meta.http.get(located["url"])).status_code == 401
+    assert (await meta.http.get(located["url"], headers=headers)).content == data
+    await meta.call("POST", "/clock", advance_seconds=301)
+    assert (await meta.http.get(located["url"], headers=headers)).status_code == 404
+
+
+async def test_an_offline_phone_gets_its_messages_in_order(meta: Emulator) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    await meta.call("PATCH", f"/people/{ann.person_id}", online=False)
+    for number in range(5):
+        await send(meta, ann, {"type": "text", "text": {"body": str(number)}})
+    assert await meta.answers(ann) == []
+    await meta.call("PATCH", f"/people/{ann.person_id}", online=True)
+    assert await meta.told(ann, 5) == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_tap_comes_back_with_its_context(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    buttons = [{"type": "reply", "reply": {"id": "yes", "title": "Yes"}}]
+    interactive = {"type": "button", "body": {"text": "Sure?"}, "action": {"buttons": buttons}}
+    sent = await send(meta, ann, {"type": "interactive", "interactive": interactive})
+    wamid = sent["messages"][0]["id"]
+
+    async def arrived() -> bool:
+        return any(message["id"] == wamid for message in await meta.chat(ann))
+
+    await until(arrived)
+    tap = {"phone_number_id": meta.number, "message_id": wamid, "button_id": "yes"}
+    await meta.call("POST", f"/people/{ann.person_id}/tap", **tap)
+
+    async def heard() -> dict[str, Any] | None:
+        return next((m for m in receiver.messages() if m["type"] == "interactive"), None)
+
+    message = await until(heard)
+    assert message is not None
+    assert message["interactive"]["button_reply"] == {"id": "yes", "title": "Yes"}
+    assert message["context"]["id"] == wamid
+
+
+async def test_a_token_that_expired_is_dead(meta: Emulator) -> None:
+    await meta.call("PATCH", f"/tokens/{meta.business['token']}", expires_in=10)
+    assert "error" not in await graph(meta, "GET", meta.number)
+    await meta.call("POST", "/clock", advance_seconds=11)
+    error = (await graph(meta, "GET", meta.number))["error"]
+    assert (error["code"], error["error_subcode"]) == (190, 463)
+
+
+async def test_faults_act_as_often_as_told(meta: Emulator) -> None:
+    await meta.call("POST", "/faults", name="graph_error", code=131000, times=2)
+    codes = [(await graph(meta, "GET", meta.number)).get("error", {}).get("code") for _ in range(3)]
+    assert codes == [131000, 131000, None]
+
+
+async def test_a_cut_connection_is_cut(meta: Emulator) -> None:
+    await meta.call("POST", "/faults", name="reset_before_accept", times=1)
+    with pytest.raises(httpx2.TransportError):
+        await graph(meta, "GET", meta.number)
+    assert (await graph(meta, "GET", meta.number))["id"] == meta.number
+
+
+async def test_the_old_number_leads_to_the_new_one(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    await meta.call("PATCH", f"/people/{ann.person_id}", phone="15550100002")
+
+    async def told() -> dict[str, Any] | None:
+        return next((m for m in receiver.messages() if m["type"] == "system"), None)
+
+    message = await until(told)
+    assert message is not None
+    assert (message["from"], message["system"]["wa_id"]) == ("15550100001", "15550100002")
