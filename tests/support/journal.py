@@ -62,6 +62,8 @@ async def write(pool: Pool, row: Projection, events: Sequence[Timed], **columns:
     entries = journal(events, row.started_at)
     for entry in entries:
         row = fold(row, [entry.event], entry.at)
+    if row.status == "processing":  # as after its analysis
+        row = replace(row, status="done")
     values = {**asdict(row), "tool_names": list(row.tool_names), "last_seq": len(entries), **columns}
     places = ", ".join(f"${place}" for place in range(1, len(values) + 1))
     await pool.execute(f"insert into conversation({', '.join(values)}) values ({places})", *values.values())
