@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from greenline.checkpoints import NAMES
@@ -63,22 +62,6 @@ async def server(
         await running.ended()
 
 
-async def furnish(meta: Emulator, url: str) -> None:
-    """An agent that repeats what it hears, on the emulator's number, by the API."""
-    async with httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30) as api:
-        config = {"agent": {"prompt": {"prompt": PROMPT, "llm": "offline"}}}
-        made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
-        made.raise_for_status()
-        account = {
-            "business_account_id": meta.business["waba_id"],
-            "phone_number_id": meta.number,
-            "access_token": meta.business["token"],
-        }
-        (await api.post("/v1/convai/whatsapp-accounts", json=account)).raise_for_status()
-        assigned = {"assigned_agent_id": made.json()["agent_id"]}
-        (await api.patch(f"/v1/convai/whatsapp-accounts/{meta.number}", json=assigned)).raise_for_status()
-
-
 async def converse(meta: Emulator, person: Person) -> None:
     """A person writes, waits for the answer, and writes again."""
     for number in range(1, MESSAGES + 1):
@@ -93,8 +76,7 @@ async def test_killed_at(point: str, passage: int, dsn: str, tmp_path: Path) -> 
     port = free_port()
     async with emulator(webhook_retry_schedule=RETRIES) as meta:
         async with server(meta, dsn, tmp_path, port) as first:
-            await furnish(meta, first.url)
-            await meta.send_webhooks_to(f"{first.url}/webhooks/whatsapp")
+            await meta.furnish(first.url, KEY, PROMPT)
         people = [await meta.person(f"Person {n}", f"1555010{n:04}") for n in range(PEOPLE)]
         talks = asyncio.gather(*(converse(meta, person) for person in people))
         async with server(meta, dsn, tmp_path, port, crash=(point, passage)) as doomed:

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from support.meta import Emulator, Person, emulator
@@ -30,24 +29,6 @@ def environment(meta: Emulator, dsn: str, **more: str) -> dict[str, str]:
     }
 
 
-async def furnish(meta: Emulator, url: str, prompt: str = ECHO) -> str:
-    """An agent on the emulator's number, by the API; returns its id."""
-    async with httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30) as api:
-        config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline"}}}
-        made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
-        made.raise_for_status()
-        account = {
-            "business_account_id": meta.business["waba_id"],
-            "phone_number_id": meta.number,
-            "access_token": meta.business["token"],
-        }
-        (await api.post("/v1/convai/whatsapp-accounts", json=account)).raise_for_status()
-        assigned = {"assigned_agent_id": made.json()["agent_id"]}
-        (await api.patch(f"/v1/convai/whatsapp-accounts/{meta.number}", json=assigned)).raise_for_status()
-    await meta.send_webhooks_to(f"{url}/webhooks/whatsapp")
-    return str(made.json()["agent_id"])
-
-
 @contextlib.asynccontextmanager
 async def world(dsn: str, data_dir: Path, **settings: str) -> AsyncIterator[tuple[Emulator, ServeProcess]]:
     """The emulator, and a server with an agent that repeats what it hears."""
@@ -56,7 +37,7 @@ async def world(dsn: str, data_dir: Path, **settings: str) -> AsyncIterator[tupl
         serve_process(data_dir, environment=environment(meta, dsn, **settings)) as process,
     ):
         running = await process.ready()
-        await furnish(meta, running.url)
+        await meta.furnish(running.url, KEY, ECHO)
         yield meta, running
 
 

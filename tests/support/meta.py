@@ -59,6 +59,24 @@ class Emulator:
             "POST", f"/apps/{self.business['app_id']}/callback", callback_url=url, verify_token=token, verify=True
         )
 
+    async def furnish(self, url: str, api_key: str, prompt: str) -> str:
+        """An agent on this emulator's number, made by the API of the server at ``url``; returns its id."""
+        headers = {"xi-api-key": api_key}
+        async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as api:
+            config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline"}}}
+            made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
+            made.raise_for_status()
+            account = {
+                "business_account_id": self.business["waba_id"],
+                "phone_number_id": self.number,
+                "access_token": self.business["token"],
+            }
+            (await api.post("/v1/convai/whatsapp-accounts", json=account)).raise_for_status()
+            assigned = {"assigned_agent_id": made.json()["agent_id"]}
+            (await api.patch(f"/v1/convai/whatsapp-accounts/{self.number}", json=assigned)).raise_for_status()
+        await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
+        return str(made.json()["agent_id"])
+
     async def person(self, name: str, phone: str) -> Person:
         """Somebody new."""
         made = await self.call("POST", "/people", name=name, phone=phone)
