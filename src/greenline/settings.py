@@ -36,6 +36,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Time that running work has to finish after SIGTERM; orchestrators kill at 30 s.",
     )
+    console: bool = Field(
+        True,
+        description="Whether there is a console at /console; it is loaded when somebody first opens a page.",
+    )
+    emulator_url: str | None = Field(
+        None, description="URL of an emulator whose people can be played at /phone; unset: no phone page."
+    )
     request_max_bytes: int = Field(
         8_388_608, gt=0, description="Largest JSON body of an API request; an agent's configuration is about 13 kB."
     )
@@ -166,6 +173,9 @@ class Settings(BaseSettings):
     llm_timeout_seconds: float = Field(60.0, gt=0, description="Limit of one whole generation of a text turn.")
     llm_backups: CommaList = Field(
         (), description="Default order of models that take over; unset: the other providers that have a key."
+    )
+    llm_offline_script: str = Field(
+        "", description="Rules of the offline model for all agents, one a line, after those of the agent's prompt."
     )
 
     # Outbound requests

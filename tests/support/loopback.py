@@ -24,7 +24,7 @@ async def tcp_server(handler: Handler) -> AsyncIterator[int]:
                 await handler(reader, writer)
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
             connections.discard(task)
 

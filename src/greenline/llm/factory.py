@@ -23,11 +23,13 @@ class Endpoints:
     ``outbound`` carries requests to an agent's own endpoint: it goes through the outbound guard.
     """
 
-    def __init__(self, catalog: Catalog, outbound: httpx2.AsyncClient, *, seconds: float) -> None:
+    def __init__(
+        self, catalog: Catalog, outbound: httpx2.AsyncClient, *, seconds: float, offline_script: str = ""
+    ) -> None:
         self._catalog = catalog
         self._outbound = outbound
         self._seconds = seconds
-        self._offline = OfflineModel()
+        self._offline = OfflineModel(offline_script)
         self._providers: dict[str, ChatCompletions] = {}
 
     def resolve(self, name: str, request: ModelRequest) -> Endpoint:
@@ -60,5 +62,6 @@ def build_models(
 ) -> tuple[Models, Endpoints]:
     """The models, and the endpoints to close at the end. Raises `ConfigurationError` for a wrong mapping."""
     catalog = Catalog.of(settings, environ)
-    endpoints = Endpoints(catalog, outbound, seconds=settings.llm_timeout_seconds)
-    return Models(endpoints.resolve, catalog.backups(), seconds=settings.llm_timeout_seconds), endpoints
+    seconds = settings.llm_timeout_seconds
+    endpoints = Endpoints(catalog, outbound, seconds=seconds, offline_script=settings.llm_offline_script)
+    return Models(endpoints.resolve, catalog.backups(), seconds=seconds), endpoints

@@ -1,264 +1,244 @@
 """The offline model: deterministic, without key or network, and honest about what it is.
 
-It answers from the text that the agent was given: greetings, thanks and goodbyes as a polite person would, and
-questions by the passage that speaks of them. What it does not find it says so. Passages are the paragraphs, list
-items and sentences below a heading such as ``# Knowledge``; instructions to the agent are never read out.
-
-A prompt can hold a script, one rule a line, that is tried before anything else::
-
-    offline: when <regular expression> -> say <text> ; call <tool> <JSON> ; wait <seconds> ; fail <kind>
-
-In what is said, ``\\1`` stands for the first group of the expression, as in `re.Match.expand`.
+It answers from the text that the agent was given: greetings, thanks and goodbyes as a polite person would, questions
+by the one or two sentences that speak of them (`greenline.llm.passages`), the wish to see everything by a list. What
+it does not find it says so, and names the contact of the prompt, if there is one. A script (`greenline.llm.script`)
+is tried before anything else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from greenline.llm.errors import Kind, ModelError
-from greenline.llm.models import FilePart, ModelReply, ModelRequest, StreamEvent, TextDelta, ToolCall, Usage
-from greenline.llm.retrieval import Index, terms
-
-NAME: Final = "offline"
-HONEST: Final = (
-    "I'm Greenline's offline model, a program that looks answers up in what this business gave me. "
-    "I don't understand language as a large model does."
+from greenline.llm.models import (
+    FilePart,
+    Message,
+    ModelReply,
+    ModelRequest,
+    StreamEvent,
+    TextDelta,
+    TextPart,
+    ToolCall,
+    ToolSpec,
+    Usage,
 )
-ENOUGH: Final = 0.35
+from greenline.llm.passages import Passage, passages
+from greenline.llm.phrases import Language, concepts, detect
+from greenline.llm.retrieval import Index, terms
+from greenline.llm.script import Scene, on_result, on_words, without_rules
+
+ENOUGH: Final = 0.45
 """Share of a question, by weight of its words, that a passage must speak of to be an answer."""
 ALSO: Final = 0.75
-"""A second passage is told as well when it is nearly as good as the first."""
-
-_RULE: Final = re.compile(r"^\s*offline:\s*when\s+(?P<when>.+?)\s*->\s*(?P<then>.+?)\s*$", re.MULTILINE)
-_HEADING: Final = re.compile(r"^\s*#{1,6}\s*(?P<title>.+?)\s*#*\s*$")
-_KNOWLEDGE: Final = re.compile(
-    r"knowledge|catalog|product|menu|price|polic|facts?\b|information|faq|hours|deliver|return|warranty|service"
-    r"|contact|about|shop|store|offer|repair|payment",
-    re.IGNORECASE,
+"""A second sentence is said as well when it is nearly as good as the first."""
+PLAIN: Final = 0.6
+"""Share of a wish that a tool's description must speak of, with two terms at least, to be called."""
+FAREWELL_TERMS: Final = 6
+"""A longer message that says goodbye asks for something as well."""
+ROW_TITLE, ROW_TEXT, BUTTON_TITLE, MAX_ROWS, MAX_BUTTONS = 24, 72, 20, 10, 3  # Meta: interactive lists and buttons
+_KNOWN_TOOLS: Final = frozenset(
+    {"end_call", "skip_turn", "language_detection", "send_interactive_list", "send_interactive_buttons"}
 )
-_CATALOGUE: Final = re.compile(r"catalog|product|menu|range|offer|assortment", re.IGNORECASE)
-_ITEM: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
-_INSTRUCTION: Final = re.compile(
-    r"^(you|your|never|always|do not|don't|be|answer|if|use|keep|ask|speak|write|offer)\b",
-    re.IGNORECASE,
-)
-_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀ-Þ0-9“\"'])")
-_CONTACT: Final = re.compile(r"[\w.+-]+@[\w-]+\.\w+|\+?\d[\d\s()/-]{6,}\d")
-
-_GREETING: Final = re.compile(
-    r"^\W*(hi|hello|hey|hiya|good (morning|afternoon|evening)|hallo|moin|guten (tag|morgen|abend)|hola|buen[oa]s"
-    r"( d[ií]as| tardes| noches)?|bonjour|salut|ciao|buongiorno|ol[aá]|bom dia)( there| again| all)?\W*$",
-    re.IGNORECASE,
-)
-_THANKS: Final = re.compile(
-    r"^\W*(ok(ay)?,?\s+)?(great,?\s+)?(many |much )?"
-    r"(thanks?|thank you|thx|cheers|danke|gracias|merci|grazie|obrigad[oa])\b.{0,40}$",
-    re.IGNORECASE,
-)
-_GOODBYE: Final = re.compile(
-    r"\b(bye|goodbye|good ?night|see you|that'?s all|that is all|tsch[uü]ss|auf wiedersehen|adi[oó]s|au revoir"
-    r"|arrivederci|tchau)\b",
-    re.IGNORECASE,
-)
-_WHO: Final = re.compile(
-    r"\b(who|what) are you\b|\bare you (a |an )?(bot|robot|human|real|person|ai|machine)\b|\bam i talking to\b",
-    re.IGNORECASE,
-)
-_OPTIONS: Final = re.compile(
-    r"\b(what do you (have|sell|offer)|catalog(ue)?|menu|products?|options|assortment|show me (everything|all)"
-    r"|what can i (buy|order|get))\b",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Passage:
-    text: str
-    section: str
-    is_item: bool
 
 
 class OfflineModel:
-    """The provider of the model ``offline``."""
+    """The provider of the model ``offline``. ``script`` holds rules for every agent, after the agent's own."""
 
-    async def stream(self, request: ModelRequest, model: str) -> AsyncIterator[StreamEvent]:
-        """The whole text as one delta, then the reply."""
+    def __init__(self, script: str = "") -> None:
+        self._script = script
+
+    async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
+        """The whole text as one delta, then the reply. Only a script raises `greenline.llm.errors.ModelError`."""
         begun = time.perf_counter()
-        prompt = "\n".join(message.text for message in request.messages if message.role == "system")
-        scripted = _script(prompt, _last_words(request))
-        text, calls = await scripted.play() if scripted else _answer(prompt, request)
+        talk = _Talk.of(request)
+        scene = self._scripted(talk) or talk.answer()
+        if scene.wait:
+            await asyncio.sleep(scene.wait)
+        if scene.fails:
+            raise scene.fails
+        text = "\n".join(scene.said)
         if text:
             yield TextDelta(text)
         seconds = time.perf_counter() - begun
         words = sum(len(message.text.split()) for message in request.messages)
-        yield ModelReply(request.model, text, calls, Usage(words, len(text.split())), (), seconds, seconds)
+        usage = Usage(words, len(text.split()))
+        yield ModelReply(request.model, text, tuple(scene.calls), usage, (), seconds, seconds)
+
+    def _scripted(self, talk: _Talk) -> Scene | None:
+        script = f"{talk.prompt}\n{self._script}"
+        if talk.result is not None:
+            return on_result(script, talk.result_of, talk.result)
+        return on_words(script, talk.words)
 
 
 @dataclass(frozen=True, slots=True)
-class _Script:
-    actions: tuple[str, ...]
+class _Talk:
+    """What there is to answer, and from what."""
 
-    async def play(self) -> tuple[str, tuple[ToolCall, ...]]:
-        said: list[str] = []
-        calls: list[ToolCall] = []
-        for action in self.actions:
-            verb, _, rest = action.strip().partition(" ")
-            if verb == "say":
-                said.append(rest)
-            elif verb == "call":
-                name, _, arguments = rest.partition(" ")
-                calls.append(ToolCall(f"offline_{len(calls)}", name, _arguments(arguments)))
-            elif verb == "wait":
-                await asyncio.sleep(float(rest))
-            elif verb == "fail" and rest in get_args(Kind):
-                raise ModelError(rest, "the script says so")  # type: ignore[arg-type]
-            else:
-                raise ModelError("configuration", f"the offline script has no action {action.strip()!r}")
-        return "\n".join(said), tuple(calls)
+    prompt: str
+    words: str
+    language: Language
+    tools: tuple[ToolSpec, ...]
+    files: tuple[FilePart, ...]
+    has_met: bool
+    result: str | None
+    result_of: str
+
+    @classmethod
+    def of(cls, request: ModelRequest) -> _Talk:
+        """The first text of the system message is the prompt; others tell a model about style and earlier talks."""
+        system = [message.parts[0] for message in request.messages if message.role == "system" and message.parts]
+        people = [message for message in reversed(request.messages) if message.role == "user"]
+        last = request.messages[-1] if request.messages else Message("user")
+        return cls(
+            prompt="\n".join(part.text for part in system if isinstance(part, TextPart)),
+            words=people[0].text if people else "",
+            language=detect(message.text for message in people),
+            tools=request.tools,
+            files=tuple(part for part in last.parts if isinstance(part, FilePart)),
+            has_met=any(message.role == "assistant" for message in request.messages),
+            result=last.text if last.role == "tool" else None,
+            result_of=_called(request, last.tool_call_id),
+        )
+
+    def answer(self) -> Scene:
+        """Without a script."""
+        if self.result is not None:
+            return Scene([_readable(self.result) or self.language.say["done"]])
+        return self._farewell() or self._small_talk() or self._menu() or self._tool() or self._looked_up()
+
+    def _farewell(self) -> Scene | None:
+        if not self.language.goodbye.search(self.words) or len(terms(self.words, "en")) > FAREWELL_TERMS:
+            return None
+        if not self._offers("end_call"):
+            return Scene([self.language.say["goodbye"]])
+        arguments = {"reason": "The person said goodbye.", "message": self.language.say["goodbye"]}
+        return _call("end_call", arguments)
+
+    def _small_talk(self) -> Scene | None:
+        language, words = self.language, self.words
+        if language.greeting.match(words) or (not words.strip() and not self.files):
+            return Scene([language.say["again" if self.has_met else "greeting"]])
+        if language.thanks.match(words):
+            return Scene([language.say["thanks"]])
+        if language.nod.match(words) or (words.strip() and not any(letter.isalnum() for letter in words)):
+            return Scene([language.say["nod" if self.has_met else "greeting"]])
+        return Scene([language.say["honest"]]) if language.who.search(words) else None
+
+    def _menu(self) -> Scene | None:
+        items = _items(self._passages()) if self.language.options.search(self.words) else ()
+        if not items:
+            return None
+        say = self.language.say
+        if len(items) <= MAX_BUTTONS and self._offers("send_interactive_buttons"):
+            buttons = [{"id": f"item_{at}", "title": _cut(_name(i), BUTTON_TITLE)} for at, i in enumerate(items, 1)]
+            return _call("send_interactive_buttons", {"body_text": say["choose"], "buttons": buttons})
+        if self._offers("send_interactive_list"):
+            section = {
+                "title": _cut(items[0].section, ROW_TITLE),
+                "rows": [_row(at, i) for at, i in enumerate(items, 1)],
+            }
+            arguments = {"body_text": say["choose"], "button_text": say["open_list"], "sections": [section]}
+            return _call("send_interactive_list", arguments)
+        return Scene([say["items"].format(items=", ".join(_name(item) for item in items))])
+
+    def _tool(self) -> Scene | None:
+        """A tool that needs no argument and whose description plainly speaks of the wish."""
+        callable_ = [
+            tool for tool in self.tools if tool.name not in _KNOWN_TOOLS and not tool.parameters.get("required")
+        ]
+        index = Index([f"{tool.name.replace('_', ' ')}: {tool.description}" for tool in callable_], "en")
+        hits = index.search(self.words)
+        if not hits or index.coverage(self.words, hits[0][1]) < PLAIN or index.shared(self.words, hits[0][1]) < 2:
+            return None
+        return _call(callable_[hits[0][1]].name, {})
+
+    def _looked_up(self) -> Scene:
+        found = self._found()
+        if found:
+            return Scene([found])
+        say = self.language.say
+        if self.files:
+            return Scene([say["file"].format(name=self.files[0].filename)])
+        contact = next((passage for passage in self._passages() if _is_contact(passage)), None)
+        return Scene([f"{say['unknown']} {contact.sentence if contact else say['rephrase']}"])
+
+    def _found(self) -> str | None:
+        known = self._passages()
+        index = _index(known)
+        hits = index.search(self.words)
+        if not hits or index.coverage(self.words, hits[0][1]) < ENOUGH:
+            return None
+        (score, best), *others = hits
+        also = next((at for other, at in others[:1] if other >= ALSO * score), None)
+        places = sorted({best, best if also is None else also})
+        return " ".join(known[place].sentence for place in places)
+
+    def _passages(self) -> tuple[Passage, ...]:
+        return passages(without_rules(self.prompt))
+
+    def _offers(self, name: str) -> bool:
+        return any(tool.name == name for tool in self.tools)
 
 
-def _arguments(text: str) -> Mapping[str, Any]:
+@lru_cache(maxsize=64)
+def _index(known: tuple[Passage, ...]) -> Index:
+    language = detect([" ".join(passage.text for passage in known)])
+    return Index([f"{passage.section}: {passage.text}" for passage in known], language.code)
+
+
+def _call(name: str, arguments: dict[str, Any]) -> Scene:
+    return Scene(calls=[ToolCall("offline_0", name, arguments)])
+
+
+def _called(request: ModelRequest, call_id: str | None) -> str:
+    calls = (call for message in request.messages for call in message.tool_calls)
+    return next((call.name for call in calls if call.id == call_id), "")
+
+
+def _readable(result: str) -> str:
+    """A tool's result as a person can read it: plain values of a JSON object, or the text itself."""
     try:
-        value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
-        raise ModelError("configuration", f"the offline script calls with no JSON: {text!r}") from error
-    if not isinstance(value, dict):
-        raise ModelError("configuration", f"the offline script calls with no object: {text!r}")
-    return value
+        data = json.loads(result)
+    except json.JSONDecodeError:
+        return result
+    if not isinstance(data, dict):
+        return result
+    plain = {name: value for name, value in data.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in plain.items())
 
 
-def _script(prompt: str, words: str) -> _Script | None:
-    for rule in _RULE.finditer(prompt):
-        try:
-            matches = re.search(rule["when"], words, re.IGNORECASE)
-            then = matches.expand(rule["then"]) if matches and "\\" in rule["then"] else rule["then"]
-        except re.error as error:
-            raise ModelError("configuration", f"the offline script has a bad expression: {rule['when']}") from error
-        if matches:
-            return _Script(tuple(re.split(r"\s+;\s+(?=(?:say|call|wait|fail)\b)", then)))
-    return None
+def _items(known: tuple[Passage, ...]) -> tuple[Passage, ...]:
+    """The items of the longest list: what a business sells is what it has most to say about."""
+    sections: dict[str, list[Passage]] = {}
+    for passage in known:
+        if passage.is_item:
+            sections.setdefault(passage.section, []).append(passage)
+    longest = max(sections.values(), key=len, default=[])
+    return tuple({_name(item): item for item in longest}.values())[:MAX_ROWS] if len(longest) > 1 else ()
 
 
-def _last_words(request: ModelRequest) -> str:
-    for message in reversed(request.messages):
-        if message.role == "user":
-            return message.text
-    return ""
+def _is_contact(passage: Passage) -> bool:
+    has_number = sum(letter.isdigit() for letter in passage.text) >= 6 and "+" in passage.text
+    return has_number or "@" in passage.text or ("contact" in concepts(passage.section) and "http" in passage.text)
 
 
-def _answer(prompt: str, request: ModelRequest) -> tuple[str, tuple[ToolCall, ...]]:
-    if request.messages and request.messages[-1].role == "tool":
-        return _after_tool(request), ()
-    words = _last_words(request)
-    tools = {tool.name for tool in request.tools}
-    if _GOODBYE.search(words) and len(terms(words)) <= 6:
-        if "end_call" in tools:
-            call = ToolCall("offline_0", "end_call", {"reason": "The person said goodbye.", "message": "Goodbye!"})
-            return "", (call,)
-        return "Goodbye!", ()
-    simple = _small_talk(words, request)
-    if simple:
-        return simple, ()
-    passages = _passages(prompt)
-    if _OPTIONS.search(words) and (menu := _menu(passages, tools)):
-        return "", (menu,)
-    return _found(words, passages) or _not_found(prompt, request), ()
+def _row(place: int, item: Passage) -> dict[str, str]:
+    name, _, rest = item.text.partition(":")
+    description = _cut(rest, ROW_TEXT) or _cut(name, ROW_TEXT)
+    return {"id": f"item_{place}", "title": _cut(name, ROW_TITLE), "description": description}
 
 
-def _small_talk(words: str, request: ModelRequest) -> str | None:
-    if _GREETING.match(words):
-        met = any(message.role == "assistant" for message in request.messages)
-        return "What can I do for you?" if met else "Hello! What can I do for you?"
-    if _THANKS.match(words):
-        return "You're welcome!"
-    return HONEST if _WHO.search(words) else None
-
-
-def _after_tool(request: ModelRequest) -> str:
-    result = request.messages[-1].text
-    return result if result else "Done."
-
-
-def _found(words: str, passages: tuple[_Passage, ...]) -> str | None:
-    index = _index(passages)
-    hits = index.search(words)
-    if not hits or index.coverage(words, hits[0][1]) < ENOUGH:
-        return None
-    best = hits[0]
-    told = [best[1], *(text for score, text in hits[1:3] if score >= ALSO * best[0])]
-    shown = {f"{p.section}: {p.text}": p.text for p in passages}
-    return " ".join(_sentence(shown[text]) for text in told)
-
-
-def _sentence(text: str) -> str:
-    text = re.sub(r"[*_`]+", "", text).strip()
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
-
-
-def _not_found(prompt: str, request: ModelRequest) -> str:
-    files = [part for message in request.messages[-1:] for part in message.parts if isinstance(part, FilePart)]
-    if files:
-        return f"I've received {files[0].filename}, but I'm an offline model and can't look into files."
-    contact = next((p.text for p in _passages(prompt) if _CONTACT.search(p.text)), None)
-    answer = "I can't find that in what I was given."
-    return f"{answer} {_sentence(contact)}" if contact else f"{answer} Could you put it another way?"
-
-
-def _menu(passages: tuple[_Passage, ...], tools: set[str]) -> ToolCall | None:
-    items = [p for p in passages if p.is_item and _CATALOGUE.search(p.section)][:10]
-    if not items or "send_interactive_list" not in tools:
-        return None
-    rows = []
-    for place, item in enumerate(items):
-        name, _, rest = re.sub(r"[*_`]+", "", item.text).partition(":")
-        rows.append({"id": f"item_{place + 1}", "title": _cut(name, 24), "description": _cut(rest or name, 72)})
-    arguments = {
-        "body_text": "Here is what we have. Choose something to hear more about it.",
-        "button_text": "See the list",
-        "sections": [{"title": _cut(items[0].section, 24), "rows": rows}],
-    }
-    return ToolCall("offline_0", "send_interactive_list", arguments)
+def _name(item: Passage) -> str:
+    return item.text.partition(":")[0].strip()
 
 
 def _cut(text: str, limit: int) -> str:
     text = text.strip()
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
-
-
-@lru_cache(maxsize=64)
-def _passages(prompt: str) -> tuple[_Passage, ...]:
-    lines = _RULE.sub("", prompt).splitlines()
-    headed = any(_is_knowledge(line) for line in lines)
-    found: list[_Passage] = []
-    section, taking = "", not headed
-    for line in lines:
-        heading = _HEADING.match(line)
-        if heading:
-            section, taking = heading["title"], not headed or _is_knowledge(line)
-        elif taking and line.strip():
-            is_item = _ITEM.match(line) is not None
-            text = _ITEM.sub("", line).strip()
-            pieces = [text] if is_item else _SENTENCE.split(text)
-            found.extend(_Passage(piece, section, is_item) for piece in pieces if headed or _is_fact(piece))
-    return tuple(found)
-
-
-@lru_cache(maxsize=64)
-def _index(passages: tuple[_Passage, ...]) -> Index:
-    return Index([f"{passage.section}: {passage.text}" for passage in passages])
-
-
-def _is_knowledge(line: str) -> bool:
-    heading = _HEADING.match(line)
-    return heading is not None and _KNOWLEDGE.search(heading["title"]) is not None
-
-
-def _is_fact(text: str) -> bool:
-    return not _INSTRUCTION.match(text)

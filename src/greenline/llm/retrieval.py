@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from typing import Final, Protocol
 
 import snowballstemmer
 
-K1: Final = 1.2  # Robertson and Zaragoza 2009: the usual saturation
-B: Final = 0.6  # shorter passages gain a little less than in long documents
+from greenline.llm.phrases import STEMMERS, concepts, languages, without_concepts, words
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-STOP_WORDS: Final = frozenset(
-    resources.files(__package__ or "").joinpath("stop_words.txt").read_text(encoding="utf-8").split()
-)
-"""What questions are full of, in English, German, Spanish, French, Portuguese and Italian."""
+K1: Final = 1.2  # Robertson and Zaragoza 2009: the usual saturation
+CONCEPT: Final = "#"
+B: Final = 0.6  # shorter passages gain a little less than in long documents
 
 
 class _Stemmer(Protocol):
@@ -27,53 +22,72 @@ class _Stemmer(Protocol):
 
 
 @cache
-def _stemmer() -> _Stemmer:
-    stemmer: _Stemmer = snowballstemmer.stemmer("english")
+def _stemmer(language: str) -> _Stemmer:
+    stemmer: _Stemmer = snowballstemmer.stemmer(STEMMERS[language])
     return stemmer
 
 
 @cache
-def _stem(word: str) -> str:
-    return _stemmer().stemWord(word)
+def _stop_words() -> frozenset[str]:
+    return frozenset().union(*(language.stop for language in languages().values()))
 
 
-def terms(text: str) -> list[str]:
-    """The stems of the words that carry meaning."""
-    words = (word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(text.lower()))
-    return [_stem(word) for word in words if word not in STOP_WORDS]
+def terms(text: str, language: str) -> list[str]:
+    """What a text is about: the stems of the words that carry meaning, and its concepts."""
+    return [*_stems(text, language), *(f"{CONCEPT}{name}" for name in sorted(concepts(text)))]
+
+
+def _stems(text: str, language: str) -> list[str]:
+    stemmer = _stemmer(language)
+    meaning = (word.removesuffix("'s") for word in words(text) if word not in _stop_words())
+    return [stemmer.stemWord(word) for word in meaning]
 
 
 class Index:
-    """Passages, ranked for a question."""
+    """Passages, ranked for a question. ``language`` is that of the passages."""
 
-    def __init__(self, passages: Sequence[str]) -> None:
-        self._passages = list(passages)
-        self._counts = [Counter(terms(passage)) for passage in self._passages]
+    def __init__(self, passages: Sequence[str], language: str) -> None:
+        self._language = language
+        self._counts = [Counter(terms(passage, language)) for passage in passages]
         self._lengths = [sum(counts.values()) for counts in self._counts]
         self._average = sum(self._lengths) / len(self._lengths) if self._lengths else 1.0
-        self._document_frequency = Counter(term for counts in self._counts for term in counts)
+        self._holders = Counter(term for counts in self._counts for term in counts)
 
-    def weight(self, term: str) -> float:
+    def search(self, question: str) -> list[tuple[float, int]]:
+        """The places of the passages that share a term with ``question``, best first, each with its score."""
+        asked = self._asked(question)
+        found = [(self._score(place, asked), place) for place in range(len(self._counts))]
+        return sorted((hit for hit in found if hit[0] > 0), key=lambda hit: (-hit[0], hit[1]))
+
+    def coverage(self, question: str, place: int) -> float:
+        """The share of what ``question`` asks for, by weight, that a passage speaks of: from 0 to 1."""
+        asked = self._asked(question)
+        rarest = self._weight("")
+        weights = {term: rarest if term.startswith(CONCEPT) else self._weight(term) for term in asked}
+        total = sum(weights.values())
+        return sum(weights[term] for term in asked if term in self._counts[place]) / total if total else 0.0
+
+    def shared(self, question: str, place: int) -> int:
+        """How many terms of ``question`` a passage speaks of."""
+        return sum(term in self._counts[place] for term in self._asked(question))
+
+    def _asked(self, question: str) -> set[str]:
+        """The terms of a question. A word that only names a concept, in whichever language, is no term besides it."""
+        own = set(_stems(without_concepts(question), self._language))
+        return {
+            term
+            for term in terms(question, self._language)
+            if term in own or term in self._holders or term.startswith(CONCEPT)
+        }
+
+    def _weight(self, term: str) -> float:
         """How much a term tells: its inverse document frequency."""
-        total, holding = len(self._passages), self._document_frequency[term]
+        total, holding = len(self._counts), self._holders[term]
         return math.log(1 + (total - holding + 0.5) / (holding + 0.5))
-
-    def search(self, question: str) -> list[tuple[float, str]]:
-        """Passages that share a term with ``question``, best first, each with its score."""
-        asked = set(terms(question))
-        found = [(self._score(place, asked), passage) for place, passage in enumerate(self._passages)]
-        return sorted((hit for hit in found if hit[0] > 0), key=lambda hit: -hit[0])
-
-    def coverage(self, question: str, passage: str) -> float:
-        """The share of what ``question`` asks for, by weight, that ``passage`` speaks of."""
-        asked = set(terms(question))
-        total = sum(self.weight(term) for term in asked)
-        spoken = set(terms(passage))
-        return sum(self.weight(term) for term in asked & spoken) / total if total else 0.0
 
     def _score(self, place: int, asked: set[str]) -> float:
         counts = self._counts[place]
         norm = K1 * (1 - B + B * self._lengths[place] / (self._average or 1.0))
         return sum(
-            self.weight(term) * counts[term] * (K1 + 1) / (counts[term] + norm) for term in asked if term in counts
+            self._weight(term) * counts[term] * (K1 + 1) / (counts[term] + norm) for term in asked if term in counts
         )

@@ -252,25 +252,27 @@ class _Bounded(httpx2.AsyncByteStream):
         self._response = response
         self._left = max_bytes
         self._deadline = deadline
+        self._parts = response.aiter_stream()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts = aiter(self._response.aiter_stream())
-        while (part := await self._next(parts)) is not None:
+        """What is left of the body: a reader that stopped early may come back and drain it."""
+        while (part := await self._next()) is not None:
             self._left -= len(part)
             if self._left < 0:
                 raise httpx2.ReadError("The answer is larger than may be read.")
             yield part
 
-    async def _next(self, parts: AsyncIterator[bytes]) -> bytes | None:
+    async def _next(self) -> bytes | None:
         try:
             async with asyncio.timeout_at(self._deadline):
-                return await anext(parts, None)
+                return await anext(self._parts, None)
         except TimeoutError as error:
             raise httpx2.ReadTimeout("The answer takes longer than may be waited for.") from error
         except _CORE_ERRORS as error:
             raise _translated(error) from error
 
     async def aclose(self) -> None:
+        await self._parts.aclose()
         await self._response.aclose()
 
 

@@ -300,6 +300,18 @@ async def test_a_body_is_cut_at_its_limit() -> None:
             assert len((await http.get(url)).content) == 2000
 
 
+async def test_a_reader_that_stopped_early_can_drain_the_rest() -> None:
+    async with (
+        site(response(b"x" * 100_000)) as inside,
+        client(*LOOPBACK) as http,
+        http.stream("GET", f"http://127.0.0.1:{inside.port}/") as answer,
+    ):
+        assert isinstance(answer.stream, httpx2.AsyncByteStream)
+        first = await anext(aiter(answer.stream))
+        rest = [part async for part in answer.stream]
+    assert len(first) + sum(map(len, rest)) == 100_000
+
+
 async def test_compressed_answers_are_neither_asked_for_nor_unpacked() -> None:
     bomb = response(gzip.compress(b"\0" * 1_000_000), Content_Encoding="gzip")
     async with site(bomb) as inside, client(*LOOPBACK) as http:

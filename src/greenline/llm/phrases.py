@@ -1,0 +1,116 @@
+"""The languages that the offline model knows a little of: six of them, as data."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+STEMMERS: Final = {
+    "en": "english",
+    "de": "german",
+    "es": "spanish",
+    "fr": "french",
+    "pt": "portuguese",
+    "it": "italian",
+}
+"""Languages and their names in Snowball; the first is the one for want of a better guess."""
+DEFAULT: Final = next(iter(STEMMERS))
+_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What is small talk in a language, as patterns, and what to say oneself."""
+
+    code: str
+    stop: frozenset[str]
+    greeting: re.Pattern[str] = field(repr=False)
+    thanks: re.Pattern[str] = field(repr=False)
+    goodbye: re.Pattern[str] = field(repr=False)
+    nod: re.Pattern[str] = field(repr=False)
+    who: re.Pattern[str] = field(repr=False)
+    options: re.Pattern[str] = field(repr=False)
+    say: Mapping[str, str] = field(repr=False)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, with straight apostrophes."""
+    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+
+
+def detect(texts: Iterable[str]) -> Language:
+    """The language of the first of ``texts`` that has one to be seen, by its small talk and its common words."""
+    known = languages()
+    for text in texts:
+        said = words(text)
+        scores = {
+            code: sum(word in language.stop for word in said) + 2 * _talks(text, language)
+            for code, language in known.items()
+        }
+        best = max(scores, key=lambda code: scores[code])
+        if scores[best] > 0:
+            return known[best]
+    return known[DEFAULT]
+
+
+def concepts(text: str) -> set[str]:
+    """What a question or a passage is about, of the few things that every business is asked."""
+    return {name for name, pattern in _concepts().items() if pattern.search(text)}
+
+
+def without_concepts(text: str) -> str:
+    """``text`` without the words that name a concept."""
+    for pattern in _concepts().values():
+        text = pattern.sub(" ", text)
+    return text
+
+
+@cache
+def languages() -> Mapping[str, Language]:
+    """All of them, by their codes."""
+    data = _data()
+    return {code: _language(code, data[code]) for code in STEMMERS}
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    text = resources.files(__package__ or "").joinpath("phrases.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def _concepts() -> Mapping[str, re.Pattern[str]]:
+    found: dict[str, str] = _data()["concepts"]
+    return {name: re.compile(rf"\b(?:{text.replace(chr(10), '')})\b", re.I) for name, text in found.items()}
+
+
+def _language(code: str, data: Mapping[str, Any]) -> Language:
+    greeting = rf"^\W*{_any(data['greetings'])}(?:\W+(?:there|all|again|zusammen|a todos))?\W*$"
+    nod = rf"^\W*{_any(data['nods'])}\W*$"
+    thanks = rf"^\W*(?:{_any(data['nods'])}\W+)?{_any(data['thanks'])}\b.{{0,30}}$"
+    return Language(
+        code=code,
+        stop=frozenset(data["stop"].split()),
+        greeting=re.compile(greeting, re.I),
+        thanks=re.compile(thanks, re.I),
+        goodbye=re.compile(rf"\b{_any(data['goodbyes'])}\b", re.I),
+        nod=re.compile(nod, re.I),
+        who=re.compile(_any(data["who"]), re.I),
+        options=re.compile(rf"\b{_any(data['options'])}\b", re.I),
+        say=data["say"],
+    )
+
+
+def _talks(text: str, language: Language) -> bool:
+    patterns = (language.greeting, language.thanks, language.goodbye, language.who)
+    return any(pattern.search(text) for pattern in patterns)
+
+
+def _any(phrases: Iterable[str]) -> str:
+    longest_first = sorted(phrases, key=len, reverse=True)
+    return "(?:" + "|".join(re.escape(phrase).replace("'", "['’]") for phrase in longest_first) + ")"
