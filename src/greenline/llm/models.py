@@ -84,7 +84,10 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One generation. ``model`` is a name of the reference API (``gemini-2.5-flash``, ``custom-llm``)."""
+    """One generation. ``model`` is a name of the reference API (``gemini-2.5-flash``, ``custom-llm``).
+
+    ``extra_body`` is for a custom LLM only, which gets it as ``elevenlabs_extra_body``.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -132,7 +135,7 @@ class ModelReply:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of text as the model streams it."""
+    """A piece of text as the model streams it. From a provider, ``""`` is a first sign of life that is no text."""
 
     text: str
 
