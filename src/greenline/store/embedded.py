@@ -98,6 +98,8 @@ class EmbeddedPostgres:
 
         Crash recovery is waited for however long it takes. Raises `ConfigurationError` with what to do.
         """
+        if self._pid is not None and not self._data.exists():
+            raise EmbeddedPostgresFailed(f"{self._data} is gone. Stop the server and restore it from a backup.")
         try:
             self._data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
             if self._users is None:
@@ -110,8 +112,8 @@ class EmbeddedPostgres:
 
     def alive(self) -> bool:
         """Whether the server's main process is there; `start` brings it back."""
-        if self._child is not None and self._child.pid == self._pid:
-            return self._child.poll() is None
+        if self._child is not None and self._child.pid == self._pid and self._child.poll() is not None:
+            return False
         return self._pid is not None and runs_on(self._pid, self._data)
 
     def client_environment(self) -> dict[str, str]:
@@ -122,15 +124,11 @@ class EmbeddedPostgres:
         """Leave the server; stop it if no other process uses it."""
         if self._users is None:
             return
-        with self._exclusive(), self._users:
-            try:
-                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.debug("postgres.left_to_others")
-                if self._child is not None:
-                    self._child.returncode = 0  # not ours to wait for any more, and no reason for a warning
+        with self._users:
+            if self._data.exists():
+                self._leave(self._users)
             else:
-                self._shut_down()
+                self._end_child()
         self._users, self._pid = None, None
 
     @property
@@ -285,6 +283,18 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(" ".join([EmbeddedPostgresFailed().message, "It ended with:", *last]))
         time.sleep(0.2)
 
+    def _leave(self, users: IO[bytes]) -> None:
+        with self._exclusive():
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.debug("postgres.left_to_others")
+                if self._child is not None:
+                    self._child.returncode = 0  # not ours to wait for any more, and no reason for a warning
+            else:
+                self._shut_down()
+                self._end_child()
+
     def _shut_down(self) -> None:
         running = read_postmaster(self._data)
         if running is None:
@@ -298,7 +308,11 @@ class EmbeddedPostgres:
                 log.warning("postgres.stopped_at_once", pid=running.pid)
                 os.kill(running.pid, signal.SIGQUIT)
             time.sleep(POLL_SECONDS)
-        if self._child is not None:
+
+    def _end_child(self) -> None:
+        """Wait for the server that we started. One that runs without its data, which somebody deleted, is ended."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGQUIT)
             self._child.wait()
 
 

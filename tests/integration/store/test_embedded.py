@@ -19,7 +19,7 @@ import pytest
 from greenline.store import binaries
 from greenline.store.binaries import PostgresMissing, choose_account, find_binaries
 from greenline.store.embedded import EmbeddedPostgres, EmbeddedPostgresFailed, WrongMajorVersion
-from greenline.store.postmaster import read_postmaster
+from greenline.store.postmaster import process_exists, read_postmaster
 from support.postgres import open_folder, remove_data_dir
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account run Postgres")
@@ -193,6 +193,21 @@ def test_a_deep_directory_has_its_socket_elsewhere(data_dir: Path) -> None:
     other.stop()
     server.stop()
     running.socket_folder.rmdir()
+
+
+def test_a_database_that_was_deleted_while_it_ran_is_not_replaced_by_an_empty_one(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    server.start()
+    pid = pid_of(data_dir)
+    assert pid is not None
+    home = (data_dir / "postgres").resolve()
+    home.rename(data_dir / "moved")
+    shutil.rmtree(data_dir / "moved")
+    assert not server.alive()
+    with pytest.raises(EmbeddedPostgresFailed, match="is gone"):
+        server.start()
+    server.stop()
+    assert not process_exists(pid)
 
 
 def test_a_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
