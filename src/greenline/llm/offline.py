@@ -136,8 +136,9 @@ class _Talk:
         if not items:
             return None
         say = self.language.say
-        if len(items) <= MAX_BUTTONS and self._offers("send_interactive_buttons"):
-            buttons = [{"id": f"item_{at}", "title": _cut(_name(i), BUTTON_TITLE)} for at, i in enumerate(items, 1)]
+        titles = list(dict.fromkeys(_cut(_name(item), BUTTON_TITLE) for item in items))
+        if len(titles) == len(items) <= MAX_BUTTONS and self._offers("send_interactive_buttons"):
+            buttons = [{"id": f"item_{at}", "title": title} for at, title in enumerate(titles, 1)]
             return _call("send_interactive_buttons", {"body_text": say["choose"], "buttons": buttons})
         if self._offers("send_interactive_list"):
             section = {
@@ -218,7 +219,7 @@ def _items(known: tuple[Passage, ...]) -> tuple[Passage, ...]:
     """The items of the longest list: what a business sells is what it has most to say about."""
     sections: dict[str, list[Passage]] = {}
     for passage in known:
-        if passage.is_item:
+        if passage.is_item and _name(passage):
             sections.setdefault(passage.section, []).append(passage)
     longest = max(sections.values(), key=len, default=[])
     return tuple({_name(item): item for item in longest}.values())[:MAX_ROWS] if len(longest) > 1 else ()

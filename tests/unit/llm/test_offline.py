@@ -176,6 +176,13 @@ async def test_a_few_things_come_as_buttons() -> None:
     ]
 
 
+async def test_buttons_that_would_look_the_same_become_a_list() -> None:
+    prompt = "# Rooms\n- A room with a very long name, north\n- A room with a very long name, south\n- : nameless"
+    offered = (tool("send_interactive_list"), tool("send_interactive_buttons"))
+    (call,) = (await reply("What do you offer?", prompt=prompt, tools=offered)).tool_calls
+    assert len(SendList.model_validate(call.arguments).sections[0].rows) == 2
+
+
 async def test_without_such_a_tool_it_names_what_there_is() -> None:
     assert await text("what do you have?") == "We have Globe, Tower, Moon, Candle."
     assert await text("Was habt ihr?") == "Wir haben Globe, Tower, Moon, Candle."
