@@ -58,7 +58,7 @@ async def demo(data_dir: Path) -> AsyncIterator[Demo]:
         yield Demo(process, told)
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()
         await process.wait()
 
 

@@ -24,6 +24,7 @@ from greenline.errors import ConfigurationError
 from greenline.llm.catalog import Catalog
 from greenline.serving import bind, serve
 from greenline.settings import Settings
+from greenline.store.embedded import EmbeddedPostgres
 
 NAME: Final = "Fern & Field"
 LLM: Final = "gemini-2.5-flash"
@@ -45,11 +46,22 @@ class DemoNotFurnished(ConfigurationError):
 def run(settings: Settings, *, emulator_port: int, fresh: bool) -> None:
     """Run the demo until a signal. Raises `ConfigurationError` when a part can't start."""
     if fresh:
-        shutil.rmtree(settings.data_dir, ignore_errors=True)
+        _forget(settings.data_dir)
     bind(settings.host, settings.port).close()
     state = load_state(settings.data_dir)
     with _emulator(emulator_port) as emulator_url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, state, emulator_url))
+
+
+def _forget(data_dir: Path) -> None:
+    """Remove everything of earlier demos, also a database that runs on because its demo was killed."""
+    home = data_dir / "postgres"
+    if home.exists():
+        database = EmbeddedPostgres(data_dir)
+        database.start()
+        database.stop()
+        shutil.rmtree(home.resolve())
+    shutil.rmtree(data_dir, ignore_errors=True)
 
 
 @contextlib.contextmanager
