@@ -302,7 +302,7 @@ class Graph:
             "account_mode": "LIVE",
             "is_pin_enabled": number.pin is not None,
             "is_official_business_account": False,
-            "whatsapp_business_manager_messaging_limit": "TIER_100K",
+            "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
             "health_status": _health("PHONE_NUMBER", number.id, number.account_id),
             **number.extra,
         }
