@@ -18,6 +18,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError
 from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
+from greenline.llm.catalog import PROVIDERS
 from greenline.settings import Settings
 from greenline.store.database import open_database
 from greenline.store.migrate import connect, migrate
@@ -27,7 +28,7 @@ from greenline.store.vault import Vault, open_vault
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_DISK_BYTES: Final = 1024**3
-MODEL_KEYS: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_API_KEY")
+MODEL_KEYS: Final = tuple(key for provider in PROVIDERS.values() for key in provider.keys)
 SERIOUS: Final = frozenset({"number_not_connected", "sending_blocked", "permission_missing", "app_secret_missing"})
 """Findings of a number with which it can't receive or answer."""
 

@@ -18,9 +18,9 @@ from greenline.conversations import service, uploads
 from greenline.conversations.files import ConversationFile, file_path
 from greenline.conversations.listing import list_conversations
 from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
-from greenline.conversations.usage import no_prices
 from greenline.conversations.views import ConversationPage, ConversationView, SummaryView, summary_line
 from greenline.errors import BadRequest
+from greenline.llm.prices import token_prices
 from greenline.store.cursor import InvalidCursor
 
 router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
@@ -67,7 +67,7 @@ async def list_page(
             with_summary=query.summary_mode == "include",
             with_data=bool(query.data_collection_ids),
             with_evaluation=bool(query.evaluation_criteria_ids),
-            prices=no_prices,
+            prices=token_prices,
         )
         for conversation in page.conversations
     ]
@@ -91,7 +91,8 @@ async def get_conversation(
     """A whole conversation: metadata, transcript, analysis."""
     if format == "opentelemetry":
         raise NoTraces
-    return await service.get(services.pool, workspace.id, conversation_id, link=_linker(request, services))
+    link = _linker(request, services)
+    return await service.get(services.pool, workspace.id, conversation_id, link=link, prices=token_prices)
 
 
 @router.delete("/{conversation_id}")
