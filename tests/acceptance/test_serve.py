@@ -100,7 +100,7 @@ async def test_a_killed_database_is_brought_back(data_dir: Path) -> None:
 
         async def back() -> bool:
             answer = await call(server)
-            assert answer.status_code in {200, 503}, answer.text
+            assert answer.status_code in {200, 503}, answer.text + "".join(server.errors[-40:])
             return answer.status_code == 200 and postmaster(data_dir) not in (None, before)
 
         await until(back, seconds=60)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 
 from greenline.errors import GreenlineError, Unavailable
 from greenline.text import clean_text
+
+log = structlog.get_logger(__name__)
 
 NAMES: Final = {
     400: "bad_request",
@@ -38,12 +41,10 @@ ECHO_CHARACTERS: Final = 1000
 
 DATABASE_GONE: Final = (
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
-    ConnectionError,
+    asyncpg.InternalClientError,
 )
 """What a request meets while the database restarts: the client may try again."""
 
@@ -63,6 +64,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(asyncpg.DataError, _unstorable)
     for kind in DATABASE_GONE:
         app.add_exception_handler(kind, _unavailable)
+    app.add_exception_handler(OSError, _unreachable)
 
 
 def error_answer(error: GreenlineError) -> Response:
@@ -107,8 +109,16 @@ async def _unstorable(_: Request, __: Exception) -> Response:
     return error_answer(UnstorableText())
 
 
-async def _unavailable(_: Request, __: Exception) -> Response:
+async def _unavailable(_: Request, error: Exception) -> Response:
+    log.warning("database.unavailable", error=f"{type(error).__name__}: {error}")
     return error_answer(Unavailable("The database can't be reached at this moment. Try again."))
+
+
+async def _unreachable(request: Request, error: Exception) -> Response:
+    """A connection that could not be made; an `OSError` about a file is a fault of ours."""
+    if isinstance(error, OSError) and error.filename is not None:
+        raise error
+    return await _unavailable(request, error)
 
 
 def _echo(value: Any, depth: int = 0) -> Any:
