@@ -27,6 +27,7 @@ from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from greenline.tools.guard import guarded_client
+from greenline.web.app import install as install_pages
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 
@@ -39,11 +40,13 @@ def create_app(settings: Settings, clock: Clock | None = None, models: LanguageM
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, clock or SystemClock(), models) as services:
+        async with open_services(settings, clock or SystemClock(), models) as services, pages:
             app.state.services = services
             yield
 
-    return create_api(settings, lifespan)
+    app = create_api(settings, lifespan)
+    pages = install_pages(app, settings)
+    return app
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,175 @@
+"""A chat as a phone shows it: the emulator's messages turned into bubbles. No drawing here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+Tick: TypeAlias = Literal["none", "sent", "delivered", "read", "failed"]
+Style: TypeAlias = Literal["plain", "bold", "italic", "struck", "code", "link"]
+
+FILES: Final = ("image", "document", "video", "audio", "sticker")
+_MARKS: Final[Mapping[str, Style]] = {"*": "bold", "_": "italic", "~": "struck", "`": "code"}
+_BUTTON_LINE: Final = re.compile(r"\[[^\]]+\]")
+_URL: Final = r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]"
+_PIECE: Final = re.compile(
+    rf"(?P<link>{_URL})|(?<!\w)(?P<mark>[*_~`])(?=\S)(?P<marked>[^\n]*?\S)(?P=mark)(?!\w)", re.ASCII | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text in one style. A link's text is its address, of http or https."""
+
+    text: str
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A button or a row that can be tapped; ``place`` counts over the whole message."""
+
+    place: int
+    title: str
+    detail: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file in a message. ``address`` is a link of the sender; files that people send have none."""
+
+    kind: str
+    name: str
+    mime_type: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """A message. ``mine`` is the person's own; ``list_label`` opens ``choices`` as a list."""
+
+    id: str
+    mine: bool
+    at: float
+    text: str = ""
+    header: str = ""
+    footer: str = ""
+    quoted: str = ""
+    tick: Tick = "none"
+    reactions: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    list_label: str = ""
+    file: File | None = None
+
+
+def bubbles(messages: Sequence[Mapping[str, Any]], taken: Collection[str]) -> list[Bubble]:
+    """The bubbles of a chat; ``taken`` are ids of the person's messages that the business has."""
+    texts = {str(message["id"]): _short(message) for message in messages}
+    return [_bubble(message, texts, taken) for message in messages if message["type"] != "reaction"]
+
+
+def pieces(text: str) -> list[Piece]:
+    """Text with WhatsApp's marks (*bold*, _italic_, ~struck~, `code`) and its links told apart."""
+    found: list[Piece] = []
+    end = 0
+    for match in _PIECE.finditer(text):
+        if match.start() > end:
+            found.append(Piece(text[end : match.start()]))
+        if match["link"]:
+            found.append(Piece(match["link"], "link"))
+        else:
+            found.append(Piece(match["marked"], _MARKS[match["mark"]]))
+        end = match.end()
+    if end < len(text):
+        found.append(Piece(text[end:]))
+    return found
+
+
+def _bubble(message: Mapping[str, Any], texts: Mapping[str, str], taken: Collection[str]) -> Bubble:
+    kind, mine = str(message["type"]), message["direction"] == "in"
+    content = message.get(kind)
+    content = content if isinstance(content, dict) else {}
+    interactive = content if kind == "interactive" else {}
+    choices = _rendered(message)[1] if message.get("rendered") else _choices(interactive)
+    action = interactive.get("action") or {}
+    return Bubble(
+        id=str(message["id"]),
+        mine=mine,
+        at=float(message["timestamp"]),
+        text=_text(message, kind, content),
+        header=str((interactive.get("header") or {}).get("text") or ""),
+        footer=str((interactive.get("footer") or {}).get("text") or ""),
+        quoted=texts.get(str((message.get("context") or {}).get("id") or ""), ""),
+        tick=_tick(message, mine, taken),
+        reactions=tuple(emoji for emoji in message.get("reactions", ()) if emoji),
+        choices=choices,
+        list_label=str(action.get("button") or "") if action.get("sections") else "",
+        file=_file(kind, content) if kind in FILES else None,
+    )
+
+
+def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tick:
+    if not mine:
+        return "none"
+    if message.get("read_by_business"):
+        return "read"
+    return "delivered" if message["id"] in taken else "sent"
+
+
+def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> str:
+    if message.get("rendered"):
+        return _rendered(message)[0]
+    if kind == "text":
+        return str(content.get("body") or "")
+    if kind in FILES:
+        return str(content.get("caption") or "")
+    if kind == "interactive":
+        reply = content.get("button_reply") or content.get("list_reply") or {}
+        return str(reply.get("title") or (content.get("body") or {}).get("text") or "")
+    if kind == "button":
+        return str(content.get("text") or "")
+    if kind == "location":
+        name = content.get("name") or content.get("address") or ""
+        return f"📍 {name} {content.get('latitude')}, {content.get('longitude')}".replace("  ", " ")
+    return f"[{kind}]"
+
+
+def _short(message: Mapping[str, Any]) -> str:
+    kind = str(message["type"])
+    content = message.get(kind)
+    text = _text(message, kind, content if isinstance(content, dict) else {})
+    return text[:120] or f"[{kind}]"
+
+
+def _choices(interactive: Mapping[str, Any]) -> tuple[Choice, ...]:
+    action = interactive.get("action") or {}
+    if action.get("buttons"):
+        titles = [str(button["reply"]["title"]) for button in action["buttons"]]
+        return tuple(Choice(place, title) for place, title in enumerate(titles))
+    rows = [(section, row) for section in action.get("sections", ()) for row in section.get("rows", ())]
+    return tuple(
+        Choice(place, str(row["title"]), str(row.get("description") or ""), str(section.get("title") or ""))
+        for place, (section, row) in enumerate(rows)
+    )
+
+
+def _rendered(message: Mapping[str, Any]) -> tuple[str, tuple[Choice, ...]]:
+    """Text and buttons of a template, which the emulator renders with a last line in brackets for each button."""
+    lines = str(message["rendered"]).split("\n")
+    titles: list[str] = []
+    while len(lines) > 1 and _BUTTON_LINE.fullmatch(lines[-1]):
+        titles.insert(0, lines.pop()[1:-1])
+    return "\n".join(lines), tuple(Choice(place, title) for place, title in enumerate(titles))
+
+
+def _file(kind: str, content: Mapping[str, Any]) -> File:
+    address = str(content.get("link") or "")
+    return File(
+        kind=kind,
+        name=str(content.get("filename") or kind.capitalize()),
+        mime_type=str(content.get("mime_type") or ""),
+        address=address if address.startswith(("https://", "http://")) else "",
+    )

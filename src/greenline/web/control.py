@@ -1,0 +1,109 @@
+"""The emulator's control API, as the phone page uses it."""
+
+from __future__ import annotations
+
+import base64
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx2
+
+PICTURES_MAX_BYTES: Final = 64_000_000
+"""What is kept of files that people sent from the page, to show them in the chat; the oldest go first."""
+
+
+class EmulatorGone(Exception):
+    """The emulator can't be reached, or refused; the text tells which."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file that a person sent from the page."""
+
+    name: str
+    mime_type: str
+    data: bytes = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The type of message that carries it."""
+        base = self.mime_type.partition("/")[0]
+        if self.mime_type in ("image/jpeg", "image/png", "video/mp4"):
+            return base
+        return "audio" if base == "audio" else "document"
+
+
+class Control:
+    """One emulator. Every method raises `EmulatorGone`."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx2.AsyncClient(base_url=f"{url.rstrip('/')}/control", trust_env=False, timeout=10)
+        self._files: OrderedDict[str, SentFile] = OrderedDict()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def state(self) -> dict[str, Any]:
+        """Numbers, business accounts, people, the number of the last event."""
+        return await self._call("GET", "/state")
+
+    async def add_person(self, name: str) -> dict[str, Any]:
+        """Somebody new, who reads when the page shows it."""
+        return await self._call("POST", "/people", {"name": name, "reads": "manual"})
+
+    async def chat(self, person_id: str, number_id: str) -> dict[str, Any]:
+        """What the phone shows: ``messages``, ``typing``, ``window_open``."""
+        return await self._call("GET", f"/people/{person_id}/chats/{number_id}")
+
+    async def events(self, after: int, seconds: float) -> list[dict[str, Any]]:
+        """What happened after the event of a number; waits for something at most ``seconds``."""
+        answer = await self._call("GET", f"/events?after={after}&wait={seconds}", patience=seconds + 10)
+        return list(answer["events"])
+
+    async def say(self, person_id: str, number_id: str, text: str, context: dict[str, str] | None = None) -> None:
+        """A person writes; ``context`` is the message that is answered, as Meta's webhooks have it."""
+        body = {"phone_number_id": number_id, "type": "text", "text": {"body": text}, "context": context}
+        await self._call("POST", f"/people/{person_id}/messages", body)
+
+    async def send_file(self, person_id: str, number_id: str, file: SentFile) -> None:
+        """A person sends a file, which is kept to be shown."""
+        content = {
+            "data_base64": base64.b64encode(file.data).decode(),
+            "mime_type": file.mime_type,
+            "filename": file.name if file.kind == "document" else None,
+        }
+        body = {"phone_number_id": number_id, "type": file.kind, "file": content}
+        answer = await self._call("POST", f"/people/{person_id}/messages", body)
+        self._files[str(answer["message_id"])] = file
+        while sum(len(kept.data) for kept in self._files.values()) > PICTURES_MAX_BYTES:
+            self._files.popitem(last=False)
+
+    async def tap(self, person_id: str, number_id: str, message_id: str, place: int) -> None:
+        """A person taps a button or a row by its place in the message."""
+        body = {"phone_number_id": number_id, "message_id": message_id, "index": place}
+        await self._call("POST", f"/people/{person_id}/tap", body)
+
+    async def react(self, person_id: str, number_id: str, message_id: str, emoji: str) -> None:
+        """A person reacts; without an emoji the reaction is taken back."""
+        body = {"phone_number_id": number_id, "message_id": message_id, "emoji": emoji}
+        await self._call("POST", f"/people/{person_id}/react", body)
+
+    async def read(self, person_id: str, number_id: str) -> None:
+        """A person reads everything."""
+        await self._call("POST", f"/people/{person_id}/read", {"phone_number_id": number_id})
+
+    def file(self, message_id: str) -> SentFile | None:
+        """The file of a message, if it was sent from the page and is still kept."""
+        return self._files.get(message_id)
+
+    async def _call(self, method: str, path: str, body: Any = None, patience: float = 10) -> dict[str, Any]:
+        try:
+            answer = await self._http.request(method, path, json=body, timeout=patience)
+        except httpx2.HTTPError as error:
+            raise EmulatorGone(f"The emulator can't be reached: {type(error).__name__}.") from error
+        if answer.is_error:
+            raise EmulatorGone(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
+        content: dict[str, Any] = answer.json()
+        return content

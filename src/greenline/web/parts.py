@@ -1,0 +1,89 @@
+"""Small elements that all pages are made of. Text is always text: nothing here takes HTML."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta, timezone
+from importlib import resources
+from typing import Any, Final
+
+import orjson
+from nicegui import background_tasks, context, ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from greenline.web.chat import pieces
+
+_STYLE: Final = resources.files("greenline.web").joinpath("style.css").read_text(encoding="utf-8")
+_STYLED_TAGS: Final = {"bold": "b", "italic": "i", "struck": "s", "code": "code", "plain": "span"}
+
+
+class Tag(TextElement):
+    """An HTML element with text in it."""
+
+    def __init__(self, tag: str, text: str = "", classes: str = "") -> None:
+        super().__init__(tag=tag, text=text)
+        self.classes(classes)
+
+
+def box(classes: str = "", tag: str = "div") -> ui.element:
+    """An element that holds others."""
+    return ui.element(tag).classes(classes)
+
+
+def button(text: str, act: Callable[[], Any], classes: str = "", label: str = "") -> Tag:
+    """A plain button; ``label`` is what a screen reader says where ``text`` is a sign."""
+    made = Tag("button", text, classes)
+    made.props("type=button")
+    if label:
+        made.props["aria-label"] = label
+        made.props["title"] = label
+    made.on("click", act)
+    return made
+
+
+def rich_text(text: str, classes: str = "") -> None:
+    """Text of a person or an agent, with WhatsApp's marks and its links."""
+    with box(f"gl-text {classes}"):
+        for piece in pieces(text):
+            if piece.style == "link":
+                link = Tag("a", piece.text)
+                link.props["href"] = piece.text
+                link.props("target=_blank rel='noopener noreferrer nofollow'")
+            else:
+                Tag(_STYLED_TAGS[piece.style], piece.text)
+
+
+def pretty(value: Any) -> str:
+    """Data as indented JSON."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    try:
+        return orjson.dumps(value, default=str, option=options).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        return repr(value)  # half of a surrogate pair, which Meta can send
+
+
+@contextlib.contextmanager
+def styled_page(title: str) -> Iterator[None]:
+    """The head that all pages share."""
+    ui.page_title(title)
+    ui.add_css(_STYLE)
+    yield
+
+
+async def browser_timezone() -> timezone | None:
+    """The time zone of the person at the browser; None when they have left before the page was there."""
+    client = context.client
+    await client.connected()
+    minutes = None
+    if not client.is_deleted:
+        minutes = await ui.run_javascript("new Date().getTimezoneOffset()", timeout=10.0)
+    return None if minutes is None else timezone(timedelta(minutes=-float(minutes)))
+
+
+def follow(work: Callable[[], Awaitable[None]]) -> None:
+    """Run ``work`` until the browser leaves this page."""
+    client = context.client
+    task: asyncio.Task[Any] = background_tasks.create(work(), name="web.follow")
+    client.on_delete(task.cancel)

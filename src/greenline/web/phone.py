@@ -1,0 +1,302 @@
+"""The phone page: one plays the people who write to the business, and watches what happens behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from datetime import tzinfo
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from nicegui import app, ui
+from nicegui.events import GenericEventArguments, UploadEventArguments
+from starlette.requests import Request
+from starlette.responses import Response
+
+from greenline.api.errors import DATABASE_GONE
+from greenline.store.pool import Pool
+from greenline.web.chat import Bubble, bubbles
+from greenline.web.control import Control, EmulatorGone, SentFile
+from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
+from greenline.web.phone_screen import Acts, Screen
+from greenline.web.phone_trace import Trace
+from greenline.web.scope import emulator_of, services_of
+from greenline.web.trace import Inside, in_order, taken, wire_step
+
+log = structlog.get_logger(__name__)
+
+EVENTS_KEPT: Final = 3000
+LIVELY_SECONDS: Final = 4.0
+"""How long after an event of the wire the server's notes are still read every second: some come without one."""
+FILE_MAX_BYTES: Final = 16_000_000
+RETRY_SECONDS: Final = 2.0
+ENTER: Final = """(event) => {
+  if (event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  emit(event.target.value);
+  event.target.value = '';
+  document.querySelector('.gl-chat').scrollTop = 1e9;
+}"""
+CLICK: Final = """() => {
+  const field = document.querySelector('.gl-composer textarea');
+  emit(field.value);
+  field.value = '';
+  field.focus();
+  document.querySelector('.gl-chat').scrollTop = 1e9;
+}"""
+
+
+@ui.page("/phone", title="Phone", response_timeout=30)
+async def phone_page(request: Request, person: str = "") -> None:
+    """The page. ``person`` is the id of the person to play."""
+    emulator = emulator_of(request)
+    with styled_page("Phone · Greenline"):
+        if emulator is None:
+            _no_emulator()
+            return
+        try:
+            state = await emulator.state()
+            if state["numbers"] and not state["people"]:
+                state["people"] = [await emulator.add_person("You")]
+        except EmulatorGone as error:
+            _again(str(error))
+            return
+        if not state["numbers"]:
+            _again("The business has no number yet.")
+            return
+        zone = await browser_timezone()
+        if zone is None:
+            return
+        page = PhonePage(emulator, services_of(request).pool, state, zone)
+        page.choose(person)
+        follow(page.follow)
+
+
+@app.get("/phone/files/{message_id}")
+async def phone_file(request: Request, message_id: str) -> Response:
+    """A file that was sent from the page. Only pictures are shown by the browser; all else is saved."""
+    emulator = emulator_of(request)
+    file = emulator.file(message_id) if emulator else None
+    if file is None:
+        return Response("The file is not kept any more.", 404)
+    if file.kind == "image":
+        return Response(file.data, media_type=file.mime_type)
+    headers = {"content-disposition": "attachment"}
+    return Response(file.data, media_type="application/octet-stream", headers=headers)
+
+
+class PhonePage:
+    """One browser's view. Raises nothing: what goes wrong is told on the page."""
+
+    def __init__(self, emulator: Control, pool: Pool, state: dict[str, Any], zone: tzinfo) -> None:
+        number = state["numbers"][0]
+        self._emulator = emulator
+        self._pool = pool
+        self._number: str = number["id"]
+        self._wa_id = "".join(sign for sign in number["display"] if sign.isdigit())
+        self._people: dict[str, dict[str, Any]] = {person["person_id"]: person for person in state["people"]}
+        self._person: str = next(iter(self._people))
+        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self._unread: Counter[str] = Counter()
+        self._seen = max(0, int(state["last_event"]) - EVENTS_KEPT)
+        self._began = float(state["now"])
+        self._inside: Inside | None = None
+        self._replying: Bubble | None = None
+        names = {account["id"]: account["name"] for account in state["accounts"]}
+        self._draw(str(names.get(number["account_id"], "Business")), number["display"], zone)
+
+    def choose(self, person_id: str) -> None:
+        """Play this person; one that is not there is left out of account."""
+        if person_id in self._people:
+            self._person = person_id
+        self._unread[self._person] = 0
+        self._inside = None
+        self._reply(None)
+        self._screen.clear()
+        self._trace.clear()
+        self._draw_people()
+        self._chosen.set()
+
+    async def follow(self) -> None:
+        """Keep the page up to date with what happens."""
+        loop = asyncio.get_running_loop()
+        lively_until = loop.time() + LIVELY_SECONDS
+        while True:
+            try:
+                events = await self._emulator.events(self._seen, 0.0 if self._chosen.is_set() else 1.0)
+                self._take(events)
+                if events or self._chosen.is_set():
+                    lively_until = loop.time() + LIVELY_SECONDS
+                self._chosen.clear()
+                if loop.time() < lively_until:
+                    await self._refresh()
+            except (EmulatorGone, *DATABASE_GONE) as error:
+                log.warning("web.phone_waits", error=str(error))
+                self._note.set_text("connection lost, trying again …")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    # What the person does
+
+    async def _say(self, text: str) -> None:
+        if not text.strip():
+            return
+        context = {"from": self._wa_id, "id": self._replying.id} if self._replying else None
+        self._reply(None)
+        await self._try(self._emulator.say(self._person, self._number, text.strip(), context))
+
+    async def _send_file(self, event: UploadEventArguments) -> None:
+        data = await event.file.read()
+        file = SentFile(event.file.name, event.file.content_type or "application/octet-stream", data)
+        self._upload.reset()
+        await self._try(self._emulator.send_file(self._person, self._number, file))
+
+    async def _tap(self, message_id: str, place: int) -> None:
+        await self._try(self._emulator.tap(self._person, self._number, message_id, place))
+
+    async def _react(self, message_id: str, emoji: str) -> None:
+        await self._try(self._emulator.react(self._person, self._number, message_id, emoji))
+
+    async def _add_person(self, name: str) -> None:
+        if not name.strip():
+            return
+        try:
+            person = await self._emulator.add_person(name.strip())
+        except EmulatorGone as error:
+            ui.notify(str(error), type="negative")
+            return
+        self._people[person["person_id"]] = person
+        self.choose(person["person_id"])
+
+    async def _try(self, call: Any) -> None:
+        try:
+            await call
+        except EmulatorGone as error:
+            ui.notify(str(error), type="negative")
+
+    def _reply(self, bubble: Bubble | None) -> None:
+        self._replying = bubble
+        self._quote.set_text((bubble.text or "this message") if bubble else "")
+        self._quote_bar.set_visibility(bubble is not None)
+
+    # What happens
+
+    def _take(self, events: list[dict[str, Any]]) -> None:
+        before = +self._unread
+        for event in events:
+            self._seen = event["seq"]
+            self._began = min(self._began, float(event["at"]))
+            self._events.append(event)
+            stranger = event.get("person_id") not in (None, self._person)
+            if event["kind"] == "message.delivered" and stranger:
+                self._unread[event["person_id"]] += 1
+            if event["kind"] == "message.read" and stranger:
+                self._unread[event["person_id"]] = 0
+        if +self._unread != before:
+            self._draw_people()
+
+    async def _refresh(self) -> None:
+        person = self._person
+        steps = await self._steps()
+        chat = await self._emulator.chat(person, self._number)
+        if person != self._person:
+            return  # another was chosen meanwhile: the next round shows that one
+        self._screen.show(bubbles(chat["messages"], taken(steps)), typing=chat["typing"])
+        self._trace.show(in_order(steps))
+        self._note.set_text("typing …" if chat["typing"] else "business account")
+        if any(message["direction"] == "out" and message["status"] == "delivered" for message in chat["messages"]):
+            await self._emulator.read(person, self._number)
+
+    async def _steps(self) -> list[Any]:
+        if self._inside is None:
+            person = self._people[self._person]
+            known = [str(person[name]) for name in ("wa_id", "user_id") if person[name]]
+            self._inside = Inside(self._pool, self._number, known, self._began)
+        wire = (wire_step(event, self._person, self._number) for event in self._events)
+        return [*(step for step in wire if step is not None), *await self._inside.steps()]
+
+    # How it looks
+
+    def _draw(self, business: str, display: str, zone: tzinfo) -> None:
+        self._chosen = asyncio.Event()
+        with box("gl-phone-page show-phone") as page:
+            with box("gl-tabs"):
+                self._tabs = [
+                    button("Phone", lambda: self._show_pane(page, "phone"), "gl-tab on"),
+                    button("Behind it", lambda: self._show_pane(page, "trace"), "gl-tab"),
+                ]
+            with box("gl-phone"):
+                with box("gl-bar"):
+                    Tag("div", business[:1].upper(), "gl-avatar")
+                    with box("gl-grow"):
+                        Tag("div", business, "gl-bar-name").props["title"] = display
+                        self._note = Tag("div", "", "gl-bar-note")
+                self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
+                acts = Acts(self._tap, self._react, self._reply, self._emulator.file)
+                self._screen = Screen(acts, zone)
+                with box("gl-replying") as self._quote_bar:
+                    self._quote = Tag("div", "", "gl-grow")
+                    button("✕", lambda: self._reply(None), "gl-icon", "Don't reply to it")
+                self._draw_composer()
+            self._trace = Trace(zone)
+
+    def _draw_composer(self) -> None:
+        self._upload = ui.upload(
+            auto_upload=True,
+            max_file_size=FILE_MAX_BYTES,
+            on_upload=self._send_file,
+            on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
+        ).style("display: none")
+        with box("gl-composer"):
+            with button("", lambda: self._upload.run_method("pickFiles"), "gl-icon", "Send a file"):
+                ui.icon("attach_file")
+            field = box(tag="textarea").props("rows=1 placeholder=Message aria-label=Message maxlength=4096")
+            field.on("keydown.enter", self._written, js_handler=ENTER)
+            with box("gl-icon gl-send", "button").props("type=button aria-label=Send title=Send") as send:
+                ui.icon("send")
+            send.on("click", self._written, js_handler=CLICK)
+
+    async def _written(self, event: GenericEventArguments) -> None:
+        await self._say(str(event.args))
+
+    def _draw_people(self) -> None:
+        self._people_bar.clear()
+        with self._people_bar:
+            for person_id, person in self._people.items():
+                on = person_id == self._person
+                chip = button("", partial(self.choose, person_id), f"gl-person{' on' if on else ''}")
+                with chip:
+                    Tag("span", person["name"])
+                    if self._unread[person_id]:
+                        Tag("span", str(self._unread[person_id]), "gl-unread")
+            button("+ New person", self._ask_name, "gl-person")
+
+    def _ask_name(self) -> None:
+        with ui.dialog() as dialog, box("gl-sheet"):
+            Tag("div", "Who writes?", "gl-sheet-title")
+            field = ui.input("Name").props("autofocus maxlength=60").classes("w-full")
+
+            async def add() -> None:
+                dialog.close()
+                await self._add_person(field.value)
+
+            field.on("keydown.enter", add)
+            ui.button("Add", on_click=add).props("flat")
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    def _show_pane(self, page: ui.element, pane: str) -> None:
+        page.classes(replace=f"gl-phone-page show-{pane}")
+        for tab, name in zip(self._tabs, ("phone", "trace"), strict=True):
+            tab.classes(replace=f"gl-tab{' on' if name == pane else ''}")
+
+
+def _no_emulator() -> None:
+    with box("gl-empty"):
+        Tag("p", "The phone page plays people on an emulated WhatsApp, and this server talks to none.")
+        Tag("p", "Run greenline demo, or start greenline emulator and set GREENLINE_EMULATOR_URL to its address.")
+
+
+def _again(reason: str) -> None:
+    ui.add_head_html('<meta http-equiv="refresh" content="2">')
+    Tag("div", f"{reason} Trying again …", "gl-empty")

@@ -1,0 +1,187 @@
+"""What happens behind a chat, step by step: the emulator's log of the wire, and what the server has written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from greenline.store.pool import Pool, Record
+from greenline.store.sql import load_sql
+
+Side: TypeAlias = Literal["person", "webhook", "turn", "model", "tool", "graph", "status", "fault"]
+
+LIMIT: Final = 200
+"""Steps of each kind that are read: about the last forty messages."""
+_sql = load_sql(__package__, "trace.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happened. ``at`` is Unix time in seconds; ``rank`` orders what happened at the same moment."""
+
+    key: str
+    at: float
+    side: Side
+    title: str
+    note: str = ""
+    bad: bool = False
+    rank: int = 0
+    detail: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Inside:
+    """The server's own notes about the chat of one person with one number."""
+
+    def __init__(self, pool: Pool, number_id: str, identifiers: Sequence[str], since: float) -> None:
+        self._pool = pool
+        self._number = number_id
+        self._identifiers = list(identifiers)
+        self._since = datetime.fromtimestamp(since, UTC)
+        self._chat: tuple[str, str] | None = None
+
+    async def steps(self) -> list[Step]:
+        """The steps so far, in no order; none before the server knows the person."""
+        if self._chat is None:
+            self._chat = await self._find_chat()
+        if self._chat is None:
+            return []
+        arguments = (*self._chat, self._since, LIMIT)
+        return [
+            *(_received(row) for row in await self._pool.fetch(_sql["inbox"], *arguments)),
+            *_noted(await self._pool.fetch(_sql["journal"], *arguments)),
+            *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
+        ]
+
+    async def _find_chat(self) -> tuple[str, str] | None:
+        workspace_id = await self._pool.fetchval(_sql["workspace_of_number"], self._number)
+        if workspace_id is None:
+            return None
+        chat_id = await self._pool.fetchval(_sql["chat"], workspace_id, self._number, self._identifiers)
+        return (workspace_id, chat_id) if chat_id else None
+
+
+def taken(steps: Iterable[Step]) -> set[str]:
+    """The ids of the person's messages that the server has committed."""
+    return {str(step.detail["dedupe"]) for step in steps if step.side == "webhook" and "dedupe" in step.detail}
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """Oldest first."""
+    return sorted(steps, key=lambda step: (step.at, step.rank, step.key))
+
+
+def wire_step(event: Mapping[str, Any], person_id: str, number_id: str) -> Step | None:
+    """The step that an event of the emulator's log is for a chat; None for what is not of it, or told elsewhere."""
+    if event.get("person_id") not in (None, person_id) or event.get("phone_number_id") not in (None, number_id):
+        return None
+    key, at = f"wire:{event['seq']}", float(event["at"])
+    match event["kind"]:
+        case "inbound":
+            return Step(key, at, "person", "The person sends", str(event["type"]), detail=event)
+        case "message.sent" | "message.delivered" | "message.read":
+            state = str(event["kind"]).removeprefix("message.")
+            return Step(key, at, "status", f"Status: {state}", rank=8, detail=event)
+        case "message.failed":
+            return Step(key, at, "status", "Status: failed", f"code {event['code']}", bad=True, rank=8, detail=event)
+        case "read_receipt":
+            return Step(key, at, "graph", "Graph call: mark as read", rank=3, detail=event)
+        case "typing":
+            return Step(key, at, "graph", "Graph call: typing indicator", rank=4, detail=event)
+        case _:
+            return _fault_step(event, key, at, number_id)
+
+
+def _fault_step(event: Mapping[str, Any], key: str, at: float, number_id: str) -> Step | None:
+    def step(title: str, note: str = "") -> Step:
+        return Step(key, at, "fault", title, note, bad=True, detail=event)
+
+    match event["kind"]:
+        case "webhook.attempt" if event["status"] != 200:
+            return step("Webhook not taken", f"attempt {event['attempt']}: {event['status'] or event['error']}")
+        case "webhook.given_up":
+            return step("Webhook given up")
+        case "graph.request" if int(event["status"]) >= 400 and f"/{number_id}/" in f"{event['path']}/":
+            return step("Graph refused", f"code {event['error']}")
+        case "fault":
+            return step("Fault", str(event["name"]))
+        case _:
+            return None
+
+
+def _received(row: Record) -> Step:
+    error = row["error"]
+    detail = {"dedupe": row["dedupe"], "webhook": row["payload"], **({"error": error} if error else {})}
+    title = "Webhook received and committed"
+    at = row["received_at"].timestamp()
+    return Step(f"inbox:{row['id']}", at, "webhook", title, error or "", bad=bool(error), rank=1, detail=detail)
+
+
+def _noted(rows: Iterable[Record]) -> Iterable[Step]:
+    for row in rows:
+        tell, data = _TELLERS.get(row["kind"]), row["data"]
+        if tell is not None:
+            key, at = f"{row['conversation_id']}:{row['seq']}", row["at"].timestamp()
+            side, title, note, bad = tell(data)
+            yield Step(key, at, side, title, note, bad, rank=5, detail=data)
+
+
+def _agent_message(data: Mapping[str, Any]) -> Told:
+    if data.get("model"):
+        return "model", f"Model: {data['model']}", _model_note(data), False
+    origin = str(data.get("origin", "model")).replace("_", " ")
+    return "turn", f"Agent speaks ({origin})", _cut(data["text"]), origin == "failure"
+
+
+def _tool_returned(data: Mapping[str, Any]) -> Told:
+    failed = bool(data.get("is_error"))
+    return "tool", f"Tool returned: {data['name']}", _seconds(data.get("seconds", 0.0)), failed
+
+
+Told: TypeAlias = tuple[Side, str, str, bool]
+"""Side, title, note, and whether it is bad."""
+_TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Told]]] = {
+    "started": lambda data: ("turn", "Conversation begins", "", False),
+    "user_message": lambda data: ("turn", "Turn takes the message", _cut(data["text"]), False),
+    "agent_message": _agent_message,
+    "tool_called": lambda data: ("tool", f"Tool called: {data['name']}", "", False),
+    "tool_returned": _tool_returned,
+    "turn_failed": lambda data: ("turn", "Turn failed", str(data["reason"]), True),
+    "ended": lambda data: ("turn", "Conversation ends", str(data["reason"]), data.get("status") == "failed"),
+    "summarised": lambda data: ("model", "Conversation summarised", str(data["title"]), False),
+    "noted": lambda data: ("turn", str(data["what"]).replace("_", " ").capitalize(), "", False),
+}
+
+
+def _called(rows: Iterable[Record]) -> Iterable[Step]:
+    for row in rows:
+        ended = row["accepted_at"] or row["failed_at"]
+        if ended is None or (row["accepted_at"] is None and row["state"] != "failed"):
+            continue
+        failed = row["accepted_at"] is None
+        took = (ended - row["attempted_at"]).total_seconds()
+        detail = {"outbox_id": row["id"], "wamid": row["wamid"], "attempt": row["attempt"], "body": row["body"]}
+        if row["error"]:
+            detail["error"] = row["error"]
+        title = f"Graph call: send {row['kind']}"
+        note = f"{'failed' if failed else 'accepted'} in {_seconds(max(0.0, took))}"
+        yield Step(f"outbox:{row['id']}", ended.timestamp(), "graph", title, note, failed, 7, detail)
+
+
+def _model_note(data: Mapping[str, Any]) -> str:
+    usage = data.get("usage") or {}
+    tokens = f"{usage.get('input', 0)} tokens in, {usage.get('output', 0)} out" if usage else ""
+    seconds = _seconds(data["seconds"]) if data.get("seconds") is not None else ""
+    tried = f"after {len(data['attempts'])} other(s)" if data.get("attempts") else ""
+    return ", ".join(part for part in (seconds, tokens, tried) if part)
+
+
+def _seconds(seconds: float) -> str:
+    """A duration as people read it."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 80 else f"{line[:79]}…"

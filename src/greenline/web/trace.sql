@@ -1,0 +1,29 @@
+-- name: workspace_of_number
+-- scope: system, the phone page plays people on an emulated number and has no API key
+select workspace_id from whatsapp_account where phone_number_id = $1;
+
+-- name: chat
+-- $3: the identifiers of the person (phone digits, business-scoped user id).
+select c.id from chat_identity i
+join whatsapp_chat c on c.id = i.chat_id and c.workspace_id = $1
+where i.phone_number_id = $2 and i.identifier = any($3::text[])
+limit 1;
+
+-- name: inbox
+-- Webhooks of a chat from $3 on.
+select id, kind, dedupe, payload, received_at, done_at, error from inbox
+where workspace_id = $1 and mailbox_id = $2 and received_at >= $3
+order by id desc limit $4;
+
+-- name: journal
+-- What the conversations of a chat noted from $3 on.
+select e.conversation_id, e.seq, e.at, e.kind, e.data
+from conversation c join conversation_event e on e.conversation_id = c.id and e.workspace_id = c.workspace_id
+where c.workspace_id = $1 and c.chat_id = $2 and e.at >= $3
+order by e.at desc, e.seq desc limit $4;
+
+-- name: outbox
+-- Messages to a chat that were tried from $3 on.
+select id, kind, body, state, attempt, wamid, error, attempted_at, accepted_at, failed_at from outbox
+where workspace_id = $1 and chat_id = $2 and attempted_at >= $3
+order by position desc limit $4;
