@@ -1,0 +1,38 @@
+"""Any request that the API describes, valid or not, gets an answer that is no fault of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from support.server import serve_process
+
+SEED = "20261123"
+EXAMPLES = "10"
+
+
+async def test_no_request_makes_the_server_fail(dsn: str, tmp_path: Path) -> None:
+    environment = {
+        "GREENLINE_DATABASE_URL": dsn,
+        "GREENLINE_API_KEY": "gl_test",
+        "GREENLINE_GRAPH_URL": "http://127.0.0.1:1",
+        "GREENLINE_LOG_LEVEL": "error",
+    }
+    async with serve_process(tmp_path, environment=environment) as server:
+        await server.ready()
+        command = [
+            *("run", f"{server.url}/openapi.json", "--header", "xi-api-key: gl_test"),
+            *("--checks", "not_a_server_error", "--phases", "fuzzing", "--no-shrink", "--continue-on-failure"),
+            *("--seed", SEED, "--max-examples", EXAMPLES, "--generation-database", "none", "--no-color"),
+        ]
+        fuzzer = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "schemathesis"),
+            *command,
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await fuzzer.communicate()
+    assert fuzzer.returncode == 0, output.decode() + "".join(server.errors)
+    assert server.errors == []
