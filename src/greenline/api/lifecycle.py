@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,7 +32,9 @@ class Lifecycle:
     draining: bool = False
 
     async def drain(self, seconds: float) -> None:
-        """Stop the workers in the reverse of the order in which they started; HTTP goes on."""
+        """Stop the workers within ``seconds``, in the reverse of the order of their start; HTTP goes on."""
         self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
         for part in reversed(self.workers):
-            await part.stop(seconds)
+            await part.stop(max(0.0, deadline - loop.time()))

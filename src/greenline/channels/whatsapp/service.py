@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -96,8 +97,10 @@ class WhatsApp:
 
     async def stop(self, seconds: float) -> None:
         """Take no new work, finish what runs within ``seconds``. What is left is taken over when its lease ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
         await self.turns.stop(seconds)
-        await self.senders.stop(seconds)
+        await self.senders.stop(max(0.0, deadline - loop.time()))
         await self.facts.stop()
         await self.housekeeping.stop()
 

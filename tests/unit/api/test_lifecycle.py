@@ -1,0 +1,36 @@
+"""Leaving in order: the last part that started stops first, and all share one time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from greenline.api.lifecycle import Lifecycle
+
+
+class Part:
+    """A part that takes a while to stop."""
+
+    def __init__(self, name: str, takes: float, stopped: list[tuple[str, float]]) -> None:
+        self._name = name
+        self._takes = takes
+        self._stopped = stopped
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    async def stop(self, seconds: float) -> None:
+        self._stopped.append((self._name, seconds))
+        await asyncio.sleep(min(self._takes, seconds))
+
+    def state(self) -> dict[str, bool]:
+        return {self._name: True}
+
+
+async def test_parts_stop_in_reverse_within_one_time() -> None:
+    stopped: list[tuple[str, float]] = []
+    lifecycle = Lifecycle(workers=[Part("first", 0, stopped), Part("second", 60, stopped), Part("third", 0, stopped)])
+    await lifecycle.drain(0.05)
+    assert lifecycle.draining
+    assert [name for name, _ in stopped] == ["third", "second", "first"]
+    assert stopped[1][1] > 0
+    assert stopped[2][1] == 0
