@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from nicegui import app, ui
 from starlette.types import ASGIApp
 
-import greenline.web.phone  # noqa: F401 - its pages are registered by the import
+import greenline.web.console
+import greenline.web.phone  # noqa: F401 - pages are registered by the import
 
 log = structlog.get_logger(__name__)
 

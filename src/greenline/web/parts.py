@@ -16,6 +16,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from greenline.web.chat import pieces
 
 _STYLE: Final = resources.files("greenline.web").joinpath("style.css").read_text(encoding="utf-8")
+BRAND: Final = "#1f6f54"
 _STYLED_TAGS: Final = {"bold": "b", "italic": "i", "struck": "s", "code": "code", "plain": "span"}
 
 
@@ -43,14 +44,19 @@ def button(text: str, act: Callable[[], Any], classes: str = "", label: str = ""
     return made
 
 
+def link(text: str, address: str, classes: str = "gl-link") -> Tag:
+    """A link to another page of ours."""
+    made = Tag("a", text, classes)
+    made.props["href"] = address
+    return made
+
+
 def rich_text(text: str, classes: str = "") -> None:
     """Text of a person or an agent, with WhatsApp's marks and its links."""
     with box(f"gl-text {classes}"):
         for piece in pieces(text):
             if piece.style == "link":
-                link = Tag("a", piece.text)
-                link.props["href"] = piece.text
-                link.props("target=_blank rel='noopener noreferrer nofollow'")
+                link(piece.text, piece.text, "").props("target=_blank rel='noopener noreferrer nofollow'")
             else:
                 Tag(_STYLED_TAGS[piece.style], piece.text)
 
@@ -69,6 +75,7 @@ def styled_page(title: str) -> Iterator[None]:
     """The head that all pages share."""
     ui.page_title(title)
     ui.add_css(_STYLE)
+    ui.colors(primary=BRAND)
     yield
 
 

@@ -1,0 +1,59 @@
+"""The addresses of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from greenline.web import console_agents, console_conversation, console_inbox, console_numbers, session
+from greenline.web.console_frame import Visit, draw_head, draw_sign_in, visit
+from greenline.web.parts import styled_page
+
+Draw = Callable[[Visit], Awaitable[None]]
+
+
+@ui.page("/console", title="Console")
+async def inbox_page(request: Request, key: str = "", refused: str = "") -> Response | None:
+    """The conversations; a link with a key, as the demo prints it, signs in."""
+    if key:
+        return RedirectResponse(f"{session.SIGN_IN}?key={quote(key)}", 303)
+    await _page(request, "Conversations", "/console", console_inbox.draw, refused=bool(refused))
+    return None
+
+
+@ui.page("/console/conversations/{conversation_id}", title="Conversation")
+async def conversation_page(request: Request, conversation_id: str) -> None:
+    """One conversation."""
+    await _page(request, "Conversation", "", lambda visitor: console_conversation.draw(visitor, conversation_id))
+
+
+@ui.page("/console/numbers", title="Numbers")
+async def numbers_page(request: Request) -> None:
+    """The WhatsApp numbers."""
+    await _page(request, "Numbers", "/console/numbers", console_numbers.draw)
+
+
+@ui.page("/console/agents", title="Agents")
+async def agents_page(request: Request) -> None:
+    """The agents."""
+    await _page(request, "Agents", "/console/agents", console_agents.draw_list)
+
+
+@ui.page("/console/agents/{agent_id}", title="Agent")
+async def agent_page(request: Request, agent_id: str) -> None:
+    """One agent."""
+    await _page(request, "Agent", "", lambda visitor: console_agents.draw_one(visitor, agent_id))
+
+
+async def _page(request: Request, title: str, here: str, draw: Draw, *, refused: bool = False) -> None:
+    with styled_page(f"{title} · Greenline"):
+        visitor = await visit(request)
+        if visitor is None:
+            draw_sign_in(refused=refused)
+            return
+        with draw_head(visitor, here):
+            await draw(visitor)

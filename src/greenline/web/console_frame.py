@@ -1,0 +1,105 @@
+"""What all pages of the console share: the sign-in, the head, and how they stay up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from nicegui import ui
+from starlette.requests import Request
+
+from greenline.api.deps import AppServices
+from greenline.api.errors import DATABASE_GONE
+from greenline.errors import InvalidApiKey
+from greenline.web import session
+from greenline.web.parts import Tag, box, follow, link
+from greenline.web.scope import services_of
+from greenline.workspaces.models import Workspace
+
+log = structlog.get_logger(__name__)
+
+REFRESH_SECONDS: Final = 1.0
+"""Pages ask again every second. A notification for every message would cost the message's way more than a few open
+pages cost the database: each asks one indexed query, and draws only what changed."""
+RETRY_SECONDS: Final = 3.0
+PLACES: Final = (("Conversations", "/console"), ("Numbers", "/console/numbers"), ("Agents", "/console/agents"))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody at a page of the console."""
+
+    services: AppServices
+    workspace: Workspace
+    _cookie: str
+
+    async def is_allowed(self) -> bool:
+        """Whether the key of the sign-in still opens the workspace."""
+        workspace = await _workspace(self.services, self._cookie)
+        return workspace is not None and workspace.id == self.workspace.id
+
+
+async def visit(request: Request) -> Visit | None:
+    """Who is there; None for somebody without a sign-in."""
+    services = services_of(request)
+    cookie = request.cookies.get(session.COOKIE, "")
+    workspace = await _workspace(services, cookie)
+    return Visit(services, workspace, cookie) if workspace else None
+
+
+async def _workspace(services: AppServices, cookie: str) -> Workspace | None:
+    key = session.unseal(services.vault, services.clock, cookie)
+    try:
+        return await services.keyring.authenticate(key) if key else None
+    except InvalidApiKey:
+        return None
+
+
+def draw_sign_in(*, refused: bool) -> None:
+    """The form that asks for the key. It is sent as a form: the answer sets a cookie, which a socket can't."""
+    with box("gl-sign-in"), box("gl-card"):
+        Tag("h1", "Greenline", "gl-h1")
+        Tag("p", "Sign in with an API key of your workspace.", "gl-soft")
+        with box(tag="form") as form:
+            form.props["method"], form.props["action"] = "post", session.SIGN_IN
+            field = box("gl-field", "input")
+            field.props("type=password name=key required autofocus autocomplete=current-password")
+            field.props["aria-label"] = field.props["placeholder"] = "API key"
+            if refused:
+                Tag("p", "This key is not known, or was revoked.", "gl-bad").props("role=alert")
+            Tag("button", "Sign in", "gl-button").props("type=submit")
+
+
+def draw_head(visitor: Visit, here: str) -> ui.element:
+    """The bar with the places of the console; returns the element for the page's content."""
+    with box("gl-top", "header"):
+        Tag("span", "Greenline", "gl-brand")
+        with box("gl-nav", "nav"):
+            for name, address in PLACES:
+                link(name, address, f"gl-nav-link{' on' if address == here else ''}")
+        Tag("span", visitor.workspace.name, "gl-workspace")
+        with box(tag="form") as form:
+            form.props["method"], form.props["action"] = "post", session.SIGN_OUT
+            Tag("button", "Sign out", "gl-quiet").props("type=submit")
+    return box("gl-main", "main")
+
+
+def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]]) -> None:
+    """Run ``refresh`` every second while the page is open and its person may see it."""
+
+    async def loop() -> None:
+        while True:
+            try:
+                if not await visitor.is_allowed():
+                    ui.navigate.to("/console")
+                    return
+                await refresh()
+                await asyncio.sleep(REFRESH_SECONDS)
+            except DATABASE_GONE as error:
+                log.warning("web.console_waits", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    follow(loop)
