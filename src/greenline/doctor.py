@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from greenline.channels.whatsapp.account_checks import inspect_number
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError
+from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
 from greenline.llm.catalog import PROVIDERS
@@ -69,9 +69,8 @@ async def examine(settings: Settings, clock: Clock | None = None) -> list[Findin
             version = connection.get_server_version()
             kind = "embedded" if settings.database_url is None else "GREENLINE_DATABASE_URL"
             applied = f"{len(done)} migrations applied" if done else "migrations are up to date"
-            findings.append(
-                Finding("database", "ok", f"Postgres {version.major}.{version.minor}, {kind}; {applied}.")
-            )
+            release = f"{version.major}.{version.micro}"
+            findings.append(Finding("database", "ok", f"Postgres {release}, {kind}; {applied}."))
             findings += [item async for item in _numbers(settings, connection, vault, clock or SystemClock())]
     return [*findings, *_meta(settings), _models(settings)]
 
@@ -144,7 +143,7 @@ async def _number(
         subscribed = await graph.subscribed_apps(account["business_account_id"], token)
         checked = await inspect_number(graph, settings, number_id, token, clock.now())
     except GraphError as error:
-        advice = ADVICE.get(error.code or 0, "Check GREENLINE_GRAPH_URL and the network.")
+        advice = error.advice or "Check GREENLINE_GRAPH_URL and the network."
         return [*findings, Finding(subject, "broken", f"Meta did not answer as it should: {error}. {advice}")]
     except GreenlineError as error:
         return [*findings, Finding(subject, "broken", error.message)]

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import structlog
 import uvicorn
@@ -28,9 +29,9 @@ from greenline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-WORK_SHARE = 0.8
+WORK_SHARE: Final = 0.8
 """Part of the drain time that running work has; connections and the store get the rest."""
-KEEP_ALIVE_SECONDS = 65
+KEEP_ALIVE_SECONDS: Final = 65
 """Above the minute after which common proxies close: a connection that the server closes may just be in use."""
 
 
@@ -118,8 +119,12 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise AddressInUse(
             f"The server can't listen on {host}:{port}: {error}. Choose another --host or --port."
@@ -143,9 +148,11 @@ async def _leave_in_order(
         await leave.wait()
         log.info("server.draining")
         await services.lifecycle.drain(services.settings.drain_seconds * WORK_SHARE)
+    except asyncio.CancelledError:
+        http.force_exit = True
+        raise
     finally:
         http.should_exit = True
-        http.force_exit = not services.lifecycle.draining
         await running
 
 

@@ -32,9 +32,12 @@ class Lifecycle:
     draining: bool = False
 
     async def drain(self, seconds: float) -> None:
-        """Stop the workers within ``seconds``, in the reverse of the order of their start; HTTP goes on."""
-        self.draining = True
+        """Stop the workers within ``seconds``, in the reverse of the order of their start; HTTP goes on.
+
+        A second call, while the first runs or after it, gives what still runs no more time.
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        deadline = loop.time() + (0.0 if self.draining else seconds)
+        self.draining = True
         for part in reversed(self.workers):
             await part.stop(max(0.0, deadline - loop.time()))

@@ -34,3 +34,13 @@ async def test_parts_stop_in_reverse_within_one_time() -> None:
     assert [name for name, _ in stopped] == ["third", "second", "first"]
     assert stopped[1][1] > 0
     assert stopped[2][1] == 0
+
+
+async def test_a_second_call_waits_for_nothing() -> None:
+    stopped: list[tuple[str, float]] = []
+    lifecycle = Lifecycle(workers=[Part("only", 60, stopped)])
+    first = asyncio.create_task(lifecycle.drain(60))
+    await asyncio.sleep(0)
+    await lifecycle.drain(60)
+    first.cancel()
+    assert stopped[1] == ("only", 0.0)

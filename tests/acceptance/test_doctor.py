@@ -1,0 +1,55 @@
+"""The doctor looks at numbers as Meta sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from greenline.doctor import Finding, examine
+from greenline.settings import Settings
+from support.meta import emulator
+from support.server import serve_process
+
+
+def of(findings: list[Finding], subject: str) -> list[Finding]:
+    return [finding for finding in findings if finding.subject.startswith(subject)]
+
+
+async def test_the_doctor_tells_a_healthy_number_from_a_dead_token(dsn: str, tmp_path: Path) -> None:
+    async with emulator() as meta:
+        environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": "gl_test"} | meta.settings()
+        async with serve_process(tmp_path, environment=environment) as server:
+            await server.ready()
+            await meta.furnish(server.url, "gl_test", "You sell plants.")
+        settings = Settings(
+            database_url=dsn,
+            data_dir=tmp_path,
+            graph_url=meta.url,
+            meta_app_id=meta.business["app_id"],
+            meta_app_secret=meta.business["app_secret"],
+            meta_verify_token=meta.business["verify_token"],
+        )
+        healthy = await examine(settings)
+        assert [finding for finding in healthy if finding.broken] == []
+        assert of(healthy, "number ") != []
+        assert [finding.state for finding in of(healthy, "meta app")] == ["ok"]
+
+        await meta.call("POST", "/faults", name="token_expired")
+        [broken] = [finding for finding in await examine(settings) if finding.broken]
+        assert broken.subject.startswith("number ")
+        assert "import the number again" in broken.text.lower(), broken.text
+
+        other = settings.model_copy(update={"data_dir": tmp_path / "other"})
+        [unreadable] = [finding for finding in await examine(other) if finding.broken]
+        assert "GREENLINE_SECRET_KEY" in unreadable.text
+
+
+async def test_the_doctor_says_that_meta_can_not_be_reached(dsn: str, tmp_path: Path) -> None:
+    async with emulator() as meta:
+        environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": "gl_test"} | meta.settings()
+        async with serve_process(tmp_path, environment=environment) as server:
+            await server.ready()
+            await meta.furnish(server.url, "gl_test", "You sell plants.")
+        gone = meta.url
+    settings = Settings(database_url=dsn, data_dir=tmp_path, graph_url=gone)
+    [broken] = [finding for finding in await examine(settings) if finding.broken]
+    assert "GREENLINE_GRAPH_URL" in broken.text
