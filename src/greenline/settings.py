@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         description="Time that running work has to finish after SIGTERM; orchestrators kill at 30 s.",
     )
     console: bool = Field(
-        True,
+        default=True,
         description="Whether there is a console at /console; it is loaded when somebody first opens a page.",
     )
     emulator_url: str | None = Field(
