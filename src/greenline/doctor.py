@@ -20,6 +20,7 @@ from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
 from greenline.llm.catalog import PROVIDERS
 from greenline.settings import Settings
+from greenline.store.data_dir import make_data_dir
 from greenline.store.database import open_database
 from greenline.store.migrate import connect, migrate
 from greenline.store.pool import Connection, Record
@@ -85,8 +86,7 @@ def _python() -> Finding:
 def _data_dir(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.absolute()
     try:
-        folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        probe = folder / ".doctor"
+        probe = make_data_dir(folder) / ".doctor"
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -29,6 +29,7 @@ import structlog
 
 from greenline.errors import ConfigurationError
 from greenline.store.binaries import Account, Binaries, choose_account, find_binaries
+from greenline.store.data_dir import make_data_dir
 from greenline.store.postmaster import anyone_runs_on, process_exists, read_pid, read_postmaster, runs_on
 
 log = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ class EmbeddedPostgres:
         if self._pid is not None and not self._data.exists():
             raise EmbeddedPostgresFailed(f"{self._data} is gone. Stop the server and restore it from a backup.")
         try:
-            self._data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+            make_data_dir(self._data_dir)
             if self._users is None:
                 self._users = (self._data_dir / "postgres.users").open("ab")
             with self._exclusive():
@@ -180,6 +181,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(
                 f"{link} leads to {link.readlink()}, which is gone. Restore it from a backup."
             )
+        self._let_in(account)
         if account.can_enter(self._data_dir):
             link.mkdir(mode=0o711 if account.switch else 0o700)
             return
@@ -189,6 +191,13 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(f"The user that runs Postgres can enter neither {link} nor {target}.")
         link.symlink_to(target)
         log.info("postgres.elsewhere", data_dir=str(self._data_dir), folder=str(target))
+
+    def _let_in(self, account: Account) -> None:
+        """Let the account pass through a directory that was root's alone, without seeing what is in it."""
+        found = self._data_dir.stat()
+        if account.switch and found.st_uid == 0 and not found.st_mode & 0o077:
+            os.chown(self._data_dir, 0, account.gid)
+            self._data_dir.chmod(0o710)
 
     def _initialise(self, account: Account, binaries: Binaries) -> None:
         draft = self._home / "data.new"
@@ -303,6 +312,8 @@ class EmbeddedPostgres:
         os.kill(running.pid, signal.SIGINT)  # fast: clients are disconnected, a checkpoint is written
         urgent = False
         while runs_on(running.pid, self._data):
+            if self._child is not None:
+                self._child.poll()  # a dead child is there until it is asked for
             if not urgent and time.monotonic() - begun > STOP_SECONDS:
                 urgent = True
                 log.warning("postgres.stopped_at_once", pid=running.pid)

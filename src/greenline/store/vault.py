@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
+from greenline.store.data_dir import make_data_dir
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12  # NIST SP 800-38D 8.2.2: random nonces of 96 bits serve 2^32 secrets under one key
@@ -100,7 +101,7 @@ def _decode(text: str) -> bytes:
 
 def _make_key_file(file: Path) -> None:
     """Write a key under another name and link it: of two starters one wins, and both read the same whole file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_data_dir(file.parent)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

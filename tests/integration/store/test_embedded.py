@@ -73,6 +73,14 @@ def test_it_is_durable_private_and_has_no_network(data_dir: Path) -> None:
     server.stop()
 
 
+def test_the_data_directory_is_closed_to_others(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir / "new")
+    assert query(server.start(), "select 1") == 1
+    server.stop()
+    assert (data_dir / "new").stat().st_mode & 0o067 == 0  # a group may pass through when we are root
+    remove_data_dir(data_dir / "new")
+
+
 def test_many_starters_make_one_database(data_dir: Path) -> None:
     servers = [EmbeddedPostgres(data_dir) for _ in range(6)]
     with ThreadPoolExecutor(6) as starters:
