@@ -92,5 +92,10 @@ async def browser_timezone() -> timezone | None:
 def follow(work: Callable[[], Awaitable[None]]) -> None:
     """Run ``work`` until the browser leaves this page."""
     client = context.client
-    task: asyncio.Task[Any] = background_tasks.create(work(), name="web.follow")
+
+    async def inside() -> None:
+        with client:
+            await work()
+
+    task: asyncio.Task[Any] = background_tasks.create(inside(), name="web.follow")
     client.on_delete(task.cancel)

@@ -1,0 +1,274 @@
+"""Phone page and console in a real browser, against a real server and the emulator."""
+
+import base64
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from greenline.clock import SystemClock
+from greenline.store.pool import Pool
+from greenline.workspaces import service as workspaces
+from support.browser import chromium, new_page
+from support.meta import Emulator, emulator
+from support.server import serve_process
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
+expect.set_options(timeout=20_000)
+
+KEY = "gl_pages"
+PROMPT = "offline: when slow -> wait 3 ; say That took a while\noffline: when ^(.+)$ -> say You said \\1"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+@dataclass
+class Place:
+    """A running business with its pages."""
+
+    meta: Emulator
+    url: str
+    browser: Browser
+    agent_id: str
+
+    async def phone(self, person: str, width: int = 1280, height: int = 800) -> Page:
+        """The phone page of a person with this name, who is new."""
+        made = await self.meta.call("POST", "/people", name=person)
+        page = await new_page(self.browser, width, height)
+        await page.goto(f"{self.url}/phone?person={made['person_id']}")
+        await expect(page.locator(".gl-person.on")).to_contain_text(person)
+        return page
+
+    async def console(self, key: str = KEY) -> Page:
+        """The console, signed in by the form."""
+        page = await new_page(self.browser)
+        await page.goto(f"{self.url}/console")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        return page
+
+    async def send(self, to: str, kind: str, content: dict[str, object]) -> None:
+        """The business sends a message by the Graph API."""
+        answer = await self.meta.http.post(
+            f"/v23.0/{self.meta.number}/messages",
+            json={"messaging_product": "whatsapp", "to": to, "type": kind, kind: content},
+            headers={"Authorization": f"Bearer {self.meta.business['token']}"},
+        )
+        answer.raise_for_status()
+
+    async def wa_id(self, person: str) -> str:
+        """The number of the person with this name."""
+        people = (await self.meta.call("GET", "/people"))["people"]
+        return next(item["wa_id"] for item in people if item["name"] == person)
+
+
+@pytest.fixture
+async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
+    async with contextlib.AsyncExitStack() as stack:
+        meta = await stack.enter_async_context(emulator())
+        environment = {
+            **meta.settings(),
+            "GREENLINE_DATABASE_URL": dsn,
+            "GREENLINE_API_KEY": KEY,
+            "GREENLINE_EMULATOR_URL": meta.url,
+            "GREENLINE_LOG_LEVEL": "warning",
+            "GREENLINE_DRAIN_SECONDS": "3",
+        }
+        server = await stack.enter_async_context(serve_process(tmp_path, environment=environment))
+        await server.ready()
+        agent_id = await meta.furnish(server.url, KEY, PROMPT)
+        browser = await stack.enter_async_context(chromium())
+        yield Place(meta, server.url, browser, agent_id)
+        assert server.errors == []
+
+
+async def write(page: Page, text: str) -> None:
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.get_by_label("Message", exact=True).press("Enter")
+
+
+async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: Place) -> None:
+    console = await place.console()
+    await expect(console.get_by_text("No conversation yet")).to_be_visible()
+    phone = await place.phone("Ann")
+    await write(phone, "Do you have *oolong*? <script>document.title='pwned'</script> https://tea.example/a?b=1")
+    answer = phone.locator(".gl-row.theirs")
+    await expect(answer).to_contain_text("You said Do you have oolong? <script>document.title='pwned'</script>")
+    await expect(answer.locator("b")).to_have_text("oolong")
+    await expect(answer.locator("a")).to_have_attribute("href", "https://tea.example/a?b=1")
+    await expect(phone.locator(".gl-row.mine .gl-tick")).to_have_attribute("aria-label", "read")
+    assert await phone.title() == "Phone · Greenline"
+
+    line = console.locator(".gl-line")
+    await expect(line).to_contain_text("Ann")
+    await expect(line).to_contain_text("<script>document.title='pwned'</script>")
+    await line.click()
+    await expect(console.locator(".gl-turn")).to_have_count(2)
+    await expect(console.locator(".gl-turn.agent .gl-chip")).to_have_text("read")
+    await write(phone, "And sencha?")
+    await expect(console.locator(".gl-turn")).to_have_count(4)
+    assert await console.title() == "Conversation · Greenline"
+
+
+async def test_the_pane_behind_the_phone_tells_every_step_in_order(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await write(phone, "Hello")
+    await expect(phone.locator(".gl-step-title > span:first-child")).to_contain_text(
+        [
+            "The person sends",
+            "Webhook received and committed",
+            "Conversation begins",
+            "Turn takes the message",
+            "Model: offline",
+            "Graph call: send text",
+            "Status: delivered",
+        ]
+    )
+    await expect(phone.locator(".gl-step-gap").nth(1)).to_have_text(re.compile(r"\+\d+ ms"))
+    await phone.get_by_text("Webhook received and committed").click()
+    await expect(phone.locator(".gl-step[open] .gl-detail")).to_contain_text('"body": "Hello"')
+    assert place.meta.business["token"] not in await phone.content()
+
+
+async def test_typing_dots_are_there_while_the_agent_works(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await write(phone, "slow please")
+    await expect(phone.locator(".gl-typing")).to_be_visible()
+    await expect(phone.locator(".gl-row.theirs")).to_have_text(re.compile("That took a while"))
+    await expect(phone.locator(".gl-typing")).to_have_count(0)
+
+
+async def test_buttons_and_lists_can_be_tapped(place: Place) -> None:
+    phone = await place.phone("Ann", 390, 844)
+    await write(phone, "Hello")
+    await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
+    ann = await place.wa_id("Ann")
+    buttons = [{"type": "reply", "reply": {"id": f"b{n}", "title": title}} for n, title in enumerate(("Yes", "No"))]
+    question = {"type": "button", "body": {"text": "Gift wrap?"}, "action": {"buttons": buttons}}
+    await place.send(ann, "interactive", question)
+    await phone.get_by_role("button", name="No").click()
+    await expect(phone.locator(".gl-row.theirs").last).to_contain_text("[Button: No")
+    await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("Gift wrap?")
+
+    rows = [{"id": "r1", "title": "Sencha", "description": "Japan"}, {"id": "r2", "title": "Assam"}]
+    action = {"button": "Our teas", "sections": [{"title": "Green and black", "rows": rows}]}
+    await place.send(ann, "interactive", {"type": "list", "body": {"text": "Which one?"}, "action": action})
+    await phone.get_by_role("button", name="Our teas").click()
+    await phone.locator(".gl-option", has_text="Assam").click()
+    await expect(phone.locator(".gl-row.theirs").last).to_contain_text("Assam")
+
+
+async def test_files_replies_and_reactions_travel(place: Place) -> None:
+    phone = await place.phone("Ann")
+    chooser = phone.locator("input[type=file]")
+    pdf = {"name": "invoice <1>.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + b"x" * 5000}
+    await chooser.set_input_files(pdf)
+    await expect(phone.locator(".gl-file-name")).to_have_text("invoice <1>.pdf")
+    await expect(phone.locator(".gl-file-note")).to_have_text("application/pdf · 5 kB")
+    await chooser.set_input_files({"name": "leaf.png", "mimeType": "image/png", "buffer": PNG})
+    picture = phone.locator("img.gl-picture")
+    await expect(picture).to_be_visible()
+    assert await picture.evaluate("image => image.naturalWidth") == 1
+
+    await write(phone, "Hello")
+    answer = phone.locator(".gl-row.theirs", has_text="You said Hello")
+    await answer.get_by_label("Reply or react").click()
+    await phone.get_by_role("button", name="React with 👍").click()
+    await expect(answer.locator(".gl-reactions")).to_have_text("👍")
+    await answer.get_by_label("Reply or react").click()
+    await phone.get_by_role("button", name="Reply", exact=True).click()
+    await write(phone, "Thanks")
+    await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("You said Hello")
+
+
+async def test_two_people_write_at_once_and_each_sees_only_theirs(place: Place) -> None:
+    ann, ben = await place.phone("Ann"), await place.phone("Ben")
+    for number in range(1, 4):
+        await write(ann, f"Ann {number}")
+        await write(ben, f"Ben {number}")
+        for page, name in ((ann, "Ann"), (ben, "Ben")):
+            await expect(page.locator(".gl-row.theirs").last).to_contain_text(f"You said {name} {number}")
+            await expect(page.locator(".gl-row.mine")).to_have_count(number)
+    assert "You said Ben" not in await ann.locator(".gl-chat").inner_text()
+
+
+async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await write(phone, "slow please")
+    await expect(phone.locator(".gl-row.mine")).to_have_count(1)
+    await phone.get_by_role("button", name="+ New person").click()
+    await phone.get_by_label("Name").fill("Cleo")
+    await phone.get_by_role("button", name="Add").click()
+    await expect(phone.locator(".gl-person.on")).to_contain_text("Cleo")
+    await expect(phone.locator(".gl-row")).to_have_count(0)
+    await expect(phone.locator(".gl-unread")).to_have_text("1")
+    await phone.get_by_role("button", name="Ann").click()
+    await expect(phone.locator(".gl-row.theirs")).to_contain_text("That took a while")
+    await expect(phone.locator(".gl-unread")).to_have_count(0)
+
+
+async def test_the_console_shows_a_message_that_failed_and_what_to_do(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await place.meta.call("POST", "/faults", name="late_failed", code=131026)
+    await write(phone, "Hello")
+    console = await place.console()
+    await expect(console.locator(".gl-line")).to_contain_text("1 not delivered")
+    await console.locator(".gl-line").click()
+    await expect(console.locator(".gl-delivery .gl-bad")).to_contain_text("The message can't be delivered")
+
+
+async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
+    console = await place.console()
+    await console.get_by_role("link", name="Numbers").click()
+    await expect(console.locator(".gl-number")).to_contain_text("token valid")
+    await console.get_by_role("switch", name="Answer messages").click()
+    await expect(console.get_by_text("Saved.")).to_be_visible()
+    await console.reload()
+    await expect(console.get_by_role("switch", name="Answer messages")).not_to_be_checked()
+    await console.get_by_role("switch", name="Answer messages").click()
+    await expect(console.get_by_text("Saved.")).to_be_visible()
+
+    await console.get_by_role("link", name="Agents").click()
+    await console.locator(".gl-line").click()
+    await console.get_by_label("Prompt").fill("offline: when ^(.+)$ -> say Changed")
+    await console.get_by_role("button", name="Save as a new version").click()
+    await expect(console.get_by_text("New conversations use this version")).to_be_visible()
+    phone = await place.phone("Ann")
+    await write(phone, "Hello")
+    await expect(phone.locator(".gl-row.theirs")).to_contain_text("Changed")
+
+
+async def test_a_wrong_key_opens_nothing_and_a_workspace_sees_only_its_own(place: Place, pool: Pool) -> None:
+    phone = await place.phone("Ann")
+    await write(phone, "Hello")
+    owner = await place.console()
+    await expect(owner.locator(".gl-line")).to_have_count(1)
+    address = await owner.locator(".gl-line").get_attribute("href")
+
+    other = await workspaces.create(pool, SystemClock(), "Other")
+    made = await workspaces.create_key(pool, SystemClock(), other.id, "pages")
+    stranger = await place.console(made.secret)
+    await expect(stranger.get_by_text("No conversation yet")).to_be_visible()
+    await stranger.goto(f"{place.url}{address}")
+    await expect(stranger.get_by_text("No conversation with this id")).to_be_visible()
+    await stranger.goto(f"{place.url}/console/agents/{place.agent_id}")
+    await expect(stranger.get_by_text("No agent with this id")).to_be_visible()
+    await stranger.goto(f"{place.url}/console")
+    await expect(stranger.get_by_text("No conversation yet")).to_be_visible()
+    await workspaces.revoke_key(pool, SystemClock(), other.id, made.id)
+    await expect(stranger.get_by_label("API key")).to_be_visible()
+
+    await owner.get_by_role("button", name="Sign out").click()
+    await expect(owner.get_by_label("API key")).to_be_visible()
+    await owner.get_by_label("API key").fill("gl_wrong")
+    await owner.get_by_role("button", name="Sign in").click()
+    await expect(owner.get_by_role("alert")).to_contain_text("not known")
+    await owner.goto(f"{place.url}/console?key={KEY}")
+    await expect(owner.locator(".gl-line")).to_have_count(1)
+    assert owner.url == f"{place.url}/console"
