@@ -24,6 +24,7 @@ order by e.at desc, e.seq desc limit $4;
 
 -- name: outbox
 -- Messages to a chat that were tried from $3 on.
-select id, kind, body, state, attempt, wamid, error, attempted_at, accepted_at, failed_at from outbox
-where workspace_id = $1 and chat_id = $2 and attempted_at >= $3
-order by position desc limit $4;
+select o.id, o.kind, o.body, o.state, o.attempt, o.wamid, o.error, o.attempted_at, o.accepted_at, o.failed_at
+from conversation c join outbox o on o.conversation_id = c.id and o.workspace_id = c.workspace_id
+where c.workspace_id = $1 and c.chat_id = $2 and o.attempted_at >= $3
+order by o.position desc limit $4;

@@ -1,0 +1,88 @@
+"""The pages as a part of the server: what is there before anybody opens one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.web.session import COOKIE
+from support.server import RunningServer, run_server, serve_process
+
+ELSEWHERE = {"sec-fetch-site": "cross-site"}
+
+
+async def test_a_key_signs_in_by_form_and_by_link(server: RunningServer) -> None:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+        for answer in (
+            await http.post("/console/sign-in", data={"key": f" {server.api_key} "}),
+            await http.get("/console/sign-in", params={"key": server.api_key}),
+        ):
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith(f"{COOKIE}=")
+            assert "HttpOnly" in cookie
+            assert "SameSite=lax" in cookie
+            assert server.api_key not in cookie
+        gone = await http.post("/console/sign-out")
+        assert f'{COOKIE}=""' in gone.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("key", ["", "gl_wrong", "\x00", "é"])
+async def test_a_wrong_key_gets_no_cookie(server: RunningServer, key: str) -> None:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+        answer = await http.post("/console/sign-in", data={"key": key})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console?refused=1")
+        assert "set-cookie" not in answer.headers
+
+
+async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -> None:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False, headers=ELSEWHERE) as http:
+        form = {"key": server.api_key}
+        for answer in (
+            await http.post("/console/sign-in", data=form),
+            await http.get("/console/sign-in", params=form),
+            await http.post("/console/sign-out"),
+        ):
+            assert answer.status_code == 403
+            assert "set-cookie" not in answer.headers
+
+
+async def test_a_huge_form_is_refused(server: RunningServer) -> None:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+        assert (await http.post("/console/sign-in", data={"key": "x" * 10_000})).status_code == 413
+
+
+async def test_without_the_console_its_addresses_answer_as_any_unknown_one(
+    settings: Settings, clock: ManualClock
+) -> None:
+    off = settings.model_copy(update={"console": False})
+    async with run_server(off, clock) as server, httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+        for path in ("/console", "/phone", "/console/sign-in", "/_nicegui/x"):
+            answer = await http.get(path)
+            assert answer.status_code == 404
+            assert answer.json()["detail"]["status"] == "not_found"
+
+
+async def test_a_page_is_loaded_when_it_is_first_opened(dsn: str, tmp_path: Path) -> None:
+    environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": "gl_test", "GREENLINE_LOG_LEVEL": "warning"}
+    async with serve_process(tmp_path, environment=environment) as process:
+        server = await process.ready()
+        async with httpx2.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
+            assert (await http.get("/v1/nothing")).json()["detail"]["status"] == "not_found"
+            phone = await http.get("/phone")
+            assert phone.status_code == 200
+            assert "greenline demo" in phone.text
+            assert phone.headers["content-security-policy"] == "frame-ancestors 'none'"
+            console = await http.get("/console")
+            assert "API key" in console.text
+            assert (await http.get("/v1/nothing")).json()["detail"]["status"] == "not_found"
+        assert server.errors == []
+
+
+def test_the_server_is_loaded_without_the_framework_of_its_pages() -> None:
+    program = "import sys, greenline.serving; sys.exit('nicegui' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,109 @@
+"""Messages of the emulator as the bubbles of a phone."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.web.chat import Bubble, Choice, File, Piece, bubbles, pieces
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"id": "wamid.1", "direction": "out", "timestamp": 100.0, "status": "read", **fields}
+
+
+def bubble(**fields: Any) -> Bubble:
+    return bubbles([message(**fields)], taken=())[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", [Piece("plain")]),
+        ("a *b* c", [Piece("a "), Piece("b", "bold"), Piece(" c")]),
+        ("_i_ ~s~ `c`", [Piece("i", "italic"), Piece(" "), Piece("s", "struck"), Piece(" "), Piece("c", "code")]),
+        ("see https://a.example/b?c=1.", [Piece("see "), Piece("https://a.example/b?c=1", "link"), Piece(".")]),
+        ("(http://a.example)", [Piece("("), Piece("http://a.example", "link"), Piece(")")]),
+        ("javascript:alert(1)", [Piece("javascript:alert(1)")]),
+        ("snake_case_name 2*3*4", [Piece("snake_case_name 2*3*4")]),
+        ("* not bold *", [Piece("* not bold *")]),
+        ("", []),
+    ],
+)
+def test_marks_and_links_are_told_apart(text: str, expected: list[Piece]) -> None:
+    assert pieces(text) == expected
+
+
+@given(st.text(alphabet="ab *_~`\n:/.<h tps", max_size=80))
+def test_no_letter_is_lost_but_the_marks(text: str) -> None:
+    shown = "".join(piece.text for piece in pieces(text))
+    assert [sign for sign in shown if sign not in "*_~`"] == [sign for sign in text if sign not in "*_~`"]
+    assert all(piece.text.startswith(("http://", "https://")) for piece in pieces(text) if piece.style == "link")
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken", "tick"),
+    [
+        ({"direction": "in"}, (), "sent"),
+        ({"direction": "in"}, ("wamid.1",), "delivered"),
+        ({"direction": "in", "read_by_business": True}, ("wamid.1",), "read"),
+        ({"direction": "out"}, ("wamid.1",), "none"),
+    ],
+)
+def test_ticks_tell_how_far_the_persons_own_message_came(fields: Any, taken: tuple[str, ...], tick: str) -> None:
+    shown = bubbles([message(type="text", text={"body": "hi"}, **fields)], taken)
+    assert shown[0].tick == tick
+
+
+def test_buttons_are_choices_in_their_order() -> None:
+    buttons = [{"type": "reply", "reply": {"id": i, "title": i.upper()}} for i in ("a", "b")]
+    shown = bubble(
+        type="interactive",
+        interactive={"body": {"text": "Which?"}, "footer": {"text": "Tap"}, "action": {"buttons": buttons}},
+    )
+    assert (shown.text, shown.footer, shown.list_label) == ("Which?", "Tap", "")
+    assert shown.choices == (Choice(0, "A"), Choice(1, "B"))
+
+
+def test_rows_of_a_list_are_counted_over_its_sections() -> None:
+    sections = [
+        {"title": "One", "rows": [{"id": "a", "title": "A", "description": "first"}]},
+        {"title": "Two", "rows": [{"id": "b", "title": "B"}]},
+    ]
+    shown = bubble(
+        type="interactive", interactive={"body": {"text": "x"}, "action": {"button": "Open", "sections": sections}}
+    )
+    assert shown.list_label == "Open"
+    assert shown.choices == (Choice(0, "A", "first", "One"), Choice(1, "B", "", "Two"))
+
+
+def test_a_template_shows_its_text_and_its_buttons() -> None:
+    shown = bubble(type="template", template={"name": "x"}, rendered="Hello Ann\n[Yes]\n[No]")
+    assert (shown.text, shown.choices) == ("Hello Ann", (Choice(0, "Yes"), Choice(1, "No")))
+
+
+def test_a_reply_quotes_what_it_answers() -> None:
+    first = message(id="wamid.0", type="text", text={"body": "Gift wrap?"})
+    reply = {"type": "button_reply", "button_reply": {"id": "y", "title": "Yes"}}
+    second = message(direction="in", type="interactive", interactive=reply, context={"id": "wamid.0"})
+    assert bubbles([first, second], ())[1].quoted == "Gift wrap?"
+    assert bubbles([first, second], ())[1].text == "Yes"
+
+
+def test_a_reaction_is_shown_at_its_message_and_not_as_one() -> None:
+    first = message(type="text", text={"body": "hi"}, reactions=["👍", ""])
+    second = message(id="wamid.2", direction="in", type="reaction", reaction={"emoji": "👍"})
+    shown = bubbles([first, second], ())
+    assert [item.reactions for item in shown] == [("👍",)]
+
+
+def test_a_file_links_only_to_the_web() -> None:
+    document = {"filename": "a.pdf", "mime_type": "application/pdf", "link": "javascript:alert(1)", "caption": "Here"}
+    shown = bubble(type="document", document=document)
+    assert (shown.file, shown.text) == (File("document", "a.pdf", "application/pdf"), "Here")
+
+
+@pytest.mark.parametrize("content", [None, "x", {}, {"unknown": 1}])
+def test_a_type_that_is_not_known_is_named(content: Any) -> None:
+    assert bubble(type="hologram", hologram=content).text == "[hologram]"

@@ -1,0 +1,58 @@
+"""The steps behind a chat, from the log of the wire."""
+
+from typing import Any
+
+import pytest
+
+from greenline.web.trace import Step, in_order, taken, wire_step
+
+
+def event(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"seq": 7, "at": 100.0, "kind": kind, **fields}
+
+
+@pytest.mark.parametrize(
+    ("given", "title", "bad"),
+    [
+        (event("inbound", person_id="ann", phone_number_id="1", type="text"), "The person sends", False),
+        (event("message.delivered", person_id="ann"), "Status: delivered", False),
+        (event("message.failed", person_id="ann", code=131026), "Status: failed", True),
+        (event("read_receipt", person_id="ann", phone_number_id="1"), "Graph call: mark as read", False),
+        (event("webhook.attempt", status=503, error=None, attempt=1), "Webhook not taken", True),
+        (event("graph.request", status=400, error=131056, path="/v23.0/1/messages"), "Graph refused", True),
+        (event("fault", name="slow"), "Fault", True),
+    ],
+)
+def test_an_event_of_the_chat_is_a_step(given: dict[str, Any], title: str, bad: bool) -> None:
+    step = wire_step(given, "ann", "1")
+    assert step is not None
+    assert (step.title, step.bad) == (title, bad)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        event("inbound", person_id="ben", phone_number_id="1", type="text"),
+        event("inbound", person_id="ann", phone_number_id="2", type="text"),
+        event("webhook.attempt", status=200, error=None, attempt=1),
+        event("graph.request", status=200, error=None, path="/v23.0/1/messages"),
+        event("graph.request", status=400, error=100, path="/v23.0/12/messages"),
+        event("clock", advance_seconds=5),
+    ],
+)
+def test_what_belongs_to_another_chat_or_is_told_elsewhere_is_no_step(given: dict[str, Any]) -> None:
+    assert wire_step(given, "ann", "1") is None
+
+
+def test_steps_of_the_same_moment_are_in_the_order_of_their_way() -> None:
+    steps = [
+        Step("c", 5.0, "model", "m", rank=5),
+        Step("a", 5.0, "webhook", "w", rank=1),
+        Step("b", 4.0, "turn", "t"),
+    ]
+    assert [step.key for step in in_order(steps)] == ["b", "a", "c"]
+
+
+def test_a_message_is_taken_when_its_webhook_is_committed() -> None:
+    committed = Step("inbox:1", 5.0, "webhook", "w", detail={"dedupe": "wamid.1"})
+    assert taken([committed, Step("x", 5.0, "person", "p", detail={"message_id": "wamid.2"})]) == {"wamid.1"}
