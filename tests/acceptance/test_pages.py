@@ -174,7 +174,7 @@ async def test_files_replies_and_reactions_travel(place: Place) -> None:
     await chooser.set_input_files({"name": "leaf.png", "mimeType": "image/png", "buffer": PNG})
     picture = phone.locator("img.gl-picture")
     await expect(picture).to_be_visible()
-    assert await picture.evaluate("image => image.naturalWidth") == 1
+    await expect(picture).to_have_js_property("naturalWidth", 1)
 
     await write(phone, "Hello")
     answer = phone.locator(".gl-row.theirs", has_text="You said Hello")
