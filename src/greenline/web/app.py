@@ -1,6 +1,6 @@
 """Puts the pages into the server, without their weight: NiceGUI is imported when somebody first opens a page.
 
-The import takes about a second and 60 MB, which a server that only answers people and clients never pays. It runs
+The import takes about a second and 25 MB, which a server that only answers people and clients never pays. It runs
 in a thread, so that webhooks are answered meanwhile.
 """
 

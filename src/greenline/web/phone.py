@@ -274,14 +274,14 @@ class PhonePage:
     def _ask_name(self) -> None:
         with ui.dialog() as dialog, box("gl-sheet"):
             Tag("div", "Who writes?", "gl-sheet-title")
-            field = ui.input("Name").props("autofocus maxlength=60").classes("w-full")
+            field = ui.input("Name").props("autofocus outlined maxlength=60").style("margin-bottom: 12px")
 
             async def add() -> None:
                 dialog.close()
                 await self._add_person(field.value)
 
             field.on("keydown.enter", add)
-            ui.button("Add", on_click=add).props("flat")
+            button("Add", add, "gl-button")
         dialog.on("hide", dialog.delete)
         dialog.open()
 

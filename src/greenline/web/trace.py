@@ -19,7 +19,7 @@ _sql = load_sql(__package__, "trace.sql")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that happened. ``at`` is Unix time in seconds; ``rank`` orders what happened at the same moment."""
+    """Something that happened. ``at`` is Unix time in seconds; ``rank``, then ``key`` order the same moment."""
 
     key: str
     at: float
@@ -76,7 +76,7 @@ def wire_step(event: Mapping[str, Any], person_id: str, number_id: str) -> Step 
     """The step that an event of the emulator's log is for a chat; None for what is not of it, or told elsewhere."""
     if event.get("person_id") not in (None, person_id) or event.get("phone_number_id") not in (None, number_id):
         return None
-    key, at = f"wire:{event['seq']}", float(event["at"])
+    key, at = f"wire:{event['seq']:012}", float(event["at"])
     match event["kind"]:
         case "inbound":
             return Step(key, at, "person", "The person sends", str(event["type"]), detail=event)
@@ -122,7 +122,7 @@ def _noted(rows: Iterable[Record]) -> Iterable[Step]:
     for row in rows:
         tell, data = _TELLERS.get(row["kind"]), row["data"]
         if tell is not None:
-            key, at = f"{row['conversation_id']}:{row['seq']}", row["at"].timestamp()
+            key, at = f"{row['conversation_id']}:{row['seq']:012}", row["at"].timestamp()
             side, title, note, bad = tell(data)
             yield Step(key, at, side, title, note, bad, rank=5, detail=data)
 

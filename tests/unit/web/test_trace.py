@@ -56,3 +56,8 @@ def test_steps_of_the_same_moment_are_in_the_order_of_their_way() -> None:
 def test_a_message_is_taken_when_its_webhook_is_committed() -> None:
     committed = Step("inbox:1", 5.0, "webhook", "w", detail={"dedupe": "wamid.1"})
     assert taken([committed, Step("x", 5.0, "person", "p", detail={"message_id": "wamid.2"})]) == {"wamid.1"}
+
+
+def test_events_of_the_same_moment_are_in_the_order_of_the_log() -> None:
+    steps = [wire_step({**event("read_receipt"), "seq": seq}, "ann", "1") for seq in (10, 9)]
+    assert [step.detail["seq"] for step in in_order(step for step in steps if step)] == [9, 10]
