@@ -1,0 +1,180 @@
+"""What a live conversation tells its listeners, and where its voice goes.
+
+The names are those of the reference's socket messages; a listener (the socket, the monitor, a call's captions)
+chooses what it passes on. Listeners and `AudioOut` are called in the event loop and must not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from greenline.speech.models import Alignment
+
+
+@dataclass(frozen=True, slots=True)
+class UserTranscript:
+    """What the person said: final, or ``tentative`` while they speak. ``medium`` is ``audio`` or ``text``."""
+
+    event_id: int
+    text: str
+    tentative: bool = False
+    medium: Literal["audio", "text"] = "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResponse:
+    """What the agent says in a turn, whole."""
+
+    event_id: int
+    text: str
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePart:
+    """A piece of an answer as the model writes it."""
+
+    event_id: int
+    text: str
+    type: Literal["start", "delta", "stop"]
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCorrection:
+    """What the person really heard of an answer that was cut."""
+
+    event_id: int
+    original: str
+    corrected: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseComplete:
+    """The agent has said all of its turn."""
+
+    event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """The turn ``event_id`` was cut; no audio of it follows, and the next turn has a greater id."""
+
+    event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class VadScore:
+    """How much the last window sounds like voice, 0 to 1."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientToolCall:
+    """The client is to run a tool."""
+
+    event_id: int
+    tool_call_id: str
+    tool_name: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """The agent calls a tool."""
+
+    event_id: int
+    tool_call_id: str
+    tool_name: str
+    tool_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResponse:
+    """A tool has answered."""
+
+    event_id: int
+    tool_call_id: str
+    tool_name: str
+    tool_type: str
+    is_error: bool
+    result: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUsage:
+    """How much of the model's context the last turn took, in tokens."""
+
+    event_id: int
+    model: str
+    tokens: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTyping:
+    """A human who has taken over is typing."""
+
+    is_typing: bool
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A human has taken over (True) or has handed back (False)."""
+
+    by_human: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The last event. ``code`` is the reference's close code, ``error_type`` its name for a failure."""
+
+    code: int
+    reason: str
+    error_type: str | None = None
+
+
+LiveEvent: TypeAlias = (
+    UserTranscript
+    | AgentResponse
+    | ResponsePart
+    | ResponseCorrection
+    | ResponseComplete
+    | Interruption
+    | VadScore
+    | ClientToolCall
+    | ToolRequest
+    | ToolResponse
+    | ContextUsage
+    | AgentTyping
+    | TakenOver
+    | SessionEnded
+)
+
+Listener: TypeAlias = Callable[[LiveEvent], None]
+
+
+class AudioOut(Protocol):
+    """Where the agent's voice goes: a call's track, a client's socket, a test's buffer."""
+
+    @property
+    def rate(self) -> int:
+        """Samples a second that `write` takes."""
+        ...
+
+    @property
+    def queued(self) -> float:
+        """Seconds that are written and not yet played; where nobody reports playback, by the time of writing."""
+        ...
+
+    def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        """Add speech of the turn ``event_id``; may run ahead of real time."""
+        ...
+
+    def clear(self) -> float:
+        """Stop at once; returns the seconds that were not played."""
+        ...

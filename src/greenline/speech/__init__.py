@@ -1,0 +1,1 @@
+"""Hearing and speaking: recognition, synthesis, voice activity, codecs."""

@@ -1,0 +1,23 @@
+"""What goes wrong with speech. A channel turns it into words for the person and a failure for the operator."""
+
+from __future__ import annotations
+
+
+class SpeechError(Exception):
+    """A provider of speech failed. ``provider`` is its name, the text is for an operator and holds no secret."""
+
+    def __init__(self, provider: str, text: str) -> None:
+        super().__init__(f"{provider}: {text}")
+        self.provider = provider
+
+
+class RecognitionError(SpeechError):
+    """Speech could not be turned into text."""
+
+
+class SynthesisError(SpeechError):
+    """Text could not be turned into speech."""
+
+
+class SpeechNotConfigured(SpeechError):
+    """A provider was asked for that lacks a key, an address or weights; the text names the setting."""

@@ -1,0 +1,176 @@
+"""What hears and what speaks, the same for every provider.
+
+Inside the house audio is PCM: signed 16 bit little-endian, mono. What is heard comes at `HEARING_RATE`; a voice
+speaks at its own rate, and whoever plays it resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+HEARING_RATE: Final = 16_000
+"""Samples a second of everything that recognisers and voice detectors are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionOptions:
+    """What to expect. ``language`` is a code such as ``en``; ``keywords`` are words to prefer."""
+
+    provider: str = ""
+    language: str | None = None
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What an utterance seems to say so far; replaces the `Partial` before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """The provider's own view that the person has finished. An ``eager`` one may be taken back by `Resumed`."""
+
+    text: str
+    eager: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The person goes on speaking after an eager `EndOfTurn`."""
+
+
+Hint: TypeAlias = Partial | EndOfTurn | TurnResumed
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in a recording. ``seconds`` is its length; ``text`` is empty when nothing was understood."""
+
+    text: str
+    seconds: float
+    language: str | None = None
+
+
+class RecognitionStream(Protocol):
+    """One person's speech, utterance after utterance."""
+
+    def push(self, pcm: bytes) -> None:
+        """Add what was heard, at `HEARING_RATE`. Never waits; what a slow provider can't take is buffered."""
+        ...
+
+    async def finish(self) -> str:
+        """The text of the utterance that ends now; the next ``push`` begins another. Raises `RecognitionError`."""
+        ...
+
+    def drop(self) -> None:
+        """Forget what was pushed since the last ``finish``: it was no speech."""
+        ...
+
+    def hints(self) -> AsyncIterator[Hint]:
+        """What a streaming provider says on its way; ends with the stream, gives nothing where there is nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the provider. Safe to call twice."""
+        ...
+
+
+class Recogniser(Protocol):
+    """Turns speech into text."""
+
+    @property
+    def name(self) -> str:
+        """For transcripts, metrics and errors, such as ``deepgram``."""
+        ...
+
+    async def open(self, options: RecognitionOptions) -> RecognitionStream:
+        """A stream for one conversation. Raises `RecognitionError`, `SpeechNotConfigured`."""
+        ...
+
+    async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
+        """A whole recording, such as a voice note, in any format that is decoded here. Raises as `open` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Whose voice and how. ``voice_id`` and ``model_id`` are the agent's; a provider maps what it doesn't know."""
+
+    provider: str = ""
+    voice_id: str = ""
+    model_id: str = ""
+    language: str | None = None
+    speed: float = 1.0
+    stability: float = 0.5
+    similarity_boost: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """When each character is spoken, in milliseconds from the beginning of its chunk (reference: ``alignment``)."""
+
+    chars: Sequence[str]
+    starts_ms: Sequence[int]
+    durations_ms: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of speech, PCM at the synthesiser's rate."""
+
+    pcm: bytes
+    alignment: Alignment | None = None
+
+
+class Synthesiser(Protocol):
+    """Turns text into speech."""
+
+    @property
+    def name(self) -> str:
+        """For transcripts, metrics and errors, such as ``elevenlabs``."""
+        ...
+
+    @property
+    def rate(self) -> int:
+        """Samples a second of its chunks."""
+        ...
+
+    def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
+        """Speak a sentence or a few, in pieces as the provider streams them.
+
+        Closing the iterator, or cancelling the task that reads it, stops the provider. Raises `SynthesisError`,
+        `SpeechNotConfigured`.
+        """
+        ...
+
+
+class VoiceDetector(Protocol):
+    """Tells voice from other sound, for one stream; holds its state between calls."""
+
+    def score(self, pcm: bytes) -> list[float]:
+        """The probability of voice for each further whole window of 32 ms, at `HEARING_RATE`; keeps the rest."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class Speech(Protocol):
+    """The speech of this server: which provider serves whom, by agent configuration and settings."""
+
+    def recogniser(self, options: RecognitionOptions) -> Recogniser:
+        """The recogniser for ``options.provider``, or the server's default. Raises `SpeechNotConfigured`."""
+        ...
+
+    def synthesiser(self, voice: Voice) -> Synthesiser:
+        """The synthesiser for ``voice.provider``, or the server's default. Raises `SpeechNotConfigured`."""
+        ...
+
+    def detector(self) -> VoiceDetector:
+        """A fresh detector."""
+        ...
