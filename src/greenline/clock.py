@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Return when `now` has advanced by ``seconds``."""
         ...
 
+    async def sleep_until(self, moment: datetime) -> None:
+        """Return when `now` has reached ``moment``, which may be past. For a timer that a task starts later."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -35,6 +39,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """As `asyncio.sleep`."""
         await asyncio.sleep(seconds)
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Return when the machine's clock has reached ``moment``."""
+        await asyncio.sleep(max(0.0, (moment - self.now()).total_seconds()))
 
 
 class ManualClock:
@@ -51,8 +59,15 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait until `advance` has carried the clock past the moment."""
+        await self.sleep_until(self._now + timedelta(seconds=seconds))
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Wait until `advance` has carried the clock to ``moment``."""
+        if moment <= self._now:
+            await asyncio.sleep(0)
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + timedelta(seconds=seconds), next(self._order), future))
+        heapq.heappush(self._sleepers, (moment, next(self._order), future))
         await future
 
     def advance(self, delta: timedelta) -> None:

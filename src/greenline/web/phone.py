@@ -73,7 +73,7 @@ async def phone_page(request: Request, person: str = "") -> None:
         follow(page.follow)
 
 
-@app.get("/phone/files/{message_id}")
+@app.get("/phone/files/{message_id:path}")  # a wamid is base64: it may hold slashes
 async def phone_file(request: Request, message_id: str) -> Response:
     """A file that was sent from the page. Only pictures are shown by the browser; all else is saved."""
     emulator = emulator_of(request)

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -125,7 +126,7 @@ class Screen:
 
     def _file(self, message_id: str, file: File) -> None:
         kept = self._acts.file(message_id)
-        address = f"/phone/files/{message_id}" if kept else file.address
+        address = f"/phone/files/{quote(message_id)}" if kept else file.address
         if address and file.kind in ("image", "sticker"):
             picture = box("gl-picture", "img")
             picture.props["src"], picture.props["alt"] = address, "Picture"

@@ -194,8 +194,7 @@ class Sender:
     async def _wait(self, number: _Number, wake_at: datetime | None) -> None:
         waiting: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
         if wake_at is not None:
-            seconds = max(0.0, (wake_at - self._clock.now()).total_seconds())
-            waiting.add(asyncio.create_task(self._clock.sleep(seconds)))
+            waiting.add(asyncio.create_task(self._clock.sleep_until(wake_at)))
         timers = set(waiting)
         try:
             await asyncio.wait(waiting | set(number.flights.values()), return_when=asyncio.FIRST_COMPLETED)
