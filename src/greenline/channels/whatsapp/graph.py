@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2
+import aiohttp
 import orjson
 
-from greenline.channels.whatsapp.graph_errors import GraphError, Outcome, read_error, unanswered, unreachable
+from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.graph_http import GraphHttp
 from greenline.channels.whatsapp.graph_media import Download, check_digest, unavailable
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
 
-CONNECT_SECONDS: Final = 5.0
-KEEP_ALIVE_SECONDS: Final = 4.0
-"""Below the 5 s after which common servers close: a request that meets the closing has an unknown outcome."""
 MEDIA_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 100
@@ -57,29 +54,18 @@ class GraphClient:
 
     def __init__(self, settings: Settings) -> None:
         self._url = f"{settings.graph_url.rstrip('/')}/{settings.graph_version.strip('/')}"
-        self._seconds = settings.graph_timeout_seconds
         self._max_media_bytes = settings.media_max_bytes
         self._app_id = settings.meta_app_id
         self._app_secrets = settings.meta_app_secret
         self._media_hosts = frozenset(host.lower() for host in settings.media_hosts)
-        connect = min(CONNECT_SECONDS, self._seconds)
-        # No proxies from the environment: they would see the tokens of the customers.
-        self._client = httpx2.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx2.Timeout(self._seconds, connect=connect, pool=connect),
-            limits=httpx2.Limits(
-                max_connections=500, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_SECONDS
-            ),
-            headers={"User-Agent": "greenline"},
-        )
+        self._http = GraphHttp(settings.graph_timeout_seconds)
 
     def __repr__(self) -> str:
         return f"<GraphClient {self._url}>"
 
     async def aclose(self) -> None:
         """Close the kept connections."""
-        await self._client.aclose()
+        await self._http.aclose()
 
     # Messages
 
@@ -199,14 +185,11 @@ class GraphClient:
         self, phone_number_id: str, token: str, data: bytes, *, mime_type: str, filename: str
     ) -> str:
         """The id under which Meta keeps a file for 30 days."""
-        request = self._client.build_request(
-            "POST",
-            f"{self._url}/{_id(phone_number_id)}/media",
-            headers=_bearer(token),
-            data={"messaging_product": "whatsapp", "type": mime_type},
-            files={"file": (filename, data, mime_type)},
-        )
-        media_id = (await self._answer(request, MEDIA_SECONDS)).get("id")
+        form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
+        form.add_field("file", data, filename=filename, content_type=mime_type)
+        url = f"{self._url}/{_id(phone_number_id)}/media"
+        answer = await self._http.call("POST", url, headers=_bearer(token), body=form, seconds=MEDIA_SECONDS)
+        media_id = answer.get("id")
         if not isinstance(media_id, str):
             raise GraphError("Meta's answer names no file", outcome=Outcome.UNKNOWN, http_status=200)
         return media_id
@@ -225,12 +208,8 @@ class GraphClient:
         return data
 
     async def _download(self, url: str, token: str) -> bytes:
-        download = Download(self._client, self._url, self._media_hosts, self._max_media_bytes)
-        try:
-            async with asyncio.timeout(MEDIA_SECONDS):
-                return await download.fetch(url, _bearer(token))
-        except (httpx2.RequestError, httpx2.InvalidURL, TimeoutError) as error:
-            raise unanswered(error) from error
+        download = Download(self._http, self._url, self._media_hosts, self._max_media_bytes, MEDIA_SECONDS)
+        return await download.fetch(url, _bearer(token))
 
     # Requests
 
@@ -273,28 +252,7 @@ class GraphClient:
         if body is not None:
             content = orjson.dumps(body)
             headers["Content-Type"] = "application/json"
-        request = self._client.build_request(
-            method, f"{self._url}/{path}", params=params or None, headers=headers, content=content
-        )
-        return await self._answer(request, self._seconds)
-
-    async def _answer(self, request: httpx2.Request, seconds: float) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(seconds):
-                response = await self._client.send(request)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.LocalProtocolError) as error:
-            raise unreachable(error) from error
-        except (httpx2.RequestError, TimeoutError) as error:
-            raise unanswered(error) from error
-        if response.status_code != 200:
-            raise read_error(response.status_code, response.content, response.headers.get("retry-after"))
-        try:
-            answer = orjson.loads(response.content)
-        except orjson.JSONDecodeError as error:
-            raise unanswered(error) from error
-        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-            raise read_error(200, response.content)
-        return answer if isinstance(answer, dict) else {}
+        return await self._http.call(method, f"{self._url}/{path}", headers=headers, params=params, body=content)
 
 
 def _id(value: str) -> str:

@@ -15,9 +15,11 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx2
+import aiohttp
+from yarl import URL
 
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome, read_error
+from greenline.channels.whatsapp.graph_http import GraphHttp
 
 MAX_REDIRECTS: Final = 3
 
@@ -31,41 +33,62 @@ def unavailable(reason: str) -> GraphError:
 class Download:
     """How files are fetched. ``hosts`` are names, or names with a port; the Graph host itself is always allowed."""
 
-    client: httpx2.AsyncClient = field(repr=False)
+    http: GraphHttp = field(repr=False)
     graph_url: str
     hosts: frozenset[str]
     max_bytes: int
+    seconds: float
+    """The limit of one request, body included."""
 
     async def fetch(self, url: str, headers: dict[str, str]) -> bytes:
-        """The bytes behind ``url``. Raises `GraphError` and httpx2's errors."""
+        """The bytes behind ``url``. Raises `GraphError`."""
         for _ in range(MAX_REDIRECTS + 1):
             self.check_host(url)
-            async with self.client.stream("GET", url, headers=headers) as response:
-                if response.is_redirect and "location" in response.headers:
-                    url = str(httpx2.URL(url).join(response.headers["location"]))
+            async with self.http.stream(url, headers, self.seconds) as response:
+                if 300 <= response.status < 400 and "location" in response.headers:
+                    url = _joined(url, response.headers["location"])
                     continue
-                if response.status_code != 200:
-                    raise read_error(response.status_code, await self._read(response))
+                if response.status != 200:
+                    raise read_error(response.status, await self._read(response))
                 return await self._read(response)
         raise unavailable("too many redirects")
 
     def check_host(self, url: str) -> None:
         """Raise `GraphError` unless the token may go to ``url``."""
-        target, graph = httpx2.URL(url), httpx2.URL(self.graph_url)
-        if (target.scheme, target.host, target.port) == (graph.scheme, graph.host, graph.port):
+        target, graph = _parsed(url), URL(self.graph_url)
+        if target.origin() == graph.origin():
             return
-        known = target.host.lower() in self.hosts or f"{target.host.lower()}:{target.port}" in self.hosts
+        host = (target.host or "").lower()
+        known = host in self.hosts or f"{host}:{target.explicit_port}" in self.hosts
         # Plain HTTP only where the Graph API itself is spoken to without TLS: an emulator.
         if not known or target.scheme not in {"https", graph.scheme}:
-            raise unavailable(f"the host {target.host} is not among GREENLINE_MEDIA_HOSTS")
+            raise unavailable(f"the host {host} is not among GREENLINE_MEDIA_HOSTS")
 
-    async def _read(self, response: httpx2.Response) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         found = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.content.iter_any():
             found += chunk
             if len(found) > self.max_bytes:
                 raise unavailable(f"it is larger than {self.max_bytes} bytes")
         return bytes(found)
+
+
+def _parsed(url: str) -> URL:
+    """Raises `GraphError` for anything that is no absolute address of the web."""
+    try:
+        target = URL(url)
+        if target.absolute and target.scheme in ("http", "https"):
+            return target
+    except ValueError:
+        pass
+    raise unavailable("its URL is no address of the web")
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return str(URL(url).join(URL(location)))
+    except ValueError as error:
+        raise unavailable("it is redirected to no address") from error
 
 
 def check_digest(data: bytes, *expected: object) -> None:

@@ -240,9 +240,9 @@ async def test_an_address_that_died_is_asked_for_again() -> None:
     assert len(server.requests) == 4
 
 
-async def test_a_connection_that_was_cut_is_tried_again_once() -> None:
+async def test_a_connection_that_is_cut_again_and_again_is_given_up() -> None:
     media = Media()
-    media.replies = [Answer(cut=True), Answer(cut=True)]
+    media.replies = [Answer(cut=True)] * 8
     assert (await refused(media)).outcome is Outcome.UNKNOWN
 
 
