@@ -108,6 +108,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Time before the end of the 24-hour window from which only templates are sent.",
     )
+    sender_linger_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="How long a number with nothing to send stays with its sender: taking it up again costs as much "
+        "time as the sending itself.",
+    )
     unknown_outcome_grace_seconds: float = Field(
         20.0,
         ge=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from greenline.agents.config import PlatformSettings
@@ -63,7 +64,7 @@ def joined(platform: PlatformSettings, shared: dict[str, Any], *, archived: bool
     )
 
 
-async def to_version(pool: Pool, workspace_id: str, row: Record) -> AgentVersion:
+async def to_version(pool: Pool, workspace_id: str, row: Record | Mapping[str, Any]) -> AgentVersion:
     """The version of a row of ``tip`` or ``version``."""
     definition = await _definitions.get(pool, workspace_id, row["id"])
     return AgentVersion(

@@ -34,15 +34,24 @@ class Wakeups:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._events: dict[str, asyncio.Event] = {}
+        self._holders: dict[str, Callable[[str], bool]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def event(self, kind: str) -> asyncio.Event:
         """The event that is set when work of ``kind`` may be there."""
         return self._events.setdefault(kind, asyncio.Event())
 
-    def wake(self, kind: str) -> None:
-        """Wake this process's own worker at once, without the way through the database."""
-        self.event(kind).set()
+    def held_by(self, kind: str, tell: Callable[[str], bool]) -> None:
+        """``tell`` passes news on to the holder of a mailbox of ``kind``; it answers False where there is none."""
+        self._holders[kind] = tell
+
+    def tell(self, kind: str, mailbox_id: str) -> None:
+        """Tell this process's holder of a mailbox of its news, without the way through the database.
+
+        Where this process does not hold it, whoever may claim it learns of it by the notification.
+        """
+        if kind in self._holders:
+            self._holders[kind](mailbox_id)
 
     async def start(self) -> None:
         """Begin to listen; a lost connection is taken up again."""
@@ -73,7 +82,9 @@ class Wakeups:
                 connection.terminate()
 
     def _notified(self, *args: Any) -> None:
-        self.event(str(args[-1])).set()
+        kind, _, mailbox_id = str(args[-1]).partition(" ")
+        if not (mailbox_id and kind in self._holders and self._holders[kind](mailbox_id)):
+            self.event(kind).set()
 
 
 class Worker:
@@ -105,6 +116,7 @@ class Worker:
         self._room = room
         self._max_attempts = max_attempts
         self._wake = wakeups.event(kind)
+        wakeups.held_by(kind, self._tell)
         self._live: dict[str, tuple[Claim, asyncio.Task[None]]] = {}
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -149,11 +161,17 @@ class Worker:
         for claim in claims:
             task = asyncio.create_task(self._run(claim))
             self._live[claim.mailbox_id] = (claim, task)
-        if not claims:
+        if len(self._live) > 8:
+            await asyncio.sleep(GATHER_SECONDS)
+        if len(claims) < max(free, 1):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-        elif len(self._live) > 8:
-            await asyncio.sleep(GATHER_SECONDS)
+
+    def _tell(self, mailbox_id: str) -> bool:
+        if mailbox_id not in self._live:
+            return False
+        self._live[mailbox_id][0].arrived.set()
+        return True
 
     async def _run(self, claim: Claim) -> None:
         with structlog.contextvars.bound_contextvars(mailbox=claim.mailbox_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +36,8 @@ class Chat:
     """Newest first."""
     journal: tuple[Event, ...] = field(default=(), repr=False)
     """Of the newest open conversation."""
+    version: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The row of the newest open conversation's agent version, for `greenline.agents.versions.to_version`."""
 
     @property
     def user_id(self) -> str:
@@ -65,6 +68,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         sealed_token=row["token"],
         open=tuple(_projection(data) for data in row["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
+        version=row["version"],
     )
 
 

@@ -113,8 +113,8 @@ class Committer:
         checkpoint("turn.finished")
         if has_more or (turn.timer_at is not None and turn.timer_at <= turn.now):
             turn.claim.arrived.set()
-        if turn.outbox:
-            self._wakeups.wake("sender")
+        for phone_number_id in {queued.phone_number_id for queued in turn.outbox}:
+            self._wakeups.tell("sender", f"sender:{phone_number_id}")
 
     async def _write(self, turns: list[TurnCommit]) -> Sequence[bool | None]:
         rows = await self._pool.fetch(sql["commit"], [turn.row() for turn in turns], self._clock.now())

@@ -1,22 +1,26 @@
 -- What becomes of messages to people: the sender's marks, Meta's answers, and statuses.
 
 -- name: heads
--- The first open message of each chat of a number, but for the chats in $3.
-select distinct on (o.chat_id)
-  o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.due_at,
-  c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
-from outbox o join whatsapp_chat c on c.id = o.chat_id
-where o.workspace_id = $1 and o.phone_number_id = $2 and o.state in ('queued', 'sending', 'unknown')
-  and o.chat_id <> all($3::text[])
-order by o.chat_id, o.position;
+-- For the holder of a number's mailbox ($1, epoch $2): the number's token, and the first open message of each chat
+-- but those in $5. One row without a message when none is open, no row when the mailbox was taken over.
+select m.arrivals, a.token, a.is_token_expired, h.*
+from mailbox m
+left join whatsapp_account a on a.workspace_id = $3 and a.phone_number_id = $4
+left join lateral (
+  select distinct on (o.chat_id)
+    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.due_at,
+    c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
+  from outbox o join whatsapp_chat c on c.id = o.chat_id
+  where o.workspace_id = $3 and o.phone_number_id = $4 and o.state in ('queued', 'sending', 'unknown')
+    and o.chat_id <> all($5::text[])
+  order by o.chat_id, o.position
+) h on true
+where m.id = $1 and m.epoch = $2;
 
--- name: take_number
--- The number's token. A send that its process did not survive becomes unknown: nobody knows whether Meta has it.
-with orphaned as (
-  update outbox set state = 'unknown', due_at = $3
-  where workspace_id = $1 and phone_number_id = $2 and state = 'sending'
-)
-select token, is_token_expired from whatsapp_account where workspace_id = $1 and phone_number_id = $2;
+-- name: orphaned
+-- A send that its process did not survive becomes unknown: nobody knows whether Meta has it.
+update outbox set state = 'unknown', due_at = $3
+where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 
 -- name: inbound
 -- Messages that came in to a number since $3: they share its throughput with those that leave.
@@ -119,7 +123,7 @@ with fact as materialized (
   returning id
 )
 select (select count(*) from raised) as raised,
-  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end;
+  (select count(pg_notify('greenline_work', 'sender ' || id)) from rung);
 
 -- name: claim_facts
 -- scope: system, facts of all numbers are applied together

@@ -14,7 +14,6 @@ from greenline.clock import Clock
 from greenline.store.batch import Batcher
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
-from greenline.store.worker import Wakeups
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +26,8 @@ _sql = load_sql(__package__, "inbox.sql")
 class Inbox:
     """Takes webhook bodies. Concurrent requests share one commit."""
 
-    def __init__(self, pool: Pool, wakeups: Wakeups, clock: Clock, *, limit: int = 200, depth: int = 20_000) -> None:
+    def __init__(self, pool: Pool, clock: Clock, *, limit: int = 200, depth: int = 20_000) -> None:
         self._pool = pool
-        self._wakeups = wakeups
         self._clock = clock
         self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
 
@@ -72,9 +70,5 @@ class Inbox:
             [event.payload for event in events],
             [event.kind in ORDERED_KINDS for event in events],
         )
-        row = await self._pool.fetchrow(_sql["ingest"], *columns, self._clock.now())
-        if row is not None and row["has_messages"]:
-            self._wakeups.wake("chat")
-        if row is not None and row["has_facts"]:
-            self._wakeups.wake("facts")
+        await self._pool.execute(_sql["ingest"], *columns, self._clock.now())
         return [None] * len(events)

@@ -63,9 +63,7 @@ with event as materialized (
 )
 select
   case when bool_or(mailbox_id is not null) then pg_notify('greenline_work', 'chat') end,
-  case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end,
-  bool_or(mailbox_id is not null) as has_messages,
-  bool_or(mailbox_id is null and done_at is null) as has_facts
+  case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end
 from fresh;
 
 -- name: set_aside

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -22,32 +21,54 @@ SETTLE_SECONDS: Final = 1.0
 """How long an answer waits for the first request to be through: a bubble that comes after it would stay."""
 
 
-@asynccontextmanager
-async def typing(
-    graph: GraphClient, clock: Clock, *, phone_number_id: str, token: str, wamid: str
-) -> AsyncIterator[None]:
-    """Mark ``wamid`` as read and show that the agent is typing, until the block ends.
+class Presence:
+    """Who is shown that the agent has read and types. A failure changes nothing for the answer and is only logged."""
 
-    A failure changes nothing for the answer and is only logged: a message may be too old to be marked.
-    """
-    shown = asyncio.Event()
+    def __init__(self, graph: GraphClient, clock: Clock) -> None:
+        self._graph = graph
+        self._clock = clock
+        self._asking: dict[str, asyncio.Task[None]] = {}
 
-    async def keep() -> None:
+    @asynccontextmanager
+    async def typing(self, chat_id: str, *, phone_number_id: str, token: str, wamid: str) -> AsyncIterator[None]:
+        """Mark ``wamid`` as read and show that the agent is typing, until the block ends.
+
+        The first request is not cut short by a quick answer: `settled` tells when it is through.
+        """
+        first = asyncio.create_task(self._show(phone_number_id, token, wamid))
+        self._asking[chat_id] = first
+        first.add_done_callback(lambda task: self._forget(chat_id, task))
+        renewal = asyncio.create_task(self._renew(phone_number_id, token, wamid))
         try:
-            while True:
-                await graph.mark_read(phone_number_id, token, wamid, typing=True)
-                shown.set()
-                await clock.sleep(RENEW_SECONDS)
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.wait({renewal})
+
+    async def settled(self, chat_id: str) -> None:
+        """Return when no first request of the chat is under way in this process, or after `SETTLE_SECONDS`."""
+        asking = self._asking.get(chat_id)
+        if asking is not None:
+            await asyncio.wait({asking}, timeout=SETTLE_SECONDS)
+
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    def _forget(self, chat_id: str, task: asyncio.Task[None]) -> None:
+        if self._asking.get(chat_id) is task:
+            del self._asking[chat_id]
+
+    async def _renew(self, phone_number_id: str, token: str, wamid: str) -> None:
+        while True:
+            await self._clock.sleep(RENEW_SECONDS)
+            await self._show(phone_number_id, token, wamid)
+
+    async def _show(self, phone_number_id: str, token: str, wamid: str) -> None:
+        try:
+            await self._graph.mark_read(phone_number_id, token, wamid, typing=True)
         except GraphError as error:
             log.info("presence.failed", code=error.code)
-        finally:
-            shown.set()
-
-    task = asyncio.create_task(keep())
-    try:
-        yield
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(shown.wait(), SETTLE_SECONDS)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
 from greenline.store.batch import Batcher
-from greenline.store.mailbox import Claim, Mailboxes
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault
 from greenline.text import clean_data
@@ -32,7 +32,7 @@ from greenline.text import clean_data
 log = structlog.get_logger(__name__)
 
 STAY_SECONDS: Final = 1.0
-"""A sender that must wait no longer than this keeps its number; above it the mailbox's timer wakes it."""
+"""A sender that must wait no longer than this for a rate keeps its number; above it the mailbox's timer wakes it."""
 FEW: Final = 5
 """Open messages below which the number's throughput is out of reach."""
 THROUGHPUT_SHARE: Final = 0.9
@@ -41,6 +41,8 @@ NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
 TokenDied = Callable[[str, str, GraphError], Awaitable[None]]
+Settled = Callable[[str], Awaitable[None]]
+"""Waits until the typing bubble of a chat is through: one that came after its message would stay."""
 
 
 @dataclass(slots=True)
@@ -49,10 +51,11 @@ class _Number:
 
     claim: Claim
     phone_number_id: str
-    token: str
     clock: datetime | None
-    flights: dict[str, asyncio.Task[None]]
-    token_died: bool = False
+    flights: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    sealed_token: bytes = field(default=b"", repr=False)
+    token: str = field(default="", repr=False)
+    has_token: bool = True
 
 
 class Sender:
@@ -67,6 +70,7 @@ class Sender:
         clock: Clock,
         settings: Settings,
         token_died: TokenDied,
+        settled: Settled,
     ) -> None:
         self._pool = pool
         self._mailboxes = mailboxes
@@ -75,6 +79,8 @@ class Sender:
         self._clock = clock
         self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
         self._token_died = token_died
+        self._settled = settled
+        self._linger = settings.sender_linger_seconds
         self._throughput = settings.throughput_per_second * THROUGHPUT_SHARE
         self._rules = Rules(
             number=number_pace(self._throughput),
@@ -88,11 +94,10 @@ class Sender:
     async def handle(self, claim: Claim) -> None:
         """Send until nothing of the number can go, then give its mailbox back with a timer."""
         checkpoint("sender.claimed")
-        number = await self._take(claim)
-        if number is None:
-            retry = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
-            await self._mailboxes.release(claim, self._clock.now(), retry)
-            return
+        phone_number_id = claim.mailbox_id.removeprefix("sender:")
+        grace = self._clock.now() + self._grace
+        await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, grace)
+        number = _Number(claim, phone_number_id, self._number_clocks.get(phone_number_id))
         try:
             await self._send_all(number)
         finally:
@@ -103,35 +108,43 @@ class Sender:
         """A number is never given up: its messages wait a minute."""
         await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS))
 
-    async def _take(self, claim: Claim) -> _Number | None:
-        phone_number_id = claim.mailbox_id.removeprefix("sender:")
-        grace = self._clock.now() + self._grace
-        account = await self._pool.fetchrow(sql["take_number"], claim.workspace_id, phone_number_id, grace)
-        if account is None or account["is_token_expired"]:
-            log.warning("sender.no_token", phone_number_id=phone_number_id)
-            return None
-        token = self._vault.open(account["token"], phone_number_id)
-        return _Number(claim, phone_number_id, token, self._number_clocks.get(phone_number_id), {})
-
     async def _send_all(self, number: _Number) -> None:
+        claim, idle = number.claim, False
         while True:
+            claim.arrived.clear()
             heads = await self._heads(number)
             wake_at = await self._launch(number, heads)
-            if number.claim.closing:
+            if claim.closing:
                 wake_at = self._clock.now()
-            elif number.token_died:
+            elif not number.has_token:
                 wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
-            if not number.flights and (number.claim.closing or not self._soon(wake_at)):
-                await self._mailboxes.release(number.claim, self._clock.now(), wake_at)
+            busy = bool(number.flights) or (self._soon(wake_at) and not claim.closing)
+            if not busy and (idle or wake_at is not None):
+                await self._mailboxes.release(claim, self._clock.now(), wake_at)
                 return
-            await self._wait(number, None if number.claim.closing else wake_at)
-            await self._mailboxes.look_again(number.claim)
+            idle = not await self._wait(number, wake_at)
 
     async def _heads(self, number: _Number) -> list[Record]:
-        if number.token_died or number.claim.closing:
-            return []
+        """The first open message of each chat that has none in the air; none while nothing may be sent."""
+        claim = number.claim
         flying = list(number.flights)
-        return await self._pool.fetch(sql["heads"], number.claim.workspace_id, number.phone_number_id, flying)
+        parameters = (claim.mailbox_id, claim.epoch, claim.workspace_id, number.phone_number_id, flying)
+        rows = await self._pool.fetch(sql["heads"], *parameters)
+        if not rows:
+            raise LeaseLost(claim.mailbox_id)
+        claim.arrivals = rows[0]["arrivals"]
+        self._read_token(number, rows[0])
+        if claim.closing or not number.has_token:
+            return []
+        return [row for row in rows if row["id"] is not None]
+
+    def _read_token(self, number: _Number, row: Record) -> None:
+        sealed = row["token"]
+        number.has_token = sealed is not None and not row["is_token_expired"]
+        if not number.has_token:
+            log.warning("sender.no_token", phone_number_id=number.phone_number_id)
+        elif sealed != number.sealed_token:
+            number.sealed_token, number.token = sealed, self._vault.open(sealed, number.phone_number_id)
 
     async def _launch(self, number: _Number, heads: list[Record]) -> datetime | None:
         """Send what may go; returns when the next one may."""
@@ -191,13 +204,15 @@ class Sender:
                 task = asyncio.create_task(self._post(number, head))
                 number.flights[head["chat_id"]] = task
 
-    async def _wait(self, number: _Number, wake_at: datetime | None) -> None:
-        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
-        if wake_at is not None:
-            waiting.add(asyncio.create_task(self._clock.sleep_until(wake_at)))
-        timers = set(waiting)
+    async def _wait(self, number: _Number, wake_at: datetime | None) -> bool:
+        """Wait for work, a landing or a timer; without any of them no longer than an idle number is kept: False."""
+        timers: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
+        if wake_at is not None and not number.claim.closing:
+            timers.add(asyncio.create_task(self._clock.sleep_until(wake_at)))
+        linger = None if number.flights or wake_at is not None else self._linger
+        waiting = timers | set(number.flights.values())
         try:
-            await asyncio.wait(waiting | set(number.flights.values()), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiting, timeout=linger, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for timer in timers:
                 timer.cancel()
@@ -205,12 +220,14 @@ class Sender:
             if task.done():
                 del number.flights[chat_id]
                 task.result()
+        return bool(done)
 
     def _soon(self, moment: datetime | None) -> bool:
         return moment is not None and moment <= self._clock.now() + timedelta(seconds=STAY_SECONDS)
 
     async def _post(self, number: _Number, head: Record) -> None:
         body = {**head["body"], **_recipient(head), "biz_opaque_callback_data": head["id"]}
+        await self._settled(head["chat_id"])
         try:
             result = await self._graph.send_message(number.phone_number_id, number.token, body)
         except GraphError as error:
@@ -226,7 +243,6 @@ class Sender:
         log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
         now = self._clock.now()
         if error.token_dead:
-            number.token_died = True
             await self._token_died(number.claim.workspace_id, number.phone_number_id, error)
             await self._defer(number, head, "queued", now + timedelta(seconds=NO_TOKEN_SECONDS))
         elif error.outcome is Outcome.REFUSED:

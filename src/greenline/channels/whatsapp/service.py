@@ -15,6 +15,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
+from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.sender import Sender
 from greenline.channels.whatsapp.turns import Turns
 from greenline.channels.whatsapp.webhook import Webhook
@@ -50,17 +51,18 @@ class WhatsApp:
         async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
             await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
 
-        self.inbox = Inbox(pool, wakeups, clock)
+        self.inbox = Inbox(pool, clock)
         self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
         self.housekeeping = Housekeeping(self.inbox, clock, settings)
-        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died)
+        self._presence = presence = Presence(graph, clock)
+        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
         turns = Turns(
             pool=pool,
             mailboxes=mailboxes,
             committer=Committer(pool, wakeups, clock),
             dialogues=Dialogues(pool, FileFetcher(pool, graph, vault, settings.data_dir), settings),
-            graph=graph,
+            presence=presence,
             vault=vault,
             models=models,
             clock=clock,
@@ -101,6 +103,7 @@ class WhatsApp:
         deadline = loop.time() + seconds
         await self.turns.stop(seconds)
         await self.senders.stop(max(0.0, deadline - loop.time()))
+        await self._presence.aclose()
         await self.facts.stop()
         await self.housekeeping.stop()
 

@@ -14,10 +14,10 @@ from typing import Final
 
 import structlog
 
+from greenline.agents.versions import to_version
 from greenline.channels.whatsapp.chat import Chat, load_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogues
-from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.inbound import (
     UNKNOWN_TIME,
     InboundMessage,
@@ -25,7 +25,7 @@ from greenline.channels.whatsapp.inbound import (
     read_message,
     read_preference,
 )
-from greenline.channels.whatsapp.presence import typing
+from greenline.channels.whatsapp.presence import Presence
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.engine.effects import JournaledEffects
@@ -70,7 +70,7 @@ class Turns:
         mailboxes: Mailboxes,
         committer: Committer,
         dialogues: Dialogues,
-        graph: GraphClient,
+        presence: Presence,
         vault: Vault,
         models: LanguageModels,
         clock: Clock,
@@ -80,7 +80,7 @@ class Turns:
         self._mailboxes = mailboxes
         self._committer = committer
         self._dialogues = dialogues
-        self._graph = graph
+        self._presence = presence
         self._vault = vault
         self._models = models
         self._clock = clock
@@ -124,6 +124,9 @@ class Turns:
             for item in claim.items:
                 commit.done[item.id] = "the account was removed"
             return commit
+        if chat.version is not None:
+            version = await to_version(self._pool, chat.workspace_id, chat.version)
+            commit.versions[version.id] = version
         for item in batch.others:
             commit.done[item.id] = None
             _note(item, commit)
@@ -160,9 +163,8 @@ class Turns:
             yield
             return
         token = self._vault.open(chat.sealed_token, chat.phone_number_id)
-        async with typing(
-            self._graph, self._clock, phone_number_id=chat.phone_number_id, token=token, wamid=message.wamid
-        ):
+        number, wamid = chat.phone_number_id, message.wamid
+        async with self._presence.typing(chat.id, phone_number_id=number, token=token, wamid=wamid):
             yield
 
     async def _run(self, turn: Turn, effects: JournaledEffects, claim: Claim, *, may_merge: bool) -> Outcome:

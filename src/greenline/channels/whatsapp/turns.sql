@@ -1,11 +1,11 @@
 -- Turns of a chat: what one needs to know, and the one transaction that ends it.
 
 -- name: load
--- The chat, its account, its open conversations (newest first) and the journal of the newest.
+-- The chat, its account, its open conversations (newest first), and of the newest its journal and agent version.
 select
   to_jsonb(c) as chat,
   a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator, a.token, a.is_token_expired,
-  o.conversations, j.journal
+  o.conversations, j.journal, r.version
 from whatsapp_chat c
 join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace_id = c.workspace_id
 left join lateral (
@@ -18,6 +18,12 @@ left join lateral (
   from conversation_event e
   where e.conversation_id = o.conversations -> 0 ->> 'id' and e.kind <> 'delivery'
 ) j on true
+left join lateral (
+  select jsonb_build_object('id', n.id, 'agent_id', n.agent_id, 'branch_id', n.branch_id, 'name', g.name,
+    'shared', g.shared, 'archived', g.archived) as version
+  from agent_version n join agent g on g.id = n.agent_id
+  where n.workspace_id = c.workspace_id and n.id = o.conversations -> 0 ->> 'version_id'
+) r on true
 where c.workspace_id = $1 and c.id = $2;
 
 -- name: remembered
@@ -157,6 +163,6 @@ with turn as materialized (
   returning id
 )
 select l.mailbox_id, l.has_more,
-  case when exists (select 1 from rung) then pg_notify('greenline_work', 'sender') end,
+  (select count(pg_notify('greenline_work', 'sender ' || id)) from rung),
   case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
 from live l;

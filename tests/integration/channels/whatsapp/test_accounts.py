@@ -36,7 +36,6 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault, open_vault
-from greenline.store.worker import Wakeups
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
@@ -227,7 +226,7 @@ def inbound(wamid: str) -> bytes:
 async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world: World, dsn: str) -> None:
     await world.connect()
     agent_id = await agents.create(world.pool, world.clock, WORKSPACE, AgentDefinition())
-    inbox = Inbox(world.pool, Wakeups(dsn), world.clock)
+    inbox = Inbox(world.pool, world.clock)
     await inbox.accept(inbound("wamid.1"))
     now = world.clock.now()
     await world.pool.execute(

@@ -10,7 +10,6 @@ from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
-from greenline.store.worker import Wakeups
 from support.rows import NUMBER, insert_account, insert_workspace
 
 
@@ -18,7 +17,7 @@ from support.rows import NUMBER, insert_account, insert_workspace
 async def inbox(pool: Pool, dsn: str, clock: ManualClock) -> Inbox:
     await insert_workspace(pool, clock.now())
     await insert_account(pool, clock.now())
-    return Inbox(pool, Wakeups(dsn), clock)
+    return Inbox(pool, clock)
 
 
 def message(

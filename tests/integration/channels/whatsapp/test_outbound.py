@@ -36,7 +36,6 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
@@ -109,7 +108,7 @@ async def world(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         await accounts.import_number(WORKSPACE, AccountImport(WABA, NUMBER, access_token=TOKEN))
         agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(), name="Rosie")
         templates = Templates(pool, graph, vault, clock, changed)
-        yield World(pool, clock, meta, templates, Inbox(pool, Wakeups(dsn), clock), agent_id)
+        yield World(pool, clock, meta, templates, Inbox(pool, clock), agent_id)
         await graph.aclose()
 
 
