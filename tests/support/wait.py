@@ -15,3 +15,10 @@ async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 30.0)
         while not (answer := await condition()):  # noqa: ASYNC110 - the world outside gives no event
             await asyncio.sleep(0.02)
         return answer
+
+
+async def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
+    """Return when ``condition``, which asks nobody outside of this process, is true. Raises ``TimeoutError``."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is watched gives no event
+            await asyncio.sleep(0.01)

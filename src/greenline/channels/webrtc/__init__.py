@@ -1,0 +1,1 @@
+"""Voice over WebRTC: one audio stream both ways, as phones and Meta's relay speak it. Knows no channel."""

@@ -1,0 +1,194 @@
+"""The way out: speech that was written ahead, sent in real time as Opus packets, with silence between.
+
+A packet goes out every 20 ms from the moment the peer has accepted, whether there is something to say or not:
+Meta's side stays quiet until it hears us, and hangs up when it hears nothing. Nothing goes out before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Final
+
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av import Packet
+
+from greenline.channels.webrtc.dtmf import DIGITS, PAUSE_PACKETS, press
+from greenline.channels.webrtc.opus import (
+    CLOCK_RATE,
+    FRAME_BYTES,
+    FRAME_SECONDS,
+    FRAME_TICKS,
+    RATE,
+    OpusEncoder,
+    silence,
+)
+
+LARGEST_LAG_SECONDS: Final = 0.2
+"""After a longer stall of the process the time is left out, instead of sent in a burst that the peer would drop."""
+_TIME_BASE: Final = Fraction(1, CLOCK_RATE)
+
+
+class OpusOut(MediaStreamTrack):
+    """The track that aiortc sends, and where speech is written.
+
+    ``on_first`` gets the id of a turn when its first packet goes out.
+    """
+
+    kind = "audio"
+
+    def __init__(self, on_first: Callable[[int], None] | None = None) -> None:
+        super().__init__()
+        self.packets = 0
+        self.first_packet_at: float | None = None
+        """Of the event loop's clock."""
+        self.event_payload_type: int | None = None
+        """How the peer takes keypad digits; None if it does not."""
+        self._on_first = on_first
+        self._time = asyncio.get_running_loop().time
+        self._opened = asyncio.Event()
+        self._began = 0.0
+        self._number = 0
+        self._encoder = OpusEncoder()
+        self._speech: deque[tuple[int, memoryview]] = deque()
+        self._unsent = 0
+        """Bytes in ``_speech``."""
+        self._speaking = False
+        self._heard_of: int | None = None
+        self._keys: deque[bytes | None] = deque()
+        """Payloads of key presses; None is 20 ms of pause."""
+        self._key_time: int | None = None
+        self._stamp: tuple[int | None, bool] = (None, False)
+
+    # What is said
+
+    @property
+    def rate(self) -> int:
+        """Samples a second that `write` takes."""
+        return RATE
+
+    @property
+    def queued(self) -> float:
+        """Seconds that are written and not yet sent."""
+        return self._unsent / 2 / RATE
+
+    def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
+        """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
+        if pcm and self.readyState == "live":
+            self._speech.append((event_id, memoryview(pcm)))
+            self._unsent += len(pcm)
+
+    def clear(self) -> float:
+        """Stop at once; returns the seconds that were not sent."""
+        left = self.queued
+        self._speech.clear()
+        self._unsent = 0
+        return left
+
+    def press(self, digits: str) -> None:
+        """Send keypad digits; speech waits meanwhile. Raises ``ValueError`` when the peer or no keypad has them."""
+        if self.event_payload_type is None:
+            raise ValueError("the peer takes no keypad digits")
+        if not digits or any(digit not in DIGITS for digit in digits):
+            raise ValueError(f"a keypad has {DIGITS}")
+        for digit in digits:
+            self._keys.extend((*press(digit), *[None] * PAUSE_PACKETS))
+
+    def open(self) -> None:
+        """Begin to send: the peer has accepted."""
+        if not self._opened.is_set():
+            self._began = self._time()
+            self._opened.set()
+
+    # What is sent
+
+    async def recv(self) -> Packet[Any]:
+        """The next packet, when it is due. Raises ``MediaStreamError`` after the end."""
+        await self._opened.wait()
+        await self._pace()
+        if self.readyState != "live":
+            raise MediaStreamError
+        data, time = self._next_key() if self._keys else self._next_sound()
+        packet = Packet(data)
+        packet.pts = time
+        packet.time_base = _TIME_BASE
+        self._number += 1
+        return packet
+
+    def stamp(self, packet: bytes) -> bytes:
+        """The RTP packet that goes out, with marker and payload type of what `recv` has just returned."""
+        payload_type, marker = self._stamp
+        self.packets += 1
+        if self.first_packet_at is None:
+            self.first_packet_at = self._time()
+        kind = packet[1] & 0x7F if payload_type is None else payload_type
+        return bytes((packet[0], marker << 7 | kind)) + packet[2:]
+
+    def stop(self) -> None:
+        """As aiortc's; a waiting `recv` ends."""
+        super().stop()
+        self.clear()
+        self._keys.clear()
+        self._opened.set()
+
+    async def _pace(self) -> None:
+        due = self._began + self._number * FRAME_SECONDS
+        late = self._time() - due
+        if late < 0:
+            await asyncio.sleep(-late)
+        elif late > LARGEST_LAG_SECONDS:
+            self._number += int(late / FRAME_SECONDS)
+
+    def _next_sound(self) -> tuple[bytes, int]:
+        time = self._number * FRAME_TICKS
+        was_speaking, self._speaking = self._speaking, bool(self._speech)
+        self._stamp = (None, self._speaking and not was_speaking)
+        if self._speaking:
+            return self._encoder.encode(self._take()), time
+        # The encoder looks 6.5 ms ahead: one frame more brings out the end of what was said.
+        return (self._encoder.encode(b"") if was_speaking else silence()), time
+
+    def _take(self) -> bytes:
+        frame = bytearray()
+        if (event_id := self._speech[0][0]) != self._heard_of:
+            self._heard_of = event_id
+            if self._on_first is not None:
+                self._on_first(event_id)
+        while self._speech and len(frame) < FRAME_BYTES:
+            event_id, pcm = self._speech.popleft()
+            wanted = FRAME_BYTES - len(frame)
+            frame += pcm[:wanted]
+            if len(pcm) > wanted:
+                self._speech.appendleft((event_id, pcm[wanted:]))
+        self._unsent -= len(frame)
+        return bytes(frame)
+
+    def _next_key(self) -> tuple[bytes, int]:
+        payload = self._keys.popleft()
+        time = self._number * FRAME_TICKS
+        if payload is None:
+            self._key_time = None
+            self._stamp = (None, False)
+            return silence(), time
+        starts = self._key_time is None
+        if self._key_time is None:
+            self._key_time = time
+        self._stamp = (self.event_payload_type, starts)
+        return payload, self._key_time
+
+
+class StampedTransport:
+    """Stands between aiortc's sender and its transport, as the sender knows one payload type and no pauses."""
+
+    def __init__(self, transport: Any, track: OpusOut) -> None:
+        self._transport = transport
+        self._track = track
+
+    async def _send_rtp(self, data: bytes) -> None:
+        is_rtcp = 192 <= data[1] <= 223  # RFC 5761, 4
+        await self._transport._send_rtp(data if is_rtcp else self._track.stamp(data))  # noqa: SLF001 - aiortc's own way
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
