@@ -23,7 +23,7 @@ if version("aiortc") != AIORTC:
 
 # Payload types as Meta's relay has them; aiortc would offer Opus as 96, no keypad, and codecs that nobody wants.
 CODECS["audio"][:] = [
-    RTCRtpCodecParameters("audio/opus", 48_000, 2, OPUS_PAYLOAD_TYPE, parameters={"minptime": 10, "useinbandfec": 1}),
+    RTCRtpCodecParameters("audio/opus", 48_000, 2, OPUS_PAYLOAD_TYPE, parameters={"minptime": 20, "useinbandfec": 1}),
     RTCRtpCodecParameters("audio/telephone-event", 8000, 1, EVENT_PAYLOAD_TYPE, parameters={"0-16": None}),
 ]
 

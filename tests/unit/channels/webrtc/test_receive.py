@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from greenline.channels.webrtc.dtmf import press
+from greenline.channels.webrtc.opus import FRAME_BYTES, OpusEncoder, silence
+from greenline.channels.webrtc.receive import OpusIn
+from support.voice import RATE, level, tone
+from support.wait import eventually
+
+EVENT = 126
+
+
+@dataclass
+class Rtp:
+    sequence_number: int
+    timestamp: int
+    payload: bytes = field(default_factory=silence)
+    payload_type: int = 111
+    ssrc: int = 1
+
+
+def packets(count: int, *, first: int = 0, time: int = 0) -> list[Rtp]:
+    return [Rtp((first + n) & 0xFFFF, (time + 960 * n) & 0xFFFFFFFF) for n in range(count)]
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.pcm = bytearray()
+        self.digits: list[str] = []
+        self.faults: list[Exception] = []
+        self.buffer = OpusIn(
+            event_payload_type=EVENT,
+            on_pcm=self.pcm.extend,
+            on_digit=self.digits.append,
+            on_fault=self.faults.append,
+        )
+
+    def take(self, *some: Rtp) -> None:
+        for packet in some:
+            assert self.buffer.add(packet) == (False, None)
+
+    @property
+    def frames(self) -> int:
+        return round(len(self.pcm) / FRAME_BYTES)
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    one = Listener()
+    yield one
+    one.buffer.close()
+    assert not one.faults
+
+
+async def test_what_is_in_order_is_heard_at_once(listener: Listener) -> None:
+    for number, packet in enumerate(packets(10), 1):
+        listener.take(packet)
+        assert listener.frames == number
+
+
+@pytest.mark.parametrize(("first", "time"), [(0, 0), (65_530, 0), (100, 0xFFFFFFFF - 3000)])
+async def test_reordered_packets_are_put_in_order(listener: Listener, first: int, time: int) -> None:
+    encoder, sound = OpusEncoder(), tone(0.2)
+    stream = packets(10, first=first, time=time)
+    for n, packet in enumerate(stream):
+        packet.payload = encoder.encode(sound[n * FRAME_BYTES : (n + 1) * FRAME_BYTES])
+    stream[3], stream[5] = stream[5], stream[3]
+    listener.take(*stream)
+    assert listener.frames == 10
+    assert listener.buffer.received.lost == 0
+    straight = Listener()
+    straight.take(*sorted(stream, key=lambda packet: (packet.sequence_number - first) & 0xFFFF))
+    straight.buffer.close()
+    assert listener.pcm == straight.pcm
+
+
+async def test_a_lost_packet_is_waited_for_and_then_heard_as_silence(listener: Listener) -> None:
+    stream = packets(6)
+    listener.take(*stream[:2], *stream[3:])
+    assert listener.frames == 2
+    await eventually(lambda: listener.frames == 6)
+    assert listener.buffer.received.lost == 1
+    listener.take(stream[2])
+    assert listener.frames == 6
+    assert listener.buffer.received.late == 1
+
+
+async def test_digits_share_the_sequence_of_the_sound(listener: Listener) -> None:
+    before, after = packets(2), packets(2, first=13, time=13 * 960)
+    key = [Rtp(2 + n, 2 * 960, payload, EVENT) for n, payload in enumerate(press("7"))]
+    listener.take(*before, *key, *after)
+    assert listener.digits == ["7"]
+    assert listener.frames == 15, "the time of the key is silence"
+    assert listener.buffer.received.lost == 0
+
+
+async def test_a_digit_of_which_one_packet_arrives_is_heard_once(listener: Listener) -> None:
+    key = [Rtp(1 + n, 960, payload, EVENT) for n, payload in enumerate(press("#"))]
+    listener.take(packets(1)[0], key[-1])
+    await eventually(lambda: bool(listener.digits))
+    assert listener.digits == ["#"]
+
+
+async def test_a_peer_that_stops_sending_is_heard_as_silence_in_real_time(listener: Listener) -> None:
+    listener.take(*packets(2))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await eventually(lambda: listener.frames >= 22)
+    assert loop.time() - began == pytest.approx(0.4, abs=0.1)
+    spoken = int((loop.time() - began) * 50)
+    listener.take(*packets(1, first=2, time=(2 + spoken) * 960))
+    assert listener.frames == pytest.approx(2 + spoken + 1, abs=2), "the pause is not heard twice"
+
+
+async def test_a_leap_of_the_timestamps_is_no_pause(listener: Listener) -> None:
+    listener.take(*packets(2))
+    listener.take(*packets(2, first=2, time=10_000_000))
+    assert listener.frames == 4
+
+
+@pytest.mark.parametrize("first", [20_000, 50_000])
+async def test_a_leap_of_the_sequence_is_a_new_beginning(listener: Listener, first: int) -> None:
+    listener.take(*packets(2))
+    listener.take(*packets(2, first=first, time=5000))
+    assert listener.frames == 4
+
+
+async def test_another_source_is_a_new_beginning(listener: Listener) -> None:
+    listener.take(*packets(2, first=100))
+    for packet in packets(2, first=90):
+        packet.ssrc = 2
+        listener.take(packet)
+    assert listener.frames == 4
+
+
+async def test_a_flood_behind_a_hole_is_bounded(listener: Listener) -> None:
+    listener.take(packets(1)[0])
+    listener.take(*packets(60, first=2, time=1920))
+    assert listener.frames >= 60
+    assert listener.buffer.received.lost == 1
+
+
+async def test_nothing_is_heard_after_the_end(listener: Listener) -> None:
+    listener.take(*packets(2))
+    listener.buffer.close()
+    listener.take(*packets(2, first=2, time=1920))
+    assert listener.frames == 2
+
+
+async def test_what_is_no_opus_is_silence(listener: Listener) -> None:
+    bad = packets(3)
+    bad[1].payload = b"\xff\xff\xff"
+    listener.take(*bad)
+    assert listener.buffer.received.undecodable == 1
+    assert level(bytes(listener.pcm)) < 2
+
+
+async def test_a_failing_listener_is_reported() -> None:
+    faults: list[Exception] = []
+
+    def fails(pcm: bytes) -> None:
+        raise RuntimeError("deaf")
+
+    buffer = OpusIn(event_payload_type=EVENT, on_pcm=fails, on_digit=print, on_fault=faults.append)
+    buffer.add(packets(1)[0])
+    buffer.close()
+    assert [str(fault) for fault in faults] == ["deaf"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.4), spread=st.integers(0, 30))
+def test_whatever_the_network_does_each_packet_is_counted_once(seed: int, loss: float, spread: int) -> None:
+    """Lost, late and heard packets are all packets, and the sound is never longer than the time."""
+
+    async def run() -> None:
+        chance = random.Random(seed)
+        stream = [packet for packet in packets(80, first=65_500) if chance.random() >= loss]
+        order = sorted(range(len(stream)), key=lambda n: n + chance.random() * spread)
+        listener = Listener()
+        for n in order:
+            listener.take(stream[n])
+        await asyncio.sleep(0)
+        listener.buffer.close()
+        assert not listener.faults
+        assert listener.buffer.received.packets == len(stream)
+        assert len(listener.pcm) / 2 / RATE <= 80 * 0.02 + 0.2
+
+    asyncio.run(run())

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiortc.mediastreams import MediaStreamError
+
+from greenline.channels.webrtc.dtmf import read_event
+from greenline.channels.webrtc.opus import silence
+from greenline.channels.webrtc.send import OpusOut
+from support.voice import tone
+
+HEADER = bytes([0x80, 111]) + bytes(10)
+
+
+def header(track: OpusOut) -> tuple[int, bool]:
+    """Payload type and marker of the packet that the track has just given."""
+    byte = track.stamp(HEADER)[1]
+    return byte & 0x7F, bool(byte & 0x80)
+
+
+async def test_nothing_is_given_before_the_peer_has_accepted() -> None:
+    track = OpusOut()
+    packet = asyncio.create_task(track.recv())
+    await asyncio.sleep(0)
+    assert not packet.done()
+    track.open()
+    assert bytes(await packet) == silence()
+    track.stop()
+
+
+async def test_speech_is_marked_at_its_beginning_and_paced() -> None:
+    first: list[int] = []
+    track = OpusOut(first.append)
+    track.write(tone(0.06), 3)
+    track.open()
+    assert track.queued == pytest.approx(0.06)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    marks, times = [], []
+    for _ in range(5):
+        packet = await track.recv()
+        times.append(packet.pts)
+        marks.append(header(track))
+    assert marks == [(111, True), *[(111, False)] * 4]
+    assert times == [0, 960, 1920, 2880, 3840]
+    assert loop.time() - began >= 0.08
+    assert first == [3]
+    assert track.queued == 0
+    assert track.packets == 5
+    track.stop()
+
+
+async def test_pieces_of_any_length_are_joined() -> None:
+    track = OpusOut()
+    track.open()
+    for _ in range(10):
+        track.write(tone(0.003), 1)
+    assert track.queued == pytest.approx(0.03)
+    await track.recv()
+    assert track.queued == pytest.approx(0.01)
+    await track.recv()
+    assert track.queued == 0
+    track.stop()
+
+
+async def test_clearing_tells_what_was_not_sent() -> None:
+    track = OpusOut()
+    track.open()
+    track.write(tone(1.0), 1)
+    await track.recv()
+    assert track.clear() == pytest.approx(0.98)
+    assert track.queued == 0
+    assert bytes(await track.recv()) != silence(), "the codec's last milliseconds"
+    assert bytes(await track.recv()) == silence()
+    track.stop()
+
+
+async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
+    track = OpusOut()
+    with pytest.raises(ValueError, match="takes no"):
+        track.press("1")
+    track.event_payload_type = 126
+    for wrong in ("", "x", "1 2"):
+        with pytest.raises(ValueError, match="keypad"):
+            track.press(wrong)
+    track.open()
+    track.write(tone(0.1), 1)
+    track.press("55")
+    seen = []
+    for _ in range(32):
+        packet = await track.recv()
+        seen.append((*header(track), packet.pts, read_event(bytes(packet)) if len(bytes(packet)) == 4 else None))
+    first, pause, second = seen[:11], seen[11:16], seen[16:27]
+    for key, start in ((first, 0), (second, 16 * 960)):
+        assert [mark for _, mark, _, _ in key] == [True, *[False] * 10]
+        assert {(kind, time) for kind, _, time, _ in key} == {(126, start)}
+        assert all(event is not None and event.digit == "5" for *_, event in key)
+    assert {kind for kind, *_ in pause} == {111}
+    assert track.queued == pytest.approx(0.1), "speech waits while keys go out"
+    track.stop()
+
+
+async def test_after_a_stall_time_is_left_out() -> None:
+    track = OpusOut()
+    track.open()
+    await track.recv()
+    track._began -= 2.0  # as if the process had stood still
+    assert (await track.recv()).pts >= 99 * 960
+    track.stop()
+
+
+async def test_the_end_wakes_whoever_waits_and_drops_what_was_written() -> None:
+    track = OpusOut()
+    track.write(tone(0.1), 1)
+    packet = asyncio.create_task(track.recv())
+    await asyncio.sleep(0)
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await packet
+    track.write(tone(0.1), 1)
+    assert track.queued == 0
