@@ -1,0 +1,1 @@
+"""WhatsApp calls (Meta: Calling API): a pure state machine, and what drives it between Meta, media and the agent."""

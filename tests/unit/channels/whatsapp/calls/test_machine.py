@@ -1,0 +1,404 @@
+"""The life of a call, by example and by properties over every order of events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from greenline.channels.whatsapp.calls.events import (
+    Answered,
+    Asked,
+    AskMeta,
+    AskPerson,
+    Closing,
+    Command,
+    Connect,
+    Declined,
+    Done,
+    Finish,
+    Happening,
+    HungUp,
+    MediaLost,
+    MediaUp,
+    NotAsked,
+    NotPrepared,
+    Offered,
+    Orphaned,
+    PermissionKnown,
+    PickedUp,
+    Post,
+    Prepare,
+    Prepared,
+    Refused,
+    Replied,
+    Speak,
+    Start,
+    Stop,
+    Terminated,
+    Timer,
+    TimeUp,
+)
+from greenline.channels.whatsapp.calls.machine import DECLINED, Call, Phase, begin_outbound, step
+
+
+def run(call: Call, *events: Happening) -> tuple[Call, list[Command]]:
+    """The call after ``events``, and the commands of the last one."""
+    commands: tuple[Command, ...] = ()
+    for event in events:
+        call, commands = step(call, event)
+    return call, list(commands)
+
+
+def inbound(*events: Happening) -> tuple[Call, list[Command]]:
+    return run(Call("inbound", wacid="wacid.1"), *events)
+
+
+def outbound(*events: Happening) -> tuple[Call, list[Command]]:
+    call, commands = begin_outbound(Call("outbound"))
+    assert commands == (AskMeta(),)
+    return run(call, *events)
+
+
+CONNECTING = (Offered("offer"), Prepared("ours"), Done("pre_accept"))
+ACTIVE = (*CONNECTING, MediaUp(), Done("accept"))
+DIALED = (PermissionKnown(may_call=True, may_ask=True), Prepared("ours"))
+RINGING = (*DIALED, Done("connect", "wacid.2"))
+
+
+def test_a_person_calls_and_is_answered() -> None:
+    call = Call("inbound", wacid="wacid.1")
+    said: list[Command] = []
+    for event in ACTIVE:
+        call, commands = step(call, event)
+        said.extend(commands)
+    assert said == [
+        Prepare("offer"),
+        Post("pre_accept", "ours"),
+        Start(Timer.MEDIA),
+        Connect(),
+        Stop(Timer.MEDIA),
+        Post("accept", "ours"),
+        Speak(),
+    ]
+
+
+def test_the_person_hangs_up() -> None:
+    call, commands = inbound(*ACTIVE, Terminated(picked_up=True))
+    assert call.phase is Phase.ENDED
+    assert [command.outcome.result for command in commands if isinstance(command, Finish)] == ["answered"]
+
+
+def test_the_agent_hangs_up() -> None:
+    call, commands = inbound(*ACTIVE, HungUp("end_call tool was called"))
+    assert commands == [Post("terminate")]
+    call, commands = run(call, Done("terminate"))
+    assert call.outcome is not None
+    assert (call.outcome.result, call.outcome.reason) == ("answered", "end_call tool was called")
+    assert commands == [Finish(call.outcome)]
+
+
+def test_over_capacity_is_rejected_at_once() -> None:
+    call, commands = inbound(Offered("offer", refusal="no room"))
+    assert commands == [Post("reject")]
+    call, _ = run(call, Refused("reject", "Meta is down"))
+    assert call.phase is Phase.ENDED
+
+
+@pytest.mark.parametrize(
+    ("events", "last"),
+    [
+        ((Offered("offer"), NotPrepared("bad description")), "reject"),
+        ((Offered("offer"), Prepared("ours"), Refused("pre_accept", "SDP invalid", 100)), "reject"),
+        ((*CONNECTING, TimeUp(Timer.MEDIA)), "reject"),
+        ((*CONNECTING, MediaLost("failed")), "reject"),
+        ((*CONNECTING, MediaUp(), Refused("accept", "no", 100)), "reject"),
+        ((*CONNECTING, MediaUp(), Refused("accept", "timed out", unknown=True)), "terminate"),
+        ((*CONNECTING, MediaUp(), Orphaned()), "terminate"),
+        ((*CONNECTING, Orphaned()), "reject"),
+        ((*ACTIVE, Orphaned()), "terminate"),
+        ((*ACTIVE, Closing()), "terminate"),
+        ((*ACTIVE, MediaLost("failed"), TimeUp(Timer.GOODBYE)), "terminate"),
+    ],
+)
+def test_meta_is_told_of_the_end_as_it_must_be(events: tuple[Happening, ...], last: str) -> None:
+    _, commands = inbound(*events)
+    assert [command.action for command in commands if isinstance(command, Post)] == [last]
+
+
+def test_an_accept_in_the_air_is_waited_for_before_the_call_is_ended() -> None:
+    call, commands = inbound(*CONNECTING, MediaUp(), Closing())
+    assert commands == []
+    _, commands = run(call, Done("accept"))
+    assert commands == [Post("terminate")]
+    _, commands = run(call, Refused("accept", "no"))
+    assert commands == [Post("reject")]
+
+
+def test_lost_media_waits_for_metas_word() -> None:
+    call, commands = inbound(*ACTIVE, MediaLost("closed"))
+    assert commands == [Start(Timer.GOODBYE)]
+    call, _ = run(call, Terminated(picked_up=True))
+    assert call.outcome is not None
+    assert (call.outcome.result, call.outcome.failed) == ("answered", False)
+
+
+def test_a_call_that_ends_before_it_was_accepted_is_missed() -> None:
+    call, _ = inbound(*CONNECTING, Terminated(picked_up=False))
+    assert call.outcome is not None
+    assert call.outcome.result == "no_answer"
+
+
+def test_we_call_a_person_who_picks_up() -> None:
+    call, commands = outbound(*RINGING)
+    assert (call.wacid, commands) == ("wacid.2", [Start(Timer.RING)])
+    call, commands = run(call, Answered("theirs"))
+    assert commands == [Start(Timer.MEDIA), Connect("theirs")]
+    assert run(call, Answered("theirs"))[1] == [], "a repeated answer is not applied again"
+    call, commands = run(call, MediaUp())
+    assert commands == [Stop(Timer.MEDIA)]
+    assert Speak() not in commands
+    call, commands = run(call, PickedUp())
+    assert commands == [Stop(Timer.RING), Speak()]
+    assert run(call, PickedUp())[1] == []
+
+
+def test_a_pick_up_before_the_media_starts_the_greeting_when_the_media_is_there() -> None:
+    call, commands = outbound(*RINGING, PickedUp())
+    assert commands == [Stop(Timer.RING), Start(Timer.MEDIA)]
+    _, commands = run(call, Answered("theirs"), MediaUp())
+    assert commands == [Stop(Timer.MEDIA), Speak()]
+
+
+def test_webhooks_that_overtake_the_answer_to_connect_are_kept() -> None:
+    call, commands = outbound(*DIALED, Answered("theirs"), MediaUp(), PickedUp())
+    assert Speak() not in commands
+    _, commands = run(call, Done("connect", "wacid.2"))
+    assert commands[-1] == Speak()
+
+
+@pytest.mark.parametrize(
+    ("events", "result", "failed"),
+    [
+        ((*RINGING, Declined()), "busy", False),
+        ((*RINGING, Terminated(picked_up=False)), "no_answer", False),
+        ((*RINGING, Terminated(picked_up=False, failed=True)), "failed", True),
+        ((*RINGING, TimeUp(Timer.RING), Done("terminate")), "no_answer", False),
+        ((*RINGING, PickedUp(), TimeUp(Timer.MEDIA), Done("terminate")), "failed", True),
+        ((*RINGING, Answered("x"), TimeUp(Timer.MEDIA), Done("terminate")), "failed", True),
+        ((*DIALED, Refused("connect", "not enabled", 138000)), "failed", True),
+        ((*RINGING, Terminated(picked_up=True)), "answered", False),
+    ],
+)
+def test_every_end_of_a_call_of_ours_has_its_result(events: tuple[Happening, ...], result: str, failed: bool) -> None:
+    call, _ = outbound(*events)
+    assert call.phase is Phase.ENDED
+    assert call.outcome is not None
+    assert (call.outcome.result, call.outcome.failed) == (result, failed)
+
+
+def test_who_was_never_asked_is_asked_and_called_when_they_agree() -> None:
+    call, commands = outbound(PermissionKnown(may_call=False, may_ask=True))
+    assert commands == [AskPerson()]
+    call, commands = run(call, Asked())
+    assert (commands, call.permission.state) == ([Start(Timer.PERMISSION)], "sent")
+    call, commands = run(call, Replied(granted=True, permanent=True))
+    assert commands == [Stop(Timer.PERMISSION), Prepare()]
+    assert (call.permission.state, call.permission.permanent) == ("accepted", True)
+
+
+def test_who_declines_is_not_called() -> None:
+    call, _ = outbound(PermissionKnown(may_call=False, may_ask=True), Asked(), Replied(granted=False))
+    assert call.outcome is not None
+    assert (call.outcome.reason, call.outcome.failed, call.permission.state) == (DECLINED, True, "declined")
+
+
+def test_a_call_of_the_person_grants_the_permission() -> None:
+    call, _ = outbound(PermissionKnown(may_call=False, may_ask=True), Asked(), Replied(granted=True, automatic=True))
+    assert call.permission.by_users_call is True
+    assert call.phase is Phase.DIALING
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (PermissionKnown(may_call=False, may_ask=False, reason="limit"),),
+        (PermissionKnown(may_call=False, may_ask=True), NotAsked("limit", 138009)),
+        (PermissionKnown(may_call=False, may_ask=True), Asked(), NotAsked("undeliverable", 131026)),
+    ],
+)
+def test_a_request_that_can_not_be_sent_is_blocked(events: tuple[Happening, ...]) -> None:
+    call, _ = outbound(*events)
+    assert (call.phase, call.permission.state) == (Phase.ENDED, "blocked")
+
+
+def test_a_request_without_an_answer_expires() -> None:
+    call, _ = outbound(PermissionKnown(may_call=False, may_ask=True), Asked(), TimeUp(Timer.PERMISSION))
+    assert call.phase is Phase.ENDED
+
+
+def test_a_permission_that_expired_between_question_and_call_is_asked_for() -> None:
+    _, commands = outbound(*DIALED, Refused("connect", "no permission", 138006))
+    assert commands == [AskPerson()]
+
+
+def test_a_person_in_another_call_is_called_again_a_few_times() -> None:
+    call, commands = outbound(*DIALED)
+    tries = 0
+    while call.phase is not Phase.ENDED:
+        call, commands = run(call, Refused("connect", "busy", 138003))
+        if commands == [Start(Timer.REDIAL)]:
+            tries += 1
+            call, commands = run(call, TimeUp(Timer.REDIAL))
+            assert commands == [Post("connect", "ours")]
+    assert tries == 4
+    assert call.outcome is not None
+    assert call.outcome.result == "busy"
+
+
+def test_leaving_while_connect_is_in_the_air_ends_the_call_that_it_makes() -> None:
+    call, commands = outbound(*DIALED, Closing())
+    assert commands == []
+    _, commands = run(call, Done("connect", "wacid.2"))
+    assert commands == [Post("terminate")]
+    call, _ = run(call, Refused("connect", "no"))
+    assert call.phase is Phase.ENDED
+
+
+# Properties
+
+
+@dataclass
+class World:
+    """Meta, media, agent and clocks, as far as a call meets them; everything may happen in any order."""
+
+    call: Call
+    open: list[Happening] = field(default_factory=list)
+    """What is bound to come, in any order; timers among it."""
+    history: list[tuple[Happening, tuple[Command, ...]]] = field(default_factory=list)
+    alive_at_meta: bool = False
+    over_at_meta: bool = False
+
+    def feed(self, event: Happening) -> None:
+        match event:
+            case Done(action="connect"):
+                self.alive_at_meta = not self.over_at_meta
+            case Terminated() | Declined() | Refused(action="reject" | "terminate"):
+                self.alive_at_meta, self.over_at_meta = False, True
+            case Orphaned():  # what was in the air finds nobody; the webhooks of a call that nobody made end it
+                self.open = [one for one in self.open if not (isinstance(one, Done) and one.action == "connect")]
+        self.call, commands = step(self.call, event)
+        self.record(event, commands)
+
+    def record(self, event: Happening, commands: tuple[Command, ...]) -> None:
+        self.history.append((event, commands))
+        for command in commands:
+            match command:
+                case Stop(timer=timer):
+                    self.open = [one for one in self.open if one != TimeUp(timer)]
+                case Post(action="reject" | "terminate"):
+                    self.alive_at_meta = False
+
+    def answers(self, command: Command) -> list[Happening]:
+        """What may come of a command; one of them does."""
+        match command:
+            case Prepare():
+                return [Prepared("ours"), NotPrepared("broken")]
+            case Post(action="connect"):
+                return [
+                    Done("connect", "wacid.2"),
+                    Refused("connect", "no", 138000),
+                    Refused("connect", "no permission", 138006),
+                    Refused("connect", "busy", 138003),
+                ]
+            case Post(action=action):
+                return [Done(action), Refused(action, "no", 100), Refused(action, "timed out", unknown=True)]
+            case Connect():
+                return [MediaUp(), MediaLost("failed"), TimeUp(Timer.MEDIA)]
+            case Start(timer=timer):
+                return [TimeUp(timer)]
+            case Speak():
+                return [HungUp("bye"), HungUp("broken", failed=True), MediaLost("closed"), Closing()]
+            case AskMeta():
+                return [
+                    PermissionKnown(may_call=yes, may_ask=ask)
+                    for yes, ask in ((False, True), (True, True), (False, False))
+                ]
+            case AskPerson():
+                return [Asked(), NotAsked("limit", 138009)]
+        return []
+
+
+CHAOS = st.sampled_from(
+    [
+        Offered("again"),
+        Answered("theirs"),
+        PickedUp(),
+        Declined(),
+        MediaUp(),
+        MediaLost("failed"),
+        Terminated(picked_up=False),
+        Terminated(picked_up=True),
+        Terminated(picked_up=False, failed=True),
+        HungUp("bye"),
+        Closing(),
+        Orphaned(),
+        Replied(granted=True),
+        Replied(granted=False),
+        NotAsked("late", 131026),
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=st.data(), direction=st.sampled_from(["inbound", "outbound"]))
+def test_every_call_ends_once_and_keeps_its_rules(data: st.DataObject, direction: str) -> None:
+    world = play(data, direction)
+    check(world)
+
+
+def play(data: st.DataObject, direction: str) -> World:
+    if direction == "inbound":
+        world = World(Call("inbound", wacid="wacid.1"), [Offered("offer")])
+        world.alive_at_meta = True
+    else:
+        call, commands = begin_outbound(Call("outbound"))
+        world = World(call)
+        world.open.append(data.draw(st.sampled_from(world.answers(commands[0]))))
+    chaos = data.draw(st.lists(st.tuples(st.integers(0, 12), CHAOS), max_size=5))
+    for moment in range(80):
+        before = len(world.history)
+        for _, event in [one for one in chaos if one[0] == moment]:
+            world.feed(event)
+        if world.open:
+            world.feed(world.open.pop(data.draw(st.integers(0, len(world.open) - 1))))
+        for _, commands in world.history[before:]:
+            for command in commands:
+                if options := world.answers(command):
+                    world.open.append(data.draw(st.sampled_from(options)))
+        if len(world.history) == before and moment > 12:
+            break
+    return world
+
+
+def check(world: World) -> None:
+    commands = [command for _, some in world.history for command in some]
+    story = "\n".join(f"{event} -> {some}" for event, some in world.history)
+    finishes = [command for command in commands if isinstance(command, Finish)]
+    assert world.call.phase is Phase.ENDED, story
+    assert len(finishes) == 1, story
+    assert commands[-1] is finishes[0], story
+    assert commands.count(Speak()) <= 1, story
+    assert not world.alive_at_meta, f"the call is left alive at Meta:\n{story}"
+    descriptions = {command.sdp for command in commands if isinstance(command, Post) and command.sdp}
+    assert len(descriptions) <= 1, story
+    if Speak() in commands:
+        seen: list[Happening] = []
+        for event, some in world.history:
+            seen.append(event)
+            if Speak() in some:
+                break
+        assert Done("accept") in seen or (PickedUp() in seen and Done("connect", "wacid.2") in seen), story
+        assert MediaUp() in seen, story
