@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 FACTS_PER_COMMIT: Final = 500
 GATHER_SECONDS: Final = 0.025
 """Pause between commits: three statuses a message come in a trickle, and one commit serves many."""
-KINDS: Final = ("status", "account", "template", "number", "errors", "calls", "handover", "unknown")
+KINDS: Final = ("status", "account", "template", "number", "errors", "call_permission", "handover", "unknown")
 
 
 class Facts:

@@ -70,5 +70,6 @@ class Inbox:
             [event.payload for event in events],
             [event.kind in ORDERED_KINDS for event in events],
         )
-        await self._pool.execute(_sql["ingest"], *columns, self._clock.now())
+        calls = [event.call_id for event in events]
+        await self._pool.execute(_sql["ingest"], *columns, self._clock.now(), calls)
         return [None] * len(events)

@@ -3,11 +3,13 @@
 -- name: ingest
 -- scope: system, the number of an event tells its workspace (account.workspace_id)
 -- Arrays, one element an event: $1 dedupe, $2 kind, $3 phone number id, $4 wa_id, $5 bsuid, $6 group id, $7 payload,
--- $8 whether the event has a place in its chat's order. $9: now.
+-- $8 whether the event has a place in its chat's order, $10 id of the call. $9: now.
+-- What a call brings rings the mailbox of the call; an answer to a call permission request that of the call it is for.
 with event as materialized (
   select e.*, a.workspace_id, coalesce(e.group_id, e.wa_id, e.bsuid) as identifier
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
-    with ordinality as e(dedupe, kind, phone_number_id, wa_id, bsuid, group_id, payload, ordered, place)
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
+      $10::text[])
+    with ordinality as e(dedupe, kind, phone_number_id, wa_id, bsuid, group_id, payload, ordered, call_id, place)
   left join whatsapp_account a on a.phone_number_id = e.phone_number_id
 ), known as materialized (
   select e.*, case when e.ordered and e.workspace_id is not null and e.identifier is not null then coalesce(
@@ -27,7 +29,20 @@ with event as materialized (
   returning i.phone_number_id, i.identifier, i.chat_id
 ), placed as materialized (
   select k.dedupe, k.kind, k.phone_number_id, k.wa_id, k.bsuid, k.group_id, k.payload, k.workspace_id, k.place,
-    coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new
+    coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new,
+    case k.kind
+      when 'call' then coalesce(
+        (select c.mailbox_id from whatsapp_call c where c.wacid = k.call_id and c.workspace_id = k.workspace_id),
+        'call:' || k.call_id)
+      when 'call_permission' then (
+        select c.mailbox_id
+        from whatsapp_call c
+        join chat_identity i on i.phone_number_id = c.phone_number_id and i.chat_id = c.chat_id
+        where c.workspace_id = k.workspace_id and c.phone_number_id = k.phone_number_id
+          and i.identifier in (k.wa_id, k.bsuid) and c.phase in ('asking', 'waiting')
+        limit 1)
+      else coalesce(k.chat_id, m.chat_id)
+    end as mailbox_id
   from known k
   left join met m on m.phone_number_id = k.phone_number_id and m.identifier = k.identifier and k.chat_id is null
     and k.ordered
@@ -48,7 +63,7 @@ with event as materialized (
   on conflict (id) do nothing
 ), fresh as (
   insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at, error)
-  select workspace_id, dedupe, chat_id, kind, payload::json, $9,
+  select workspace_id, dedupe, case when workspace_id is not null then mailbox_id end, kind, payload::json, $9,
     case when workspace_id is null and phone_number_id is not null then $9::timestamptz end,
     case when workspace_id is null and phone_number_id is not null then 'no account for this number' end
   from placed order by place
@@ -56,13 +71,17 @@ with event as materialized (
   returning mailbox_id, workspace_id, kind, done_at
 ), rung as (
   insert into mailbox as m(id, workspace_id, kind, due_at)
-  select distinct on (mailbox_id) mailbox_id, workspace_id, 'chat', $9::timestamptz
+  select distinct on (mailbox_id) mailbox_id, workspace_id,
+    case when kind in ('call', 'call_permission') then 'call' else 'chat' end, $9::timestamptz
   from fresh where mailbox_id is not null
   order by mailbox_id
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
 )
 select
-  case when bool_or(mailbox_id is not null) then pg_notify('greenline_work', 'chat') end,
+  case when bool_or(mailbox_id is not null and kind not in ('call', 'call_permission'))
+    then pg_notify('greenline_work', 'chat') end,
+  count(pg_notify('greenline_work', 'call ' || mailbox_id)::text)
+    filter (where mailbox_id is not null and kind in ('call', 'call_permission')),
   case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end
 from fresh;
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -22,9 +22,10 @@ _MAX_ID: Final = 500  # the longest id that Meta documents, a wamid, has about 1
 class Event:
     """One thing that happened.
 
-    ``kind``: message, status, standby, user_preferences, identity, account, number, template, calls, errors,
-    handover, unknown. ``dedupe`` is the same whenever Meta repeats the event. ``payload`` is JSON text; its shape
-    depends on the kind: the status itself; ``{message, contact}`` for messages and standby copies;
+    ``kind``: message, status, standby, user_preferences, identity, account, number, template, call,
+    call_permission, errors, handover, unknown. ``dedupe`` is the same whenever Meta repeats the event. ``payload`` is JSON text; its shape
+    depends on the kind: the status itself; ``{message, contact}`` for messages, their standby copies and answers to
+    call permission requests, which are messages as well; ``{call, contact, errors}`` or ``{status}`` for calls;
     ``{field, business_account_id, time, value}`` for the others, where ``value`` is the item or the whole value.
     A message in a group carries ``group_id`` alone: the group is the chat, whoever writes in it.
     """
@@ -37,6 +38,7 @@ class Event:
     wa_id: str | None = None
     bsuid: str | None = None
     group_id: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,15 @@ def _each_message(change: _Change, messages: object, contacts: object, kind: str
             yield _poison(message, "a message to no number")
         else:
             contact = _contact_of(message, contacts, alone=len(items) == 1)
-            yield _message(change, message, contact, kind, prefix)
+            event = _message(change, message, contact, kind, prefix)
+            yield event
+            if isinstance(event, Event) and _is_call_permission(message):
+                yield replace(event, kind="call_permission", dedupe=f"permission:{event.dedupe}")
+
+
+def _is_call_permission(message: dict[str, Any]) -> bool:
+    interactive = message.get("interactive")
+    return isinstance(interactive, dict) and "call_permission_reply" in interactive
 
 
 def _message(
@@ -224,17 +234,34 @@ def _user_id_update(change: _Change) -> Iterator[Parsed]:
 
 
 def _calls(change: _Change) -> Iterator[Parsed]:
-    seen = False
-    for name, key in (("calls", "event"), ("statuses", "status"), ("errors", None)):
-        for item in _items(change.value.get(name, [])):
-            seen = True
-            event = _item(change, item, "calls" if key else "errors")
-            if key and isinstance(event, Event) and isinstance(item, dict) and _id(item.get("id")):
-                dedupe = f"{item['id']}:{name}:{_id(item.get(key)) or ''}"
-                event = Event("calls", dedupe, event.payload, event.phone_number_id, event.business_account_id)
-            yield event
-    if not seen:
+    calls, statuses = (_items(change.value.get(name, [])) for name in ("calls", "statuses"))
+    errors = _items(change.value.get("errors", []))
+    contacts = change.value.get("contacts")
+    for call in calls:
+        contact = _contact_of(call, contacts, alone=len(calls) == 1) if isinstance(call, dict) else None
+        beside = errors if len(calls) == 1 else []  # Meta writes them beside the call or in it
+        yield _call(change, call, "event", {"call": call, "contact": contact, "errors": beside})
+    for status in statuses:
+        yield _call(change, status, "status", {"status": status})
+    if len(calls) != 1:
+        for error in errors:
+            yield _item(change, error, "errors")
+    if not calls and not statuses and not errors:
         yield _whole(change, "unknown")
+
+
+def _call(change: _Change, item: object, key: str, payload: dict[str, Any]) -> Parsed:
+    call_id = _id(item.get("id")) if isinstance(item, dict) else None
+    if not isinstance(item, dict) or call_id is None or change.phone_number_id is None:
+        return _poison(item, "an event of no call")
+    return Event(
+        "call",
+        f"{call_id}:{key}:{_id(item.get(key)) or ''}",
+        _dump(payload),
+        change.phone_number_id,
+        change.business_account_id,
+        call_id=call_id,
+    )
 
 
 def _item(change: _Change, item: object, kind: str, wa_id: str | None = None, bsuid: str | None = None) -> Parsed:

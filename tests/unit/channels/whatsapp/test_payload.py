@@ -163,14 +163,45 @@ def test_news_are_the_same_when_repeated_and_another_at_another_time() -> None:
     assert first == again != later
 
 
-def test_calls_have_keys_of_their_own() -> None:
+def test_events_of_a_call_have_keys_and_the_id_of_the_call() -> None:
     calls = [{"id": "wacid.1", "event": "connect"}, {"id": "wacid.1", "event": "terminate"}]
     found = events(
         body("calls", calls=calls, statuses=[{"id": "wacid.1", "status": "RINGING"}], errors=[{"code": 1}])
     )
-    assert [event.kind for event in found] == ["calls", "calls", "calls", "errors"]
+    assert [event.kind for event in found] == ["call", "call", "call", "errors"]
+    assert [event.call_id for event in found[:3]] == ["wacid.1"] * 3
     assert len({event.dedupe for event in found}) == 4
-    assert found[0].dedupe == "wacid.1:calls:connect"
+    assert found[0].dedupe == "wacid.1:event:connect"
+
+
+def test_errors_beside_the_only_call_belong_to_it() -> None:
+    (found,) = events(
+        body(
+            "calls",
+            calls=[{"id": "wacid.1", "event": "terminate", "from": "15551230000"}],
+            contacts=[{"wa_id": "15551230000", "user_id": "US.1"}],
+            errors=[{"code": 138021}],
+        )
+    )
+    payload = orjson.loads(found.payload)
+    assert payload["errors"] == [{"code": 138021}]
+    assert payload["contact"]["user_id"] == "US.1"
+    assert payload["call"]["event"] == "terminate"
+
+
+@pytest.mark.parametrize("call", [{"event": "connect"}, {"id": 1.5}, "wacid.1", None, {"id": {}}])
+def test_an_event_of_no_call_is_set_aside(call: object) -> None:
+    (found,) = parse_envelope(body("calls", calls=[call]))
+    assert isinstance(found, Poison)
+
+
+@pytest.mark.parametrize("kind", [{"type": "call_permission_reply"}, {}])
+def test_an_answer_to_a_call_permission_request_is_told_to_the_call_as_well(kind: dict[str, str]) -> None:
+    reply = {**kind, "call_permission_reply": {"response": "accept", "is_permanent": True}}
+    message, permission = events(body(messages=[{**text(), "type": "interactive", "interactive": reply}]))
+    assert (message.kind, permission.kind) == ("message", "call_permission")
+    assert permission.dedupe == f"permission:{message.dedupe}"
+    assert permission.payload == message.payload
 
 
 def test_a_message_without_an_id_has_a_key_by_its_content() -> None:
