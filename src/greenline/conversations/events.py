@@ -161,6 +161,27 @@ class Noted(_Event):
     detail: dict[str, Any] = {}
 
 
+class CallPermission(_Event):
+    """What became of the question whether the business may call (reference: ``call_permission_request``)."""
+
+    kind: Literal["call_permission"] = "call_permission"
+    state: Literal["sent", "accepted", "declined", "blocked"]
+    permanent: bool | None = None
+    by_users_call: bool | None = None
+    """Meta granted it since the person called."""
+
+
+class CallEnded(_Event):
+    """A call on WhatsApp is over (reference: ``call_result``); the conversation's own end is another event."""
+
+    kind: Literal["call_ended"] = "call_ended"
+    result: Literal["answered", "voicemail", "busy", "no_answer", "failed"]
+    reason: str = ""
+    code: int | None = None
+    """Meta's."""
+    talk_seconds: int | None = None
+
+
 class Feedback(_Event):
     """The rating that a client or an operator gave; ``score`` null takes it back."""
 
@@ -196,6 +217,8 @@ Event: TypeAlias = (
     | TurnFailed
     | Resumed
     | Noted
+    | CallPermission
+    | CallEnded
     | Feedback
     | Ended
     | Summarised

@@ -9,8 +9,9 @@ from typing import Any
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.conversations.deliveries import Sent, delivery_error, fold_deliveries
-from greenline.conversations.events import AgentMessage, Entry, TurnFailed, UserMessage
+from greenline.conversations.events import AgentMessage, CallEnded, CallPermission, Entry, TurnFailed, UserMessage
 from greenline.conversations.metadata_models import (
+    CallPermissionRequest,
     Charging,
     DeletionSettings,
     ErrorView,
@@ -157,7 +158,24 @@ def _whatsapp(conversation: Conversation, journal: Sequence[Entry], sent: Mappin
         whatsapp_user_id=conversation.wa_id or conversation.bsuid or conversation.user_id or "",
         awaiting_first_user_message=conversation.awaiting_first_user_message if outbound else None,
         recipient=Recipient(phone=conversation.wa_id, bsuid=conversation.bsuid),
+        call_permission_request=_call_permission(journal),
+        call_result=next((e.event.result for e in reversed(journal) if isinstance(e.event, CallEnded)), None),
         opening_message=_opening(journal, sent),
+    )
+
+
+def _call_permission(journal: Sequence[Entry]) -> CallPermissionRequest | None:
+    told = [(entry.at, entry.event) for entry in journal if isinstance(entry.event, CallPermission)]
+    if not told:
+        return None
+    asked = next((at for at, event in told if event.state == "sent"), None)
+    at, last = told[-1]
+    return CallPermissionRequest(
+        state=last.state,
+        requested_at_unix=_optional(asked),
+        responded_at_unix=_seconds(at) if last.state in ("accepted", "declined") else None,
+        permanent=last.permanent,
+        granted_by_user_call=last.by_users_call,
     )
 
 

@@ -143,6 +143,16 @@ class OpeningMessage(BaseModel):
     billable: bool | None = None
 
 
+class CallPermissionRequest(BaseModel):
+    """The question whether the business may call; times in Unix seconds."""
+
+    state: str
+    requested_at_unix: int | None = None
+    responded_at_unix: int | None = None
+    permanent: bool | None = None
+    granted_by_user_call: bool | None = None
+
+
 class WhatsAppInfo(BaseModel):
     """The conversation on WhatsApp."""
 
@@ -151,7 +161,7 @@ class WhatsAppInfo(BaseModel):
     whatsapp_user_id: str
     awaiting_first_user_message: bool | None = None
     recipient: Recipient
-    call_permission_request: None = None
+    call_permission_request: CallPermissionRequest | None = None
     call_result: str | None = None
     opening_message: OpeningMessage | None = None
 

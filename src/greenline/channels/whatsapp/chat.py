@@ -66,7 +66,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         enable_typing_indicator=row["enable_typing_indicator"],
         is_token_expired=row["is_token_expired"],
         sealed_token=row["token"],
-        open=tuple(_projection(data) for data in row["conversations"] or ()),
+        open=tuple(to_projection(data) for data in row["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
         version=row["version"],
     )
@@ -100,7 +100,8 @@ _MOMENTS = frozenset({"started_at", "accepted_at", "ended_at", "last_agent_messa
 _COLUMNS = tuple(column.name for column in fields(Projection))
 
 
-def _projection(data: dict[str, Any]) -> Projection:
+def to_projection(data: dict[str, Any]) -> Projection:
+    """The projection of a row of table ``conversation``, as JSON."""
     values = {name: data[name] for name in _COLUMNS}
     moments = {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values[name]}
     return Projection(**{**values, **moments, "tool_names": tuple(values["tool_names"])})

@@ -24,12 +24,13 @@ sql = load_sql(__package__, "turns.sql")
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message for the outbox."""
+    """A message for the outbox. ``chat_id``: whom it is for, where that is not the chat of the turn's mailbox."""
 
     id: str
     phone_number_id: str
     conversation_id: str
     message: Composed
+    chat_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class TurnCommit:
                 {
                     "id": queued.id,
                     "phone_number_id": queued.phone_number_id,
+                    "chat_id": queued.chat_id or self.claim.mailbox_id,
                     "conversation_id": queued.conversation_id,
                     "kind": queued.message.kind,
                     "body": queued.message.body,

@@ -23,10 +23,11 @@ class Event:
     """One thing that happened.
 
     ``kind``: message, status, standby, user_preferences, identity, account, number, template, call,
-    call_permission, errors, handover, unknown. ``dedupe`` is the same whenever Meta repeats the event. ``payload`` is JSON text; its shape
-    depends on the kind: the status itself; ``{message, contact}`` for messages, their standby copies and answers to
-    call permission requests, which are messages as well; ``{call, contact, errors}`` or ``{status}`` for calls;
-    ``{field, business_account_id, time, value}`` for the others, where ``value`` is the item or the whole value.
+    call_permission, errors, handover, unknown. ``dedupe`` is the same whenever Meta repeats the event.
+    ``payload`` is JSON text; its shape depends on the kind: the status itself; ``{message, contact}`` for messages,
+    their standby copies and answers to call permission requests, which are messages as well;
+    ``{call, contact, errors}`` or ``{status}`` for calls; ``{field, business_account_id, time, value}`` for the
+    others, where ``value`` is the item or the whole value.
     A message in a group carries ``group_id`` alone: the group is the chat, whoever writes in it.
     """
 

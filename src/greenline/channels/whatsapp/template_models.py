@@ -49,7 +49,7 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template in one language."""
+    """A template in one language. ``asks_to_call``: it holds Meta's call permission request."""
 
     name: str
     language: str
@@ -60,6 +60,7 @@ class Template:
     header: Header | None = None
     footer: str = ""
     buttons: tuple[Button, ...] = ()
+    asks_to_call: bool = False
 
 
 def placeholders(text: str) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ def read_template(data: Mapping[str, Any]) -> Template:
         header=Header((_text(header, "format") or "TEXT").upper(), _text(header, "text")) if header else None,
         footer=_text(by_type.get("FOOTER", {}), "text"),
         buttons=_buttons(by_type.get("BUTTONS", {}).get("buttons")),
+        asks_to_call="CALL_PERMISSION_REQUEST" in by_type,
     )
 
 

@@ -1,7 +1,7 @@
 -- Turns of a chat: what one needs to know, and the one transaction that ends it.
 
 -- name: load
--- The chat, its account, its open conversations (newest first), and of the newest its journal and agent version.
+-- The chat, its account, its open conversations by text (newest first), and of the newest its journal and agent version.
 select
   to_jsonb(c) as chat,
   a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator, a.token, a.is_token_expired,
@@ -11,7 +11,8 @@ join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace
 left join lateral (
   select jsonb_agg(to_jsonb(v) order by v.started_at desc, v.id desc) as conversations
   from conversation v
-  where v.chat_id = c.id and v.workspace_id = c.workspace_id and v.status in ('initiated', 'in-progress')
+  where v.chat_id = c.id and v.workspace_id = c.workspace_id and v.text_only
+    and v.status in ('initiated', 'in-progress')
 ) o on true
 left join lateral (
   select jsonb_agg(jsonb_build_object('kind', e.kind, 'data', e.data) order by e.seq) as journal
@@ -141,10 +142,10 @@ with turn as materialized (
   on conflict (id) do nothing
 ), queued as (
   insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
-  select o.id, l.workspace_id, o.phone_number_id, l.mailbox_id, o.conversation_id, o.kind, o.body, $2, $2
+  select o.id, l.workspace_id, o.phone_number_id, o.chat_id, o.conversation_id, o.kind, o.body, $2, $2
   from live l, rows from (jsonb_to_recordset(l.outbox) as (
-    id text, phone_number_id text, conversation_id text, kind text, body jsonb)) with ordinality
-    as o(id, phone_number_id, conversation_id, kind, body, place)
+    id text, phone_number_id text, chat_id text, conversation_id text, kind text, body jsonb)) with ordinality
+    as o(id, phone_number_id, chat_id, conversation_id, kind, body, place)
   order by l.mailbox_id, o.place
   on conflict (id) do nothing
   returning phone_number_id, workspace_id
