@@ -17,7 +17,7 @@ NAMES: Final = (
     "turn.step_saved",
     "turn.finishing",
     "turn.finished",
-    "sender.claimed",
+    "sender.looked",
     "sender.marked",
     "sender.posted",
     "sender.settled",

@@ -4,69 +4,25 @@ Counted at the emulator, by the person: every message has its answer, each answe
 """
 
 import asyncio
-import contextlib
-import socket
-import sys
-from collections.abc import AsyncIterator
+import random
 from pathlib import Path
 
 import pytest
 
 from greenline.checkpoints import NAMES
+from support.doomed import KEY, RETRIES, doomed_server, free_port
 from support.meta import Emulator, Person, emulator
-from support.server import ServeProcess
 
-KEY = "gl_kill_anywhere"
 PROMPT = r"offline: when ^(.+)$ -> say You said \1"
 PEOPLE, MESSAGES = 3, 3
-RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 60
+SEEDS, LIVES, CROWD, WORDS, GRACE = range(4), 12, 6, 20, 15.0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextlib.asynccontextmanager
-async def server(
-    meta: Emulator, dsn: str, data_dir: Path, port: int, crash: tuple[str, int] | None = None
-) -> AsyncIterator[ServeProcess]:
-    """`greenline serve` on a fixed port; with ``crash`` it dies at the nth passage of a checkpoint."""
-    arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
-    script = str(Path(__file__).parents[1] / "support" / "crashing_server.py")
-    command = [script, crash[0], str(crash[1]), *arguments] if crash else ["-m", "greenline", *arguments]
-    environment = {
-        **meta.settings(),
-        "GREENLINE_DATABASE_URL": dsn,
-        "GREENLINE_API_KEY": KEY,
-        "GREENLINE_LEASE_SECONDS": "2",
-        "GREENLINE_UNKNOWN_OUTCOME_GRACE_SECONDS": "4",
-        "GREENLINE_PAIR_BURST": "30",
-        "GREENLINE_LOG_LEVEL": "warning",
-        "GREENLINE_DRAIN_SECONDS": "3",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    running = ServeProcess(process)
-    try:
-        yield await running.ready()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await running.ended()
-
-
-async def converse(meta: Emulator, person: Person) -> None:
-    """A person writes, waits for the answer, and writes again."""
-    for number in range(1, MESSAGES + 1):
+async def converse(meta: Emulator, person: Person, messages: int = MESSAGES, seconds: float = 45.0) -> None:
+    """A person writes, waits ``seconds`` at most for the answer, and writes again."""
+    for number in range(1, messages + 1):
         await meta.say(person, f"message {number}")
-        await meta.told(person, number, seconds=45.0)
+        await meta.told(person, number, seconds=seconds)
 
 
 @pytest.mark.timeout(180)
@@ -75,18 +31,52 @@ async def converse(meta: Emulator, person: Person) -> None:
 async def test_killed_at(point: str, passage: int, dsn: str, tmp_path: Path) -> None:
     port = free_port()
     async with emulator(webhook_retry_schedule=RETRIES) as meta:
-        async with server(meta, dsn, tmp_path, port) as first:
+        async with doomed_server(meta, dsn, tmp_path, port) as first:
             await meta.furnish(first.url, KEY, PROMPT)
         people = [await meta.person(f"Person {n}", f"1555010{n:04}") for n in range(PEOPLE)]
         talks = asyncio.gather(*(converse(meta, person) for person in people))
-        async with server(meta, dsn, tmp_path, port, crash=(point, passage)) as doomed:
+        async with doomed_server(meta, dsn, tmp_path, port, crash=(point, passage)) as doomed:
             killed = asyncio.create_task(doomed.ended(60))
             await asyncio.wait({killed, talks}, return_when=asyncio.FIRST_COMPLETED)
             died = killed.done()
             if not died:
                 killed.cancel()
         assert died or point == "turn.step_saved", f"{point} was passed fewer than {passage} times"
-        async with server(meta, dsn, tmp_path, port):
+        async with doomed_server(meta, dsn, tmp_path, port):
             await talks
             for person in people:
                 assert await meta.answers(person) == [f"You said message {n}" for n in range(1, MESSAGES + 1)]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> None:
+    """Two servers that die at random steps, one after the other and at once, under faults of Meta."""
+    dice = random.Random(seed)
+    async with emulator(webhook_retry_schedule=RETRIES) as meta:
+        ports = (free_port(), free_port())
+        async with doomed_server(meta, dsn, tmp_path, ports[0]) as first:
+            await meta.furnish(first.url, KEY, PROMPT)
+        for fault in ("reset_before_accept", "reset_after_accept", "webhook_duplicate", "webhook_shuffle"):
+            await meta.call("POST", "/faults", name=fault, probability=0.1, seed=seed)
+        people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(CROWD)]
+        talks = asyncio.gather(*(converse(meta, person, WORDS, 180.0) for person in people))
+        deaths = 0
+
+        async def lives(port: int) -> None:
+            nonlocal deaths
+            for _ in range(LIVES):
+                crash = (dice.choice(NAMES), dice.randint(1, 12))
+                async with doomed_server(meta, dsn, tmp_path, port, crash, grace=GRACE) as doomed:
+                    dying = asyncio.create_task(doomed.ended(120))
+                    await asyncio.wait({dying, talks}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                    deaths += dying.done()
+                    dying.cancel()
+
+        await asyncio.gather(*(lives(port) for port in ports))
+        assert deaths >= LIVES // 2
+        async with doomed_server(meta, dsn, tmp_path, ports[0], grace=GRACE):
+            await talks
+            for person in people:
+                assert await meta.answers(person) == [f"You said message {n}" for n in range(1, WORDS + 1)]

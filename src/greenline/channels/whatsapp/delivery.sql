@@ -18,8 +18,11 @@ left join lateral (
 where m.id = $1 and m.epoch = $2;
 
 -- name: orphaned
--- A send that its process did not survive becomes unknown: nobody knows whether Meta has it.
-update outbox set state = 'unknown', due_at = $3
+-- A send that its process did not survive becomes unknown: nobody knows whether Meta has it. While nobody listened
+-- Meta waited ever longer to deliver its status: it may come as late again as the time since the attempt (at most an
+-- hour) from now ($3), and is waited for $4 more.
+update outbox set state = 'unknown',
+  due_at = $3::timestamptz + $4::interval + least(greatest($3 - attempted_at, interval '0'), interval '1 hour')
 where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 
 -- name: inbound

@@ -93,10 +93,9 @@ class Sender:
 
     async def handle(self, claim: Claim) -> None:
         """Send until nothing of the number can go, then give its mailbox back with a timer."""
-        checkpoint("sender.claimed")
         phone_number_id = claim.mailbox_id.removeprefix("sender:")
-        grace = self._clock.now() + self._grace
-        await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, grace)
+        now = self._clock.now()
+        await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, now, self._grace)
         number = _Number(claim, phone_number_id, self._number_clocks.get(phone_number_id))
         try:
             await self._send_all(number)
@@ -113,6 +112,7 @@ class Sender:
         while True:
             claim.arrived.clear()
             heads = await self._heads(number)
+            checkpoint("sender.looked")
             wake_at = await self._launch(number, heads)
             if claim.closing:
                 wake_at = self._clock.now()

@@ -237,3 +237,16 @@ async def test_the_answer_to_a_person_is_learned(channel: Channel, pool: Pool) -
     await channel.quiet()
     ids = await pool.fetch("select identifier from chat_identity")
     assert ANN in {row["identifier"] for row in ids}
+
+
+async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(channel: Channel, pool: Pool) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    attempted = channel.clock.now() - timedelta(minutes=5)
+    await pool.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
+    await ring(
+        pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now()
+    )
+    row = await in_state(channel, "unknown")
+    assert row["due_at"] == channel.clock.now() + timedelta(minutes=5) + GRACE

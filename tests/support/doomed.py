@@ -1,0 +1,66 @@
+"""A server that dies by SIGKILL at a step of a message's way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from support.meta import Emulator
+from support.server import ServeProcess
+
+KEY = "gl_kill_anywhere"
+RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 60
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def doomed_server(
+    meta: Emulator,
+    dsn: str,
+    data_dir: Path,
+    port: int,
+    crash: tuple[str, int] | None = None,
+    *,
+    grace: float = 4.0,
+) -> AsyncIterator[ServeProcess]:
+    """`greenline serve` on a fixed port; with ``crash`` it dies at the nth passage of a checkpoint.
+
+    ``grace`` is how long a send of unknown outcome waits for a status, in seconds: longer than any time in which
+    no server takes Meta's webhooks, since a status that nobody took can't settle anything.
+    """
+    arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
+    script = str(Path(__file__).parent / "crashing_server.py")
+    command = [script, crash[0], str(crash[1]), *arguments] if crash else ["-m", "greenline", *arguments]
+    environment = {
+        **meta.settings(),
+        "GREENLINE_DATABASE_URL": dsn,
+        "GREENLINE_API_KEY": KEY,
+        "GREENLINE_LEASE_SECONDS": "2",
+        "GREENLINE_UNKNOWN_OUTCOME_GRACE_SECONDS": str(grace),
+        "GREENLINE_PAIR_BURST": "30",
+        "GREENLINE_LOG_LEVEL": "warning",
+        "GREENLINE_DRAIN_SECONDS": "3",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = ServeProcess(process)
+    try:
+        yield await running.ready()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await running.ended()
