@@ -15,6 +15,7 @@ from starlette.types import Lifespan
 from greenline.api import (
     agent_history,
     agents,
+    conversation_access,
     conversations,
     errors,
     health,
@@ -30,6 +31,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     agent_history.router,
     agents.router,
+    conversation_access.router,
     conversations.router,
     whatsapp_accounts.router,
     whatsapp_outbound.router,

@@ -10,8 +10,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 
+from greenline.api.conversation_auth import CORS, LiveClient
 from greenline.api.conversation_query import ConversationQuery
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.conversations import service, uploads
@@ -129,9 +130,17 @@ async def give_feedback(conversation_id: str, services: Services, workspace: Cal
 
 @router.post("/{conversation_id}/files")
 async def upload_file(
-    conversation_id: str, services: Services, workspace: Caller, file: Annotated[UploadFile, File()]
+    conversation_id: str,
+    services: Services,
+    workspace_id: LiveClient,
+    file: Annotated[UploadFile, File()],
+    response: Response,
 ) -> UploadedFile:
-    """Upload an image, a PDF or a text file into an open conversation."""
+    """Upload an image, a PDF or a text file into an open conversation.
+
+    The client of a running conversation on a socket needs no key: its id is the credential.
+    """
+    response.headers.update(CORS)
     limit = services.settings.media_max_bytes
     data = await file.read(limit + 1)
     if len(data) > limit:
@@ -140,7 +149,7 @@ async def upload_file(
         services.pool,
         services.clock,
         services.settings.data_dir,
-        workspace.id,
+        workspace_id,
         conversation_id,
         filename=file.filename or "",
         declared_type=file.content_type,

@@ -1,0 +1,47 @@
+"""Who a browser is that holds no key: the client of a public agent, or of a conversation that is running."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials
+
+from greenline.api.auth import API_KEY, BEARER, authenticate
+from greenline.api.deps import Services
+from greenline.channels.socket.access import workspace_of_live
+from greenline.errors import NeedsAuthorization
+from greenline.workspaces.models import Workspace
+
+CORS = {"access-control-allow-origin": "*"}
+"""Pages of any site may use what needs no key: there is no cookie that another page could borrow."""
+
+
+async def optional_caller(
+    request: Request,
+    api_key: Annotated[str | None, Depends(API_KEY)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+) -> Workspace | None:
+    """The workspace of the key, None without a key. Raises `greenline.errors.InvalidApiKey`."""
+    if not api_key and bearer is None:
+        return None
+    return await authenticate(request, api_key, bearer)
+
+
+OptionalCaller = Annotated[Workspace | None, Depends(optional_caller)]
+
+
+async def live_client(conversation_id: str, services: Services, caller: OptionalCaller) -> str:
+    """The workspace of a conversation's client: by its key, or by the id of its running conversation on a socket.
+
+    The id is random and known to that client alone (reference: Files). Raises `NeedsAuthorization`.
+    """
+    if caller is not None:
+        return caller.id
+    workspace_id = await workspace_of_live(services.pool, conversation_id)
+    if workspace_id is None:
+        raise NeedsAuthorization
+    return workspace_id
+
+
+LiveClient = Annotated[str, Depends(live_client)]

@@ -1,0 +1,214 @@
+"""What a client may send on the agent socket (reference: Client-to-server events).
+
+Every message is a JSON object in a text frame. It has a ``type``, except audio, which is told by the presence of
+``user_audio_chunk``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from greenline.channels.socket.errors import InvalidMessage
+from greenline.text import clean_data
+
+INITIATION: Final = "conversation_initiation_client_data"
+MAX_TEXT: Final = 100_000
+"""Characters of one message: about what the largest contexts of models take as one turn."""
+MAX_FILES: Final = 30
+"""Files of one message; as many as an agent can keep in mind (reference: max_files_in_memory)."""
+
+Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT)]
+Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+EventId: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AudioChunk(_Message):
+    """Sound of the person, in the announced input format."""
+
+    type: Literal["user_audio_chunk"] = "user_audio_chunk"
+    audio: bytes = Field(repr=False)
+
+
+class Initiation(_Message):
+    """The first message. ``data`` is checked by whoever starts the conversation, who knows the agent."""
+
+    type: Literal["conversation_initiation_client_data"]
+    data: dict[str, Any] = Field(default={}, repr=False)
+
+
+class Pong(_Message):
+    """The answer to a ping."""
+
+    type: Literal["pong"]
+    event_id: EventId
+
+
+class UserMessage(_Message):
+    """A finished turn of the person, typed."""
+
+    type: Literal["user_message"]
+    text: Text | None = None
+    rich_content_id: str | None = None
+
+
+class UserActivity(_Message):
+    """The person is there, for instance typing."""
+
+    type: Literal["user_activity"]
+
+
+class ContextualUpdate(_Message):
+    """Background for the agent, which does not make it speak."""
+
+    type: Literal["contextual_update"]
+    text: Text
+    context_id: Annotated[str, Field(max_length=200)] | None = None
+
+
+class ClientToolResult(_Message):
+    """The answer to a client tool call. A result that is no text, which the reference forbids, is read as JSON."""
+
+    type: Literal["client_tool_result"]
+    tool_call_id: Id
+    result: Any
+    is_error: bool
+
+    @property
+    def text(self) -> str:
+        """The result as the model reads it."""
+        return self.result if isinstance(self.result, str) else orjson.dumps(self.result).decode()
+
+
+class Feedback(_Message):
+    """A thumb for one answer of the agent; null takes it back."""
+
+    type: Literal["feedback"]
+    event_id: EventId
+    score: Literal["like", "dislike"] | None
+
+
+class McpToolApproval(_Message):
+    """The person's word on a tool that waits for it."""
+
+    type: Literal["mcp_tool_approval_result"]
+    tool_call_id: Id
+    is_approved: bool
+
+
+class FileInput(_Message):
+    """A file that was uploaded into the conversation."""
+
+    type: Literal["file_input"] = "file_input"
+    file_id: Id
+
+
+class MultimodalMessage(_Message):
+    """Text and files as one turn. Newer clients send ``files``, and its first once more as ``file``."""
+
+    type: Literal["multimodal_message"]
+    text: UserMessage | None = None
+    file: FileInput | None = None
+    files: Annotated[list[FileInput], Field(max_length=MAX_FILES)] | None = None
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The files, each once."""
+        named = [*([self.file] if self.file else []), *(self.files or [])]
+        return tuple(dict.fromkeys(file.file_id for file in named))
+
+
+class EnclaveSetup(_Message):
+    """Sets up the vendor's on-premises mode, where the server has no database."""
+
+    type: Literal["enclave_setup_config"]
+
+
+ClientMessage: TypeAlias = (
+    AudioChunk
+    | Initiation
+    | Pong
+    | UserMessage
+    | UserActivity
+    | ContextualUpdate
+    | ClientToolResult
+    | Feedback
+    | McpToolApproval
+    | MultimodalMessage
+    | EnclaveSetup
+)
+
+_TYPED: Final[TypeAdapter[ClientMessage]] = TypeAdapter(
+    Annotated[
+        Initiation
+        | Pong
+        | UserMessage
+        | UserActivity
+        | ContextualUpdate
+        | ClientToolResult
+        | Feedback
+        | McpToolApproval
+        | MultimodalMessage
+        | EnclaveSetup,
+        Field(discriminator="type"),
+    ]
+)
+
+
+def parse(frame: str | bytes) -> ClientMessage:
+    """The message in a text frame. Raises `greenline.channels.socket.errors.InvalidMessage`."""
+    try:
+        value = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise InvalidMessage(f"The message is not JSON: {error.msg}.") from None
+    if not isinstance(value, dict):
+        raise InvalidMessage("The message is not a JSON object.")
+    if "user_audio_chunk" in value:
+        return _audio(value["user_audio_chunk"])
+    value = _storable(value)
+    if value.get("type") == INITIATION:
+        return Initiation(type=INITIATION, data={name: item for name, item in value.items() if name != "type"})
+    try:
+        return _TYPED.validate_python(value)
+    except ValidationError as error:
+        raise _refusal(value, error) from None
+
+
+def _audio(value: Any) -> AudioChunk:
+    if not isinstance(value, str):
+        raise InvalidMessage("user_audio_chunk is not a string.")
+    try:
+        return AudioChunk.model_construct(audio=base64.b64decode(value, validate=True))
+    except (binascii.Error, ValueError):
+        raise InvalidMessage("user_audio_chunk is not base64.") from None
+
+
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    """``value`` without characters that no database takes. Its depth is bounded by what orjson writes."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise InvalidMessage("The message is nested too deeply, or holds a number beyond 64 bits.") from None
+    cleaned: dict[str, Any] = clean_data(value)
+    return cleaned
+
+
+def _refusal(value: dict[str, Any], error: ValidationError) -> InvalidMessage:
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind = value.get("type")
+    if first["type"] == "union_tag_not_found":
+        return InvalidMessage("The message has no type.", "missing_fields")
+    if first["type"] == "union_tag_invalid":
+        return InvalidMessage(f"Unknown message type: {str(kind)[:60]}.")
+    place = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "missing":
+        return InvalidMessage(f"{kind}: the field {place} is missing.", "missing_fields")
+    return InvalidMessage(f"{kind}: {place}: {first['msg']}.")

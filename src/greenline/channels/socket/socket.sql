@@ -1,0 +1,11 @@
+-- name: workspace_of_agent
+-- scope: system, a client without a key names only the agent, and learns the workspace by it
+select workspace_id from agent where id = $1;
+
+-- name: conversation_exists
+select exists (select from conversation where workspace_id = $1 and id = $2);
+
+-- name: workspace_of_live
+-- scope: system, the id of a live conversation of a socket is the credential of its client (reference: Files)
+select workspace_id from conversation
+where id = $1 and status in ('initiated', 'in-progress') and chat_id is null and phone_number_id is null;

@@ -1,0 +1,75 @@
+"""Getting in without a key: signed URLs and what stands in the way (reference: Authentication)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from elevenlabs.core.api_error import ApiError
+from elevenlabs.types import ConversationalConfig
+
+if TYPE_CHECKING:
+    from elevenlabs.client import AsyncElevenLabs
+
+    from support.server import RunningServer
+
+
+@pytest.fixture
+async def agent_id(client: AsyncElevenLabs) -> str:
+    created = await client.conversational_ai.agents.create(conversation_config=ConversationalConfig())
+    return created.agent_id
+
+
+async def test_a_signed_url_leads_to_this_server(
+    client: AsyncElevenLabs, server: RunningServer, agent_id: str
+) -> None:
+    answer = await client.conversational_ai.conversations.get_signed_url(agent_id=agent_id)
+    url = urlsplit(answer.signed_url)
+    assert (url.scheme, url.netloc) == ("ws", urlsplit(server.url).netloc)
+    assert url.path == "/v1/convai/conversation"
+    query = parse_qs(url.query)
+    assert query["agent_id"] == [agent_id]
+    assert query["conversation_signature"]
+    assert "conversation_id" not in query
+
+
+async def test_a_signed_url_can_name_the_conversation(client: AsyncElevenLabs, agent_id: str) -> None:
+    answer = await client.conversational_ai.conversations.get_signed_url(
+        agent_id=agent_id, include_conversation_id=True
+    )
+    assert parse_qs(urlsplit(answer.signed_url).query)["conversation_id"][0].startswith("conv_")
+
+
+async def test_the_old_address_answers_too(http: httpx2.AsyncClient, agent_id: str) -> None:
+    answer = await http.get("/v1/convai/conversation/get_signed_url", params={"agent_id": agent_id})
+    assert answer.json()["signed_url"].startswith("ws://")
+
+
+async def test_only_agents_of_the_workspace_are_signed_for(client: AsyncElevenLabs) -> None:
+    with pytest.raises(ApiError) as caught:
+        await client.conversational_ai.conversations.get_signed_url(agent_id="agent_nobody")
+    assert caught.value.status_code == 404
+
+
+async def test_a_room_token_says_what_is_missing(
+    server: RunningServer, http: httpx2.AsyncClient, agent_id: str
+) -> None:
+    address = f"{server.url}/v1/convai/conversation/token"
+    async with httpx2.AsyncClient(trust_env=False) as stranger:
+        public = await stranger.get(address, params={"agent_id": agent_id})
+        nobody = await stranger.get(address, params={"agent_id": "agent_nobody"})
+        await http.patch(f"/v1/convai/agents/{agent_id}", json={"platform_settings": {"auth": {"enable_auth": True}}})
+        closed = await stranger.get(address, params={"agent_id": agent_id})
+    assert public.status_code == 501
+    assert "websocket" in public.json()["detail"]["message"]
+    assert nobody.status_code == closed.status_code == 401
+
+
+async def test_uploads_need_a_key_or_a_running_conversation(server: RunningServer) -> None:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+        answer = await stranger.post(
+            "/v1/convai/conversations/conv_unknown/files", files={"file": ("a.txt", b"hello", "text/plain")}
+        )
+    assert answer.status_code == 401
