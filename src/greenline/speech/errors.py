@@ -21,3 +21,10 @@ class SynthesisError(SpeechError):
 
 class SpeechNotConfigured(SpeechError):
     """A provider was asked for that lacks a key, an address or weights; the text names the setting."""
+
+
+class AudioError(SpeechError):
+    """Bytes that hold no sound that can be read, or more of it than is taken. ``provider`` is ``audio``."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("audio", text)
