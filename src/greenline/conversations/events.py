@@ -182,6 +182,21 @@ class CallEnded(_Event):
     talk_seconds: int | None = None
 
 
+class ContextualUpdate(_Event):
+    """Background that a client or an operator gave the agent. Of one ``context_id`` only the newest counts."""
+
+    kind: Literal["contextual_update"] = "contextual_update"
+    text: str
+    context_id: str | None = None
+
+
+class HumanTakeover(_Event):
+    """A human has taken over (``active``) and the agent is silent, or has handed back."""
+
+    kind: Literal["human_takeover"] = "human_takeover"
+    active: bool
+
+
 class Feedback(_Event):
     """The rating that a client or an operator gave; ``score`` null takes it back."""
 

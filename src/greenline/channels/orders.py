@@ -1,0 +1,105 @@
+"""Orders of an operator to a conversation that runs, wherever it is held (reference: Real-time monitoring, commands).
+
+An order is an item of the inbox, for the mailbox of the conversation: that of its chat, or its own one when a process
+holds it. So it has its place among what the person says, and survives the process that took it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from greenline.clock import Clock
+from greenline.conversations.models import ConversationNotFound, ConversationOver
+from greenline.errors import BadRequest
+from greenline.ids import new_id
+from greenline.store.pool import Pool
+from greenline.store.sql import load_sql
+
+SQL = load_sql(__package__, "orders.sql")
+
+ITEM: Final = "order"
+"""Kind of such an item of the inbox."""
+MAX_TEXT: Final = 4096
+"""Characters of a human's message: as many as a text on WhatsApp has."""
+
+Command: TypeAlias = Literal[
+    "end_call",
+    "transfer_to_number",
+    "contextual_update",
+    "enable_human_takeover",
+    "send_human_message",
+    "disable_human_takeover",
+]
+
+# The parameter that carries the text of a command.
+_PARAMETERS: Final[dict[str, str]] = {
+    "transfer_to_number": "phone_number",
+    "contextual_update": "contextual_update",
+    "send_human_message": "text",
+}
+
+
+class UnknownCommand(BadRequest):
+    """There is no such command. Known are end_call, transfer_to_number, contextual_update, enable_human_takeover,
+    send_human_message and disable_human_takeover.
+    """
+
+    code = "unknown_command"
+
+
+class MissingParameter(BadRequest):
+    """The command needs a parameter."""
+
+    code = "missing_parameter"
+
+
+class NotTransferable(BadRequest):
+    """This conversation can't be transferred: only a call over a telephone carrier can, and none is connected."""
+
+    code = "transfer_not_available"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done; ``text`` is the parameter of the commands that have one."""
+
+    command: Command
+    text: str = field(default="", repr=False)
+
+
+def read_order(command_type: Any, parameters: Any) -> Order:
+    """The order of a command as clients write it. Raises `UnknownCommand`, `MissingParameter`, `NotTransferable`."""
+    if command_type not in get_args(Command):
+        raise UnknownCommand
+    if command_type == "transfer_to_number":
+        raise NotTransferable
+    name = _PARAMETERS.get(command_type)
+    if name is None:
+        return Order(command_type)
+    text = parameters.get(name) if isinstance(parameters, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise MissingParameter(f"{command_type} needs parameters.{name}, a text.", param=name)
+    if len(text) > MAX_TEXT:
+        raise MissingParameter(f"parameters.{name} is longer than {MAX_TEXT} characters.", param=name)
+    return Order(command_type, text)
+
+
+def load_order(payload: dict[str, Any]) -> Order:
+    """The order of an item of the inbox."""
+    return Order(payload["command"], payload.get("text", ""))
+
+
+async def place(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str, order: Order) -> None:
+    """Return when the order is durable; whoever holds the conversation is woken.
+
+    Raises `ConversationNotFound` or `ConversationOver`.
+    """
+    row = await pool.fetchrow(SQL["holder"], workspace_id, conversation_id)
+    if row is None:
+        raise ConversationNotFound
+    if row["status"] not in ("initiated", "in-progress"):
+        raise ConversationOver("The conversation has ended: there is nothing to order any more.")
+    mailbox_id, kind = (row["chat_id"], "chat") if row["chat_id"] else (f"live:{conversation_id}", "live")
+    payload = {"conversation_id": conversation_id, "command": order.command, "text": order.text}
+    await pool.execute(SQL["place"], workspace_id, mailbox_id, kind, new_id("order"), payload, clock.now())

@@ -1,0 +1,17 @@
+-- name: holder
+-- Where the orders of a conversation go: its chat while it is one by text, else whoever holds it.
+select status, case when text_only then chat_id end as chat_id
+from conversation where workspace_id = $1 and id = $2;
+
+-- name: place
+-- An order for the holder of a conversation. $1: workspace, $2: mailbox, $3: its kind, $4: unique key, $5: payload,
+-- $6: now.
+with placed as (
+  insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at)
+  values ($1, $4, $2, 'order', $5, $6)
+), rung as (
+  insert into mailbox as m(id, workspace_id, kind, due_at) values ($2, $1, $3, $6)
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning m.kind, m.id
+)
+select pg_notify('greenline_work', kind || ' ' || id) from rung;
