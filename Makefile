@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
+WORKERS ?= 2
 
 .PHONY: help demo test lint format lock
 .DEFAULT_GOAL := help
@@ -16,8 +17,8 @@ help: ## list the jobs
 demo: $(VENV)/.run ## a shop's agent on an emulated WhatsApp; prints the address of the phone page (PORT=8080)
 	$(BIN)/greenline demo --port $(PORT)
 
-test: $(VENV)/.test ## pass all tests (TESTS=tests/unit for some)
-	$(BIN)/pytest $(TESTS)
+test: $(VENV)/.test ## pass all tests (TESTS=tests/unit for some, WORKERS=0 for one process)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.test ## rules, format and types
 	$(BIN)/ruff check .
