@@ -20,6 +20,7 @@ from greenline.agents.models import (
     VersionNotFound,
 )
 from greenline.agents.rules import apply_rules
+from greenline.agents.secrets import check_secrets
 from greenline.agents.versions import SQL, split, to_agent, to_version
 from greenline.clock import Clock
 from greenline.ids import new_id
@@ -81,11 +82,15 @@ async def create(
     name: str | None = None,
     tags: Iterable[str] = (),
 ) -> str:
-    """The id of a new agent with a first version on its branch `Main`. Raises the errors of `apply_rules`."""
+    """The id of a new agent with a first version on its branch `Main`.
+
+    Raises the errors of `apply_rules` and `UnknownSecrets`.
+    """
     config, shared = split(apply_rules(definition))
     agent_id, branch_id, version_id, now = new_id("agent"), new_id("agtbrch"), new_id("agtvrsn"), clock.now()
     archived = definition.platform_settings.archived
     async with pool.acquire() as connection, connection.transaction():
+        await check_secrets(connection, workspace_id, config)
         await connection.execute(
             SQL["insert_agent"], agent_id, workspace_id, name or DEFAULT_NAME, list(tags), archived, shared,
             branch_id, workspace_id, now,
@@ -113,7 +118,7 @@ async def update(
 
     Commits on one agent queue up: each sees the one before, and versions are numbered without holes. Raises
     `pydantic.ValidationError` with places below ``conversation_config``, ``platform_settings`` or ``workflow``,
-    `SharedByBranches`, `AgentNotFound`, `BranchNotFound` and the errors of `apply_rules`.
+    `SharedByBranches`, `AgentNotFound`, `BranchNotFound`, `UnknownSecrets` and the errors of `apply_rules`.
     """
     async with pool.acquire() as connection, connection.transaction():
         agent = await _locked(connection, workspace_id, agent_id)
@@ -126,6 +131,7 @@ async def update(
         now = clock.now()
         name, tags = changes.name or agent["name"], agent["tags"] if changes.tags is None else list(changes.tags)
         config, shared = split(definition)
+        await check_secrets(connection, workspace_id, config, before=branch["config"])
         archived = definition.platform_settings.archived
         await connection.execute(SQL["update_agent"], workspace_id, agent_id, name, tags, archived, shared, now)
         version_id = await commit(connection, workspace_id, agent_id, branch, config, changes.description, now)

@@ -19,6 +19,7 @@ from greenline.api import (
     conversations,
     errors,
     health,
+    secrets,
     webhook,
     whatsapp_accounts,
     whatsapp_outbound,
@@ -33,6 +34,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     agents.router,
     conversation_access.router,
     conversations.router,
+    secrets.router,
     whatsapp_accounts.router,
     whatsapp_outbound.router,
 )

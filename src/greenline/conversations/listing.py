@@ -120,7 +120,9 @@ async def list_conversations(
     # A union promises no order.
     rows = sorted(rows, key=lambda row: (row["started_at"], row["id"]), reverse=direction == "desc")
     shown, more = rows[:page_size], len(rows) > page_size
-    next_cursor = cursors.encode(order, _microseconds(shown[-1]["started_at"]), shown[-1]["id"]) if more else None
+    next_cursor = (
+        cursors.encode(order, cursors.from_moment(shown[-1]["started_at"]), shown[-1]["id"]) if more else None
+    )
     return Page(tuple(map(to_conversation, shown)), next_cursor)
 
 
@@ -191,14 +193,7 @@ def _comparison(wish: Comparison) -> dict[str, Any]:
 
 def _decode(cursor: str, order: str) -> Sequence[Any]:
     microseconds, conversation_id = cursors.decode(cursor, order, int, str)
-    try:
-        return _EPOCH + timedelta(microseconds=microseconds), conversation_id
-    except OverflowError:
-        raise cursors.InvalidCursor from None
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return cursors.to_moment(microseconds), conversation_id
 
 
 def _moment(seconds: int) -> datetime:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import orjson
 
 from greenline.errors import BadRequest
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidCursor(BadRequest):
@@ -41,3 +44,16 @@ def decode(cursor: str, order: str, *types: type[str] | type[int]) -> list[Any]:
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise InvalidCursor
     return key
+
+
+def from_moment(moment: datetime) -> int:
+    """``moment`` as a part of a sort key, in microseconds: no digit is lost on the way."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_moment(microseconds: int) -> datetime:
+    """The moment that `from_moment` gave. Raises `InvalidCursor` for one that no calendar has."""
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise InvalidCursor from None

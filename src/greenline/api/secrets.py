@@ -1,0 +1,209 @@
+"""Workspace secrets over HTTP (reference: Secrets). No answer holds a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field, SecretStr
+from starlette.responses import Response
+
+from greenline.api.deps import Caller, Services
+from greenline.store.cursor import InvalidCursor
+from greenline.workspaces import secrets
+from greenline.workspaces.secrets import Secret, User
+
+
+class _Discreet(APIRoute):
+    """Refuses input without repeating it: it may hold the value."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as error:
+                raise RequestValidationError([{**item, "input": None} for item in error.errors()]) from None
+
+        return handle
+
+
+router = APIRouter(prefix="/v1/convai/secrets", tags=["Secrets"], route_class=_Discreet)
+
+PREVIEW: Final = 20
+"""How many of its users a secret tells of by itself; the dependencies of the secret are the whole list."""
+
+SecretName = Annotated[str, Field(min_length=1, max_length=500)]
+SecretValue = Annotated[SecretStr, Field(min_length=1)]
+PageSize = Annotated[int | None, Query(ge=1, le=100)]
+
+
+class CreateSecret(BaseModel):
+    """A new secret."""
+
+    type: Literal["new"] = "new"
+    name: SecretName
+    value: SecretValue
+
+
+class UpdateSecret(BaseModel):
+    """Another name and value of a secret; both are needed, since the old value can't be read."""
+
+    type: Literal["update"] = "update"
+    name: SecretName
+    value: SecretValue
+
+
+class StoredSecret(BaseModel):
+    """A secret without its value."""
+
+    type: Literal["stored"] = "stored"
+    secret_id: str
+    name: str
+
+
+class DependentAgent(BaseModel):
+    """An agent that uses a secret (SDK: DependentAvailableAgentIdentifier)."""
+
+    type: Literal["available"] = "available"
+    referenced_resource_ids: list[str] | None = None
+    id: str
+    name: str
+    created_at_unix_secs: int
+    access_level: Literal["admin"] = "admin"
+
+
+class UsedBy(BaseModel):
+    """What uses a secret. Only agents can: the tools written into them count as theirs."""
+
+    tools: list[Any] = []
+    tools_has_more: bool = False
+    agents: list[DependentAgent]
+    agents_has_more: bool
+    phone_numbers: list[Any] = []
+    phone_numbers_has_more: bool = False
+    mcp_servers: list[Any] = []
+    others: list[Any] = []
+
+
+class SecretAnswer(StoredSecret):
+    """A secret and what uses it."""
+
+    used_by: UsedBy
+
+
+class SecretPage(BaseModel):
+    """A page of the list."""
+
+    secrets: list[SecretAnswer]
+    next_cursor: str | None
+
+
+class DependencyPage(BaseModel):
+    """A page of what uses a secret."""
+
+    dependencies: list[DependentAgent]
+    next_cursor: str | None
+
+
+@router.get("")
+async def list_secrets(
+    services: Services,
+    workspace: Caller,
+    page_size: PageSize = None,
+    dependency_limit: Annotated[int, Query(ge=0, le=100)] = PREVIEW,
+    search: Annotated[str | None, Query(description="How the name begins, in any case.")] = None,
+    cursor: str | None = None,
+) -> SecretPage:
+    """The workspace's secrets, the newest first; all of them without a page size."""
+    try:
+        found, next_cursor = await secrets.list_secrets(
+            services.pool,
+            workspace.id,
+            search=search or None,
+            page_size=page_size,
+            cursor=cursor,
+            preview=dependency_limit,
+        )
+    except InvalidCursor as error:
+        raise _refused_cursor(error, cursor) from error
+    return SecretPage(secrets=[_answer(secret) for secret in found], next_cursor=next_cursor)
+
+
+@router.post("")
+async def create_secret(body: CreateSecret, services: Services, workspace: Caller) -> StoredSecret:
+    """Keep a value under a new id."""
+    value = body.value.get_secret_value()
+    secret_id = await secrets.create(
+        services.pool, services.vault, services.clock, workspace.id, name=body.name, value=value
+    )
+    return StoredSecret(secret_id=secret_id, name=body.name)
+
+
+@router.get("/{secret_id}")
+async def get_secret(secret_id: str, services: Services, workspace: Caller) -> SecretAnswer:
+    """A secret and what uses it."""
+    return _answer(await secrets.get(services.pool, workspace.id, secret_id, preview=PREVIEW))
+
+
+@router.patch("/{secret_id}")
+async def update_secret(secret_id: str, body: UpdateSecret, services: Services, workspace: Caller) -> StoredSecret:
+    """Replace the name and the value of a secret."""
+    await secrets.update(
+        services.pool,
+        services.vault,
+        services.clock,
+        workspace.id,
+        secret_id,
+        name=body.name,
+        value=body.value.get_secret_value(),
+    )
+    return StoredSecret(secret_id=secret_id, name=body.name)
+
+
+@router.delete("/{secret_id}", status_code=204)
+async def delete_secret(secret_id: str, services: Services, workspace: Caller) -> None:
+    """Delete a secret that nothing uses."""
+    await secrets.delete(services.pool, workspace.id, secret_id)
+
+
+@router.get("/{secret_id}/dependencies/{resource_type}")
+async def get_dependencies(
+    secret_id: str,
+    resource_type: Literal["tools", "agents", "phone_numbers"],
+    services: Services,
+    workspace: Caller,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: str | None = None,
+) -> DependencyPage:
+    """What uses a secret, of one kind: neither tools nor numbers have secrets of their own here."""
+    try:
+        users, next_cursor = await secrets.list_agents(
+            services.pool, workspace.id, secret_id, page_size=page_size, cursor=cursor
+        )
+    except InvalidCursor as error:
+        raise _refused_cursor(error, cursor) from error
+    if resource_type != "agents":
+        return DependencyPage(dependencies=[], next_cursor=None)
+    return DependencyPage(dependencies=[_agent(user) for user in users], next_cursor=next_cursor)
+
+
+def _answer(secret: Secret) -> SecretAnswer:
+    agents = [_agent(user) for user in secret.agents]
+    return SecretAnswer(
+        secret_id=secret.id, name=secret.name, used_by=UsedBy(agents=agents, agents_has_more=secret.has_more)
+    )
+
+
+def _agent(user: User) -> DependentAgent:
+    return DependentAgent(id=user.id, name=user.name, created_at_unix_secs=int(user.created_at.timestamp()))
+
+
+def _refused_cursor(error: InvalidCursor, cursor: str | None) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "value_error", "loc": ("query", "cursor"), "msg": error.message, "input": cursor}]
+    )
