@@ -234,6 +234,8 @@ Event: TypeAlias = (
     | Noted
     | CallPermission
     | CallEnded
+    | ContextualUpdate
+    | HumanTakeover
     | Feedback
     | Ended
     | Summarised

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from greenline.conversations.events import Event, HumanTakeover
 from greenline.conversations.projection import Projection
 
 MAX_DURATION: Final = "Conversation exceeded the maximum duration"
 INACTIVITY: Final = "Conversation ended after inactivity"
 SUPERSEDED: Final = "A newer conversation with the same person began"
+ENDED_BY_OPERATOR: Final = "Ended by an operator"
+
+TAKEOVER_SILENCE: Final = timedelta(hours=24)
+"""Silence after which a conversation that a human holds ends: as long as WhatsApp lets a business answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,18 @@ def deadline(row: Projection, *, max_duration_seconds: float, inactivity_seconds
         return longest
     silent = Deadline(row.last_agent_message_at + timedelta(seconds=inactivity_seconds), INACTIVITY)
     return min(longest, silent, key=lambda deadline: deadline.at)
+
+
+def takeover_deadline(row: Projection) -> Deadline:
+    """The end of an open conversation that a human has taken over: no limit of the agent's holds for it."""
+    moments = (row.started_at, row.accepted_at, row.last_agent_message_at, row.last_user_message_at)
+    return Deadline(max(moment for moment in moments if moment is not None) + TAKEOVER_SILENCE, INACTIVITY)
+
+
+def taken_over(events: Iterable[Event]) -> bool:
+    """Whether a human has taken over, by what has happened so far."""
+    active = False
+    for event in events:
+        if isinstance(event, HumanTakeover):
+            active = event.active
+    return active

@@ -30,7 +30,7 @@ from greenline.conversations.events import (
     TurnFailed,
     UserMessage,
 )
-from greenline.conversations.lifecycle import SUPERSEDED, deadline
+from greenline.conversations.lifecycle import SUPERSEDED, Deadline, deadline, taken_over, takeover_deadline
 from greenline.conversations.projection import Projection
 from greenline.engine.effects import Effects
 from greenline.engine.turn import Outcome, Spoken, Turn
@@ -77,13 +77,13 @@ class Dialogues:
         remaining = []
         for conversation in chat.open:
             config = configured(await self._version(conversation, commit), conversation.initiation)
-            end = self._deadline(conversation, config)
+            end = self._deadline(chat, conversation, config, commit)
             if end is None or end.at > commit.now:
                 remaining.append(conversation)
                 continue
             farewell = config.agent.max_conversation_duration_message
             if farewell:
-                self._speak(chat, conversation, commit, farewell, "closing")
+                self.speak(chat, conversation, commit, farewell, "closing")
             commit.record(conversation, Ended(reason=end.reason))
         if remaining and remaining[0] is not chat.open[0]:  # what the newest one superseded ends with it
             for conversation in remaining:
@@ -95,7 +95,7 @@ class Dialogues:
         """When the chat must be looked at again if nobody writes."""
         rows = {conversation.id: conversation for conversation in chat.open} | commit.conversations
         ends = [
-            self._deadline(row, configured(await self._version(row, commit), row.initiation))
+            self._deadline(chat, row, configured(await self._version(row, commit), row.initiation), commit)
             for row in rows.values()
             if row.is_open
         ]
@@ -217,7 +217,7 @@ class Dialogues:
         unsupported = any(message.unsupported for message in inbound)
         if unsupported and self._settings.unsupported_message and chat.unsupported_told_in != conversation.id:
             commit.chat["unsupported_told_in"] = conversation.id
-            self._speak(chat, conversation, commit, self._settings.unsupported_message, "notice")
+            self.speak(chat, conversation, commit, self._settings.unsupported_message, "notice")
 
     async def apologise(self, chat: Chat, commit: TurnCommit, reason: str) -> None:
         """A turn failed by a fault of the server: the person is told, and the conversation shows it."""
@@ -226,7 +226,7 @@ class Dialogues:
             return
         conversation = commit.record(dialogue.conversation, *dialogue.opening)
         conversation = commit.record(conversation, TurnFailed(code="server_fault", reason=reason))
-        self._speak(chat, conversation, commit, self._settings.failure_message, "failure")
+        self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
 
     async def _resume(self, chat: Chat, commit: TurnCommit) -> Dialogue:
         newest, *older = chat.open
@@ -283,14 +283,25 @@ class Dialogues:
             commit.versions[row.version_id] = await get_version(self._pool, row.workspace_id, row.version_id)
         return commit.versions[row.version_id]
 
-    def _deadline(self, row: Projection, config: ConversationConfig) -> Any:
+    def held_by_human(self, chat: Chat, conversation: Projection, commit: TurnCommit) -> bool:
+        """Whether a human has taken the conversation over, by its journal and what this turn adds to it."""
+        newest = chat.open[0].id if chat.open else None
+        added = (event for owner, event in commit.events if owner == conversation.id)
+        return taken_over((*(chat.journal if conversation.id == newest else ()), *added))
+
+    def _deadline(
+        self, chat: Chat, row: Projection, config: ConversationConfig, commit: TurnCommit
+    ) -> Deadline | None:
+        if self.held_by_human(chat, row, commit):
+            return takeover_deadline(row)
         return deadline(
             row,
             max_duration_seconds=config.conversation.max_duration_seconds,
             inactivity_seconds=self._settings.inactivity_seconds,
         )
 
-    def _speak(self, chat: Chat, conversation: Projection, commit: TurnCommit, text: str, origin: Any) -> None:
+    def speak(self, chat: Chat, conversation: Projection, commit: TurnCommit, text: str, origin: Any) -> None:
+        """Queue a text of the agent, or of the human who speaks for it, and record it."""
         event_id = new_id("msg")
         sent = []
         for message in compose([Spoken(event_id, Text(text))]):
@@ -303,7 +314,7 @@ class Dialogues:
         log.error("conversation.failed", conversation_id=dialogue.conversation.id, code=code, reason=reason)
         conversation = commit.record(dialogue.conversation, TurnFailed(code=code, reason=reason))
         if self._settings.failure_message:
-            self._speak(chat, conversation, commit, self._settings.failure_message, "failure")
+            self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
         error = {"code": 1008, "reason": reason}
         commit.record(conversation, Ended(reason=reason, status="failed", error=error))
 

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from greenline.agents.versions import to_version
+from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.chat import Chat, load_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogues
@@ -25,6 +26,7 @@ from greenline.channels.whatsapp.inbound import (
     read_message,
     read_preference,
 )
+from greenline.channels.whatsapp.operator import obey
 from greenline.channels.whatsapp.presence import Presence
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -131,6 +133,7 @@ class Turns:
             commit.done[item.id] = None
             _note(item, commit)
         chat = await self._dialogues.close_expired(chat, commit)
+        chat = obey(chat, batch.others, self._dialogues, commit)
         if batch.messages:
             await self._answer(chat, batch, commit, may_merge=may_merge)
         commit.timer_at = commit.now if batch.leaves_more else await self._dialogues.next_deadline(chat, commit)
@@ -144,6 +147,10 @@ class Turns:
             commit.done[item.id] = silence
         if dialogue is None:
             log.info("turn.silent", reason=silence)
+            return
+        if self._dialogues.held_by_human(chat, dialogue.conversation, commit):
+            said = await self._dialogues.hear(chat, dialogue, inbound, commit)
+            commit.record(dialogue.conversation, *dialogue.opening, *said)
             return
         heard = [message for message in inbound if not message.unsupported and not message.silent]
         if not heard:
@@ -176,7 +183,7 @@ class Turns:
                 arrival.cancel()
                 if task.done() or effects.touched_world:
                     break
-                if await self._has_new_message(claim):
+                if await self._has_news(claim):
                     raise Superseded
             return await task
         finally:
@@ -184,10 +191,11 @@ class Turns:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _has_new_message(self, claim: Claim) -> bool:
+    async def _has_news(self, claim: Claim) -> bool:
+        """Whether the person wrote more, or an operator ordered something that may silence the agent."""
         before = {item.id for item in claim.items}
         await self._mailboxes.look_again(claim)
-        return any(item.kind == "message" and item.id not in before for item in claim.items)
+        return any(item.kind in ("message", ORDER) and item.id not in before for item in claim.items)
 
 
 def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> None:
