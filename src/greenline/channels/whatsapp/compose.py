@@ -34,9 +34,25 @@ class Composed:
     event_ids: tuple[str, ...]
 
 
-def compose(spoken: Sequence[Spoken]) -> list[Composed]:
-    """The messages that say ``spoken``, in order. Text before buttons or a list joins their body where it fits."""
+@dataclass(frozen=True, slots=True)
+class NoteToSend:
+    """A voice note at Meta that speaks the texts of an answer; with ``says_all`` they need not be read as well."""
+
+    media_id: str
+    says_all: bool
+
+
+def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Composed]:
+    """The messages that say ``spoken``, in order. Text before buttons or a list joins their body where it fits.
+
+    A voice note comes first; buttons, a list, and what one wants to see follow it in writing.
+    """
     found: list[Composed] = []
+    if note is not None:
+        said = tuple(piece.event_id for piece in spoken if isinstance(piece.say, Text))
+        found.append(Composed("audio", {"type": "audio", "audio": {"id": note.media_id, "voice": True}}, said))
+        if note.says_all:
+            spoken = [piece for piece in spoken if not isinstance(piece.say, Text)]
     texts: list[str] = []
     events: list[str] = []
     for piece in spoken:

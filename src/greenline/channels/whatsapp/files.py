@@ -58,6 +58,19 @@ class FileFetcher:
                 remarks.append(f"[The file {file.filename} could not be opened.]")
         return Fetched(tuple(files), tuple(remarks))
 
+    async def keep(self, chat: Chat, conversation_id: str, file_id: str, part: FilePart) -> FetchedFile:
+        """Write a file to the data directory; its row is for the turn's commit."""
+        written = await write_file(self._data_dir, chat.workspace_id, file_id, part.data)
+        row = {
+            "id": file_id,
+            "conversation_id": conversation_id,
+            "filename": part.filename,
+            "mime_type": part.mime_type,
+            "size_bytes": written.size_bytes,
+            "sha256": written.sha256.hex(),
+        }
+        return FetchedFile(row, part)
+
     async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str]) -> dict[str, FilePart]:
         """Files of earlier messages, by id. One that the data directory lost is left out."""
         parts = {}
@@ -79,13 +92,4 @@ class FileFetcher:
         token = self._vault.open(chat.sealed_token, chat.phone_number_id)
         data = await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
         file_id = derived_id("file", message.wamid, file.media_id)
-        written = await write_file(self._data_dir, chat.workspace_id, file_id, data)
-        row = {
-            "id": file_id,
-            "conversation_id": conversation_id,
-            "filename": file.filename,
-            "mime_type": file.mime_type,
-            "size_bytes": written.size_bytes,
-            "sha256": written.sha256.hex(),
-        }
-        return FetchedFile(row, FilePart(file.mime_type, file.filename, data))
+        return await self.keep(chat, conversation_id, file_id, FilePart(file.mime_type, file.filename, data))

@@ -20,8 +20,8 @@ MAX_TEXT: Final = 16_000
 
 _LATEST: Final = 4_102_444_800  # the year 2100: later ones are no timestamps
 
-_FILE_TYPES: Final = frozenset({"image", "sticker", "document"})
-"""Types whose file is fetched. The reference drops videos; voice notes wait for recognition."""
+_FILE_TYPES: Final = frozenset({"image", "sticker", "document", "audio"})
+"""Types whose file is fetched. The reference drops videos."""
 
 _MEDIUM: Final[dict[str, Medium]] = {
     "image": "image",
@@ -36,6 +36,11 @@ _EXTENSIONS: Final = {
     "image/png": ".png",
     "image/webp": ".webp",
     "image/gif": ".gif",
+    "audio/ogg": ".ogg",
+    "audio/mpeg": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/aac": ".aac",
+    "audio/amr": ".amr",
     "application/pdf": ".pdf",
     "text/plain": ".txt",
 }
@@ -58,6 +63,7 @@ class InboundMessage:
 
     ``silent``: nothing to answer (a changed number, a removed reaction). ``unsupported``: something that can't be
     passed on. ``quoted_wamid``: the message it answers, reacts to or corrects; its text is looked up by the worker.
+    ``is_voice_note``: it was spoken for this chat, not a sound file that was passed on.
     ``wa_id`` and ``bsuid`` are the person's ids from this message on; both are None in a group.
     """
 
@@ -70,6 +76,7 @@ class InboundMessage:
     files: tuple[InboundFile, ...] = ()
     silent: bool = False
     unsupported: bool = False
+    is_voice_note: bool = False
     wa_id: str | None = field(default=None, repr=False)
     bsuid: str | None = field(default=None, repr=False)
     profile_name: str | None = field(default=None, repr=False)
@@ -102,6 +109,7 @@ def read_message(payload: object) -> InboundMessage:
         files=files,
         silent=description.silent,
         unsupported=description.unsupported and not files,
+        is_voice_note=_object(message.get("audio")).get("voice") is True,
         wa_id=wa_id,
         bsuid=bsuid,
         profile_name=None if in_group else _text(profile.get("name")),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.channels.whatsapp.inbound import (
+from greenline.channels.whatsapp.inbound import InboundFile, (
     MAX_TEXT,
     UNKNOWN_TIME,
     InboundMessage,
@@ -93,9 +93,6 @@ def test_text_and_who_wrote_it() -> None:
             "[Order from the catalogue 77: 2 × rose at 3.5 EUR each; 1 × vase]\nPlease hurry",
         ),
         ("request_welcome", None, "[Opened the chat for the first time]"),
-        ("audio", {"id": "9", "voice": True}, "[Voice message, which can't be listened to here]"),
-        ("audio", {"id": "9", "voice": False}, "[Audio file, which can't be listened to here]"),
-        ("audio", {"id": "wacid.9"}, "[Voicemail, which can't be listened to here]"),
         ("video", {"id": "9", "caption": "look"}, "[Video, which can't be watched here]\nlook"),
     ],
 )
@@ -105,6 +102,22 @@ def test_forms(kind: str, content: Any, text: str) -> None:
     assert not message.unsupported
     assert not message.silent
     assert message.files == ()
+
+
+@pytest.mark.parametrize(
+    ("voice", "text"), [(True, "[Voice message]"), (False, "[Audio file]"), (None, "[Audio file]")]
+)
+def test_sound_comes_as_a_file(voice: bool | None, text: str) -> None:
+    content = {"id": "9", "mime_type": "audio/ogg; codecs=opus", "sha256": "aa", "voice": voice}
+    message = read("audio", audio=content)
+    assert (message.text, message.medium, message.is_voice_note) == (text, "audio", voice is True)
+    assert message.files == (InboundFile("9", "audio", "audio/ogg", "audio.ogg", "aa"),)
+
+
+def test_sound_that_meta_has_not_kept_is_unsupported() -> None:
+    message = read("audio", audio={"voice": True})
+    assert message.unsupported
+    assert message.text == "[Voice message]\n[It could not be received: Meta gave no file]"
 
 
 def test_an_image_comes_as_a_file_with_its_caption() -> None:

@@ -1,0 +1,137 @@
+"""Voice notes: a person's is heard before the turn, the agent's answer is spoken after it.
+
+Hearing and speaking fail softly. What can't be understood is told to the model in words, what can't be spoken goes
+out as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.speech import recognition_of, voice_of
+from greenline.channels.whatsapp.chat import Chat
+from greenline.channels.whatsapp.compose import NoteToSend
+from greenline.channels.whatsapp.files import FetchedFile, FileFetcher
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.engine.turn import Spoken
+from greenline.ids import derived_id
+from greenline.llm.models import FilePart
+from greenline.settings import Settings
+from greenline.speech.errors import SpeechError
+from greenline.speech.models import Speech, Transcript, Voice
+from greenline.speech.notes import NOTE_BYTES, VoiceNote, encode_note
+from greenline.store.vault import Vault
+from greenline.tools.models import Text
+
+log = structlog.get_logger(__name__)
+
+HEARD_KEPT: Final = 200
+"""Transcripts that are kept for a turn that begins anew because a fragment followed."""
+FILENAME: Final = "answer.ogg"
+
+_SEEN: Final = re.compile(
+    r"https?://\S+|www\.\S+|\S+@\S+\.\w+"  # addresses
+    r"|^\s*(?:[-*•]|\d+[.)])\s+"  # lists
+    r"|\|.*\||```"  # tables and code
+    r"|\d{6,}",  # long numbers, to be copied
+    re.MULTILINE,
+)
+"""What a person wants to see, not to hear."""
+_ADDRESS: Final = re.compile(r"https?://\S+|www\.\S+")
+_MARKS: Final = re.compile(r"[*_`#~|]+|^\s*[-•]\s+", re.MULTILINE)
+_PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenNote:
+    """An answer that was spoken: the message to send, and the file that is kept."""
+
+    to_send: NoteToSend
+    file: FetchedFile = field(repr=False)
+
+
+class VoiceNotes:
+    """Hears and speaks for chats."""
+
+    def __init__(
+        self, graph: GraphClient, vault: Vault, files: FileFetcher, speech: Speech, settings: Settings
+    ) -> None:
+        self._graph = graph
+        self._vault = vault
+        self._files = files
+        self._speech = speech
+        self._text_beside = settings.voice_note_text
+        self._heard: OrderedDict[str, Transcript] = OrderedDict()
+
+    async def hear(self, file: FetchedFile, config: ConversationConfig) -> str | None:
+        """What a voice note says; None when it could not be understood. Never raises `SpeechError`."""
+        file_id = file.row["id"]
+        if file_id not in self._heard:
+            options = recognition_of(config)
+            try:
+                recogniser = self._speech.recogniser(options)
+                self._heard[file_id] = await recogniser.transcribe(file.part.data, file.part.mime_type, options)
+            except SpeechError as error:
+                log.warning("voice_note.not_heard", file_id=file_id, error=str(error))
+                return None
+            while len(self._heard) > HEARD_KEPT:
+                self._heard.popitem(last=False)
+        return self._heard[file_id].text.strip() or None
+
+    async def speak(
+        self, chat: Chat, conversation_id: str, config: ConversationConfig, spoken: Sequence[Spoken]
+    ) -> SpokenNote | None:
+        """The texts of an answer as a voice note at Meta; None when there is nothing to speak, or it failed."""
+        text = "\n".join(piece.say.text for piece in spoken if isinstance(piece.say, Text))
+        words = speakable(text)
+        if not words:
+            return None
+        try:
+            note = await self._synthesise(words, voice_of(config))
+            if len(note.data) > NOTE_BYTES:
+                log.info("voice_note.too_long", conversation_id=conversation_id, seconds=round(note.seconds))
+                return None
+            token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+            media_id = await self._graph.upload_media(
+                chat.phone_number_id, token, note.data, mime_type=note.mime_type, filename=FILENAME
+            )
+        except (SpeechError, GraphError) as error:
+            log.warning("voice_note.not_spoken", conversation_id=conversation_id, error=str(error))
+            return None
+        file_id = derived_id("file", conversation_id, *(piece.event_id for piece in spoken))
+        part = FilePart("audio/ogg", FILENAME, note.data)
+        file = await self._files.keep(chat, conversation_id, file_id, part)
+        return SpokenNote(NoteToSend(media_id, self._says_all(text)), file)
+
+    async def _synthesise(self, words: str, voice: Voice) -> VoiceNote:
+        synthesiser = self._speech.synthesiser(voice)
+        pcm = bytearray()
+        async for chunk in synthesiser.say(words, voice):
+            pcm += chunk.pcm
+        return await asyncio.to_thread(encode_note, bytes(pcm), synthesiser.rate)
+
+    def _says_all(self, text: str) -> bool:
+        if self._text_beside == "always":
+            return False
+        return self._text_beside == "never" or not needs_reading(text)
+
+
+def needs_reading(text: str) -> bool:
+    """Whether ``text`` holds what a person wants to see: addresses, lists, tables, long numbers."""
+    return _SEEN.search(text) is not None
+
+
+def speakable(text: str) -> str:
+    """``text`` as one reads it aloud: without addresses, marks of Markdown and pictures."""
+    text = _PICTURES.sub(" ", _MARKS.sub(" ", _ADDRESS.sub(" ", text)))
+    lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if any(char.isalnum() for char in line))
