@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Time before the end of the 24-hour window from which only templates are sent.",
     )
+    voice_note_text: Literal["when_needed", "always", "never"] = Field(
+        "when_needed",
+        description="Whether an answer that is spoken as a voice note comes in writing too: `when_needed` is when it "
+        "holds what one wants to see, such as links, lists and long numbers.",
+    )
     sender_linger_seconds: float = Field(
         1.0,
         ge=0,
@@ -130,6 +135,25 @@ class Settings(BaseSettings):
         900.0,
         gt=0,
         description="Silence after the agent's last message that ends a conversation (reference: 15 minutes).",
+    )
+    call_capacity: int = Field(
+        30,
+        ge=0,
+        description="Calls that one process holds at once; a core carries 40, and the next one is rejected at once.",
+    )
+    call_ring_seconds: float = Field(
+        60.0, gt=0, description="How long a person's phone rings before a call of the business is given up."
+    )
+    call_permission_days: int = Field(
+        7, ge=1, description="How long an answer to a call permission request is waited for (Meta: 7 days)."
+    )
+    call_permission_text: str = Field(
+        "",
+        description="Asks for the permission to call where the 24-hour window is open, instead of the template, which "
+        "Meta charges; empty: always the template.",
+    )
+    call_drain_seconds: float = Field(
+        120.0, ge=0, description="How long calls may go on after SIGTERM; give the orchestrator more than that."
     )
     thread_memory: Literal["remember", "forget"] = Field(
         "remember",

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.channels.whatsapp.inbound import InboundFile, (
+from greenline.channels.whatsapp.inbound import (
     MAX_TEXT,
     UNKNOWN_TIME,
+    InboundFile,
     InboundMessage,
     read_identity,
     read_message,
