@@ -61,7 +61,7 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
         for fault in ("reset_before_accept", "reset_after_accept", "webhook_duplicate", "webhook_shuffle"):
             await meta.call("POST", "/faults", name=fault, probability=0.1, seed=seed)
         people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(CROWD)]
-        talks = asyncio.gather(*(converse(meta, person, WORDS, 180.0) for person in people))
+        talks = asyncio.gather(*(converse(meta, person, WORDS, 600.0) for person in people))
         deaths = 0
 
         async def lives(port: int) -> None:
