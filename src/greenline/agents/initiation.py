@@ -8,6 +8,7 @@ from pydantic import Field
 
 from greenline.agents.config import ConfigOverride
 from greenline.agents.config.base import ConfigModel, Map, Name
+from greenline.agents.variables import shown
 
 
 class SourceInfo(ConfigModel):
@@ -30,3 +31,10 @@ class InitiationData(ConfigModel):
     procedure_ids: list[str] | None = None
     start_procedure_ids: Annotated[list[str], Field(max_length=5)] | None = None
     dynamic_variables: Map[Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
+
+    def stored(self) -> dict[str, Any]:
+        """What was set, as it is kept: without the secret variables, which the journal holds sealed."""
+        data = self.model_dump(mode="json", exclude_unset=True)
+        if "dynamic_variables" in data:
+            data["dynamic_variables"] = shown(data["dynamic_variables"])
+        return data

@@ -57,9 +57,7 @@ def render(text: str, values: Mapping[str, Any]) -> str:
     Raises `MissingVariables`, which names all of them, and `SecretVariable`.
     """
     names = placeholders(text)
-    secrets = [name for name in names if name.startswith(SECRET)]
-    if secrets:
-        raise SecretVariable(f"{', '.join(secrets)}: variables that begin with {SECRET} go into headers only.")
+    _refuse_secrets(names)
     missing = [name for name in names if values.get(name) is None]
     if missing:
         raise MissingVariables(missing)
@@ -84,10 +82,13 @@ def shown(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> None:
-    """Raises `MissingVariables` with every variable that the agent uses and ``values`` lacks.
+    """Whether a conversation with the start data ``values`` can begin: what the agent uses, it brings.
 
-    Variables of the server and those that a tool's answer fills in later are not asked for.
+    Raises `MissingVariables` with every variable that ``values`` lacks, and `SecretVariable` when a prompt or a first
+    message names a secret one. Variables of the server and those that a tool's answer fills in later are not asked
+    for.
     """
+    _refuse_secrets([*placeholders(config.agent.first_message), *placeholders(config.agent.prompt.prompt)])
     later = {assignment.dynamic_variable for assignment in _assignments(config)}
     missing = [
         name
@@ -99,12 +100,21 @@ def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> Non
 
 
 def used(config: ConversationConfig) -> tuple[str, ...]:
-    """The variables that the first message, the prompt and the tools written into the agent name, each once."""
-    agent = config.agent
-    names = [*placeholders(agent.first_message), *placeholders(agent.prompt.prompt)]
-    for tool in agent.prompt.tools:
+    """The variables that first message, prompt, own model and the tools written into the agent name, each once."""
+    prompt = config.agent.prompt
+    names = [*placeholders(config.agent.first_message), *placeholders(prompt.prompt)]
+    if prompt.custom_llm is not None:
+        names.extend(_named(prompt.custom_llm.model_dump(mode="json")))
+    for tool in prompt.tools:
         names.extend(_named(tool.model_dump(mode="json", exclude={"dynamic_variables", "assignments"})))
     return tuple(dict.fromkeys(names))
+
+
+def _refuse_secrets(names: Iterable[str]) -> None:
+    """What a model, a transcript and a person may not see is filled into no text of theirs."""
+    secrets = [name for name in names if name.startswith(SECRET)]
+    if secrets:
+        raise SecretVariable(f"{', '.join(secrets)}: variables that begin with {SECRET} go into headers only.")
 
 
 def _named(value: Any) -> Iterator[str]:

@@ -50,5 +50,7 @@ async def send_outbound_message(body: OutboundBody, services: Services, workspac
         initiation=body.conversation_initiation_client_data or InitiationData(),
     )
     return OutboundStarted(
-        conversation_id=await start_outbound(services.pool, templates, services.clock, workspace.id, request)
+        conversation_id=await start_outbound(
+            services.pool, services.vault, templates, services.clock, workspace.id, request
+        )
     )

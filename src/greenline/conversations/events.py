@@ -41,6 +41,8 @@ class Started(_Event):
     text_only: bool = True
     user_id: str | None = None
     variables: dict[str, Any] = {}
+    sealed_variables: dict[str, str] = {}
+    """The secret dynamic variables, as `greenline.agents.lookup.seal_secrets` seals them."""
     override: dict[str, Any] = {}
     summary: str | None = None
     """Summary of the thread so far."""

@@ -6,7 +6,7 @@ journal's new events and what is to be said, and the channel commits them in one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from greenline.conversations.events import (
@@ -20,7 +20,7 @@ from greenline.conversations.events import (
 )
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.prompt import messages, system_message
-from greenline.llm.models import FilePart, ModelReply, ModelRequest, ToolCall
+from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
 
@@ -73,7 +73,8 @@ async def run_turn(turn: Turn, effects: Effects) -> Outcome:
     for _ in range(turn.max_rounds):
         reply = await effects.model(_request(turn, outcome))
         if isinstance(reply, NoModelAnswered):
-            return _failed(turn, outcome, effects, "no_model_answered", "no model of the cascade answered", reply)
+            reason = "no model of the cascade answered"
+            return fail(outcome, effects, turn.failure_message, "no_model_answered", reason, reply.attempts)
         message = _said(turn, reply, effects, outcome)
         stop = False
         for call in reply.tool_calls:
@@ -81,7 +82,22 @@ async def run_turn(turn: Turn, effects: Effects) -> Outcome:
             stop = stop or result.ends is not None
         if stop or not reply.tool_calls:
             return outcome
-    return _failed(turn, outcome, effects, "too_many_tool_rounds", "the model kept calling tools without answering")
+    reason = "the model kept calling tools without answering"
+    return fail(outcome, effects, turn.failure_message, "too_many_tool_rounds", reason)
+
+
+def fail(
+    outcome: Outcome, effects: Effects, message: str, code: str, reason: str, attempts: Sequence[Attempt] = ()
+) -> Outcome:
+    """The outcome of a turn that came to no answer: ``message`` for the person, the reason for the operator."""
+    tried = tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in attempts)
+    outcome.failed = True
+    outcome.events.append(TurnFailed(code=code, reason=reason, attempts=tried))
+    if message:
+        event = AgentMessage(id=effects.new_id("msg"), text=message, origin="failure")
+        outcome.events.append(event)
+        outcome.spoken.append(Spoken(event.id, Text(message)))
+    return outcome
 
 
 def _request(turn: Turn, outcome: Outcome) -> ModelRequest:
@@ -151,17 +167,3 @@ async def _call(
     if result.ends == "conversation":
         outcome.ended = result.reason or "end_call"
     return result
-
-
-def _failed(
-    turn: Turn, outcome: Outcome, effects: Effects, code: str, reason: str, answer: NoModelAnswered | None = None
-) -> Outcome:
-    tried = answer.attempts if answer else ()
-    attempts = tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in tried)
-    outcome.failed = True
-    outcome.events.append(TurnFailed(code=code, reason=reason, attempts=attempts))
-    if turn.failure_message:
-        event = AgentMessage(id=effects.new_id("msg"), text=turn.failure_message, origin="failure")
-        outcome.events.append(event)
-        outcome.spoken.append(Spoken(event.id, Text(turn.failure_message)))
-    return outcome

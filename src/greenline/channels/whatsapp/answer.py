@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.config.llm import BackupLlmConfig, BackupLlmDisabled, BackupLlmOverride
-from greenline.agents.config.llm import CustomLlm as CustomLlmConfig
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
-from greenline.agents.variables import render
+from greenline.agents.variables import render, shown
 from greenline.conversations.events import Event, Started
 from greenline.engine.prompt import style
 from greenline.engine.turn import Turn
-from greenline.llm.models import Cascade, CustomLlm, FilePart, ModelRequest
+from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
 from greenline.tools.system import system_tools
 
@@ -41,9 +39,12 @@ def variables(
     own: Mapping[str, Any],
     now: datetime,
 ) -> dict[str, Any]:
-    """The dynamic variables of a WhatsApp text conversation (reference: System variables)."""
+    """The dynamic variables of a WhatsApp text conversation (reference: System variables).
+
+    Those of ``own`` that are secret are left out: `greenline.agents.lookup.seal_secrets` keeps them.
+    """
     return {
-        **own,
+        **shown(own),
         "system__agent_id": version.agent_id,
         "system__current_agent_id": version.agent_id,
         "system__caller_id": user_id if inbound else phone_number_id,
@@ -61,12 +62,15 @@ def build_turn(
     conversation_id: str,
     config: ConversationConfig,
     started: Started,
+    request: ModelRequest,
     journal: tuple[Event, ...],
     files: Mapping[str, FilePart],
-    extra_body: Mapping[str, Any],
     settings: Settings,
 ) -> Turn:
-    """The turn that answers the end of ``journal``. Raises `greenline.agents.variables.MissingVariables`."""
+    """The turn that answers the end of ``journal``.
+
+    Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.variables.SecretVariable`.
+    """
     agent = config.agent
     behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
     return Turn(
@@ -74,43 +78,10 @@ def build_turn(
         started=started,
         prompt=render(agent.prompt.prompt, started.variables),
         style=style(SOURCE, behaviour),
-        request=_request(config, extra_body),
+        request=request,
         journal=journal,
         tools=system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
-    )
-
-
-def _request(config: ConversationConfig, extra_body: Mapping[str, Any]) -> ModelRequest:
-    prompt = config.agent.prompt
-    return ModelRequest(
-        model=prompt.llm,
-        messages=(),
-        temperature=prompt.temperature,
-        max_tokens=prompt.max_tokens if prompt.max_tokens > 0 else None,
-        reasoning_effort=prompt.reasoning_effort,
-        parallel_tool_calls=prompt.enable_parallel_tool_calls,
-        custom_llm=_custom_llm(prompt.custom_llm) if prompt.custom_llm else None,
-        extra_body=extra_body,
-        cascade=Cascade(_backups(prompt.backup_llm_config), prompt.cascade_timeout_seconds),
-    )
-
-
-def _backups(config: BackupLlmConfig) -> tuple[str, ...] | None:
-    if isinstance(config, BackupLlmDisabled):
-        return ()
-    return tuple(config.order) if isinstance(config, BackupLlmOverride) else None
-
-
-def _custom_llm(config: CustomLlmConfig) -> CustomLlm:
-    # Only literal header values: stored secrets and environment variables have no store yet.
-    headers = {name: value for name, value in config.request_headers.items() if isinstance(value, str)}
-    return CustomLlm(
-        url=config.url,
-        model_id=config.model_id,
-        headers=headers,
-        api_version=config.api_version,
-        api_type=config.api_type,
     )

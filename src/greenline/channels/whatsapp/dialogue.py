@@ -10,9 +10,10 @@ from typing import Any, Final
 import structlog
 
 from greenline.agents.config import ConversationConfig
+from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
-from greenline.agents.variables import MissingVariables, render
+from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, variables
 from greenline.channels.whatsapp.chat import Chat, quoted_text, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
@@ -33,11 +34,13 @@ from greenline.conversations.events import (
 from greenline.conversations.lifecycle import SUPERSEDED, Deadline, deadline, taken_over, takeover_deadline
 from greenline.conversations.projection import Projection
 from greenline.engine.effects import Effects
-from greenline.engine.turn import Outcome, Spoken, Turn
+from greenline.engine.request import model_request
+from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.store.pool import Pool
+from greenline.store.vault import Vault
 from greenline.tools.models import Text
 
 log = structlog.get_logger(__name__)
@@ -45,6 +48,15 @@ log = structlog.get_logger(__name__)
 NO_AGENT: Final = "no agent is assigned to the number"
 MESSAGING_OFF: Final = "messaging is switched off for the number"
 ZERO_RETENTION: Final = "the agent keeps nothing: inbound WhatsApp is ignored in zero-retention mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the agent can't be asked. ``ends``: the conversation can't go on; else the next message may fare better."""
+
+    code: str
+    reason: str
+    ends: bool = False
 
 
 @dataclass(slots=True)
@@ -59,16 +71,16 @@ class Dialogue:
     opening: tuple[Event, ...] = ()
     """Events that this turn puts before what the person said: the beginning of a new conversation."""
     spoken: tuple[Spoken, ...] = ()
-    failure: str | None = None
-    """Why the conversation can't begin."""
+    failure: Failure | None = None
     files: dict[str, FilePart] = field(default_factory=dict, repr=False)
 
 
 class Dialogues:
     """Conversations of WhatsApp chats, over the store. Writes only into the `TurnCommit` that it is given."""
 
-    def __init__(self, pool: Pool, files: FileFetcher, settings: Settings) -> None:
+    def __init__(self, pool: Pool, vault: Vault, files: FileFetcher, settings: Settings) -> None:
         self._pool = pool
+        self._vault = vault
         self._files = files
         self._settings = settings
 
@@ -162,21 +174,34 @@ class Dialogues:
         if room > 0 and earlier:
             dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
 
-    def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
-        """What the engine is to answer; None when the conversation can't begin, with the reason kept."""
-        if dialogue.failure is None:
-            try:
-                return build_turn(
-                    conversation_id=dialogue.conversation.id,
-                    config=dialogue.config,
-                    started=dialogue.started,
-                    journal=(*dialogue.journal, *dialogue.opening, *said),
-                    files=dialogue.files,
-                    extra_body=dialogue.conversation.initiation.get("custom_llm_extra_body") or {},
-                    settings=self._settings,
-                )
-            except MissingVariables as error:
-                dialogue.failure = error.message
+    async def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
+        """What the engine is to answer; None when the agent can't be asked, with the reason kept."""
+        if dialogue.failure is not None:
+            return None
+        started, conversation = dialogue.started, dialogue.conversation
+        lookup = Lookup(
+            pool=self._pool,
+            vault=self._vault,
+            workspace_id=conversation.workspace_id,
+            conversation_id=conversation.id,
+            variables=started.variables,
+            sealed=started.sealed_variables,
+        )
+        extra_body = conversation.initiation.get("custom_llm_extra_body") or {}
+        try:
+            return build_turn(
+                conversation_id=conversation.id,
+                config=dialogue.config,
+                started=started,
+                request=await model_request(dialogue.config, lookup, extra_body),
+                journal=(*dialogue.journal, *dialogue.opening, *said),
+                files=dialogue.files,
+                settings=self._settings,
+            )
+        except (MissingVariables, SecretVariable) as error:
+            dialogue.failure = Failure(error.code, error.message, ends=True)
+        except ValueUnavailable as error:
+            dialogue.failure = Failure(error.code, error.message)
         return None
 
     def say(
@@ -188,11 +213,18 @@ class Dialogues:
         effects: Effects,
         commit: TurnCommit,
     ) -> None:
-        """Record the turn and queue what the agent says. Without an outcome the conversation fails, not silently."""
-        if outcome is None:
+        """Record the turn and queue what the agent says. Without an outcome the failure is told, never silent."""
+        failure = dialogue.failure
+        if failure is not None and failure.ends:
             commit.record(dialogue.conversation, *dialogue.opening, *said)
-            self._fail(chat, dialogue, "missing_dynamic_variables", dialogue.failure or "", commit)
+            self._fail(chat, dialogue, failure, commit)
             return
+        if failure is not None:
+            log.error(
+                "turn.failed", conversation_id=dialogue.conversation.id, code=failure.code, reason=failure.reason
+            )
+            outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
+        assert outcome is not None  # noqa: S101 - a turn that did not fail has one
         composed = compose((*dialogue.spoken, *outcome.spoken))
         carried: dict[str, list[str]] = {}
         for message in composed:
@@ -310,7 +342,8 @@ class Dialogues:
             sent.append(queued.id)
         commit.record(conversation, AgentMessage(id=event_id, text=text, origin=origin, outbox_ids=tuple(sent)))
 
-    def _fail(self, chat: Chat, dialogue: Dialogue, code: str, reason: str, commit: TurnCommit) -> None:
+    def _fail(self, chat: Chat, dialogue: Dialogue, failure: Failure, commit: TurnCommit) -> None:
+        code, reason = failure.code, failure.reason
         log.error("conversation.failed", conversation_id=dialogue.conversation.id, code=code, reason=reason)
         conversation = commit.record(dialogue.conversation, TurnFailed(code=code, reason=reason))
         if self._settings.failure_message:
@@ -323,9 +356,10 @@ def _opened(dialogue: Dialogue) -> Dialogue:
     """A new conversation with its first message; it travels with the first answer, in one message."""
     dialogue.opening = (dialogue.started,)
     try:
+        check_supplied(dialogue.config, dialogue.started.variables)
         text = render(dialogue.config.agent.first_message, dialogue.started.variables).strip()
-    except MissingVariables as error:
-        dialogue.failure = error.message
+    except (MissingVariables, SecretVariable) as error:
+        dialogue.failure = Failure(error.code, error.message, ends=True)
         return dialogue
     if text:
         event = AgentMessage(id=new_id("msg"), text=text, origin="first_message")

@@ -14,9 +14,11 @@ from typing import Any, Final
 import structlog
 
 from greenline.agents.initiation import InitiationData
+from greenline.agents.lookup import seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import check_start
 from greenline.agents.service import live_version
+from greenline.agents.variables import check_supplied
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE, configured, variables
@@ -33,6 +35,7 @@ from greenline.ids import new_id
 from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
+from greenline.store.vault import Vault
 
 log = structlog.get_logger(__name__)
 
@@ -79,13 +82,13 @@ class _Plan:
 
 
 async def start_outbound(
-    pool: Pool, templates: Templates, clock: Clock, workspace_id: str, request: OutboundMessage
+    pool: Pool, vault: Vault, templates: Templates, clock: Clock, workspace_id: str, request: OutboundMessage
 ) -> str:
     """Start a conversation with a template; returns its id. The template is sent after the transaction.
 
     Raises, before anything is sent or kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `AgentNotFound`,
-    `BranchNotFound`, `EnvironmentNotFound`, `OverrideNotAllowed`, `MarketingStopped` and the errors of
-    `Templates.fill`.
+    `BranchNotFound`, `EnvironmentNotFound`, `OverrideNotAllowed`, `MissingVariables`, `SecretVariable`,
+    `MarketingStopped` and the errors of `Templates.fill`.
     """
     check_recipient(request.user_id)
     account = await get_account(pool, workspace_id, request.phone_number_id)
@@ -96,7 +99,7 @@ async def start_outbound(
         account, request.template_name, request.template_language, request.template_params
     )
     plan = _Plan(account, version, template, filled, request)
-    conversation_id = await _write(pool, clock, plan)
+    conversation_id = await _write(pool, vault, clock, plan)
     log.info("outbound.started", conversation_id=conversation_id, template=template.name)
     return conversation_id
 
@@ -107,11 +110,12 @@ async def _version(pool: Pool, workspace_id: str, request: OutboundMessage) -> A
         raise EnvironmentNotFound(f"{EnvironmentNotFound().message} Asked for: {start.environment}.")
     version = await live_version(pool, workspace_id, request.agent_id, branch_id=start.branch_id)
     check_start(start, version.platform_settings.overrides)
-    configured(version, _kept(start))  # an override that is not allowed must not wait for the reply to fail
+    # What the reply would fail on must not wait for it.
+    check_supplied(configured(version, _kept(start)), start.dynamic_variables)
     return version
 
 
-async def _write(pool: Pool, clock: Clock, plan: _Plan) -> str:
+async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
     now, account, request = clock.now(), plan.account, plan.request
     outbox_id = new_id("out")
     components = plan.filled.components
@@ -137,7 +141,7 @@ async def _write(pool: Pool, clock: Clock, plan: _Plan) -> str:
         said = AgentMessage(
             id=new_id("msg"), text=plan.filled.text, origin="template", outbox_ids=(outbox_id,), template=named
         )
-        events: list[Event] = [_started(conversation, plan), said]
+        events: list[Event] = [_started(vault, conversation, plan), said]
         await connection.execute(
             _sql["begin"],
             account.workspace_id,
@@ -185,7 +189,7 @@ async def _chat(connection: Connection, clock: Clock, plan: _Plan) -> str:
     return chat_id
 
 
-def _started(conversation: Projection, plan: _Plan) -> Started:
+def _started(vault: Vault, conversation: Projection, plan: _Plan) -> Started:
     start = plan.request.initiation
     own = variables(
         version=plan.version,
@@ -205,6 +209,7 @@ def _started(conversation: Projection, plan: _Plan) -> Started:
         direction="outbound",
         user_id=conversation.user_id,
         variables=own,
+        sealed_variables=seal_secrets(vault, conversation.id, start.dynamic_variables),
         override=_kept(start).get("conversation_config_override", {}),
     )
 
@@ -217,4 +222,4 @@ def _graph_message(plan: _Plan) -> dict[str, Any]:
 
 
 def _kept(start: InitiationData) -> dict[str, Any]:
-    return start.model_dump(mode="json", exclude_unset=True)
+    return start.stored()

@@ -61,7 +61,7 @@ class WhatsApp:
             pool=pool,
             mailboxes=mailboxes,
             committer=Committer(pool, wakeups, clock),
-            dialogues=Dialogues(pool, FileFetcher(pool, graph, vault, settings.data_dir), settings),
+            dialogues=Dialogues(pool, vault, FileFetcher(pool, graph, vault, settings.data_dir), settings),
             presence=presence,
             vault=vault,
             models=models,

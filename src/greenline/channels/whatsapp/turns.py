@@ -159,7 +159,7 @@ class Turns:
         effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
         async with self._typing(chat, heard[-1]):
             said = await self._dialogues.hear(chat, dialogue, inbound, commit)
-            turn = self._dialogues.turn(dialogue, said)
+            turn = await self._dialogues.turn(dialogue, said)
             outcome = await self._run(turn, effects, commit.claim, may_merge=may_merge) if turn else None
         checkpoint("turn.replied")
         self._dialogues.say(chat, dialogue, said, outcome, effects, commit)

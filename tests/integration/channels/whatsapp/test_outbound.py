@@ -35,7 +35,7 @@ from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, Record
-from greenline.store.vault import open_vault
+from greenline.store.vault import Vault, open_vault
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
@@ -59,6 +59,7 @@ class World:
     pool: Pool
     clock: ManualClock
     meta: GraphStandIn
+    vault: Vault
     templates: Templates
     inbox: Inbox
     agent_id: str
@@ -76,7 +77,8 @@ class World:
         }
         values["template_params"] = PARAMS.validate_python(values["template_params"])
         values["initiation"] = InitiationData.model_validate(values["initiation"])
-        return await start_outbound(self.pool, self.templates, self.clock, WORKSPACE, OutboundMessage(**values))
+        message = OutboundMessage(**values)
+        return await start_outbound(self.pool, self.vault, self.templates, self.clock, WORKSPACE, message)
 
     async def row(self, table: str) -> Record:
         rows = await self.pool.fetch(f"select * from {table}")
@@ -108,7 +110,7 @@ async def world(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         await accounts.import_number(WORKSPACE, AccountImport(WABA, NUMBER, access_token=TOKEN))
         agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(), name="Rosie")
         templates = Templates(pool, graph, vault, clock, changed)
-        yield World(pool, clock, meta, templates, Inbox(pool, clock), agent_id)
+        yield World(pool, clock, meta, vault, templates, Inbox(pool, clock), agent_id)
         await graph.aclose()
 
 
