@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from greenline.api.app import create_api
 from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.socket.service import Sockets
 from greenline.channels.whatsapp.account_checks import TokenWatch
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
@@ -77,16 +78,18 @@ async def open_services(
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
+        keyring = Keyring(pool, clock)
         services = AppServices(
             settings=settings,
             clock=clock,
             pool=pool,
             wakeups=wakeups,
             vault=vault,
-            keyring=Keyring(pool, clock),
+            keyring=keyring,
             graph=graph,
             models=models,
             whatsapp=whatsapp,
+            sockets=Sockets(pool=pool, keyring=keyring, vault=vault, clock=clock, settings=settings),
             lifecycle=Lifecycle(workers=(insight, whatsapp, tokens)),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)

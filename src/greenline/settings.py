@@ -192,6 +192,19 @@ class Settings(BaseSettings):
         10, ge=1, description="Model calls of one turn: a model that calls tools for ever is stopped."
     )
 
+    # Sockets
+    socket_message_max_bytes: int = Field(
+        1_048_576,
+        gt=0,
+        description="Largest message of a client on a socket; start data with a long prompt takes a tenth of it.",
+    )
+    socket_idle_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Silence of a client that ends its conversation (reference: 60 s; user_activity holds it off); "
+        "0: never.",
+    )
+
     # Models
     llm_map: dict[str, str] = Field(
         default_factory=dict,

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from greenline.api.auth import authenticate
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.socket.service import Sockets
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock
@@ -40,6 +41,7 @@ class AppServices:
     graph: GraphClient
     models: LanguageModels
     whatsapp: WhatsApp
+    sockets: Sockets
     lifecycle: Lifecycle
 
 

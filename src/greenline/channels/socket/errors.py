@@ -14,6 +14,10 @@ RESTART: Final = 1012
 MAX_REASON_BYTES: Final = 123
 """RFC 6455, 5.5: a control frame carries 125 bytes, and the code takes two."""
 
+NO_ENCLAVE: Final = (
+    "enclave_setup_config belongs to servers without a database. Make the agent by POST /v1/convai/agents/create."
+)
+
 
 class SocketClosed(Exception):
     """The socket is to be closed with ``code``, after an ``error`` event that gives ``error_type`` and the reason.

@@ -27,8 +27,6 @@ class Outgoing:
         self._waiting: deque[tuple[str, bool]] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
-        self._sent = asyncio.Event()
-        self._sent.set()
         self.overflowed = asyncio.Event()
 
     @property
@@ -46,7 +44,6 @@ class Outgoing:
             return
         self._waiting.append((text, audio))
         self._bytes += len(text)
-        self._sent.clear()
         self._news.set()
 
     def drop_audio(self) -> None:
@@ -58,14 +55,13 @@ class Outgoing:
     async def run(self, send: Send) -> None:
         """Send what comes, for ever. Raises what ``send`` raises when the client has gone."""
         while True:
-            while self._waiting:
-                text, _ = self._waiting.popleft()
-                self._bytes -= len(text)
-                await send(text)
-            self._sent.set()
+            await self.drain(send)
             self._news.clear()
             await self._news.wait()
 
-    async def flushed(self) -> None:
-        """Return when everything that was put is sent."""
-        await self._sent.wait()
+    async def drain(self, send: Send) -> None:
+        """Send what waits."""
+        while self._waiting:
+            text, _ = self._waiting.popleft()
+            self._bytes -= len(text)
+            await send(text)

@@ -9,3 +9,16 @@ select exists (select from conversation where workspace_id = $1 and id = $2);
 -- scope: system, the id of a live conversation of a socket is the credential of its client (reference: Files)
 select workspace_id from conversation
 where id = $1 and status in ('initiated', 'in-progress') and chat_id is null and phone_number_id is null;
+
+-- name: last_events
+-- The newest entries of a journal, newest first.
+select seq, at, kind, data from conversation_event
+where workspace_id = $1 and conversation_id = $2 and kind <> 'delivery'
+order by seq desc
+limit $3;
+
+-- name: events_after
+select seq, at, kind, data from conversation_event
+where workspace_id = $1 and conversation_id = $2 and seq > $3 and kind <> 'delivery'
+order by seq
+limit 1000;

@@ -17,7 +17,7 @@ async def test_frames_go_out_in_order() -> None:
     task = asyncio.create_task(outgoing.run(send))
     for number in range(5):
         outgoing.put({"n": number})
-    await outgoing.flushed()
+    await eventually(lambda: len(sent) == 5)
     assert sent == [0, 1, 2, 3, 4]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

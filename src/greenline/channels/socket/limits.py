@@ -1,0 +1,66 @@
+"""How much a client may send: enough for a person and a microphone, too little to keep a server busy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from greenline.channels.socket.client_messages import (
+    AudioChunk,
+    ClientMessage,
+    ContextualUpdate,
+    MultimodalMessage,
+    UserMessage,
+)
+from greenline.channels.socket.errors import TooFast
+
+FRAMES_PER_SECOND: Final = 200.0
+"""Sound in pieces of 10 ms makes 100."""
+FRAMES_AT_ONCE: Final = 2_000
+TURNS_PER_SECOND: Final = 5.0
+"""Each asks a model: well above what a person types."""
+TURNS_AT_ONCE: Final = 50
+AUDIO_SPEED: Final = 4.0
+"""Seconds of sound in a second: a client may catch up after a gap, and may not send a day of sound."""
+AUDIO_AT_ONCE: Final = 120.0
+
+
+class Bucket:
+    """Refills at ``rate`` a second up to ``size``."""
+
+    def __init__(self, rate: float, size: float, now: Callable[[], float]) -> None:
+        self._rate = rate
+        self._size = size
+        self._now = now
+        self._level = float(size)
+        self._at = now()
+
+    def take(self, amount: float = 1.0) -> bool:
+        """Take ``amount`` out if it is there."""
+        now = self._now()
+        self._level = min(self._size, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if self._level < amount:
+            return False
+        self._level -= amount
+        return True
+
+
+class Limits:
+    """The buckets of one connection. ``bytes_per_second`` is that of the input format."""
+
+    def __init__(self, bytes_per_second: int, now: Callable[[], float]) -> None:
+        self._bytes_per_second = bytes_per_second
+        self._frames = Bucket(FRAMES_PER_SECOND, FRAMES_AT_ONCE, now)
+        self._turns = Bucket(TURNS_PER_SECOND, TURNS_AT_ONCE, now)
+        self._audio = Bucket(AUDIO_SPEED, AUDIO_AT_ONCE, now)
+
+    def check(self, message: ClientMessage) -> None:
+        """Count a message. Raises `greenline.channels.socket.errors.TooFast`."""
+        allowed = self._frames.take()
+        if isinstance(message, AudioChunk):
+            allowed = allowed and self._audio.take(len(message.audio) / self._bytes_per_second)
+        elif isinstance(message, UserMessage | MultimodalMessage | ContextualUpdate):
+            allowed = allowed and self._turns.take()
+        if not allowed:
+            raise TooFast

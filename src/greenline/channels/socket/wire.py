@@ -1,0 +1,99 @@
+"""Frames of one client: in, out, and the last one. Knows nothing of conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from greenline.channels.socket.client_messages import AudioChunk, ClientMessage, EnclaveSetup, Initiation, parse
+from greenline.channels.socket.errors import (
+    NO_ENCLAVE,
+    InvalidMessage,
+    SocketClosed,
+    TooLarge,
+    TooSlow,
+    short_reason,
+)
+from greenline.channels.socket.outgoing import Outgoing
+from greenline.channels.socket.server_messages import error
+
+START_SECONDS: Final = 15.0
+"""Time for the first message, which clients send at once."""
+CLOSE_SECONDS: Final = 2.0
+"""Time for a client to take what was still to be said, and the close frame."""
+
+
+class Wire:
+    """A client that was accepted."""
+
+    def __init__(self, websocket: WebSocket, *, max_bytes: int) -> None:
+        self._websocket = websocket
+        self._max_bytes = max_bytes
+        self.outgoing = Outgoing()
+
+    async def receive(self) -> ClientMessage:
+        """The next message. Raises `greenline.channels.socket.errors.InvalidMessage`, and as `receive_text` does."""
+        return parse(await self.receive_text())
+
+    async def receive_text(self) -> str:
+        """The next frame.
+
+        Raises `greenline.channels.socket.errors.InvalidMessage` for a binary one, `TooLarge`, and starlette's
+        `WebSocketDisconnect` when the client has gone.
+        """
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code") or 1005, message.get("reason"))
+        text: str | None = message.get("text")
+        if text is None:
+            raise InvalidMessage("Binary frames are not used: send JSON in text frames.")
+        if len(text) > self._max_bytes:
+            raise TooLarge(self._max_bytes)
+        return text
+
+    async def initiation(self) -> Initiation:
+        """The first message; sound that a client sends before it is passed over. Raises as `receive` does."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while isinstance(message := await self.receive(), AudioChunk):
+                    pass
+        except TimeoutError:
+            raise InvalidMessage("No conversation_initiation_client_data came.", "missing_fields") from None
+        if isinstance(message, EnclaveSetup):
+            raise InvalidMessage(NO_ENCLAVE)
+        if not isinstance(message, Initiation):
+            raise InvalidMessage("The first message must be conversation_initiation_client_data.")
+        return message
+
+    async def send_all(self) -> None:
+        """Send what is put into ``outgoing``, until the client has gone or reads too slowly."""
+        sending = asyncio.create_task(self.outgoing.run(self._websocket.send_text))
+        slow = asyncio.create_task(self.outgoing.overflowed.wait())
+        try:
+            await asyncio.wait({sending, slow}, return_when=asyncio.FIRST_COMPLETED)
+            if slow.done():
+                raise TooSlow
+            await sending
+        finally:
+            for task in (sending, slow):
+                task.cancel()
+            await asyncio.gather(sending, slow, return_exceptions=True)
+
+    async def close(self, closed: SocketClosed | None, *, code: int, reason: str) -> None:
+        """Say goodbye: what still waits, an ``error`` that gives the cause of a failure, the close frame.
+
+        A client that takes none of it within `CLOSE_SECONDS` is left without.
+        """
+        if self._websocket.client_state is not WebSocketState.CONNECTED:
+            return
+        if self.outgoing.overflowed.is_set():
+            self.outgoing = Outgoing()
+        if closed is not None:
+            self.outgoing.put(error(closed))
+        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.outgoing.drain(self._websocket.send_text)
+                await self._websocket.close(code, short_reason(reason))
