@@ -86,6 +86,9 @@ async def ask(running: Demo, text: str, count: int) -> list[str]:
 async def test_the_shop_answers_and_everything_ends_together(tmp_path: Path) -> None:
     async with demo(tmp_path) as first:
         assert "the offline model" in first.told
+        link = re.search(r"http\S+/console/sign-in\S+", first.told)
+        assert link is not None
+        assert httpx2.get(link.group(), trust_env=False).headers["location"] == "/console"
         [answer] = await ask(first, "When are you open on Saturday?", 1)
         assert answer.startswith("Hi, this is Juno")
         assert "Saturday from 10 am to 4 pm" in answer

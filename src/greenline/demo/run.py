@@ -19,12 +19,15 @@ import httpx2
 import uvloop
 from pydantic import SecretStr
 
+from greenline.clock import SystemClock
 from greenline.demo.state import DemoState, load_state
 from greenline.errors import ConfigurationError
 from greenline.llm.catalog import Catalog
 from greenline.serving import bind, serve
 from greenline.settings import Settings
 from greenline.store.embedded import EmbeddedPostgres
+from greenline.store.vault import open_vault
+from greenline.web import session, ticket
 
 NAME: Final = "Fern & Field"
 LLM: Final = "gemini-2.5-flash"
@@ -127,10 +130,11 @@ async def _furnish_and_tell(settings: Settings, state: DemoState, emulator_url: 
         raise DemoNotFurnished(f"The demo could not be set up: {error}") from error
     model = Catalog.of(settings, os.environ).find(LLM).name
     answers = "the offline model (no key in the environment)" if model == "offline" else model
+    made = ticket.make(open_vault(settings), SystemClock(), state.api_key)
     sys.stdout.write(
         f"ready {url}\n\n"
         f"  The phone         {url}/phone\n"
-        f"  The console       {url}/console?key={state.api_key}\n"
+        f"  The console       {session.ticket_link(url, made)}\n"
         f"  The API           {url}/docs   xi-api-key: {state.api_key}\n"
         f"  The emulator      {emulator_url}/control/docs\n"
         f"  Who answers       {NAME}'s agent, by {answers}\n\n"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
-from greenline.web import console_agents, console_conversation, console_inbox, console_numbers, session
+from greenline.web import console_agents, console_conversation, console_inbox, console_numbers
 from greenline.web.console_frame import Visit, draw_head, draw_sign_in, visit
 from greenline.web.parts import styled_page
 
@@ -17,12 +15,9 @@ Draw = Callable[[Visit], Awaitable[None]]
 
 
 @ui.page("/console", title="Console")
-async def inbox_page(request: Request, key: str = "", refused: str = "") -> Response | None:
-    """The conversations; a link with a key, as the demo prints it, signs in."""
-    if key:
-        return RedirectResponse(f"{session.SIGN_IN}?key={quote(key)}", 303)
-    await _page(request, "Conversations", "/console", console_inbox.draw, refused=bool(refused))
-    return None
+async def inbox_page(request: Request, refused: str = "") -> None:
+    """The conversations. ``refused``: what did not sign in, a ``key`` or a ``link``."""
+    await _page(request, "Conversations", "/console", console_inbox.draw, refused=refused)
 
 
 @ui.page("/console/conversations/{conversation_id}", title="Conversation")
@@ -49,7 +44,7 @@ async def agent_page(request: Request, agent_id: str) -> None:
     await _page(request, "Agent", "", lambda visitor: console_agents.draw_one(visitor, agent_id))
 
 
-async def _page(request: Request, title: str, here: str, draw: Draw, *, refused: bool = False) -> None:
+async def _page(request: Request, title: str, here: str, draw: Draw, *, refused: str = "") -> None:
     with styled_page(f"{title} · Greenline"):
         visitor = await visit(request)
         if visitor is None:

@@ -25,6 +25,10 @@ REFRESH_SECONDS: Final = 1.0
 """Pages ask again every second. A notification for every message would cost the message's way more than a few open
 pages cost the database: each asks one indexed query, and draws only what changed."""
 RETRY_SECONDS: Final = 3.0
+REFUSALS: Final = {
+    "key": "This key is not known, or was revoked.",
+    "link": "This link was used before or is too old. Sign in with a key.",
+}
 PLACES: Final = (("Conversations", "/console"), ("Numbers", "/console/numbers"), ("Agents", "/console/agents"))
 
 
@@ -58,7 +62,7 @@ async def _workspace(services: AppServices, cookie: str) -> Workspace | None:
         return None
 
 
-def draw_sign_in(*, refused: bool) -> None:
+def draw_sign_in(*, refused: str) -> None:
     """The form that asks for the key. It is sent as a form: the answer sets a cookie, which a socket can't."""
     with box("gl-sign-in"), box("gl-card"):
         Tag("h1", "Greenline", "gl-h1")
@@ -69,7 +73,7 @@ def draw_sign_in(*, refused: bool) -> None:
             field.props("type=password name=key required autofocus autocomplete=current-password")
             field.props["aria-label"] = field.props["placeholder"] = "API key"
             if refused:
-                Tag("p", "This key is not known, or was revoked.", "gl-bad").props("role=alert")
+                Tag("p", REFUSALS.get(refused, REFUSALS["key"]), "gl-bad").props("role=alert")
             Tag("button", "Sign in", "gl-button").props("type=submit")
 
 

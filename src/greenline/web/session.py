@@ -23,6 +23,7 @@ from greenline.api.deps import AppServices
 from greenline.clock import Clock
 from greenline.errors import InvalidApiKey
 from greenline.store.vault import SecretUnreadable, Vault
+from greenline.web import ticket
 
 COOKIE: Final = "greenline_console"
 LIFE: Final = timedelta(days=7)
@@ -34,27 +35,29 @@ SIGN_OUT: Final = "/console/sign-out"
 
 
 def install(app: FastAPI) -> None:
-    """Answer the forms of the console, and its link with a key."""
+    """Answer the forms of the console, and its link with a ticket."""
     app.add_route(SIGN_IN, sign_in, methods=["GET", "POST"], include_in_schema=False)
     app.add_route(SIGN_OUT, sign_out, methods=["POST"], include_in_schema=False)
 
 
 async def sign_in(request: Request) -> Response:
-    """Take the key of the form, or of a link, and go to the console without it in the address."""
+    """Take the key of the form, or the ticket of a link, and go to the console."""
     if not _same_site(request):
         return Response("The form was sent from another site.", HTTP_403_FORBIDDEN)
+    services = cast("AppServices", request.app.state.services)
     if request.method == "GET":
-        key = request.query_params.get("key", "")
+        shown = request.query_params.get("ticket", "")
+        key = await ticket.use(services.vault, services.clock, services.pool, shown) or ""
     else:
         body = await _form(request)
         if body is None:
             return Response("The form is too large.", HTTP_413_CONTENT_TOO_LARGE)
         key = body.get("key", [""])[0]
-    services = cast("AppServices", request.app.state.services)
     try:
         await services.keyring.authenticate(key.strip())
     except InvalidApiKey:
-        return RedirectResponse("/console?refused=1", HTTP_303_SEE_OTHER)
+        refused = "link" if request.method == "GET" else "key"
+        return RedirectResponse(f"/console?refused={refused}", HTTP_303_SEE_OTHER)
     answer = RedirectResponse("/console", HTTP_303_SEE_OTHER)
     answer.set_cookie(
         COOKIE,
@@ -75,6 +78,11 @@ async def sign_out(request: Request) -> Response:
     answer = RedirectResponse("/console", HTTP_303_SEE_OTHER)
     answer.delete_cookie(COOKIE, path="/console")
     return answer
+
+
+def ticket_link(url: str, made: str) -> str:
+    """The address that signs in with a ticket, on a server that is reached under ``url``."""
+    return f"{url.rstrip('/')}{SIGN_IN}?ticket={made}"
 
 
 def seal(vault: Vault, clock: Clock, key: str) -> str:

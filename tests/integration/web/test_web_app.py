@@ -1,7 +1,9 @@
 """The pages as a part of the server: what is there before anybody opens one."""
 
+import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -9,17 +11,22 @@ import pytest
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
-from greenline.web.session import COOKIE
+from greenline.web import ticket
+from greenline.web.session import COOKIE, seal, ticket_link
 from support.server import RunningServer, run_server, serve_process
 
 ELSEWHERE = {"sec-fetch-site": "cross-site"}
 
 
-async def test_a_key_signs_in_by_form_and_by_link(server: RunningServer) -> None:
+def ticket_for(server: RunningServer, key: str = "") -> str:
+    return ticket.make(server.services.vault, server.services.clock, key or server.api_key)
+
+
+async def test_a_key_signs_in_by_form_and_a_ticket_by_link(server: RunningServer) -> None:
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
         for answer in (
             await http.post("/console/sign-in", data={"key": f" {server.api_key} "}),
-            await http.get("/console/sign-in", params={"key": server.api_key}),
+            await http.get(ticket_link(server.url, ticket_for(server))),
         ):
             assert (answer.status_code, answer.headers["location"]) == (303, "/console")
             cookie = answer.headers["set-cookie"]
@@ -35,8 +42,29 @@ async def test_a_key_signs_in_by_form_and_by_link(server: RunningServer) -> None
 async def test_a_wrong_key_gets_no_cookie(server: RunningServer, key: str) -> None:
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
         answer = await http.post("/console/sign-in", data={"key": key})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/console?refused=1")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console?refused=key")
         assert "set-cookie" not in answer.headers
+
+
+async def test_a_ticket_opens_once_also_when_shown_many_times_at_once(server: RunningServer) -> None:
+    link = ticket_link(server.url, ticket_for(server))
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        places = [answer.headers["location"] for answer in await asyncio.gather(*(http.get(link) for _ in range(5)))]
+        assert sorted(places) == ["/console"] + ["/console?refused=link"] * 4
+
+
+async def test_an_old_or_foreign_ticket_and_a_key_in_the_address_open_nothing(
+    server: RunningServer, clock: ManualClock
+) -> None:
+    old = ticket_for(server)
+    clock.advance(ticket.LIFE + timedelta(seconds=1))
+    cookie = seal(server.services.vault, server.services.clock, server.api_key)
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+        shown = (old, cookie, "", "x", "é", "A" * 400, ticket_for(server, "gl_revoked"))
+        for query in (*({"ticket": one} for one in shown), {"key": server.api_key}):
+            answer = await http.get("/console/sign-in", params=query)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console?refused=link")
+            assert "set-cookie" not in answer.headers
 
 
 async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -> None:
@@ -44,7 +72,7 @@ async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -
         form = {"key": server.api_key}
         for answer in (
             await http.post("/console/sign-in", data=form),
-            await http.get("/console/sign-in", params=form),
+            await http.get(ticket_link(server.url, ticket_for(server))),
             await http.post("/console/sign-out"),
         ):
             assert answer.status_code == 403
