@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
 from greenline.errors import BadRequest
+from greenline.llm.cascade import CUSTOM
 
 SYSTEM: Final = "system__"
 SECRET: Final = "secret__"  # noqa: S105 - a prefix of names
@@ -103,7 +104,7 @@ def used(config: ConversationConfig) -> tuple[str, ...]:
     """The variables that first message, prompt, own model and the tools written into the agent name, each once."""
     prompt = config.agent.prompt
     names = [*placeholders(config.agent.first_message), *placeholders(prompt.prompt)]
-    if prompt.custom_llm is not None:
+    if prompt.llm == CUSTOM and prompt.custom_llm is not None:
         names.extend(_named(prompt.custom_llm.model_dump(mode="json")))
     for tool in prompt.tools:
         names.extend(_named(tool.model_dump(mode="json", exclude={"dynamic_variables", "assignments"})))

@@ -119,3 +119,16 @@ def test_placeholders_for_tests_do_not_fill_in_for_a_start() -> None:
 
     with pytest.raises(MissingVariables):
         variables.check_supplied(config, {})
+
+
+def test_headers_of_an_own_model_are_used_too() -> None:
+    custom = {"url": "https://m.example", "request_headers": {"X-Token": {"variable_name": "secret__token"}}}
+    with pytest.raises(variables.MissingVariables, match="secret__token"):
+        variables.check_supplied(agent_with(prompt={"llm": "custom-llm", "custom_llm": custom}), {})
+    variables.check_supplied(agent_with(prompt={"llm": "gpt-4o", "custom_llm": custom}), {})
+
+
+@pytest.mark.parametrize("agent", [{"first_message": "{{secret__a}}"}, {"prompt": {"prompt": "{{secret__a}}"}}])
+def test_a_text_with_a_secret_variable_can_not_begin(agent: dict[str, Any]) -> None:
+    with pytest.raises(variables.SecretVariable, match="secret__a"):
+        variables.check_supplied(agent_with(**agent), {"secret__a": "t"})
