@@ -91,6 +91,13 @@ class Read(BaseModel):
     message_id: str | None = None
 
 
+class Play(BaseModel):
+    """A person plays a voice note."""
+
+    phone_number_id: str
+    message_id: str
+
+
 class Tap(BaseModel):
     """A person taps a button or a list row of a message, by id or by place."""
 

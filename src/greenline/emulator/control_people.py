@@ -6,11 +6,22 @@ import base64
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
+from starlette.responses import Response
 
-from greenline.emulator.control_models import FileIn, NewPerson, PersonChange, PersonMessage, React, Read, Tap, known
+from greenline.emulator.control_models import (
+    FileIn,
+    NewPerson,
+    PersonChange,
+    PersonMessage,
+    Play,
+    React,
+    Read,
+    Tap,
+    known,
+)
 from greenline.emulator.media import RECEIVED_SECONDS
 from greenline.emulator.meta import Meta
-from greenline.emulator.world import Chat, Number, Person, digits
+from greenline.emulator.world import Chat, Message, Number, Person, digits
 
 
 def add_people(app: FastAPI, meta: Meta) -> None:
@@ -61,12 +72,24 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
     async def read(person_id: str, body: Read) -> dict[str, int]:
         return {"read": meta.read(_chat(meta, person_id, body.phone_number_id), body.message_id)}
 
+    @app.post("/people/{person_id}/play")
+    async def play(person_id: str, body: Play) -> dict[str, bool]:
+        """A voice note of the business is played; ``first`` tells whether its status goes out."""
+        chat = _chat(meta, person_id, body.phone_number_id)
+        return {"first": meta.play(chat, _message(chat, body.message_id))}
+
+    @app.get("/media/{media_id}")
+    async def media(media_id: str) -> Response:
+        """A file as the phone keeps it: without a token, and after Meta has forgotten it."""
+        file = meta.media.find(media_id, 0.0)
+        if file is None:
+            raise HTTPException(404, f"No file {media_id}.")
+        return Response(file.data, media_type=file.mime_type)
+
     @app.post("/people/{person_id}/tap")
     async def tap(person_id: str, body: Tap) -> dict[str, Any]:
         chat = _chat(meta, person_id, body.phone_number_id)
-        tapped = chat.find(body.message_id)
-        if tapped is None:
-            raise HTTPException(404, f"No message {body.message_id} in this chat.")
+        tapped = _message(chat, body.message_id)
         message = _tapped(meta, chat, tapped.type, tapped.content, body)
         message["context"] = {"from": chat.number.wa_id, "id": tapped.id}
         return {"message_id": meta.say(chat.person, chat.number, message)}
@@ -89,6 +112,13 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
 
 def _chat(meta: Meta, person_id: str, phone_number_id: str) -> Chat:
     return meta.world.chat(known(meta.world.people, person_id), known(meta.world.numbers, phone_number_id))
+
+
+def _message(chat: Chat, wamid: str) -> Message:
+    message = chat.find(wamid)
+    if message is None:
+        raise HTTPException(404, f"No message {wamid} in this chat.")
+    return message
 
 
 def _media(meta: Meta, number: Number, file: FileIn) -> dict[str, Any]:

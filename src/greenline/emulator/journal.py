@@ -15,6 +15,7 @@ KINDS: Final = {
     "message.sent": "it left Meta",
     "message.delivered": "it reached the person's phone",
     "message.read": "the person read it",
+    "message.played": "the person played it, a voice note, for the first time",
     "message.failed": "it failed, with Meta's error",
     "inbound": "a person did something: wrote, tapped, reacted",
     "webhook.attempt": "a delivery to the callback was tried, with its result",

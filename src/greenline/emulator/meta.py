@@ -310,6 +310,19 @@ class Meta:
                 self._status(chat, message, "read")
         return len(unread)
 
+    def play(self, chat: Chat, message: Message) -> bool:
+        """The person plays a voice note of the business; returns whether for the first time, which alone is told."""
+        content = message.content.get(message.type)
+        is_note = message.type == "audio" and isinstance(content, dict) and bool(content.get("voice"))
+        if not is_note or message.direction != "out" or RANK[message.status] >= RANK["played"]:
+            return False
+        self.read(chat, message.id)
+        message.status = "played"
+        self.journal.add("message.played", message_id=message.id, person_id=chat.person.id)
+        if chat.person.sends_receipts:
+            self._status(chat, message, "played")
+        return True
+
     def go_online(self, person: Person) -> None:
         """Deliver what waited for the person."""
         for chat in self.world.chats.values():

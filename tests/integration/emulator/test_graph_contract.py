@@ -192,6 +192,44 @@ async def test_media_needs_its_token_and_dies_after_five_minutes(meta: Emulator,
     assert (await meta.http.get(located["url"], headers=headers)).status_code == 404
 
 
+async def test_a_voice_note_is_played_once_and_only_a_voice_note(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.say(ann, "Hi")
+    note = b"OggS" + b"\0" * 24 + b"OpusHead\x01\x01" + b"\0" * 100
+    headers = {"Authorization": f"Bearer {meta.business['token']}"}
+    uploaded = await meta.http.post(
+        f"/v23.0/{meta.number}/media",
+        data={"messaging_product": "whatsapp", "type": "audio/ogg"},
+        files={"file": ("a.ogg", note, "audio/ogg; codecs=opus")},
+        headers=headers,
+    )
+    media_id = uploaded.json()["id"]
+    ids = []
+    for audio in ({"id": media_id, "voice": True}, {"id": media_id}):
+        ids.append((await send(meta, ann, {"type": "audio", "audio": audio}))["messages"][0]["id"])
+
+    async def arrived() -> bool:
+        return receiver.statuses().count("delivered") == 2
+
+    await until(arrived)
+    play = f"/people/{ann.person_id}/play"
+    told = [
+        (await meta.call("POST", play, phone_number_id=meta.number, message_id=wamid))["first"]
+        for wamid in (ids[0], ids[0], ids[1])
+    ]
+    assert told == [True, False, False]
+
+    async def played() -> bool:
+        return "played" in receiver.statuses()
+
+    await until(played)
+    assert [m["status"] for m in await meta.chat(ann) if m["direction"] == "out"] == ["played", "delivered"]
+    assert sorted(s for s in receiver.statuses() if s not in ("sent", "delivered")) == ["played", "read"]
+    kept = await meta.http.get(f"/control/media/{media_id}")
+    assert (kept.content, kept.headers["content-type"]) == (note, "audio/ogg")
+    assert (await meta.http.get("/control/media/1")).status_code == 404
+
+
 async def test_an_offline_phone_gets_its_messages_in_order(meta: Emulator) -> None:
     ann = await meta.person("Ann", "15550100001")
     await meta.say(ann, "Hi")
