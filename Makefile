@@ -62,7 +62,13 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
 	$(call install,requirements.lock)
 	@touch $@
 
-$(VENV)/.test: requirements-test.lock pyproject.toml | $(BIN)/python
+$(VENV)/.test: requirements-test.lock pyproject.toml tests/js/node_modules/.installed | $(BIN)/python
 	@echo "Installing what Greenline and its tests need"
 	$(call install,requirements-test.lock)
 	@touch $@ $(VENV)/.run
+
+tests/js/node_modules/.installed: tests/js/package.json
+	@command -v npm >/dev/null || { echo "The tests need npm (Debian: apt-get install npm)."; exit 1; }
+	@echo "Installing the JavaScript client that the tests drive"
+	@npm install --prefix tests/js --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -10,6 +10,10 @@ import pytest
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import ConversationalConfig
 
+from greenline.conversations.events import AgentMessage, Ended
+from greenline.workspaces.models import DEFAULT_ID
+from support.journal import projection, started, write
+
 if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs
 
@@ -67,9 +71,29 @@ async def test_a_room_token_says_what_is_missing(
     assert nobody.status_code == closed.status_code == 401
 
 
-async def test_uploads_need_a_key_or_a_running_conversation(server: RunningServer) -> None:
+async def test_the_client_of_a_running_conversation_uploads_without_a_key(
+    server: RunningServer, http: httpx2.AsyncClient, agent_id: str
+) -> None:
+    agent = (await http.get(f"/v1/convai/agents/{agent_id}")).json()
+    place = {"workspace_id": DEFAULT_ID, "agent_id": agent_id, "branch_id": agent["branch_id"]}
+    over_a_socket = {"phone_number_id": None, "source": "js_sdk", "version_id": agent["version_id"]}
+    for conversation_id, said, changes in (
+        ("conv_open", [(1, AgentMessage(id="a1", text="Hi"))], over_a_socket),
+        ("conv_over", [(1, Ended(reason="over"))], over_a_socket),
+        ("conv_chat", [(1, AgentMessage(id="a1", text="Hi"))], {"version_id": agent["version_id"]}),
+    ):
+        row = projection(conversation_id, **place, **changes)
+        await write(server.services.pool, row, [(0, started(row)), *said])
+    statuses = {}
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
-        answer = await stranger.post(
-            "/v1/convai/conversations/conv_unknown/files", files={"file": ("a.txt", b"hello", "text/plain")}
-        )
-    assert answer.status_code == 401
+        for conversation_id in ("conv_open", "conv_over", "conv_chat", "conv_unknown"):
+            path = f"/v1/convai/conversations/{conversation_id}/files"
+            answer = await stranger.post(path, files={"file": ("a.txt", b"hello", "text/plain")})
+            statuses[conversation_id] = answer.status_code
+            if answer.status_code == 200:
+                assert answer.headers["access-control-allow-origin"] == "*"
+                file_id = answer.json()["file_id"]
+        read = await stranger.get(f"/v1/convai/conversations/conv_open/files/{file_id}")
+    assert statuses == {"conv_open": 200, "conv_over": 401, "conv_chat": 401, "conv_unknown": 401}
+    assert read.status_code == 401
+    assert (await http.delete(f"/v1/convai/conversations/conv_open/files/{file_id}")).json() == {"file_id": file_id}
