@@ -24,6 +24,7 @@ from greenline.api import (
     webhook,
     whatsapp_accounts,
     whatsapp_outbound,
+    whatsapp_outbound_call,
 )
 from greenline.api.metrics import metrics
 from greenline.api.middleware import Limited, Observed
@@ -39,6 +40,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     secrets.router,
     whatsapp_accounts.router,
     whatsapp_outbound.router,
+    whatsapp_outbound_call.router,
 )
 """The resources of the API. A router with fixed paths goes before one that takes any id in their place."""
 

@@ -113,6 +113,11 @@ class MediaCall:
         """The peer has accepted: send, silence first."""
         self.out.open()
 
+    async def played(self) -> None:
+        """Return when everything that was written to ``out`` is sent, or the peer is gone."""
+        while self.out.queued and not self._lost.done():  # noqa: ASYNC110 - what is written meanwhile counts as well
+            await asyncio.sleep(self.out.queued)
+
     @property
     def takes_digits(self) -> bool:
         """Whether the peer takes keypad digits."""

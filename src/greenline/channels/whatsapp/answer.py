@@ -38,8 +38,9 @@ def variables(
     inbound: bool,
     own: Mapping[str, Any],
     now: datetime,
+    text_only: bool = True,
 ) -> dict[str, Any]:
-    """The dynamic variables of a WhatsApp text conversation (reference: System variables).
+    """The dynamic variables of a conversation on WhatsApp (reference: System variables).
 
     Those of ``own`` that are secret are left out: `greenline.agents.lookup.seal_secrets` keeps them.
     """
@@ -52,7 +53,7 @@ def variables(
         "system__call_sid": "",
         "system__call_duration_secs": 0,
         "system__conversation_id": conversation_id,
-        "system__is_text_only": True,
+        "system__is_text_only": text_only,
         "system__time_utc": now.isoformat(),
     }
 

@@ -22,7 +22,8 @@ from greenline.agents.variables import check_supplied
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE, configured, variables
-from greenline.channels.whatsapp.recipient import aliases, check_recipient, is_bsuid
+from greenline.channels.whatsapp.people import open_chat
+from greenline.channels.whatsapp.recipient import check_recipient, is_bsuid
 from greenline.channels.whatsapp.template_fill import Filled
 from greenline.channels.whatsapp.template_models import Template
 from greenline.channels.whatsapp.template_params import TemplateComponent
@@ -92,7 +93,7 @@ async def start_outbound(
     """
     check_recipient(request.user_id)
     account = await get_account(pool, workspace_id, request.phone_number_id)
-    version = await _version(pool, workspace_id, request)
+    version = await startable_version(pool, workspace_id, request.agent_id, request.initiation)
     if account.is_token_expired:
         raise TokenExpired
     template, filled = await templates.fill(
@@ -104,14 +105,18 @@ async def start_outbound(
     return conversation_id
 
 
-async def _version(pool: Pool, workspace_id: str, request: OutboundMessage) -> AgentVersion:
-    start = request.initiation
+async def startable_version(pool: Pool, workspace_id: str, agent_id: str, start: InitiationData) -> AgentVersion:
+    """The agent that a conversation of the business begins with, its start data checked.
+
+    Raises `AgentNotFound`, `BranchNotFound`, `EnvironmentNotFound`, `OverrideNotAllowed`, `MissingVariables` or
+    `SecretVariable`.
+    """
     if start.environment not in (None, PRODUCTION):
         raise EnvironmentNotFound(f"{EnvironmentNotFound().message} Asked for: {start.environment}.")
-    version = await live_version(pool, workspace_id, request.agent_id, branch_id=start.branch_id)
+    version = await live_version(pool, workspace_id, agent_id, branch_id=start.branch_id)
     check_start(start, version.platform_settings.overrides)
     # What the reply would fail on must not wait for it.
-    check_supplied(configured(version, _kept(start)), start.dynamic_variables)
+    check_supplied(configured(version, kept(start)), start.dynamic_variables)
     return version
 
 
@@ -135,7 +140,7 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
             phone_number_id=account.phone_number_id,
             user_id=request.initiation.user_id or request.user_id,
             authorization_method="whatsapp",
-            initiation=_kept(request.initiation),
+            initiation=kept(request.initiation),
             awaiting_first_user_message=True,
         )
         said = AgentMessage(
@@ -172,17 +177,10 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
 
 async def _chat(connection: Connection, clock: Clock, plan: _Plan) -> str:
     """The id of the person's chat, which is made if there is none. Raises `MarketingStopped`."""
-    number, user_id = plan.account.phone_number_id, plan.request.user_id
-    identifiers = [user_id, *aliases(user_id)]
-    chat_id = await connection.fetchval(_sql["known_chat"], number, identifiers) or f"{number}:{user_id}"
-    met = {
-        row["identifier"]: row["chat_id"]
-        for row in await connection.fetch(_sql["meet"], number, identifiers, chat_id)
-    }
-    chat_id = str(met[user_id])
+    account, user_id = plan.account, plan.request.user_id
     wa_id, bsuid = (None, user_id) if is_bsuid(user_id) else (user_id, None)
-    stopped = await connection.fetchval(
-        _sql["open_chat"], plan.account.workspace_id, chat_id, number, wa_id, bsuid, clock.now()
+    chat_id, stopped = await open_chat(
+        connection, account.workspace_id, account.phone_number_id, wa_id=wa_id, bsuid=bsuid, now=clock.now()
     )
     if stopped and plan.template.category == "MARKETING":
         raise MarketingStopped(meta_code=MARKETING_STOPPED)
@@ -210,7 +208,7 @@ def _started(vault: Vault, conversation: Projection, plan: _Plan) -> Started:
         user_id=conversation.user_id,
         variables=own,
         sealed_variables=seal_secrets(vault, conversation.id, start.dynamic_variables),
-        override=_kept(start).get("conversation_config_override", {}),
+        override=kept(start).get("conversation_config_override", {}),
     )
 
 
@@ -221,5 +219,6 @@ def _graph_message(plan: _Plan) -> dict[str, Any]:
     return {"type": "template", "template": template}
 
 
-def _kept(start: InitiationData) -> dict[str, Any]:
+def kept(start: InitiationData) -> dict[str, Any]:
+    """Start data as the conversation keeps it."""
     return start.stored()

@@ -26,8 +26,8 @@ class Event:
     call_permission, errors, handover, unknown. ``dedupe`` is the same whenever Meta repeats the event.
     ``payload`` is JSON text; its shape depends on the kind: the status itself; ``{message, contact}`` for messages,
     their standby copies and answers to call permission requests, which are messages as well;
-    ``{call, contact, errors}`` or ``{status}`` for calls; ``{field, business_account_id, time, value}`` for the
-    others, where ``value`` is the item or the whole value.
+    ``{phone_number_id, call, contact, errors}`` or ``{phone_number_id, status}`` for calls;
+    ``{field, business_account_id, time, value}`` for the others, where ``value`` is the item or the whole value.
     A message in a group carries ``group_id`` alone: the group is the chat, whoever writes in it.
     """
 
@@ -258,7 +258,7 @@ def _call(change: _Change, item: object, key: str, payload: dict[str, Any]) -> P
     return Event(
         "call",
         f"{call_id}:{key}:{_id(item.get(key)) or ''}",
-        _dump(payload),
+        _dump({"phone_number_id": change.phone_number_id, **payload}),
         change.phone_number_id,
         change.business_account_id,
         call_id=call_id,

@@ -27,6 +27,8 @@ class Timer(Enum):
     """The person is in another call."""
     PERMISSION = "permission"
     """The person must answer the request."""
+    DRAIN = "drain"
+    """The process stops. Started by the driver, and heard of as `Closing`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""What a call needs of the agent that speaks in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from greenline.channels.live.models import AudioOut
+from greenline.channels.whatsapp.calls.store import CallRow, Line
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Why a conversation is over; ``failed`` when it broke."""
+
+    reason: str
+    failed: bool = False
+
+
+class Voice(Protocol):
+    """A conversation that can begin as soon as the call is accepted."""
+
+    @property
+    def conversation_id(self) -> str:
+        """Its id."""
+        ...
+
+    async def run(self) -> Goodbye:
+        """Greet, listen and speak until the end. Cancelled when its call can't go on."""
+        ...
+
+    def hear(self, pcm: bytes) -> None:
+        """16-bit PCM of 16 kHz from the person."""
+        ...
+
+    def digit(self, digit: str) -> None:
+        """A key that the person pressed."""
+        ...
+
+    def typed(self, text: str, wamid: str | None) -> None:
+        """What the person wrote in the chat meanwhile."""
+        ...
+
+    def end(self, reason: str) -> None:
+        """The call is over: `run` returns soon."""
+        ...
+
+
+class CallAgents(Protocol):
+    """Where the agents of calls come from."""
+
+    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> Voice:
+        """The agent for a call, ready to speak into ``out``. Raises `greenline.errors.GreenlineError`."""
+        ...

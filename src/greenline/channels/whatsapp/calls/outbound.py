@@ -1,0 +1,201 @@
+"""Calls that the business makes: checked and written down here, made by whoever claims the call's mailbox.
+
+Whether the person must be asked first is Meta's to say, and asked when the call is about to be made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from greenline.agents.initiation import InitiationData
+from greenline.agents.models import AgentVersion
+from greenline.channels.whatsapp.account_models import Account, TokenExpired
+from greenline.channels.whatsapp.accounts import get_account
+from greenline.channels.whatsapp.answer import SOURCE, variables
+from greenline.channels.whatsapp.calls.machine import Phase
+from greenline.channels.whatsapp.calls.store import CallRow, insert_call, new_call_id, sql
+from greenline.channels.whatsapp.outbound import MarketingStopped, kept, startable_version
+from greenline.channels.whatsapp.pacing import WINDOW
+from greenline.channels.whatsapp.people import open_chat
+from greenline.channels.whatsapp.recipient import check_recipient, is_bsuid
+from greenline.channels.whatsapp.template_fill import Filled
+from greenline.channels.whatsapp.template_models import Template, TemplateUnusable
+from greenline.channels.whatsapp.templates import Templates
+from greenline.clock import Clock
+from greenline.conversations.events import Started, dump_event
+from greenline.conversations.projection import Projection, fold
+from greenline.errors import BadRequest, Conflict
+from greenline.ids import new_id
+from greenline.settings import Settings
+from greenline.store.mailbox import ring
+from greenline.store.pool import Connection, Pool
+from greenline.store.sql import load_sql
+
+log = structlog.get_logger(__name__)
+
+REQUEST_NAME: Final = "call_permission_request"  # Meta: interactive type and action name
+
+_outbound = load_sql("greenline.channels.whatsapp", "outbound.sql")
+
+
+class CallUnderWay(Conflict):
+    """A call to this person is on its way already, or waits for their permission. It must end before the next one."""
+
+    code = "call_under_way"
+
+
+class NoOutboundCalls(BadRequest):
+    """An agent in zero-retention mode can't make calls: the permission of the person has to be kept."""
+
+    code = "zero_retention_mode"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundCall:
+    """What the business asks for."""
+
+    phone_number_id: str
+    user_id: str = field(repr=False)
+    template_name: str
+    template_language: str
+    agent_id: str
+    initiation: InitiationData = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that was checked, ready to be written."""
+
+    account: Account
+    version: AgentVersion
+    template: Template
+    filled: Filled
+    request: OutboundCall
+
+
+class CallStarter:
+    """Starts calls of the business."""
+
+    def __init__(self, pool: Pool, templates: Templates, clock: Clock, settings: Settings) -> None:
+        self._pool = pool
+        self._templates = templates
+        self._clock = clock
+        self._text = settings.call_permission_text
+
+    async def start(self, workspace_id: str, request: OutboundCall) -> str:
+        """Write down a call that is to be made; returns the id of its conversation.
+
+        Raises, before anything is kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `NoOutboundCalls`,
+        `CallUnderWay`, `MarketingStopped`, and the errors of `startable_version` and `Templates.fill`.
+        """
+        check_recipient(request.user_id)
+        account = await get_account(self._pool, workspace_id, request.phone_number_id)
+        version = await startable_version(self._pool, workspace_id, request.agent_id, request.initiation)
+        if version.platform_settings.privacy.zero_retention_mode:
+            raise NoOutboundCalls
+        if account.is_token_expired:
+            raise TokenExpired
+        name, language = request.template_name, request.template_language
+        template, filled = await self._templates.fill(account, name, language, ())
+        if not template.asks_to_call:
+            raise TemplateUnusable(f"The template {name} ({language}) lacks the component CALL_PERMISSION_REQUEST.")
+        async with self._pool.acquire() as connection, connection.transaction():
+            plan = _Plan(account, version, template, filled, request)
+            row = await self._write(connection, plan, self._clock.now())
+        log.info("call.requested", call_id=row.id, conversation_id=row.conversation_id)
+        return str(row.conversation_id)
+
+    async def _write(self, connection: Connection, plan: _Plan, now: datetime) -> CallRow:
+        account, request = plan.account, plan.request
+        wa_id, bsuid = (None, request.user_id) if is_bsuid(request.user_id) else (request.user_id, None)
+        chat_id, stopped = await open_chat(
+            connection, account.workspace_id, account.phone_number_id, wa_id=wa_id, bsuid=bsuid, now=now
+        )
+        last_word = await connection.fetchval(sql["last_word"], account.workspace_id, chat_id)
+        if await connection.fetchval(sql["waiting"], account.workspace_id, chat_id):
+            raise CallUnderWay
+        ask = self._ask(plan, window_open=last_word is not None and now - last_word < WINDOW)
+        if stopped and "template" in ask and plan.template.category == "MARKETING":
+            raise MarketingStopped
+        conversation = _conversation(plan, chat_id, now)
+        started = _started(plan, conversation)
+        await connection.execute(
+            _outbound["begin"],
+            account.workspace_id,
+            asdict(fold(conversation, [started], now)),
+            [{"kind": started.kind, "data": dump_event(started)}],
+            now,
+        )
+        call_id = new_call_id()
+        row = CallRow(
+            id=call_id,
+            workspace_id=account.workspace_id,
+            phone_number_id=account.phone_number_id,
+            chat_id=chat_id,
+            mailbox_id=f"call:{call_id}",
+            direction="outbound",
+            phase=Phase.CHECKING.value,
+            created_at=now,
+            conversation_id=conversation.id,
+            request=ask,
+        )
+        await insert_call(connection, row)
+        await ring(connection, mailbox_id=row.mailbox_id, workspace_id=row.workspace_id, kind="call", due_at=now)
+        return row
+
+    def _ask(self, plan: _Plan, *, window_open: bool) -> dict[str, Any]:
+        """How the person is asked: the Graph message, its text, and the template where it is one."""
+        if self._text and window_open:
+            interactive = {"type": REQUEST_NAME, "action": {"name": REQUEST_NAME}, "body": {"text": self._text}}
+            return {"body": {"type": "interactive", "interactive": interactive}, "text": self._text}
+        named = {"name": plan.template.name, "language": plan.template.language, "components": []}
+        graph = {"name": plan.template.name, "language": {"code": plan.template.language}}
+        return {"body": {"type": "template", "template": graph}, "text": plan.filled.text, "template": named}
+
+
+def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
+    request = plan.request
+    return Projection(
+        id=new_id("conv"),
+        workspace_id=plan.account.workspace_id,
+        agent_id=plan.version.agent_id,
+        branch_id=plan.version.branch_id,
+        version_id=plan.version.id,
+        source=SOURCE,
+        started_at=now,
+        text_only=False,
+        direction="outbound",
+        chat_id=chat_id,
+        phone_number_id=plan.account.phone_number_id,
+        user_id=request.initiation.user_id or request.user_id,
+        authorization_method="whatsapp",
+        initiation=kept(request.initiation),
+    )
+
+
+def _started(plan: _Plan, conversation: Projection) -> Started:
+    start = plan.request.initiation
+    return Started(
+        agent_id=plan.version.agent_id,
+        branch_id=plan.version.branch_id,
+        version_id=plan.version.id,
+        source=SOURCE,
+        direction="outbound",
+        text_only=False,
+        user_id=conversation.user_id,
+        variables=variables(
+            version=plan.version,
+            conversation_id=conversation.id,
+            phone_number_id=plan.account.phone_number_id,
+            user_id=plan.request.user_id,
+            inbound=False,
+            own=start.dynamic_variables,
+            now=conversation.started_at,
+            text_only=False,
+        ),
+        override=kept(start).get("conversation_config_override", {}),
+    )

@@ -1,0 +1,333 @@
+"""A call in this process's hands: asks the state machine what to do, and does it.
+
+Everything that happens to the call, from Meta, the media, the agent and the clock, goes through one queue and one
+step at a time. Each step is written down before it is acted on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import structlog
+
+from greenline.channels.webrtc.errors import UnusableSdp
+from greenline.channels.webrtc.media import ConnectionLost, MediaCall
+from greenline.channels.whatsapp.calls.agent import CallAgents, Goodbye, Voice
+from greenline.channels.whatsapp.calls.events import (
+    Action,
+    Closing,
+    Command,
+    Connect,
+    Done,
+    Finish,
+    Happening,
+    HungUp,
+    MediaLost,
+    MediaUp,
+    NotPrepared,
+    Outcome,
+    Post,
+    Prepare,
+    Prepared,
+    Refused,
+    Speak,
+    Start,
+    Stop,
+    Terminated,
+    Timer,
+    TimeUp,
+)
+from greenline.channels.whatsapp.calls.machine import Call, Phase, step
+from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line
+from greenline.channels.whatsapp.calls.webhooks import read_news, read_reply
+from greenline.channels.whatsapp.graph_calls import GraphCalls
+from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_errors import Outcome as GraphOutcome
+from greenline.channels.whatsapp.inbound import read_message
+from greenline.clock import Clock
+from greenline.errors import GreenlineError
+from greenline.settings import Settings
+from greenline.store.mailbox import Claim, Item, Mailboxes
+
+log = structlog.get_logger(__name__)
+
+MEDIA_SECONDS: Final = 10.0
+"""A connection that works is up within 100 ms on a good way and 2 s on a bad one; a ringing phone waits 30 s."""
+GOODBYE_SECONDS: Final = 1.5
+"""Meta's word follows a hang-up within a second; every call ends within 2 s."""
+REDIAL_SECONDS: Final = 30.0
+TEXT: Final = "call_text"
+"""Kind of an item of the inbox that the person wrote in the chat during the call."""
+FAREWELL_SECONDS: Final = 2.0
+"""Time for the conversation to write down its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What every call of a process uses."""
+
+    store: CallStore
+    mailboxes: Mailboxes
+    graph: GraphCalls
+    agents: CallAgents
+    clock: Clock
+    settings: Settings
+
+
+class CallRun:
+    """One call from its first event to its end."""
+
+    def __init__(self, parts: CallParts, claim: Claim, row: CallRow, line: Line, token: str) -> None:
+        self.row = row
+        self.voice: Voice | None = None
+        self._parts = parts
+        self._claim = claim
+        self._line = line
+        self._token = token
+        self._call: Call = row.call
+        self._events: asyncio.Queue[Happening | BaseException] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[Timer, asyncio.Task[None]] = {}
+        self._talk: asyncio.Task[Goodbye] | None = None
+        self._media: MediaCall | None = None
+        self._seen: set[int] = set()
+        self._dealt: list[int] = []
+
+    async def run(
+        self, first: Iterable[Happening], *, call: Call | None = None, commands: Iterable[Command] = ()
+    ) -> CallRow:
+        """Live through the call, beginning with ``first``; returns its row.
+
+        The call has ended then, or the person must be asked for permission first. ``call`` and ``commands`` are those
+        of a step that was made before. Raises `LeaseLost`.
+        """
+        self._call = call or self._call
+        self._take(self._claim.items)
+        for event in first:
+            self._events.put_nowait(event)
+        self._spawn(self._listen())
+        for command in commands:
+            self._do(command)
+        try:
+            while self._call.phase not in (Phase.ENDED, Phase.ASKING):
+                happening = await self._events.get()
+                if isinstance(happening, BaseException):
+                    raise happening
+                await self._step(happening)
+        finally:
+            await self._clean_up()
+        return self.row
+
+    async def _step(self, event: Happening) -> None:
+        before = self._call.phase
+        self._call, commands = step(self._call, event)
+        if self._call.phase is not before:
+            log.info("call.phase", call_id=self.row.id, phase=self._call.phase.value, after=type(event).__name__)
+        if self._call.phase is Phase.ENDED:
+            await self._farewell(self._call.outcome)
+        await self._save()
+        for command in commands:
+            self._do(command)
+
+    async def _save(self) -> None:
+        now = self._parts.clock.now()
+        row = self.row.after(self._call, now)
+        if self._media is not None and row.ended_at is not None:
+            row = replace(row, statistics=asdict(self._media.statistics()))
+        done, self._dealt = self._dealt, []
+        if row != self.row or done:
+            await self._parts.store.save(self._claim, row, done, now)
+            self.row = row
+
+    # What comes in
+
+    async def _listen(self) -> None:
+        """Put in the queue what Meta says, and the end of this process."""
+        claim = self._claim
+        while True:
+            await claim.arrived.wait()
+            if claim.closing:
+                self._begin_closing()
+            await self._parts.mailboxes.look_again(claim)
+            self._take(claim.items)
+
+    def _begin_closing(self) -> None:
+        if Timer.DRAIN not in self._timers:
+            talking = self._call.phase is Phase.ACTIVE
+            self._start_timer(Timer.DRAIN, self._parts.settings.call_drain_seconds if talking else 0.0)
+
+    def _take(self, items: Iterable[Item]) -> None:
+        happenings: list[Happening] = []
+        for item in items:
+            if item.id in self._seen or (item.kind == TEXT and not self._hear_text(item)):
+                continue
+            self._seen.add(item.id)
+            self._dealt.append(item.id)
+            if item.kind != TEXT and (happening := self._read(item)) is not None:
+                happenings.append(happening)
+        # Meta may tell of beginning and end at once: then the end counts.
+        for happening in sorted(happenings, key=lambda one: not isinstance(one, Terminated)):
+            self._events.put_nowait(happening)
+
+    def _read(self, item: Item) -> Happening | None:
+        if item.kind == "call_permission":
+            return read_reply(item.payload)
+        news = read_news(item.payload, self._line.phone_number)
+        if news.talk_seconds is not None:
+            self.row = replace(self.row, talk_seconds=news.talk_seconds)
+        return news.happening
+
+    def _hear_text(self, item: Item) -> bool:
+        """Pass on what the person wrote in the chat, if somebody listens; else it is answered there."""
+        if self.voice is None or self._talk is None or self._talk.done():
+            return False
+        message = read_message(item.payload)
+        self.voice.typed(message.text, message.wamid)
+        return True
+
+    # What is to be done
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Prepare(offer=offer):
+                self._spawn(self._prepare(offer))
+            case Post(action=action, sdp=sdp):
+                self._spawn(self._post(action, sdp))
+            case Connect(answer=answer):
+                self._spawn(self._connect(answer))
+            case Speak():
+                self._speak()
+            case Start(timer=timer):
+                self._start_timer(timer, self._seconds(timer))
+            case Stop(timer=timer):
+                self._stop_timer(timer)
+            case Finish():
+                log.info("call.ended", call_id=self.row.id, result=self.row.result, reason=self.row.reason)
+
+    async def _prepare(self, offer: str | None) -> None:
+        media = self._media = MediaCall(on_pcm=self._hear, on_digit=self._digit)
+        try:
+            self.voice = await self._parts.agents.prepare(self.row, self._line, media.out)
+            sdp = await (media.offer() if offer is None else media.answer(offer))
+        except (UnusableSdp, GreenlineError) as error:
+            self._events.put_nowait(NotPrepared(error.message))
+        else:
+            self.row = replace(self.row, conversation_id=self.voice.conversation_id)
+            self._events.put_nowait(Prepared(sdp))
+
+    async def _post(self, action: Action, sdp: str | None) -> None:
+        graph, line, call = self._parts.graph, self._line, self._call
+        try:
+            if action == "connect":
+                wacid = await graph.connect(
+                    line.phone_number_id,
+                    self._token,
+                    wa_id=line.wa_id,
+                    bsuid=line.bsuid,
+                    sdp=sdp or "",
+                    callback=self.row.id,
+                )
+                self._events.put_nowait(Done(action, wacid))
+            else:
+                await graph.act(line.phone_number_id, self._token, action, call.wacid or "", sdp)
+                self._events.put_nowait(Done(action))
+        except GraphError as error:
+            log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
+            unknown = error.outcome is GraphOutcome.UNKNOWN
+            self._events.put_nowait(Refused(action, str(error), error.code, unknown))
+
+    async def _connect(self, answer: str | None) -> None:
+        media = self._media
+        assert media is not None  # noqa: S101 - made by `Prepare`, which comes before `Connect`
+        try:
+            await (media.start() if answer is None else media.apply_answer(answer))
+            await media.connected()
+        except (UnusableSdp, ConnectionLost) as error:
+            self._events.put_nowait(MediaLost(str(error)))
+            return
+        self._events.put_nowait(MediaUp())
+        self._events.put_nowait(MediaLost(await media.lost()))
+
+    def _speak(self) -> None:
+        media, voice = self._media, self.voice
+        assert media is not None  # noqa: S101 - `Speak` comes after `MediaUp`
+        assert voice is not None  # noqa: S101 - and that after `Prepared`
+        media.accepted()
+        self._talk = asyncio.create_task(voice.run())
+        self._spawn(self._wait_for_goodbye(self._talk))
+
+    async def _wait_for_goodbye(self, talk: asyncio.Task[Goodbye]) -> None:
+        try:
+            goodbye = await asyncio.shield(talk)
+        except Exception as error:  # the boundary of a conversation: its failure ends the call
+            log.error("call.conversation_failed", call_id=self.row.id, exc_info=error)
+            goodbye = Goodbye(f"The conversation failed: {type(error).__name__}", failed=True)
+        if self._media is not None and not goodbye.failed:
+            await self._media.played()
+        self._events.put_nowait(HungUp(goodbye.reason, goodbye.failed))
+
+    def _hear(self, pcm: bytes) -> None:
+        if self._talk is not None and self.voice is not None:
+            self.voice.hear(pcm)
+
+    def _digit(self, digit: str) -> None:
+        if self._talk is not None and self.voice is not None:
+            self.voice.digit(digit)
+
+    # Timers
+
+    def _seconds(self, timer: Timer) -> float:
+        return {
+            Timer.MEDIA: MEDIA_SECONDS,
+            Timer.GOODBYE: GOODBYE_SECONDS,
+            Timer.REDIAL: REDIAL_SECONDS,
+            Timer.RING: self._parts.settings.call_ring_seconds,
+        }[timer]
+
+    def _start_timer(self, timer: Timer, seconds: float) -> None:
+        self._stop_timer(timer)
+        self._timers[timer] = self._spawn(self._run_timer(timer, seconds))
+
+    def _stop_timer(self, timer: Timer) -> None:
+        if (task := self._timers.pop(timer, None)) is not None:
+            task.cancel()
+
+    async def _run_timer(self, timer: Timer, seconds: float) -> None:
+        await self._parts.clock.sleep(seconds)
+        self._events.put_nowait(Closing() if timer is Timer.DRAIN else TimeUp(timer))
+
+    # The end
+
+    async def _farewell(self, outcome: Outcome | None) -> None:
+        """Let the conversation end in its own words, before the row says that the call is over."""
+        if self._talk is None or self.voice is None:
+            return
+        self.voice.end(outcome.reason if outcome is not None else "")
+        await asyncio.wait({self._talk}, timeout=FAREWELL_SECONDS)
+
+    async def _clean_up(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        tasks: set[asyncio.Task[Any]] = {*self._tasks}
+        if self._talk is not None:
+            tasks.add(self._talk)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._media is not None:
+            with contextlib.suppress(ConnectionError):
+                await self._media.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._landed)
+        return task
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._events.put_nowait(error)

@@ -1,0 +1,218 @@
+"""Calls of people: answered, refused, ended from every side, and nothing left of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from greenline.clock import ManualClock
+from greenline.errors import BadRequest
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.calling import CallChannel, ScriptedVoice, calling_channel
+from support.graph_stand_in import meta_error
+from support.rtc_peer import RtcPeer
+from support.scripted import Answer
+from support.voice import tone, voiced_seconds
+from support.wait import eventually
+
+
+@pytest.fixture
+async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
+    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 1.0, "call_capacity": 2})
+    async with calling_channel(pool, dsn, clock, fast) as one:
+        yield one
+
+
+@asynccontextmanager
+async def talking(channel: CallChannel) -> AsyncIterator[tuple[RtcPeer, ScriptedVoice]]:
+    """A call in which both sides can be heard."""
+    peer = RtcPeer()
+    try:
+        await channel.ring(await peer.offer())
+        pre_accept = await channel.meta.action("pre_accept")
+        await peer.apply_answer(pre_accept["session"]["sdp"])
+        accept = await channel.meta.action("accept")
+        assert accept["session"] == pre_accept["session"]
+        peer.out.open()
+        await eventually(lambda: channel.agents.voices and channel.agents.voices[0].running)
+        yield peer, channel.agents.voices[0]
+    finally:
+        await peer.close()
+
+
+async def test_a_person_calls_speaks_presses_a_key_and_hangs_up(channel: CallChannel) -> None:
+    async with talking(channel) as (peer, voice):
+        await eventually(lambda: voiced_seconds(bytes(peer.heard)) >= 0.46)
+        peer.out.write(tone(0.3), 1)
+        peer.out.press("7")
+        await eventually(lambda: voiced_seconds(bytes(voice.pcm)) >= 0.28)
+        await eventually(lambda: voice.digits == ["7"])
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", end_time="9", duration=8)
+        row = await channel.ended()
+    assert channel.meta.names() == ["pre_accept", "accept"]
+    assert (row["result"], row["talk_seconds"], row["error_code"]) == ("answered", 8, None)
+    assert row["conversation_id"] == voice.conversation_id
+    assert row["chat_id"] == "100200300:US.1"
+    assert row["statistics"]["digits_received"] == 1
+    assert not voice.running
+    assert channel.calls.active == 0
+
+
+async def test_the_agent_hangs_up_after_its_last_word(channel: CallChannel) -> None:
+    async with talking(channel) as (peer, voice):
+        voice.end("end_call tool was called: bye")
+        await channel.meta.action("terminate")
+        assert voiced_seconds(bytes(peer.heard)) >= 0.4, "what was said is heard to its end"
+        row = await channel.ended()
+    assert (row["result"], row["reason"]) == ("answered", "end_call tool was called: bye")
+
+
+async def test_a_conversation_that_breaks_ends_its_call(channel: CallChannel) -> None:
+    channel.agents.fail = True
+    peer = RtcPeer()
+    await channel.ring(await peer.offer())
+    await peer.apply_answer((await channel.meta.action("pre_accept"))["session"]["sdp"])
+    await channel.meta.action("terminate")
+    row = await channel.ended()
+    await peer.close()
+    assert "RuntimeError" in row["reason"]
+
+
+async def test_a_peer_that_goes_without_a_word_ends_the_call(channel: CallChannel) -> None:
+    async with talking(channel) as (peer, _):
+        await peer.close()
+        await channel.phase("active")
+        while "terminate" not in channel.meta.names():
+            channel.clock.advance(timedelta(seconds=0.5))
+            await asyncio.sleep(0.01)
+        row = await channel.ended()
+    assert row["result"] == "answered"
+    assert "lost" in row["reason"]
+
+
+async def test_a_number_without_an_agent_rejects(channel: CallChannel) -> None:
+    await channel.pool.execute("update whatsapp_account set assigned_agent_id = null")
+    await channel.ring(await offer())
+    await channel.meta.action("reject")
+    row = await channel.ended()
+    assert row["reason"] == "No agent is assigned to the number."
+    assert row["conversation_id"] is None
+
+
+async def test_over_capacity_is_rejected_at_once_and_room_comes_back(channel: CallChannel) -> None:
+    for number in range(3):
+        await channel.ring(await offer(), f"wacid.{number}")
+        if number < 2:
+            await channel.meta.action("pre_accept", number + 1)
+    rejected = await channel.meta.action("reject")
+    assert rejected["call_id"] == "wacid.2"
+    for number in range(2):
+        await channel.tell_call("terminate", f"wacid.{number}", status="COMPLETED")
+    await channel.quiet()
+    assert channel.calls.active == 0
+    await channel.ring(await offer(), "wacid.3")
+    await channel.meta.action("pre_accept", 3)
+    await channel.tell_call("terminate", "wacid.3", status="COMPLETED")
+    await channel.quiet()
+
+
+async def test_a_call_that_ended_before_it_began_is_not_answered(channel: CallChannel) -> None:
+    await channel.tell_call("terminate", status="COMPLETED")
+    await channel.ring(await offer())
+    row = await channel.ended()
+    assert row["result"] == "no_answer"
+    assert set(channel.meta.names()) <= {"pre_accept"}
+
+
+async def test_repeated_webhooks_change_nothing(channel: CallChannel) -> None:
+    async with talking(channel):
+        await channel.ring(await offer())
+        for _ in range(2):
+            await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=3)
+        await channel.ended()
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=3, extra=True)
+        row = await channel.ended()
+    assert channel.meta.names() == ["pre_accept", "accept"]
+    assert row["result"] == "answered"
+
+
+@pytest.mark.parametrize(
+    ("refused", "answered", "last"),
+    [
+        ("pre_accept", meta_error(100), "reject"),
+        ("accept", meta_error(100), "reject"),
+        ("accept", Answer(cut=True), "terminate"),
+        ("accept", meta_error(138004, 500), "terminate"),
+    ],
+)
+async def test_a_refused_action_ends_the_call_at_meta(
+    channel: CallChannel, refused: str, answered: Answer, last: str
+) -> None:
+    channel.meta.refuse_action = lambda body: answered if body["action"] == refused else None
+    peer = RtcPeer()
+    await channel.ring(await peer.offer())
+    if refused == "accept":
+        await peer.apply_answer((await channel.meta.action("pre_accept"))["session"]["sdp"])
+    await channel.meta.action(last)
+    row = await channel.ended()
+    await peer.close()
+    assert row["result"] == "failed"
+
+
+async def test_an_agent_that_can_not_begin_rejects(channel: CallChannel) -> None:
+    channel.agents.refuse = BadRequest("The agent needs a variable.")
+    await channel.ring(await offer())
+    await channel.meta.action("reject")
+    row = await channel.ended()
+    assert row["reason"] == "The agent needs a variable."
+
+
+@pytest.mark.parametrize("sdp", ["", "v=0", "nonsense"])
+async def test_an_offer_that_can_not_be_used_is_rejected(channel: CallChannel, sdp: str) -> None:
+    await channel.ring(sdp)
+    await channel.meta.action("reject")
+    assert (await channel.ended())["result"] == "failed"
+
+
+async def test_media_that_never_comes_up_rejects(channel: CallChannel) -> None:
+    await channel.ring(await offer())
+    await channel.phase("connecting")
+    while "reject" not in channel.meta.names():
+        channel.clock.advance(timedelta(seconds=1.0))
+        await asyncio.sleep(0.01)
+    assert (await channel.ended())["result"] == "failed"
+
+
+async def test_swapped_ends_and_a_missing_direction_are_read(channel: CallChannel) -> None:
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    swapped = {"from": "15550001111", "to": "15551230000", "from_user_id": None}
+    await channel.tell_call("connect", session=session, **swapped)
+    await channel.meta.action("pre_accept")
+    await channel.tell_call("terminate", status="FAILED", errors=[{"code": 138020, "message": "no relay"}])
+    row = await channel.ended()
+    await peer.close()
+    assert (row["result"], row["error_code"], row["reason"]) == ("failed", 138020, "no relay")
+
+
+async def test_when_the_process_stops_talks_may_end_and_others_are_refused(channel: CallChannel) -> None:
+    async with talking(channel) as (_, voice):
+        stopping = asyncio.create_task(channel.calls.stop(5.0))
+        await channel.meta.action("terminate")
+        await stopping
+        assert not voice.running
+    row = await channel.ended()
+    assert (row["result"], row["reason"]) == ("answered", "The server is shutting down.")
+
+
+async def offer() -> str:
+    """An offer of a caller that never comes."""
+    peer = RtcPeer()
+    sdp = await peer.offer()
+    await peer.close()
+    return sdp

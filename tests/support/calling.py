@@ -1,0 +1,261 @@
+"""Calls in one process: real Postgres, real HTTP to a scripted Graph, real media with a caller, a scripted agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from greenline.agents import service as agents
+from greenline.agents.config import ConversationConfig
+from greenline.agents.models import AgentDefinition
+from greenline.channels.live.models import AudioOut
+from greenline.channels.whatsapp.calls.agent import Goodbye
+from greenline.channels.whatsapp.calls.outbound import CallStarter
+from greenline.channels.whatsapp.calls.service import Calls
+from greenline.channels.whatsapp.calls.store import CallRow, Line
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.service import WhatsApp
+from greenline.channels.whatsapp.templates import Templates
+from greenline.clock import ManualClock
+from greenline.ids import new_id
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault, open_vault
+from greenline.store.worker import Wakeups
+from support.channel import Channel, Meta, ScriptedModel
+from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
+from support.scripted import Answer, Request, answer, scripted
+from support.voice import tone
+from support.wait import until
+
+TEMPLATE = {
+    "id": "9",
+    "name": "may_we_call",
+    "language": "en",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "May we call you?"}, {"type": "CALL_PERMISSION_REQUEST"}],
+}
+
+
+@dataclass
+class CallMeta(Meta):
+    """The Calling API as far as it needs no media: keeps the actions, and answers as ``permission`` says."""
+
+    actions: list[dict[str, Any]] = field(default_factory=list)
+    refuse_action: Callable[[dict[str, Any]], Answer | None] = lambda body: None
+    permission: dict[str, Any] = field(default_factory=lambda: permitted("temporary"))
+    templates: list[dict[str, Any]] = field(default_factory=lambda: [TEMPLATE])
+    queries: list[dict[str, list[str]]] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer as Meta would."""
+        place = urlsplit(request.target)
+        last = place.path.rsplit("/", 1)[-1]
+        if last == "calls":
+            return self._act(request.json)
+        if last == "call_permissions":
+            self.queries.append(parse_qs(place.query))
+            return answer(self.permission)
+        if last == "message_templates":
+            return answer({"data": self.templates})
+        return super().__call__(request)
+
+    def _act(self, body: dict[str, Any]) -> Answer:
+        refusal = self.refuse_action(body)
+        if refusal is not None:
+            return refusal
+        self.actions.append(body)
+        if body["action"] == "connect":
+            made = sum(one["action"] == "connect" for one in self.actions)
+            return answer({"messaging_product": "whatsapp", "calls": [{"id": f"wacid.OUT{made}"}]})
+        return answer({"messaging_product": "whatsapp", "success": True})
+
+    def names(self) -> list[str]:
+        """The actions in their order."""
+        return [body["action"] for body in self.actions]
+
+    async def action(self, name: str, count: int = 1) -> dict[str, Any]:
+        """The action ``name``, when it has come for the ``count``th time."""
+
+        async def come() -> dict[str, Any] | None:
+            found = [body for body in self.actions if body["action"] == name]
+            return found[count - 1] if len(found) >= count else None
+
+        found = await until(come)
+        assert found is not None
+        return found
+
+
+def permitted(status: str, *, ask: bool = True, call: bool = True) -> dict[str, Any]:
+    """Meta's answer to the question whether a person may be called."""
+    limit = {"time_period": "PT24H", "max_allowed": 1, "current_usage": 0 if ask else 1}
+    granted = status != "no_permission"
+    return {
+        "messaging_product": "whatsapp",
+        "permission": {"status": status},
+        "actions": [
+            {"action_name": "send_call_permission_request", "can_perform_action": ask, "limits": [limit]},
+            {"action_name": "start_call", "can_perform_action": granted and call},
+        ],
+    }
+
+
+@dataclass
+class ScriptedVoice:
+    """An agent that says half a second of tone and keeps what it hears."""
+
+    conversation_id: str
+    out: AudioOut
+    fail: bool = False
+    running: bool = False
+    pcm: bytearray = field(default_factory=bytearray)
+    digits: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    ended: str | None = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> Goodbye:
+        self.running = True
+        try:
+            if self.fail:
+                raise RuntimeError("the model is on fire")
+            self.out.write(tone(0.5), 1)
+            await self._over.wait()
+        finally:
+            self.running = False
+        return Goodbye(self.ended or "")
+
+    def hear(self, pcm: bytes) -> None:
+        self.pcm += pcm
+
+    def digit(self, digit: str) -> None:
+        self.digits.append(digit)
+
+    def typed(self, text: str, wamid: str | None) -> None:
+        self.texts.append(text)
+
+    def end(self, reason: str) -> None:
+        self.ended = self.ended or reason
+        self._over.set()
+
+
+@dataclass
+class ScriptedAgents:
+    """Gives every call a `ScriptedVoice`."""
+
+    voices: list[ScriptedVoice] = field(default_factory=list)
+    fail: bool = False
+    refuse: Exception | None = None
+
+    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> ScriptedVoice:
+        if self.refuse is not None:
+            raise self.refuse
+        voice = ScriptedVoice(row.conversation_id or new_id("conv"), out, self.fail)
+        self.voices.append(voice)
+        return voice
+
+
+@dataclass(kw_only=True)
+class CallChannel(Channel):
+    """A running channel that takes calls."""
+
+    calls: Calls
+    agents: ScriptedAgents
+    starter: CallStarter
+    meta: CallMeta
+
+    async def ring(self, sdp: str, wacid: str = "wacid.1", **more: Any) -> None:
+        """A person calls."""
+        session = {"sdp_type": "offer", "sdp": sdp}
+        await self.tell_call("connect", wacid, direction="USER_INITIATED", session=session, **more)
+
+    async def tell_call(self, event: str, wacid: str = "wacid.1", **more: Any) -> None:
+        """Meta tells of a call."""
+        ends = {"from": "15551230000", "from_user_id": "US.1", "to": "15550001111"}
+        call = {"id": wacid, **ends, "event": event, "timestamp": "1790000000", **more}
+        contact = {"profile": {"name": "Ann"}, "wa_id": "15551230000", "user_id": "US.1"}
+        await self.deliver("calls", calls=[call], contacts=[contact])
+
+    async def tell_status(self, status: str, wacid: str = "wacid.OUT1") -> None:
+        """Meta tells of a call of ours."""
+        await self.deliver("calls", statuses=[{"id": wacid, "type": "call", "status": status}])
+
+    async def reply(self, response: str, **more: Any) -> None:
+        """The person answers the request for permission."""
+        reply = {"type": "call_permission_reply", "call_permission_reply": {"response": response, **more}}
+        await self.hear("", type="interactive", interactive=reply)
+
+    async def row(self) -> dict[str, Any]:
+        """The only call."""
+        return dict(await self.pool.fetchrow("select * from whatsapp_call") or {})
+
+    async def ended(self) -> dict[str, Any]:
+        """The only call, when it has ended and all that belongs to its end is done."""
+
+        async def over() -> dict[str, Any] | None:
+            row = await self.row()
+            return row if row.get("phase") == "ended" else None
+
+        await until(over)
+        await self.quiet()
+        return await self.row()
+
+    async def phase(self, name: str) -> None:
+        """Return when the only call is in a phase."""
+
+        async def there() -> bool:
+            return (await self.row()).get("phase") == name
+
+        await until(there)
+
+
+@contextlib.asynccontextmanager
+async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
+    """A channel with calls that works, until the block ends."""
+    meta, model, voices = CallMeta(), ScriptedModel(), ScriptedAgents()
+    async with scripted(meta) as graph_server:
+        settings = settings.model_copy(update={"graph_url": graph_server.url})
+        vault = open_vault(settings)
+        await insert_workspace(pool, clock.now())
+        await insert_account(pool, clock.now(), token=vault.seal("token", NUMBER))
+        config = ConversationConfig.model_validate({"agent": {"prompt": {"prompt": "You sell tea."}}})
+        agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(conversation_config=config))
+        await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
+        wakeups, graph = Wakeups(dsn), GraphClient(settings)
+        await wakeups.start()
+        whatsapp = WhatsApp(
+            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=model, clock=clock, settings=settings
+        )
+        calls = replica(pool, wakeups, vault, voices, clock, settings)
+        starter = CallStarter(pool, Templates(pool, graph, vault, clock, settings), clock, settings)
+        whatsapp.start()
+        calls.start()
+        try:
+            yield CallChannel(
+                pool=pool,
+                clock=clock,
+                model=model,
+                meta=meta,
+                whatsapp=whatsapp,
+                agent_id=agent_id,
+                calls=calls,
+                agents=voices,
+                starter=starter,
+            )
+        finally:
+            await calls.stop(0.0)
+            await whatsapp.stop(1.0)
+            await wakeups.aclose()
+            await graph.aclose()
+
+
+def replica(
+    pool: Pool, wakeups: Wakeups, vault: Vault, voices: ScriptedAgents, clock: ManualClock, settings: Settings
+) -> Calls:
+    """The calls of one process."""
+    return Calls(pool=pool, wakeups=wakeups, vault=vault, agents=voices, clock=clock, settings=settings)
