@@ -7,7 +7,7 @@ speaks at its own rate, and whoever plays it resamples.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 HEARING_RATE: Final = 16_000
@@ -48,15 +48,24 @@ Hint: TypeAlias = Partial | EndOfTurn | TurnResumed
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in a recording. ``seconds`` is its length; ``text`` is empty when nothing was understood."""
+    """What was said in a recording. ``seconds`` is its length; ``text`` is empty when nothing was understood.
+
+    ``provider`` is the name of the recogniser that heard it, for its price.
+    """
 
     text: str
     seconds: float
     language: str | None = None
+    provider: str = ""
 
 
 class RecognitionStream(Protocol):
     """One person's speech, utterance after utterance."""
+
+    @property
+    def provider(self) -> str:
+        """The name of the recogniser that hears now: another than was opened once a backup took over."""
+        ...
 
     def push(self, pcm: bytes) -> None:
         """Add what was heard, at `HEARING_RATE`. Never waits; what a slow provider can't take is buffered."""
@@ -84,7 +93,7 @@ class Recogniser(Protocol):
 
     @property
     def name(self) -> str:
-        """For transcripts, metrics and errors, such as ``deepgram``."""
+        """For transcripts, metrics and errors: ``deepgram:nova-3``, a provider and its model."""
         ...
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
@@ -120,10 +129,11 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of speech, PCM at the synthesiser's rate."""
+    """A piece of speech, PCM at the synthesiser's rate. ``provider`` is the name of the one who speaks."""
 
-    pcm: bytes
+    pcm: bytes = field(repr=False)
     alignment: Alignment | None = None
+    provider: str = ""
 
 
 class Synthesiser(Protocol):
@@ -131,7 +141,7 @@ class Synthesiser(Protocol):
 
     @property
     def name(self) -> str:
-        """For transcripts, metrics and errors, such as ``elevenlabs``."""
+        """For transcripts, metrics and errors: ``elevenlabs:eleven_flash_v2``, a provider and its model."""
         ...
 
     @property

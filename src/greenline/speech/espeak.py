@@ -1,0 +1,218 @@
+"""The embedded voice: eSpeak NG in a process of its own (`espeak_worker`), started when somebody first speaks.
+
+It is plain and robotic and knows about a hundred languages. A sentence takes a few milliseconds, so one process
+serves all conversations, in the order of their requests. When it dies, the next request starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import re
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from greenline.speech import espeak_worker
+from greenline.speech.errors import SynthesisError
+from greenline.speech.models import Alignment, Chunk, Voice
+
+log = structlog.get_logger(__name__)
+
+NAME: Final = "embedded"
+RATE: Final = 22_050
+"""eSpeak NG's own; the process says it when it starts."""
+WORDS_PER_MINUTE: Final = 170
+DEFAULT_VOICE: Final = "en-us"
+SILENCE_SECONDS: Final = 10.0
+"""A process that gives nothing for so long is stopped: ten minutes of speech take less than one second."""
+_LANGUAGES: Final = {"en": "en-us", "zh": "cmn", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
+"""eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
+_UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    kind: int
+    first: int = 0
+    last: int = 0
+    data: bytes = b""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A running process and who waits for its frames."""
+
+    process: Process
+    waiting: dict[int, asyncio.Queue[_Frame | None]] = field(default_factory=dict)
+    reader: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.reader is not None and not self.reader.done()
+
+
+class EspeakSynthesiser:
+    """A `Synthesiser` over the process."""
+
+    name = NAME
+    rate = RATE
+
+    def __init__(self, default_voice: str = DEFAULT_VOICE) -> None:
+        """``default_voice`` speaks English: an eSpeak NG name, such as ``en-us+f3``."""
+        self._default_voice = default_voice
+        self._ids = itertools.count(1)
+        self._worker: _Worker | None = None
+        self._starting = asyncio.Lock()
+
+    async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        """Speak, in pieces of a word with its characters. A process that dies before the first is replaced once."""
+        text = _UNSPEAKABLE.sub(" ", text)
+        for last_try in (False, True):
+            begun = False
+            try:
+                async with contextlib.aclosing(self._request(text, voice)) as chunks:
+                    async for chunk in chunks:
+                        begun = True
+                        yield chunk
+            except _WorkerDied as error:
+                if begun or last_try:
+                    raise SynthesisError(self.name, "the process of the voice has died") from error
+                continue
+            return
+
+    async def warm(self) -> None:
+        """Start the process before somebody waits for it (about 60 ms)."""
+        await self._running()
+
+    async def aclose(self) -> None:
+        """Stop the process."""
+        async with self._starting:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            await _stop(worker)
+
+    async def _request(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        worker = await self._running()
+        number = next(self._ids)
+        frames = worker.waiting[number] = asyncio.Queue()
+        wpm = round(WORDS_PER_MINUTE * voice.speed)
+        line = {"id": number, "text": text, "voice": self._voice_name(voice), "wpm": wpm}
+        try:
+            await _write(worker, line)
+            while True:
+                frame = await _next(frames)
+                if frame is None:
+                    raise _WorkerDied
+                if frame.kind == espeak_worker.FAILED:
+                    raise SynthesisError(self.name, frame.data.decode())
+                if frame.kind == espeak_worker.END:
+                    return
+                yield Chunk(frame.data, _alignment(text[frame.first : frame.last], len(frame.data)), self.name)
+        except TimeoutError as error:
+            await _stop(worker)
+            raise SynthesisError(self.name, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from error
+        finally:
+            worker.waiting.pop(number, None)  # frames that are still under way find nobody
+
+    def _voice_name(self, voice: Voice) -> str:
+        language = (voice.language or "en").lower()
+        if language.split("-")[0] == "en":
+            return self._default_voice
+        return _LANGUAGES.get(language, language)
+
+    async def _running(self) -> _Worker:
+        async with self._starting:
+            if self._worker is None or not self._worker.alive:
+                if self._worker is not None:
+                    log.warning("speech.voice_restarted", provider=self.name)
+                    await _stop(self._worker)
+                self._worker = await _start()
+            return self._worker
+
+
+class _WorkerDied(Exception):
+    """The process is gone, with the request in it."""
+
+
+async def _start() -> _Worker:
+    """A process that has said its rate. Isolated (-I): it sees neither our folder nor our environment's paths."""
+    program = str(Path(espeak_worker.__file__))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", program, stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
+    except OSError as error:
+        raise SynthesisError(NAME, f"the process of the voice can't be started: {error}") from error
+    worker = _Worker(process)
+    hello: asyncio.Queue[_Frame | None] = asyncio.Queue()
+    worker.waiting[0] = hello
+    worker.reader = asyncio.create_task(_read(worker))
+    try:
+        frame = await _next(hello)
+    except BaseException:
+        await _stop(worker)
+        raise
+    if frame is None or struct.unpack("<I", frame.data) != (RATE,):
+        await _stop(worker)
+        raise SynthesisError(NAME, "the process of the voice does not start; its standard error says why")
+    del worker.waiting[0]
+    return worker
+
+
+async def _read(worker: _Worker) -> None:
+    """Bring each frame to its request; when the process ends, tell all of them."""
+    stdout = worker.process.stdout
+    header = espeak_worker.HEADER
+    try:
+        while stdout is not None:
+            number, kind, first, last, length = header.unpack(await stdout.readexactly(header.size))
+            frame = _Frame(kind, first, last, await stdout.readexactly(length))
+            if number in worker.waiting:
+                worker.waiting[number].put_nowait(frame)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        for waiting in worker.waiting.values():
+            waiting.put_nowait(None)
+
+
+async def _write(worker: _Worker, line: dict[str, object]) -> None:
+    stdin = worker.process.stdin
+    if stdin is None:
+        raise _WorkerDied
+    try:
+        stdin.write(json.dumps(line).encode() + b"\n")
+        await stdin.drain()
+    except (ConnectionError, RuntimeError) as error:
+        raise _WorkerDied from error
+
+
+async def _next(frames: asyncio.Queue[_Frame | None]) -> _Frame | None:
+    async with asyncio.timeout(SILENCE_SECONDS):
+        return await frames.get()
+
+
+async def _stop(worker: _Worker) -> None:
+    """End the process and its reader."""
+    with contextlib.suppress(ProcessLookupError):
+        worker.process.kill()
+    await worker.process.wait()
+    if worker.reader is not None:
+        await asyncio.wait([worker.reader])
+
+
+def _alignment(text: str, length: int) -> Alignment:
+    """The characters of a word share its time evenly."""
+    milliseconds = length * 1_000 // (2 * RATE)
+    edges = [milliseconds * place // max(1, len(text)) for place in range(len(text) + 1)]
+    durations = [after - before for before, after in itertools.pairwise(edges)]
+    return Alignment(tuple(text), tuple(edges[:-1]), tuple(durations))

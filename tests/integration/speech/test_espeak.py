@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from greenline.speech.errors import SynthesisError
+from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.models import Chunk, Voice
+from support.sounds import rms
+from support.wait import eventually
+
+
+@pytest.fixture
+async def voice() -> AsyncIterator[EspeakSynthesiser]:
+    synthesiser = EspeakSynthesiser()
+    yield synthesiser
+    await synthesiser.aclose()
+
+
+async def spoken(voice: EspeakSynthesiser, text: str, how: Voice | None = None) -> list[Chunk]:
+    return [chunk async for chunk in voice.say(text, how or Voice())]
+
+
+def seconds(chunks: list[Chunk]) -> float:
+    return sum(len(chunk.pcm) for chunk in chunks) / 2 / EspeakSynthesiser.rate
+
+
+def pid(voice: EspeakSynthesiser) -> int:
+    assert voice._worker is not None
+    return voice._worker.process.pid
+
+
+async def test_a_sentence_is_heard(voice: EspeakSynthesiser) -> None:
+    chunks = await spoken(voice, "Good morning, how can I help you?")
+    assert 1.5 < seconds(chunks) < 3
+    assert rms(b"".join(chunk.pcm for chunk in chunks)) > 1_000
+    assert {chunk.provider for chunk in chunks} == {"embedded"}
+
+
+async def test_each_character_has_its_time(voice: EspeakSynthesiser) -> None:
+    text = "Grüße aus Köln: 25 € 😀 please."
+    chunks = await spoken(voice, text, Voice(language="de"))
+    said = ""
+    for chunk in chunks:
+        assert chunk.alignment is not None
+        said += "".join(chunk.alignment.chars)
+        end = chunk.alignment.starts_ms[-1] + chunk.alignment.durations_ms[-1]
+        assert end == len(chunk.pcm) // 2 * 1_000 // voice.rate
+        assert chunk.alignment.starts_ms[0] == 0
+    assert said == text
+
+
+async def test_speed_is_heard(voice: EspeakSynthesiser) -> None:
+    text = "This is a rather long sentence that can be spoken slowly or quickly."
+    slow = seconds(await spoken(voice, text, Voice(speed=0.7)))
+    quick = seconds(await spoken(voice, text, Voice(speed=1.2)))
+    assert slow / quick == pytest.approx(1.2 / 0.7, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "language", ["en", "de", "es", "fr", "pt-br", "pt", "zh", "ar", "hi", "ja", "no", "fil", "uk"]
+)
+async def test_languages_of_agents_are_spoken(voice: EspeakSynthesiser, language: str) -> None:
+    assert seconds(await spoken(voice, "Taxi, 12 : 你好 مرحبا", Voice(language=language))) > 0.5
+
+
+async def test_an_unknown_language_is_an_error_in_words_and_the_next_sentence_is_spoken(
+    voice: EspeakSynthesiser,
+) -> None:
+    with pytest.raises(SynthesisError, match="no voice 'xx'"):
+        await spoken(voice, "Hello", Voice(language="xx"))
+    assert seconds(await spoken(voice, "Hello")) > 0.3
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "\x00\x1b[31m", "\ud800", "<speak>hi</speak>", "[[_^_]]", "@1f500"])
+async def test_strange_text_is_spoken_or_silent_and_never_fails(voice: EspeakSynthesiser, text: str) -> None:
+    await spoken(voice, text)
+    assert seconds(await spoken(voice, "Hello")) > 0.3
+
+
+async def test_many_speak_at_once_and_each_hears_only_their_own(voice: EspeakSynthesiser) -> None:
+    texts = ["number one", "a good deal longer than number one", "and number three is a very long sentence indeed"]
+    alone = [seconds(await spoken(voice, text)) for text in texts]
+    together = await asyncio.gather(*(spoken(voice, text) for text in texts))
+    assert [seconds(chunks) for chunks in together] == pytest.approx(alone, abs=0.05)
+
+
+async def test_what_was_cut_does_not_leak_into_the_next_sentence(voice: EspeakSynthesiser) -> None:
+    expected = seconds(await spoken(voice, "The next sentence."))
+    async with contextlib.aclosing(
+        voice.say("A long sentence that somebody interrupts at once. " * 20, Voice())
+    ) as cut:
+        await anext(cut)
+    assert seconds(await spoken(voice, "The next sentence.")) == pytest.approx(expected, abs=0.05)
+    assert voice._worker is not None
+    assert voice._worker.waiting == {}
+
+
+async def test_a_process_that_died_is_replaced(voice: EspeakSynthesiser) -> None:
+    await spoken(voice, "Hello")
+    first = pid(voice)
+    os.kill(first, signal.SIGKILL)
+    assert seconds(await spoken(voice, "Still here")) > 0.3
+    assert pid(voice) != first
+
+
+async def test_a_process_that_dies_in_the_middle_fails_the_sentence_and_not_the_next(
+    voice: EspeakSynthesiser,
+) -> None:
+    await voice.warm()
+    os.kill(pid(voice), signal.SIGSTOP)
+    sentence = asyncio.create_task(spoken(voice, "Hello"))
+    worker = voice._worker
+    assert worker is not None
+    await eventually(lambda: worker.waiting)
+    os.kill(pid(voice), signal.SIGKILL)
+    assert seconds(await sentence) > 0.3, "nothing had been heard of it: it is spoken by the new process"
+
+
+async def test_closing_leaves_no_process(voice: EspeakSynthesiser) -> None:
+    await voice.warm()
+    process = pid(voice)
+    await voice.aclose()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
