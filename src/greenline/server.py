@@ -22,6 +22,7 @@ from greenline.insight.service import Insight
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
+from greenline.speech.absent import NoSpeech
 from greenline.store.database import open_database
 from greenline.store.migrate import migrate
 from greenline.store.pool import Pool, open_pool
@@ -74,7 +75,14 @@ async def open_services(
             models, endpoints = build_models(settings, os.environ, guarded_client(settings))
             stack.push_async_callback(endpoints.aclose)
         whatsapp = WhatsApp(
-            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=models, clock=clock, settings=settings
+            pool=pool,
+            wakeups=wakeups,
+            graph=graph,
+            vault=vault,
+            models=models,
+            speech=NoSpeech(),
+            clock=clock,
+            settings=settings,
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)

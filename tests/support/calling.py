@@ -23,6 +23,7 @@ from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import ManualClock
 from greenline.ids import new_id
 from greenline.settings import Settings
+from greenline.speech.absent import NoSpeech
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault, open_vault
 from greenline.store.worker import Wakeups
@@ -229,7 +230,14 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
         wakeups, graph = Wakeups(dsn), GraphClient(settings)
         await wakeups.start()
         whatsapp = WhatsApp(
-            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=model, clock=clock, settings=settings
+            pool=pool,
+            wakeups=wakeups,
+            graph=graph,
+            vault=vault,
+            models=model,
+            speech=NoSpeech(),
+            clock=clock,
+            settings=settings,
         )
         calls = replica(pool, wakeups, vault, voices, clock, settings)
         starter = CallStarter(pool, Templates(pool, graph, vault, clock, settings), clock, settings)

@@ -19,6 +19,8 @@ from greenline.conversations.events import Event, load_event
 from greenline.insight.service import Insight
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
+from greenline.speech.absent import NoSpeech
+from greenline.speech.models import Speech
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
@@ -56,13 +58,31 @@ class ScriptedModel:
 
 @dataclass
 class Meta:
-    """Accepts what is sent. ``refuse`` may answer instead, with the message as argument."""
+    """Accepts what is sent. ``refuse`` may answer instead, with the message as argument.
 
+    ``media`` are the files that people have sent, by id; ``uploads`` what was brought to it, as multipart bodies.
+    """
+
+    url: str = ""
+    media: dict[str, bytes] = field(default_factory=dict)
+    uploads: list[bytes] = field(default_factory=list)
+    refuse_upload: Answer | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     read: list[dict[str, Any]] = field(default_factory=list)
     refuse: Callable[[dict[str, Any]], Answer | None] = lambda message: None
 
     def __call__(self, request: Request) -> Answer:
+        path = request.target.split("?")[0]
+        if path.startswith("/file/"):
+            data = self.media.get(path.removeprefix("/file/"))
+            return Answer(404, b"gone") if data is None else Answer(200, data)
+        if request.method == "GET":
+            return answer({"url": f"{self.url}/file/{path.rsplit('/', 1)[-1]}"})
+        if path.endswith("/media") and self.refuse_upload:
+            return self.refuse_upload
+        if path.endswith("/media"):
+            self.uploads.append(request.body)
+            return answer({"id": f"media_{len(self.uploads)}"})
         body = request.json
         if body.get("status") == "read":
             self.read.append(body)
@@ -82,6 +102,8 @@ class Meta:
 
 def text_of(message: dict[str, Any]) -> str:
     kind = message["type"]
+    if kind == "audio":
+        return f"[{message['audio']['id']}]"
     return str(message["text"]["body"] if kind == "text" else message["interactive"]["body"]["text"])
 
 
@@ -171,11 +193,17 @@ class Channel:
 
 @contextlib.asynccontextmanager
 async def running_channel(
-    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, agent: dict[str, Any] | None = None
+    pool: Pool,
+    dsn: str,
+    clock: ManualClock,
+    settings: Settings,
+    agent: dict[str, Any] | None = None,
+    speech: Speech | None = None,
 ) -> AsyncIterator[Channel]:
     """A channel that works, until the block ends. ``agent`` is the block ``conversation_config.agent``."""
     meta, model = Meta(), ScriptedModel()
     async with scripted(meta) as graph_server:
+        meta.url = graph_server.url
         settings = settings.model_copy(update={"graph_url": graph_server.url})
         vault = open_vault(settings)
         await insert_workspace(pool, clock.now())
@@ -186,7 +214,14 @@ async def running_channel(
         wakeups, graph = Wakeups(dsn), GraphClient(settings)
         await wakeups.start()
         whatsapp = WhatsApp(
-            pool=pool, wakeups=wakeups, graph=graph, vault=vault, models=model, clock=clock, settings=settings
+            pool=pool,
+            wakeups=wakeups,
+            graph=graph,
+            vault=vault,
+            models=model,
+            speech=speech or NoSpeech(),
+            clock=clock,
+            settings=settings,
         )
         insight = Insight(pool=pool, wakeups=wakeups, models=model, clock=clock, settings=settings)
         insight.start()

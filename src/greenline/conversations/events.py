@@ -94,6 +94,10 @@ class AgentMessage(_Event):
     outbox_ids: tuple[str, ...] = ()
     template: dict[str, Any] | None = None
     """``{name, language, components}`` as sent, for a template."""
+    medium: Medium = "text"
+    """``audio`` when it was spoken."""
+    file_ids: tuple[str, ...] = ()
+    """The voice note that says it."""
 
 
 class ToolCalled(_Event):

@@ -97,9 +97,13 @@ class _Fold:
 
     def _agent(self, entry: Entry, event: AgentMessage, calls: Sequence[ToolCalled]) -> Turn:
         usage = llm_usage({event.model: event.usage}, self._about.prices) if event.model and event.usage else None
+        files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
         return Turn(
             role="agent",
             message=event.text or None,
+            source_medium=event.medium if event.medium == "audio" else None,
+            file_input=files[0] if files else None,
+            file_inputs=files,
             time_in_call_secs=self._seconds(entry.at),
             id=event.id,
             created_at_unix_ms=milliseconds(entry.at),

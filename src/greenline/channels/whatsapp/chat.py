@@ -30,6 +30,7 @@ class Chat:
     assigned_agent_id: str | None
     enable_messaging: bool
     enable_typing_indicator: bool
+    enable_audio_message_response: bool
     is_token_expired: bool
     sealed_token: bytes = field(repr=False)
     open: tuple[Projection, ...] = ()
@@ -64,6 +65,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         assigned_agent_id=row["assigned_agent_id"],
         enable_messaging=row["enable_messaging"],
         enable_typing_indicator=row["enable_typing_indicator"],
+        enable_audio_message_response=row["enable_audio_message_response"],
         is_token_expired=row["is_token_expired"],
         sealed_token=row["token"],
         open=tuple(to_projection(data) for data in row["conversations"] or ()),

@@ -15,11 +15,11 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, variables
-from greenline.channels.whatsapp.chat import Chat, quoted_text, thread
+from greenline.channels.whatsapp.chat import Chat, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
 from greenline.channels.whatsapp.compose import compose
-from greenline.channels.whatsapp.files import Fetched, FileFetcher
 from greenline.channels.whatsapp.inbound import InboundMessage
+from greenline.channels.whatsapp.voice_notes import SpokenNote
 from greenline.conversations.events import (
     AgentMessage,
     Ended,
@@ -29,7 +29,6 @@ from greenline.conversations.events import (
     Started,
     ToolReturned,
     TurnFailed,
-    UserMessage,
 )
 from greenline.conversations.lifecycle import SUPERSEDED, Deadline, deadline, taken_over, takeover_deadline
 from greenline.conversations.projection import Projection
@@ -78,10 +77,9 @@ class Dialogue:
 class Dialogues:
     """Conversations of WhatsApp chats, over the store. Writes only into the `TurnCommit` that it is given."""
 
-    def __init__(self, pool: Pool, vault: Vault, files: FileFetcher, settings: Settings) -> None:
+    def __init__(self, pool: Pool, vault: Vault, settings: Settings) -> None:
         self._pool = pool
         self._vault = vault
-        self._files = files
         self._settings = settings
 
     async def close_expired(self, chat: Chat, commit: TurnCommit) -> Chat:
@@ -127,53 +125,6 @@ class Dialogues:
             return None, ZERO_RETENTION
         return dialogue, None
 
-    async def hear(
-        self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
-    ) -> tuple[Event, ...]:
-        """What the person said as events; their files are fetched and kept."""
-        events: list[Event] = []
-        for message in inbound:
-            if message.silent:
-                events.append(Noted(what=message.type, detail={"text": message.text}))
-                continue
-            text = message.text
-            if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
-                text = f"[In reply to: “{_short(quoted)}”]\n{text}"
-            fetched = await self._fetch(chat, dialogue, message)
-            for file in fetched.files:
-                commit.files.append(file.row)
-                dialogue.files[file.row["id"]] = file.part
-            events.append(
-                UserMessage(
-                    id=new_id("msg"),
-                    text="\n".join([text, *fetched.remarks]) if fetched.remarks else text,
-                    medium=message.medium,
-                    type=message.type,
-                    wamid=message.wamid,
-                    sent_at=message.at,
-                    received_at=commit.now,
-                    file_ids=tuple(file.row["id"] for file in fetched.files),
-                )
-            )
-        await self._recall(chat, dialogue)
-        return tuple(events)
-
-    async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
-        """The files of a message, as far as the agent takes files."""
-        limits = dialogue.config.conversation.file_input
-        kept = len(dialogue.files) + sum(len(e.file_ids) for e in dialogue.journal if isinstance(e, UserMessage))
-        most = limits.max_files_per_conversation
-        if message.files and (not limits.enabled or (most is not None and kept + len(message.files) > most)):
-            return Fetched(remarks=("[The file was not opened: this agent takes no more files.]",))
-        return await self._files.fetch(chat, dialogue.conversation.id, message)
-
-    async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
-        """The newest files of earlier messages, as many as the agent keeps in mind."""
-        room = dialogue.config.conversation.file_input.max_files_in_memory - len(dialogue.files)
-        earlier = [file_id for e in dialogue.journal if isinstance(e, UserMessage) for file_id in e.file_ids]
-        if room > 0 and earlier:
-            dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
-
     async def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
         """What the engine is to answer; None when the agent can't be asked, with the reason kept."""
         if dialogue.failure is not None:
@@ -212,6 +163,7 @@ class Dialogues:
         outcome: Outcome | None,
         effects: Effects,
         commit: TurnCommit,
+        note: SpokenNote | None = None,
     ) -> None:
         """Record the turn and queue what the agent says. Without an outcome the failure is told, never silent."""
         failure = dialogue.failure
@@ -225,7 +177,7 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
-        composed = compose((*dialogue.spoken, *outcome.spoken))
+        composed = compose((*dialogue.spoken, *outcome.spoken), note.to_send if note else None)
         carried: dict[str, list[str]] = {}
         for message in composed:
             queued = QueuedMessage(effects.new_id("out"), chat.phone_number_id, dialogue.conversation.id, message)
@@ -233,6 +185,9 @@ class Dialogues:
             for event_id in message.event_ids:
                 carried.setdefault(event_id, []).append(queued.id)
         events = [_carried(event, carried) for event in (*dialogue.opening, *said, *outcome.events)]
+        if note is not None:
+            events = [_spoken(event, note) for event in events]
+            commit.files.append(note.file.row)
         commit.record(dialogue.conversation, *events)
         if outcome.ended is not None:
             commit.record(dialogue.conversation, Ended(reason=f"end_call tool was called: {outcome.ended}"))
@@ -376,5 +331,7 @@ def _carried(event: Event, carried: Mapping[str, list[str]]) -> Event:
     return event
 
 
-def _short(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
+def _spoken(event: Event, note: SpokenNote) -> Event:
+    if isinstance(event, AgentMessage) and event.id in note.event_ids:
+        return event.model_copy(update={"medium": "audio", "file_ids": (note.file.row["id"],)})
+    return event

@@ -13,15 +13,18 @@ from greenline.channels.whatsapp.facts import Facts
 from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.sender import Sender
 from greenline.channels.whatsapp.turns import Turns
+from greenline.channels.whatsapp.voice_notes import VoiceNotes
 from greenline.channels.whatsapp.webhook import Webhook
 from greenline.clock import Clock
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
+from greenline.speech.models import Speech
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
@@ -42,6 +45,7 @@ class WhatsApp:
         graph: GraphClient,
         vault: Vault,
         models: LanguageModels,
+        speech: Speech,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -57,11 +61,15 @@ class WhatsApp:
         self.housekeeping = Housekeeping(self.inbox, clock, settings)
         self._presence = presence = Presence(graph, clock)
         sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
+        files = FileFetcher(pool, graph, vault, settings.data_dir)
+        voice_notes = VoiceNotes(graph, vault, files, speech, settings)
         turns = Turns(
             pool=pool,
             mailboxes=mailboxes,
             committer=Committer(pool, wakeups, clock),
-            dialogues=Dialogues(pool, vault, FileFetcher(pool, graph, vault, settings.data_dir), settings),
+            dialogues=Dialogues(pool, vault, settings),
+            hearing=Hearing(pool, files, voice_notes),
+            voice_notes=voice_notes,
             presence=presence,
             vault=vault,
             models=models,

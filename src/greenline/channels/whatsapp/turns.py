@@ -18,7 +18,8 @@ from greenline.agents.versions import to_version
 from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.chat import Chat, load_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
-from greenline.channels.whatsapp.dialogue import Dialogues
+from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
+from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.inbound import (
     UNKNOWN_TIME,
     InboundMessage,
@@ -28,6 +29,7 @@ from greenline.channels.whatsapp.inbound import (
 )
 from greenline.channels.whatsapp.operator import obey
 from greenline.channels.whatsapp.presence import Presence
+from greenline.channels.whatsapp.voice_notes import SpokenNote, VoiceNotes
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.engine.effects import JournaledEffects
@@ -72,6 +74,8 @@ class Turns:
         mailboxes: Mailboxes,
         committer: Committer,
         dialogues: Dialogues,
+        hearing: Hearing,
+        voice_notes: VoiceNotes,
         presence: Presence,
         vault: Vault,
         models: LanguageModels,
@@ -82,6 +86,8 @@ class Turns:
         self._mailboxes = mailboxes
         self._committer = committer
         self._dialogues = dialogues
+        self._hearing = hearing
+        self._voice_notes = voice_notes
         self._presence = presence
         self._vault = vault
         self._models = models
@@ -149,7 +155,7 @@ class Turns:
             log.info("turn.silent", reason=silence)
             return
         if self._dialogues.held_by_human(chat, dialogue.conversation, commit):
-            said = await self._dialogues.hear(chat, dialogue, inbound, commit)
+            said = await self._hearing.hear(chat, dialogue, inbound, commit)
             commit.record(dialogue.conversation, *dialogue.opening, *said)
             return
         heard = [message for message in inbound if not message.unsupported and not message.silent]
@@ -158,11 +164,21 @@ class Turns:
             return
         effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
         async with self._typing(chat, heard[-1]):
-            said = await self._dialogues.hear(chat, dialogue, inbound, commit)
+            said = await self._hearing.hear(chat, dialogue, inbound, commit)
             turn = await self._dialogues.turn(dialogue, said)
             outcome = await self._run(turn, effects, commit.claim, may_merge=may_merge) if turn else None
+            note = await self._speak(chat, dialogue, heard, outcome) if outcome else None
         checkpoint("turn.replied")
-        self._dialogues.say(chat, dialogue, said, outcome, effects, commit)
+        self._dialogues.say(chat, dialogue, said, outcome, effects, commit, note)
+
+    async def _speak(
+        self, chat: Chat, dialogue: Dialogue, heard: Sequence[InboundMessage], outcome: Outcome
+    ) -> SpokenNote | None:
+        """Who speaks is answered by voice, if the number's switch allows it."""
+        if not (chat.enable_audio_message_response and any(message.is_voice_note for message in heard)):
+            return None
+        spoken = (*dialogue.spoken, *outcome.spoken)
+        return await self._voice_notes.speak(chat, dialogue.conversation.id, dialogue.config, spoken)
 
     @contextlib.asynccontextmanager
     async def _typing(self, chat: Chat, message: InboundMessage) -> AsyncIterator[None]:

@@ -4,7 +4,8 @@
 -- The chat, its account, its open conversations by text (newest first), and of the newest its journal and agent version.
 select
   to_jsonb(c) as chat,
-  a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator, a.token, a.is_token_expired,
+  a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator,
+  a.enable_audio_message_response, a.token, a.is_token_expired,
   o.conversations, j.journal, r.version
 from whatsapp_chat c
 join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace_id = c.workspace_id

@@ -53,9 +53,10 @@ _PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]
 
 @dataclass(frozen=True, slots=True)
 class SpokenNote:
-    """An answer that was spoken: the message to send, and the file that is kept."""
+    """An answer that was spoken: the message to send, the events that it says, and the file that is kept."""
 
     to_send: NoteToSend
+    event_ids: tuple[str, ...]
     file: FetchedFile = field(repr=False)
 
 
@@ -91,7 +92,8 @@ class VoiceNotes:
         self, chat: Chat, conversation_id: str, config: ConversationConfig, spoken: Sequence[Spoken]
     ) -> SpokenNote | None:
         """The texts of an answer as a voice note at Meta; None when there is nothing to speak, or it failed."""
-        text = "\n".join(piece.say.text for piece in spoken if isinstance(piece.say, Text))
+        texts = [piece for piece in spoken if isinstance(piece.say, Text)]
+        text = "\n".join(piece.say.text for piece in texts)
         words = speakable(text)
         if not words:
             return None
@@ -107,10 +109,11 @@ class VoiceNotes:
         except (SpeechError, GraphError) as error:
             log.warning("voice_note.not_spoken", conversation_id=conversation_id, error=str(error))
             return None
-        file_id = derived_id("file", conversation_id, *(piece.event_id for piece in spoken))
+        event_ids = tuple(piece.event_id for piece in texts)
+        file_id = derived_id("file", conversation_id, *event_ids)
         part = FilePart("audio/ogg", FILENAME, note.data)
         file = await self._files.keep(chat, conversation_id, file_id, part)
-        return SpokenNote(NoteToSend(media_id, self._says_all(text)), file)
+        return SpokenNote(NoteToSend(media_id, self._says_all(text)), event_ids, file)
 
     async def _synthesise(self, words: str, voice: Voice) -> VoiceNote:
         synthesiser = self._speech.synthesiser(voice)

@@ -1,0 +1,91 @@
+"""What a person said on WhatsApp as events of the journal: quotes looked up, files kept, voice notes heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from greenline.channels.whatsapp.chat import Chat, quoted_text
+from greenline.channels.whatsapp.commit import TurnCommit
+from greenline.channels.whatsapp.dialogue import Dialogue
+from greenline.channels.whatsapp.files import Fetched, FileFetcher
+from greenline.channels.whatsapp.inbound import InboundMessage
+from greenline.channels.whatsapp.voice_notes import VoiceNotes
+from greenline.conversations.events import Event, Noted, UserMessage
+from greenline.ids import new_id
+from greenline.store.pool import Pool
+
+
+class Hearing:
+    """Reads the messages of a turn. Writes only into the `TurnCommit` that it is given."""
+
+    def __init__(self, pool: Pool, files: FileFetcher, voice_notes: VoiceNotes) -> None:
+        self._pool = pool
+        self._files = files
+        self._voice_notes = voice_notes
+
+    async def hear(
+        self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
+    ) -> tuple[Event, ...]:
+        """The events of ``inbound``; their files are fetched and kept, for the model too where it takes them."""
+        events: list[Event] = []
+        for message in inbound:
+            if message.silent:
+                events.append(Noted(what=message.type, detail={"text": message.text}))
+            else:
+                events.append(await self._message(chat, dialogue, message, commit))
+        await self._recall(chat, dialogue)
+        return tuple(events)
+
+    async def _message(
+        self, chat: Chat, dialogue: Dialogue, message: InboundMessage, commit: TurnCommit
+    ) -> UserMessage:
+        fetched = await self._fetch(chat, dialogue, message)
+        for file in fetched.files:
+            commit.files.append(file.row)
+            if message.medium != "audio":
+                dialogue.files[file.row["id"]] = file.part
+        text = await self._words(dialogue, message, fetched)
+        if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
+            text = f"[In reply to: “{_short(quoted)}”]\n{text}"
+        return UserMessage(
+            id=new_id("msg"),
+            text="\n".join([text, *fetched.remarks]),
+            medium=message.medium,
+            type=message.type,
+            wamid=message.wamid,
+            sent_at=message.at,
+            received_at=commit.now,
+            file_ids=tuple(file.row["id"] for file in fetched.files),
+        )
+
+    async def _words(self, dialogue: Dialogue, message: InboundMessage, fetched: Fetched) -> str:
+        if message.medium != "audio" or not fetched.files:
+            return message.text
+        words = await self._voice_notes.hear(fetched.files[0], dialogue.config)
+        return words or f"{message.text[:-1]}, in which no words could be understood]"
+
+    async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
+        """The files of a message, as far as the agent takes files; what is spoken is no file to it."""
+        limits = dialogue.config.conversation.file_input
+        kept = len(dialogue.files) + len(_earlier(dialogue))
+        most = limits.max_files_per_conversation
+        full = not limits.enabled or (most is not None and kept + len(message.files) > most)
+        if message.files and message.medium != "audio" and full:
+            return Fetched(remarks=("[The file was not opened: this agent takes no more files.]",))
+        return await self._files.fetch(chat, dialogue.conversation.id, message)
+
+    async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
+        """The newest files of earlier messages, as many as the agent keeps in mind."""
+        room = dialogue.config.conversation.file_input.max_files_in_memory - len(dialogue.files)
+        earlier = _earlier(dialogue)
+        if room > 0 and earlier:
+            dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
+
+
+def _earlier(dialogue: Dialogue) -> list[str]:
+    said = (event for event in dialogue.journal if isinstance(event, UserMessage) and event.medium != "audio")
+    return [file_id for event in said for file_id in event.file_ids]
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
