@@ -18,6 +18,7 @@ from greenline.channels.whatsapp.account_checks import TokenWatch
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
+from greenline.conversations.retention import Retention
 from greenline.insight.service import Insight
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
@@ -85,6 +86,7 @@ async def open_services(
             settings=settings,
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
+        retention = Retention(pool, clock, settings.data_dir)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         keyring = Keyring(pool, clock)
         services = AppServices(
@@ -98,7 +100,7 @@ async def open_services(
             models=models,
             whatsapp=whatsapp,
             sockets=Sockets(pool=pool, keyring=keyring, vault=vault, clock=clock, settings=settings),
-            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens)),
+            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens, retention)),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
         for part in services.lifecycle.workers:

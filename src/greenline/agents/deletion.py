@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from greenline.agents.models import AgentInUse, AgentNotFound
+from greenline.agents.past_privacy import keep_last
 from greenline.agents.references import without_agent
 from greenline.agents.service import commit
 from greenline.agents.versions import SQL
@@ -34,6 +35,7 @@ async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, 
                 "Change them first, or delete it with force=true.",
                 agent_ids=list(users),
             )
+        await keep_last(connection, workspace_id, agent_id)
         await connection.execute(SQL["delete_agent"], workspace_id, agent_id)
 
 

@@ -19,6 +19,7 @@ from greenline.agents.models import (
     SharedByBranches,
     VersionNotFound,
 )
+from greenline.agents.past_privacy import keep_past
 from greenline.agents.rules import apply_rules
 from greenline.agents.secrets import check_secrets
 from greenline.agents.versions import SQL, split, to_agent, to_version
@@ -133,6 +134,8 @@ async def update(
         config, shared = split(definition)
         await check_secrets(connection, workspace_id, config, before=branch["config"])
         archived = definition.platform_settings.archived
+        past = agent["shared"].get("privacy", {})
+        await keep_past(connection, workspace_id, agent_id, before=past, after=shared["privacy"], now=now)
         await connection.execute(SQL["update_agent"], workspace_id, agent_id, name, tags, archived, shared, now)
         version_id = await commit(connection, workspace_id, agent_id, branch, config, changes.description, now)
     return await get(pool, workspace_id, agent_id, branch_id=branch_id, version_id=version_id)

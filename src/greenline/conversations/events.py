@@ -210,6 +210,13 @@ class Feedback(_Event):
     score: Literal["like", "dislike"] | None
 
 
+class Erased(_Event):
+    """A part of the conversation was erased at the end of its retention time: the events that said it are gone."""
+
+    kind: Literal["erased"] = "erased"
+    what: Literal["transcript", "audio"]
+
+
 class Ended(_Event):
     """The conversation is over. ``error`` is ``{code, reason}`` for a failed one."""
 
@@ -244,6 +251,7 @@ Event: TypeAlias = (
     | HumanTakeover
     | Feedback
     | Ended
+    | Erased
     | Summarised
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
@@ -29,6 +29,8 @@ from greenline.conversations.metadata_models import (
 from greenline.conversations.models import Conversation
 from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price
 
+KEPT: Final = PrivacyConfig()
+"""The settings of a conversation without a limit."""
 SERVER_FAULT = 1011
 """Code of an error that names none: the close code of RFC 6455 for a server that could not go on."""
 
@@ -38,8 +40,9 @@ def metadata(
     journal: Sequence[Entry],
     agent: AgentVersion | None,
     prices: Prices = no_prices,
+    privacy: PrivacyConfig = KEPT,
 ) -> Metadata:
-    """The metadata of a conversation. ``agent`` is None when the agent was deleted."""
+    """The metadata of a conversation. ``agent`` is None when the agent was deleted; ``privacy`` holds for it."""
     charging = _charging(conversation, prices)
     sent = fold_deliveries(journal)
     return Metadata(
@@ -47,7 +50,7 @@ def metadata(
         accepted_time_unix_secs=_seconds(conversation.accepted_at) if conversation.accepted_at else None,
         call_duration_secs=conversation.duration_seconds,
         cost_fiat=charging.llm_price,
-        deletion_settings=_deletion(conversation, agent.platform_settings.privacy if agent else PrivacyConfig()),
+        deletion_settings=_deletion(conversation, privacy),
         feedback=FeedbackView.model_validate(conversation.feedback or {}),
         authorization_method=conversation.authorization_method,
         charging=charging,
@@ -88,6 +91,8 @@ def _deletion(conversation: Conversation, privacy: PrivacyConfig) -> DeletionSet
         due = _seconds(conversation.ended_at + timedelta(days=privacy.retention_days))
     return DeletionSettings(
         deletion_time_unix_secs=due,
+        deleted_audio_at_time_unix_secs=_optional(conversation.audio_deleted_at),
+        deleted_transcript_at_time_unix_secs=_optional(conversation.transcript_deleted_at),
         delete_transcript_and_pii=privacy.delete_transcript_and_pii,
         delete_audio=privacy.delete_audio,
     )

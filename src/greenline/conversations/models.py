@@ -51,6 +51,8 @@ class Conversation:
     feedback: dict[str, Any] | None
     llm_usage: dict[str, dict[str, int]]
     authorization_method: str
+    transcript_deleted_at: datetime | None = None
+    audio_deleted_at: datetime | None = None
     agent_name: str | None = None
     wa_id: str | None = field(default=None, repr=False)
     bsuid: str | None = field(default=None, repr=False)

@@ -14,6 +14,7 @@ from greenline.conversations.journal import read_journal
 from greenline.conversations.listing import to_conversation
 from greenline.conversations.metadata import feedback_of
 from greenline.conversations.models import Conversation, ConversationNotFound, Score
+from greenline.conversations.retention import privacy_of
 from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata
 from greenline.conversations.usage import Prices, no_prices
@@ -53,8 +54,9 @@ async def get(
         conversation = await find(connection, workspace_id, conversation_id)
         journal = await load_journal(connection, workspace_id, conversation_id)
         files = await list_files(connection, workspace_id, conversation_id)
+        privacy = await privacy_of(connection, workspace_id, conversation_id)
     agent = await _agent(pool, workspace_id, conversation.version_id)
-    return view(conversation, journal, files, agent, link=link, prices=prices)
+    return view(conversation, journal, files, agent, link=link, prices=prices, privacy=privacy)
 
 
 async def get_summary(pool: Pool, workspace_id: str, conversation_id: str, max_messages: int) -> SummaryView:

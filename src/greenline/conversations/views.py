@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.agents.variables import shown
 from greenline.conversations.events import Entry, Started
 from greenline.conversations.files import ConversationFile
-from greenline.conversations.metadata import metadata
+from greenline.conversations.metadata import KEPT, metadata
 from greenline.conversations.metadata_models import Metadata
 from greenline.conversations.models import Conversation, Verdict
 from greenline.conversations.transcript import Surroundings, transcript
@@ -190,8 +191,12 @@ def view(
     *,
     link: Callable[[ConversationFile], str],
     prices: Prices = no_prices,
+    privacy: PrivacyConfig = KEPT,
 ) -> ConversationView:
-    """The whole conversation. ``agent`` is None when the agent was deleted; ``link`` makes the URL of a file."""
+    """The whole conversation. ``agent`` is None when the agent was deleted; ``link`` makes the URL of a file.
+
+    ``privacy`` holds for the conversation.
+    """
     about = Surroundings(
         begun_at=conversation.begun_at,
         agent=AgentMetadata(
@@ -208,7 +213,7 @@ def view(
         user_id=conversation.user_id,
         branch_id=conversation.branch_id,
         version_id=conversation.version_id,
-        metadata=metadata(conversation, journal, agent, prices),
+        metadata=metadata(conversation, journal, agent, prices, privacy),
         analysis=_analysis(conversation) if conversation.is_over else None,
         user_message_count=conversation.user_message_count,
         agent_message_count=conversation.agent_message_count,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenline.agents.config import ConversationConfig, PlatformSettings, Workflow
+from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.conversations.events import (
     AgentMessage,
@@ -176,12 +177,12 @@ def test_the_error_of_a_failed_conversation(error: dict[str, Any], shown: dict[s
 
 
 def test_retention_tells_when_the_conversation_is_deleted() -> None:
-    keeps = {"privacy": {"retention_days": 30, "delete_transcript_and_pii": True}}
+    keeps = PrivacyConfig(retention_days=30, delete_transcript_and_pii=True)
     ended = conversation((10, Ended(reason="")))
-    found = metadata(ended, (), agent(**keeps)).deletion_settings
+    found = metadata(ended, (), agent(), privacy=keeps).deletion_settings
     assert found.deletion_time_unix_secs == unix(10 + 30 * 86400)
     assert (found.delete_transcript_and_pii, found.delete_audio) == (True, False)
-    assert metadata(conversation(), (), agent(**keeps)).deletion_settings.deletion_time_unix_secs is None
+    assert metadata(conversation(), (), agent(), privacy=keeps).deletion_settings.deletion_time_unix_secs is None
     assert metadata(ended, (), agent()).deletion_settings.deletion_time_unix_secs is None
 
 

@@ -1,0 +1,119 @@
+"""Conversations are kept as long as their agent says, and no longer (reference: Retention).
+
+``platform_settings.privacy.retention_days`` after its end a conversation loses its transcript with everything that
+tells who spoke (``delete_transcript_and_pii``), its sound (``delete_audio``), or both. Its row, its figures and what
+became of its messages stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Final, Literal
+
+import structlog
+
+from greenline.agents.config.privacy import PrivacyConfig
+from greenline.clock import Clock
+from greenline.conversations.events import Erased, dump_event
+from greenline.conversations.files import delete_files, list_files
+from greenline.store.pool import Connection, Pool
+from greenline.store.sql import load_sql
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 300.0
+"""Between two looks: ``retention_days`` 0 is "soon after the end"."""
+_PER_LOOK: Final = 500
+
+_sql = load_sql(__package__, "retention.sql")
+_erasure = load_sql(__package__, "queries.sql")
+
+
+class Retention:
+    """Erases what is due, again and again. Many processes may do it at once."""
+
+    def __init__(self, pool: Pool, clock: Clock, data_dir: Path) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._data_dir = data_dir
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the first look comes at once."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def stop(self, seconds: float) -> None:
+        """End at once: what is due stays due."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def state(self) -> dict[str, bool]:
+        """Whether the loop is alive, for `/readyz`."""
+        return {"retention": self._task is not None and not self._task.done()}
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                await self.enforce()
+            except Exception:  # the database may be away: the next look is minutes off
+                log.exception("retention.fault")
+            await self._clock.sleep(EVERY_SECONDS)
+
+    async def enforce(self) -> int:
+        """Erase what is due; returns in how many conversations. A fault with one leaves it for the next look."""
+        erased = 0
+        for row in await self._pool.fetch(_sql["due"], self._clock.now(), _PER_LOOK):
+            try:
+                await self._erase(row["workspace_id"], row["id"])
+                erased += 1
+            except Exception:
+                log.exception("retention.not_erased", conversation_id=row["id"])
+        if erased:
+            log.info("retention.erased", conversations=erased)
+        return erased
+
+    async def _erase(self, workspace_id: str, conversation_id: str) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            due = await connection.fetchrow(_sql["lock"], workspace_id, conversation_id)
+            if due is None:  # deleted meanwhile
+                return
+            if due["audio"]:
+                await self._erase_files(connection, workspace_id, conversation_id, audio=True)
+                await self._record(connection, workspace_id, conversation_id, "audio")
+            if due["transcript"]:
+                await self._erase_transcript(connection, workspace_id, conversation_id)
+                await self._record(connection, workspace_id, conversation_id, "transcript")
+
+    async def _erase_transcript(self, connection: Connection, workspace_id: str, conversation_id: str) -> None:
+        key = (workspace_id, conversation_id)
+        await connection.execute(_erasure["forget_messages"], *key, self._clock.now())
+        for statement in ("forget_inbox", "forget_memories"):
+            await connection.execute(_erasure[statement], *key)
+        for statement in ("erase_events", "strip_events", "strip_row"):
+            await connection.execute(_sql[statement], *key)
+        await self._erase_files(connection, *key, audio=False)
+
+    async def _erase_files(
+        self, connection: Connection, workspace_id: str, conversation_id: str, *, audio: bool
+    ) -> None:
+        """Bytes first: after a fault in between, the rows still tell what is to be erased."""
+        files = await list_files(connection, workspace_id, conversation_id)
+        ids = [file.id for file in files if file.mime_type.startswith("audio/") is audio]
+        await delete_files(self._data_dir, workspace_id, ids)
+        await connection.execute(_sql["delete_files"], workspace_id, conversation_id, ids)
+
+    async def _record(
+        self, connection: Connection, workspace_id: str, conversation_id: str, what: Literal["transcript", "audio"]
+    ) -> None:
+        event = dump_event(Erased(what=what))
+        await connection.execute(_sql["record"], workspace_id, conversation_id, event, self._clock.now())
+
+
+async def privacy_of(connection: Pool | Connection, workspace_id: str, conversation_id: str) -> PrivacyConfig:
+    """The settings that hold for a conversation: those under which it began, unless a change was to apply to it."""
+    found = await connection.fetchval(_sql["privacy"], workspace_id, conversation_id)
+    return PrivacyConfig.model_validate(found or {})

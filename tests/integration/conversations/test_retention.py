@@ -1,0 +1,245 @@
+"""What is erased of conversations, when, and what stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenline.agents import deletion
+from greenline.agents import service as agents
+from greenline.agents.models import AgentChanges, AgentDefinition
+from greenline.clock import ManualClock
+from greenline.conversations import service
+from greenline.conversations.events import (
+    AgentMessage,
+    Delivery,
+    Ended,
+    Erased,
+    Remembered,
+    Summarised,
+    ToolCalled,
+    UserMessage,
+)
+from greenline.conversations.files import file_path, save_file
+from greenline.conversations.retention import Retention
+from greenline.conversations.views import ConversationView
+from greenline.store.pool import Pool
+from support.database import all_text
+from support.journal import BEGIN, Timed, projection, started, write
+from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
+from support.wait import until
+
+PERSON = "4917012345678"
+CHAT = f"{NUMBER}:{PERSON}"
+WORDS = "My secret is 42"
+DAY = timedelta(days=1)
+DELIVERED = {"code": 131026, "title": "Undeliverable", "details": WORDS}
+SAID: list[Timed] = [
+    (1, UserMessage(id="u1", text=WORDS, wamid="wamid.1", file_ids=("file_a", "file_b"))),
+    (2, AgentMessage(id="a1", text=f"Not {WORDS}", outbox_ids=("out_1",), model="m", usage={"input": 3})),
+    (2, ToolCalled(message_id="a1", request_id="r1", name="end_call", params={"reason": WORDS})),
+    (3, Delivery(outbox_id="out_1", state="failed", error=DELIVERED)),
+    (4, Ended(reason=f"end_call tool was called: {WORDS}")),
+    (5, Summarised(title=WORDS, summary=WORDS, model="m")),
+]
+
+
+@pytest.fixture(autouse=True)
+async def number(pool: Pool, clock: ManualClock) -> None:
+    await insert_workspace(pool, clock.now())
+    await insert_account(pool, clock.now())
+
+
+@pytest.fixture
+def retention(pool: Pool, clock: ManualClock, tmp_path: Path) -> Retention:
+    return Retention(pool, clock, tmp_path)
+
+
+def keeps(days: int, *, transcript: bool = True, audio: bool = False, existing: bool = False) -> dict[str, Any]:
+    privacy = {
+        "retention_days": days,
+        "delete_transcript_and_pii": transcript,
+        "delete_audio": audio,
+        "apply_to_existing_conversations": existing,
+    }
+    return {"privacy": privacy}
+
+
+async def create_agent(pool: Pool, clock: ManualClock, **policy: Any) -> str:
+    definition = AgentDefinition.model_validate({"platform_settings": keeps(**policy)} if policy else {})
+    return await agents.create(pool, clock, WORKSPACE, definition)
+
+
+async def change(pool: Pool, clock: ManualClock, agent_id: str, **policy: Any) -> None:
+    await agents.update(pool, clock, WORKSPACE, agent_id, AgentChanges(platform_settings=keeps(**policy)))
+
+
+async def converse(pool: Pool, agent_id: str, conversation_id: str = "conv_1", **columns: Any) -> None:
+    """A conversation that ended four seconds after its start."""
+    row = projection(conversation_id, agent_id=agent_id, chat_id=CHAT, **columns)
+    begun = started(row, variables={"name": WORDS, "system__caller_id": PERSON}, sealed_variables={"secret__a": "x"})
+    await write(pool, row, [(0, begun), *SAID], title=WORDS, summary=WORDS, initiation={"user_id": WORDS})
+
+
+async def read(pool: Pool, conversation_id: str = "conv_1") -> ConversationView:
+    return await service.get(pool, WORKSPACE, conversation_id, link=lambda file: "")
+
+
+async def test_a_transcript_goes_with_everything_that_repeats_it(
+    pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path
+) -> None:
+    agent_id = await create_agent(pool, clock, days=3)
+    await converse(pool, agent_id)
+    await pool.execute(
+        """insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, state, due_at,
+             created_at) values ('out_1', $1, $2, 'c', 'conv_1', 'text', $3, 'failed', $4, $4)""",
+        WORKSPACE, NUMBER, {"text": {"body": WORDS}}, BEGIN,
+    )  # fmt: skip
+    await pool.execute(
+        """insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at)
+           values ($1, 'wamid.1', 'c', 'message', $2, $3, $3)""",
+        WORKSPACE, {"text": WORDS, "from": PERSON}, BEGIN,
+    )  # fmt: skip
+    later = projection("conv_2", agent_id=agent_id, chat_id=CHAT, started_at=BEGIN + DAY, user_id=None)
+    memory = Remembered(role="user", text=WORDS, at=BEGIN)
+    await write(pool, later, [(0, started(later, remembered=(memory,), summary=WORDS))], chat_id=CHAT)
+    for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
+        await save_file(
+            pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename=WORDS, mime_type=mime_type,
+            data=b"x", now=BEGIN, file_id=file_id,
+        )  # fmt: skip
+
+    clock.advance(3 * DAY)
+    assert await retention.enforce() == 0  # the conversation ended four seconds later
+    due = (await read(pool)).metadata.deletion_settings
+    assert (due.deletion_time_unix_secs, due.deleted_transcript_at_time_unix_secs) == (
+        int((BEGIN + 3 * DAY).timestamp()) + 4,
+        None,
+    )
+    clock.advance(timedelta(seconds=4))
+    assert await retention.enforce() == 1
+    assert await retention.enforce() == 0
+
+    await pool.execute("delete from conversation_file where id = 'file_b'")  # sound is kept by these settings
+    await pool.execute("update conversation set chat_id = null where id = 'conv_2'")  # which is not over
+    held = await all_text(pool)
+    assert (WORDS in held, PERSON in held) == (False, False)
+    assert not file_path(tmp_path, WORKSPACE, "file_a").exists()
+    assert file_path(tmp_path, WORKSPACE, "file_b").exists()
+
+    found = await read(pool)
+    assert (found.transcript, found.user_id, found.status) == ([], None, "done")
+    assert (found.user_message_count, found.metadata.call_duration_secs) == (1, 4)
+    assert found.metadata.termination_reason == "end_call tool was called"
+    assert found.metadata.charging.llm_usage.irreversible_generation.model_usage["m"].input.tokens == 3
+    assert found.metadata.deletion_settings.deleted_transcript_at_time_unix_secs == int(clock.now().timestamp())
+    kinds = [entry.event for entry in await service.load_journal(pool, WORKSPACE, "conv_1")]
+    assert [event.kind for event in kinds] == ["started", "delivery", "ended", "erased"]
+    assert kinds[-1] == Erased(what="transcript")
+
+
+async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path) -> None:
+    await converse(pool, await create_agent(pool, clock, days=0, transcript=False, audio=True))
+    for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
+        await save_file(
+            pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename="f", mime_type=mime_type,
+            data=b"x", now=BEGIN, file_id=file_id,
+        )  # fmt: skip
+    clock.advance(timedelta(seconds=4))
+
+    assert await retention.enforce() == 1
+
+    found = await read(pool)
+    assert found.transcript[0].message == WORDS
+    assert [file.file_id for file in found.transcript[0].file_inputs] == ["file_a"]
+    assert not file_path(tmp_path, WORKSPACE, "file_b").exists()
+    settings = found.metadata.deletion_settings
+    assert settings.deleted_transcript_at_time_unix_secs is None
+    assert settings.deleted_audio_at_time_unix_secs == int(clock.now().timestamp())
+
+
+async def test_without_a_limit_or_an_end_nothing_goes(pool: Pool, clock: ManualClock, retention: Retention) -> None:
+    await converse(pool, await create_agent(pool, clock))
+    agent_id = await create_agent(pool, clock, days=0)
+    row = projection("conv_open", agent_id=agent_id)
+    await write(pool, row, [(0, started(row)), *SAID[:2]])
+    clock.advance(10_000 * DAY)
+
+    assert await retention.enforce() == 0
+
+
+async def test_a_change_holds_for_new_conversations(pool: Pool, clock: ManualClock, retention: Retention) -> None:
+    agent_id = await create_agent(pool, clock, days=30)
+    await converse(pool, agent_id, "conv_old")
+    clock.advance(DAY)
+    await change(pool, clock, agent_id, days=2)
+    await converse(pool, agent_id, "conv_new", started_at=clock.now(), accepted_at=clock.now())
+
+    clock.advance(3 * DAY)
+    assert await retention.enforce() == 1
+    assert len((await read(pool, "conv_old")).transcript) > 0
+    assert (await read(pool, "conv_new")).transcript == []
+
+    clock.advance(27 * DAY)
+    assert await retention.enforce() == 1
+
+
+async def test_a_change_may_hold_for_all(pool: Pool, clock: ManualClock, retention: Retention) -> None:
+    agent_id = await create_agent(pool, clock, days=30)
+    await converse(pool, agent_id)
+    clock.advance(DAY)
+    await change(pool, clock, agent_id, days=20)
+    await change(pool, clock, agent_id, days=1, existing=True)
+    clock.advance(DAY)
+
+    assert await retention.enforce() == 1
+
+
+async def test_the_promise_outlives_the_agent(pool: Pool, clock: ManualClock, retention: Retention) -> None:
+    agent_id = await create_agent(pool, clock, days=2)
+    await converse(pool, agent_id)
+    await deletion.delete(pool, clock, WORKSPACE, agent_id)
+    clock.advance(3 * DAY)
+
+    assert await retention.enforce() == 1
+
+
+async def test_one_that_can_not_be_erased_holds_up_no_other(
+    pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path
+) -> None:
+    agent_id = await create_agent(pool, clock, days=0)
+    await converse(pool, agent_id, "conv_1")
+    await converse(pool, agent_id, "conv_2")
+    await save_file(
+        pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename="f", mime_type="image/png",
+        data=b"x", now=BEGIN, file_id="file_a",
+    )  # fmt: skip
+    path = file_path(tmp_path, WORKSPACE, "file_a")
+    path.unlink()
+    path.mkdir()
+    clock.advance(DAY)
+
+    assert await retention.enforce() == 1
+    assert (await read(pool, "conv_1")).transcript != []
+    path.rmdir()
+    assert await retention.enforce() == 1
+
+
+async def test_it_looks_again_and_again(pool: Pool, clock: ManualClock, retention: Retention) -> None:
+    await converse(pool, await create_agent(pool, clock, days=0))
+    retention.start()
+    try:
+        assert retention.state() == {"retention": True}
+        clock.advance(DAY)
+
+        async def erased() -> bool:
+            clock.advance(timedelta(minutes=5))
+            return not (await read(pool)).transcript
+
+        await until(erased)
+    finally:
+        await retention.stop(1.0)
+    assert retention.state() == {"retention": False}
