@@ -42,7 +42,7 @@ from greenline.store.mailbox import Claim
 log = structlog.get_logger(__name__)
 
 PERMISSION_EXISTS: Final = 138017  # Meta: a permanent permission exists, nobody need be asked
-ON_ITS_WAY: Final = frozenset({"queued", "sending", "unknown", "accepted"})
+ARRIVED: Final = frozenset({"delivered", "read", "played"})
 GONE: Final = "The conversation was ended before the person was asked."
 SOON_SECONDS: Final = 2.0
 """How often a request on its way is looked at in its first minute; after it once a minute."""
@@ -166,8 +166,10 @@ class Permissions:
     async def _look_again(self, row: CallRow, now: datetime) -> datetime:
         asked = row.permission_requested_at or now
         state = await self._parts.store.request_state(row)
-        if state is not None and state[0] not in ON_ITS_WAY:
+        if state is not None and state[0] in ARRIVED:
             return self._expiry(asked)
+        if state is not None and state[0] == "failed":  # since we looked
+            return now
         return now + timedelta(seconds=SOON_SECONDS if now - asked < timedelta(minutes=1) else 60.0)
 
     def _expiry(self, asked: datetime) -> datetime:

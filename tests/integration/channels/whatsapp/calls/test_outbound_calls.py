@@ -1,0 +1,294 @@
+"""Calls of the business: permission first, then the call, and every way in which it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from greenline.agents.initiation import InitiationData
+from greenline.channels.whatsapp.account_models import AccountNotFound
+from greenline.channels.whatsapp.calls.outbound import CallUnderWay, OutboundCall
+from greenline.channels.whatsapp.recipient import InvalidRecipient
+from greenline.channels.whatsapp.template_models import TemplateNotFound, TemplateUnusable
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentMessage, CallEnded, CallPermission, Ended, Started
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.calling import TEMPLATE, CallChannel, calling_channel, permitted
+from support.graph_stand_in import meta_error
+from support.rows import NUMBER, WORKSPACE
+from support.rtc_peer import RtcPeer
+from support.voice import voiced_seconds
+from support.wait import eventually, until
+
+ANN = "15551230000"
+
+
+@pytest.fixture
+async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
+    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 1.0})
+    async with calling_channel(pool, dsn, clock, fast) as one:
+        yield one
+
+
+async def start(channel: CallChannel, **more: Any) -> str:
+    """The business asks for a call to Ann; returns the id of the conversation."""
+    values = {
+        "phone_number_id": NUMBER,
+        "user_id": ANN,
+        "template_name": "may_we_call",
+        "template_language": "en",
+        "agent_id": channel.agent_id,
+        "initiation": InitiationData(),
+        **more,
+    }
+    return await channel.starter.start(WORKSPACE, OutboundCall(**values))
+
+
+async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(channel: CallChannel) -> None:
+    conversation_id = await start(channel)
+    connect = await channel.meta.action("connect")
+    assert connect["to"] == f"+{ANN}"
+    assert connect["session"]["sdp_type"] == "offer"
+    assert connect["biz_opaque_callback_data"].startswith("call_")
+    assert channel.meta.queries == [{"user_wa_id": [ANN]}]
+    peer = RtcPeer()
+    answer = await peer.answer(connect["session"]["sdp"], setup="active")
+    session = {"sdp_type": "answer", "sdp": answer}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("RINGING")
+    await eventually(lambda: channel.agents.voices)
+    voice = channel.agents.voices[0]
+    assert voice.conversation_id == conversation_id
+    assert not voice.running, "nobody has picked up"
+    assert not peer.heard
+    await channel.tell_status("ACCEPTED")
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) >= 0.46)
+    await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
+    row = await channel.ended()
+    await peer.close()
+    assert (row["result"], row["talk_seconds"], row["permission_state"]) == ("answered", 5, None)
+    assert CallEnded(result="answered", reason="The person hung up.") in await channel.journal(conversation_id)
+
+
+async def test_a_person_is_asked_and_called_as_soon_as_they_agree(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    conversation_id = await start(channel)
+    await until(lambda: sent(channel))
+    (request,) = channel.meta.sent
+    assert request["template"] == {"name": "may_we_call", "language": {"code": "en"}}
+    await channel.phase("waiting")
+    assert channel.meta.names() == []
+    await channel.reply(
+        "accept", is_permanent=False, expiration_timestamp="1790600000", response_source="user_action"
+    )
+    await channel.meta.action("connect")
+    row = await channel.row()
+    assert (row["permission_state"], row["permission_permanent"]) == ("accepted", False)
+    journal = await channel.journal(conversation_id)
+    assert [type(event) for event in journal if event.kind != "delivery"] == [
+        Started,
+        AgentMessage,
+        CallPermission,
+        CallPermission,
+    ]
+    await channel.tell_status("REJECTED")
+    assert (await channel.ended())["result"] == "busy"
+
+
+async def test_who_declines_is_not_called(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    conversation_id = await start(channel)
+    await channel.phase("waiting")
+    await channel.reply("reject", response_source="user_action")
+    row = await channel.ended()
+    assert (row["permission_state"], row["reason"]) == ("declined", "User declined the call permission request.")
+    (conversation,) = [one for one in await channel.conversations() if one["id"] == conversation_id]
+    assert (conversation["status"], conversation["termination_reason"]) == ("failed", row["reason"])
+    assert conversation["error"] == {"code": 1008, "reason": row["reason"]}
+    assert channel.meta.names() == []
+
+
+async def test_a_request_that_nobody_answers_expires(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    await start(channel)
+    await channel.phase("waiting")
+    await until(lambda: sent(channel))
+    channel.clock.advance(timedelta(days=7, seconds=1))
+    row = await channel.ended()
+    assert (row["result"], row["permission_state"]) == ("failed", "sent")
+
+
+async def test_a_request_that_meta_refuses_is_blocked(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    channel.meta.refuse = lambda message: meta_error(138009)
+    conversation_id = await start(channel)
+    await ticking(channel, "ended")
+    row = await channel.ended()
+    assert (row["permission_state"], row["error_code"]) == ("blocked", 138009)
+    assert CallPermission(state="blocked") in await channel.journal(conversation_id)
+
+
+async def test_a_request_that_meta_calls_needless_means_that_the_call_may_be_made(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    channel.meta.refuse = lambda message: meta_error(138017)
+    await start(channel)
+    await ticking(channel, "ringing")
+    row = await channel.row()
+    assert (row["permission_state"], row["permission_permanent"]) == ("accepted", True)
+
+
+async def test_a_used_up_limit_is_blocked_with_its_reason(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission", ask=False)
+    await start(channel)
+    row = await channel.ended()
+    assert row["permission_state"] == "blocked"
+    assert "limit of 1 call permission requests" in row["reason"]
+
+
+async def test_a_permission_that_has_expired_meanwhile_is_asked_for(channel: CallChannel) -> None:
+    channel.meta.refuse_action = lambda body: meta_error(138006, 401) if body["action"] == "connect" else None
+    await start(channel)
+    await channel.phase("waiting")
+    await until(lambda: sent(channel))
+    channel.meta.refuse_action = lambda body: None
+    await channel.reply("accept", is_permanent=True, response_source="user_action")
+    await channel.meta.action("connect")
+
+
+async def test_a_person_who_calls_us_grants_the_permission(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    conversation_id = await start(channel)
+    await channel.phase("waiting")
+    await channel.reply("accept", is_permanent=False, response_source="automatic")
+    await channel.meta.action("connect")
+    granted = CallPermission(state="accepted", permanent=False, by_users_call=True)
+    assert granted in await channel.journal(conversation_id)
+
+
+async def test_an_open_chat_is_asked_by_a_free_message_if_there_is_a_text_for_it(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    free = settings.model_copy(update={"call_permission_text": "May we ring you?"})
+    async with calling_channel(pool, dsn, clock, free) as channel:
+        await channel.hear("Hi")
+        await channel.told(1)
+        await channel.quiet()
+        channel.meta.permission = permitted("no_permission")
+        await start(channel)
+        await channel.told(2)
+        assert channel.meta.sent[1]["interactive"] == {
+            "type": "call_permission_request",
+            "action": {"name": "call_permission_request"},
+            "body": {"text": "May we ring you?"},
+        }
+
+
+async def test_nobody_picks_up(channel: CallChannel) -> None:
+    conversation_id = await start(channel)
+    await channel.meta.action("connect")
+    await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", biz_opaque_callback_data="x")
+    row = await channel.ended()
+    assert row["result"] == "no_answer"
+    (conversation,) = await channel.conversations()
+    assert conversation["status"] == "failed"
+    journal = await channel.journal(conversation_id)
+    assert [event.result for event in journal if isinstance(event, CallEnded)] == ["no_answer"]
+    assert sum(isinstance(event, Ended) for event in journal) == 1
+
+
+async def test_a_phone_that_rings_too_long_is_given_up(channel: CallChannel) -> None:
+    await start(channel)
+    await channel.phase("ringing")
+    await ticking(channel, "ended", seconds=10)
+    assert (await channel.ended())["result"] == "no_answer"
+    assert channel.meta.names() == ["connect", "terminate"]
+
+
+@pytest.mark.parametrize(("code", "result"), [(138000, "failed"), (138015, "failed"), (138013, "failed")])
+async def test_a_call_that_meta_refuses_fails_with_its_code(channel: CallChannel, code: int, result: str) -> None:
+    channel.meta.refuse_action = lambda body: meta_error(code)
+    await start(channel)
+    row = await channel.ended()
+    assert (row["result"], row["error_code"]) == (result, code)
+    (conversation,) = await channel.conversations()
+    assert conversation["error"]["code"] == code
+
+
+async def test_webhooks_that_overtake_metas_answer_find_their_call(channel: CallChannel) -> None:
+    """The relay's answer is there before the id of the call is: it waits in a mailbox of its own."""
+    await channel.tell_status("REJECTED", "wacid.OUT1")
+    await start(channel)
+    await ticking(channel, "ended", seconds=0.3)
+    assert (await channel.ended())["result"] == "busy"
+
+
+async def test_news_of_a_call_that_nobody_made_end_it(channel: CallChannel) -> None:
+    session = {"sdp_type": "answer", "sdp": "v=0"}
+    await channel.tell_call("connect", "wacid.LOST", direction="BUSINESS_INITIATED", session=session)
+    while not channel.meta.actions:
+        channel.clock.advance(timedelta(seconds=1))
+        await asyncio.sleep(0.02)
+    assert channel.meta.actions[0] == {
+        "messaging_product": "whatsapp",
+        "action": "terminate",
+        "call_id": "wacid.LOST",
+    }
+    await channel.quiet()
+
+
+async def test_one_call_at_a_time_to_a_person(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    await start(channel)
+    with pytest.raises(CallUnderWay):
+        await start(channel)
+    assert len(await channel.conversations()) == 1
+
+
+async def test_a_call_that_waits_for_permission_is_no_conversation_by_text(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    await start(channel)
+    await channel.phase("waiting")
+    await channel.hear("What is this?")
+    await until(lambda: sent(channel, 2))
+    await channel.quiet()
+    voice, text = await channel.conversations()
+    assert (voice["text_only"], voice["status"]) == (False, "initiated")
+    assert (text["text_only"], text["status"]) == (True, "in-progress")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"user_id": "+1 555"}, InvalidRecipient),
+        ({"phone_number_id": "1"}, AccountNotFound),
+        ({"template_name": "other"}, TemplateNotFound),
+    ],
+)
+async def test_what_is_wrong_is_said_before_anything_happens(
+    channel: CallChannel, change: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await start(channel, **change)
+    assert await channel.conversations() == []
+
+
+async def test_a_template_that_asks_for_nothing_is_refused(channel: CallChannel) -> None:
+    channel.meta.templates = [{**TEMPLATE, "components": [{"type": "BODY", "text": "Hello"}]}]
+    with pytest.raises(TemplateUnusable, match="CALL_PERMISSION_REQUEST"):
+        await start(channel)
+
+
+async def sent(channel: CallChannel, count: int = 1) -> bool:
+    return len(channel.meta.sent) >= count
+
+
+async def ticking(channel: CallChannel, phase: str, *, seconds: float = 1.0) -> None:
+    """Let the time pass until the call is in a phase."""
+    while (await channel.row()).get("phase") != phase:
+        channel.clock.advance(timedelta(seconds=seconds))
+        await asyncio.sleep(0.05)
