@@ -2,24 +2,163 @@
 
 from __future__ import annotations
 
-from starlette.websockets import WebSocket
+import asyncio
+import time
+from typing import Final
 
-from greenline.channels.socket.access import Gate
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from greenline.agents.config import ConversationConfig
+from greenline.channels.live.models import SessionEnded
+from greenline.channels.socket.access import Gate, Handshake
+from greenline.channels.socket.conversation import SocketConversation
+from greenline.channels.socket.dispatch import Dispatch
+from greenline.channels.socket.ears import Ears
+from greenline.channels.socket.errors import CRASH, Restarting, SocketClosed
+from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.monitor import Monitors
+from greenline.channels.socket.pings import Pings
+from greenline.channels.socket.refusals import bad_start, refusal
+from greenline.channels.socket.server_messages import Filter, asr_metadata, metadata
+from greenline.channels.socket.session import Session, Sessions, Start
+from greenline.channels.socket.voice import SocketVoice
+from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
+from greenline.errors import GreenlineError
 from greenline.settings import Settings
+from greenline.speech.formats import audio_format
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.workspaces.keyring import Keyring
+
+log = structlog.get_logger(__name__)
+
+GOODBYE_SECONDS: Final = 3.0
+"""Time that a conversation which is cut at the end of a drain has to write its end and tell its client."""
 
 
 class Sockets:
     """Serves the agent socket and the monitor."""
 
-    def __init__(self, *, pool: Pool, keyring: Keyring, vault: Vault, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, *, pool: Pool, keyring: Keyring, vault: Vault, clock: Clock, settings: Settings, sessions: Sessions | None = None
+    ) -> None:
         self._gate = Gate(pool, keyring, vault, clock)
         self._monitors = Monitors(pool, keyring, clock, max_bytes=settings.socket_message_max_bytes)
+        self._sessions: Sessions = sessions  # type: ignore[assignment]
+        self._clock = clock
+        self._settings = settings
+        self._running: set[SocketConversation] = set()
+        self._connections: set[asyncio.Task[object]] = set()
+        self._draining = False
+
+    def start(self) -> None:
+        """Take clients."""
+        self._draining = False
+
+    async def stop(self, seconds: float) -> None:
+        """Take no new clients, and cut the conversations that have not ended within ``seconds``."""
+        self._draining = True
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=seconds)
+        for conversation in self._running:
+            conversation.leave(Restarting())
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=GOODBYE_SECONDS)
+
+    def state(self) -> dict[str, bool]:
+        """Whether new clients are taken, for `/readyz`."""
+        return {"sockets": not self._draining}
 
     async def monitor(self, websocket: WebSocket, conversation_id: str) -> None:
         """Serve a monitor of a conversation."""
         await self._monitors.serve(websocket, conversation_id)
+
+    async def converse(self, websocket: WebSocket) -> None:
+        """Serve the client of an agent, until one of both ends the conversation."""
+        handshake = Handshake(websocket.headers, websocket.query_params, websocket.scope["subprotocols"])
+        await websocket.accept(handshake.protocol)
+        wire = Wire(websocket, max_bytes=self._settings.socket_message_max_bytes)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._connections.add(task)
+        try:
+            goodbye = await self._converse(wire, handshake)
+        except WebSocketDisconnect:
+            return
+        except Exception:
+            log.exception("socket.failed")
+            goodbye = SocketClosed(CRASH, "unknown_websocket_crash", "The server met an unexpected error.")
+        finally:
+            self._connections.discard(task)
+        if isinstance(goodbye, SocketClosed):
+            await wire.close(goodbye, code=goodbye.code, reason=goodbye.reason)
+        else:
+            await wire.close(None, code=goodbye.code, reason=goodbye.reason)
+
+    async def _converse(self, wire: Wire, handshake: Handshake) -> SocketClosed | SessionEnded:
+        try:
+            if self._draining:
+                raise Restarting
+            conversation = await self._begin(wire, handshake)
+            self._running.add(conversation)
+            try:
+                ended = await conversation.run()
+            finally:
+                self._running.discard(conversation)
+        except SocketClosed as closed:
+            log.info("socket.closed", error_type=closed.error_type, code=closed.code)
+            return closed
+        if ended.error_type is not None:
+            return SocketClosed(ended.code, ended.error_type, ended.reason)
+        return ended
+
+    async def _begin(self, wire: Wire, handshake: Handshake) -> SocketConversation:
+        """Let the client in, begin its conversation and tell it the first thing: the id and the formats."""
+        admission = await self._gate.admit(handshake)
+        initiation = await wire.initiation()
+        start = Start(
+            admission, initiation.data, handshake.query.get("source"), (handshake.query.get("version") or "")[:50]
+        )
+
+        def voice(config: ConversationConfig) -> SocketVoice:
+            sounds = audio_format(config.tts.agent_output_audio_format)
+            audible = "audio" in config.conversation.client_events
+            return SocketVoice(
+                wire.outgoing, rate=sounds.rate, encode=sounds.from_pcm, now=time.monotonic, audible=audible
+            )
+
+        try:
+            session = await self._sessions.start(start, voice)
+        except GreenlineError as error:
+            raise refusal(error, admission.version.conversation_config) from error
+        except ValidationError as error:
+            raise bad_start(error) from error
+        return self._conversation(wire, session)
+
+    def _conversation(self, wire: Wire, session: Session) -> SocketConversation:
+        config = session.config
+        shown = Filter(config.conversation.client_events, text_only=session.text_only)
+        heard = audio_format(config.asr.user_input_audio_format)
+        wire.outgoing.put(
+            metadata(
+                session.conversation_id,
+                output_format=config.tts.agent_output_audio_format,
+                input_format=str(heard),
+            )
+        )
+        if "asr_initiation_metadata" in shown and not session.text_only:
+            wire.outgoing.put(asr_metadata(config.asr.provider))
+        pings = Pings(time.monotonic)
+        return SocketConversation(
+            wire,
+            session,
+            shown=shown,
+            dispatch=Dispatch(session, None if session.text_only else Ears(heard), pings),
+            limits=Limits(heard.bytes_per_second, time.monotonic),
+            pings=pings,
+            clock=self._clock,
+            idle_seconds=self._settings.socket_idle_seconds,
+        )

@@ -1,0 +1,130 @@
+"""A conversation over the agent socket, once its client was let in (reference: Order at start, Ending)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from starlette.websockets import WebSocketDisconnect
+
+from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver
+from greenline.channels.socket.dispatch import Dispatch
+from greenline.channels.socket.errors import Silent, SocketClosed
+from greenline.channels.socket.limits import Limits
+from greenline.channels.socket.pings import PING_SECONDS, Pings
+from greenline.channels.socket.server_messages import Filter, frames
+from greenline.channels.socket.session import Session
+from greenline.channels.socket.wire import Wire
+from greenline.clock import Clock
+
+CLIENT_LEFT: Final = "Client disconnected"
+
+
+class SocketConversation:
+    """A session and its client; `run` lasts until one of them ends it."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        session: Session,
+        *,
+        shown: Filter,
+        dispatch: Dispatch,
+        limits: Limits,
+        pings: Pings,
+        clock: Clock,
+        idle_seconds: float,
+    ) -> None:
+        self._wire = wire
+        self._session = session
+        self._shown = shown
+        self._dispatch = dispatch
+        self._limits = limits
+        self._pings = pings
+        self._clock = clock
+        self._idle_seconds = idle_seconds
+        self._heard_at = clock.now()
+        self._human_speaks = False
+        self._ended: SessionEnded | None = None
+        self._leave: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
+
+    def leave(self, why: SocketClosed) -> None:
+        """End the conversation from outside."""
+        if not self._leave.done():
+            self._leave.set_result(why)
+
+    async def run(self) -> SessionEnded:
+        """Why the session ended. Raises `SocketClosed` for what the client or the server did to it.
+
+        Raises starlette's ``WebSocketDisconnect`` when the client has gone. The session has ended in any case.
+        """
+        unsubscribe = self._session.subscribe(self._tell)
+        session = asyncio.create_task(self._session.run())
+        tasks = [asyncio.create_task(task) for task in (self._wire.send_all(), self._listen(), self._ping())]
+        tasks += [asyncio.create_task(self._watch_silence()), asyncio.create_task(self._wait_for_leave())]
+        try:
+            await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if not session.done():
+                await self._cut(tasks, session)
+            await session
+        finally:
+            unsubscribe()
+            for task in (session, *tasks):
+                task.cancel()
+            await asyncio.gather(session, *tasks, return_exceptions=True)
+        return self._ended or SessionEnded(1000, "The conversation has ended.")
+
+    async def _cut(self, tasks: list[asyncio.Task[None]], session: asyncio.Task[None]) -> None:
+        """End the session for what one of the tasks met, and raise that."""
+        try:
+            for task in tasks:
+                if task.done():
+                    task.result()
+        except WebSocketDisconnect:
+            self._session.end(CLIENT_LEFT)
+            raise
+        except SocketClosed as closed:
+            self._session.end(closed.reason, error_type=closed.error_type, code=closed.code)
+            raise
+        finally:
+            await session
+
+    def _tell(self, event: LiveEvent) -> None:
+        if isinstance(event, SessionEnded):
+            self._ended = event
+        elif isinstance(event, TakenOver):
+            self._human_speaks = event.by_human
+            self._heard_at = self._clock.now()
+        for frame in frames(event):
+            if frame["type"] in self._shown:
+                self._wire.outgoing.put(frame)
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._wire.receive()
+            self._limits.check(message)
+            if self._dispatch(message):
+                self._heard_at = self._clock.now()
+
+    async def _ping(self) -> None:
+        while True:
+            if "ping" in self._shown:
+                self._wire.outgoing.put(self._pings.next())
+            await self._clock.sleep(PING_SECONDS)
+
+    async def _watch_silence(self) -> None:
+        """A client that sends nothing of its person for too long is gone; a person who waits for a human is not."""
+        if not self._idle_seconds:
+            await asyncio.Event().wait()
+        limit = timedelta(seconds=self._idle_seconds)
+        while True:
+            deadline = self._heard_at + limit
+            await self._clock.sleep_until(deadline)
+            if self._human_speaks:
+                self._heard_at = self._clock.now()
+            elif self._heard_at + limit <= self._clock.now():
+                raise Silent(self._idle_seconds)
+
+    async def _wait_for_leave(self) -> None:
+        raise await self._leave

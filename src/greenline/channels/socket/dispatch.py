@@ -1,0 +1,66 @@
+"""What each message of a client does to its conversation."""
+
+from __future__ import annotations
+
+from greenline.channels.socket.client_messages import (
+    AudioChunk,
+    ClientMessage,
+    ClientToolResult,
+    ContextualUpdate,
+    EnclaveSetup,
+    Feedback,
+    Initiation,
+    McpToolApproval,
+    MultimodalMessage,
+    Pong,
+    UserActivity,
+    UserMessage,
+)
+from greenline.channels.socket.ears import Ears
+from greenline.channels.socket.errors import NO_ENCLAVE, InvalidMessage
+from greenline.channels.socket.pings import Pings
+from greenline.channels.socket.session import Session
+
+
+class Dispatch:
+    """Passes messages on. ``ears`` is None in a conversation by text, where sound is ignored."""
+
+    def __init__(self, session: Session, ears: Ears | None, pings: Pings) -> None:
+        self._session = session
+        self._ears = ears
+        self._pings = pings
+
+    def __call__(self, message: ClientMessage) -> bool:
+        """Whether the message is a sign of the person. Raises `InvalidMessage` for one that has no place here."""
+        match message:
+            case AudioChunk():
+                if self._ears is not None:
+                    self._session.hear(self._ears.decode(message.audio))
+            case Pong():
+                self._pings.answered(message.event_id)
+                return False
+            case Feedback():
+                self._session.feedback(message.event_id, message.score)
+            case ClientToolResult():
+                self._session.tool_result(message.tool_call_id, message.text, is_error=message.is_error)
+            case McpToolApproval():
+                pass  # one for a call that does not wait for it changes nothing
+            case Initiation():
+                raise InvalidMessage("The conversation has begun: its start data can't change any more.")
+            case EnclaveSetup():
+                raise InvalidMessage(NO_ENCLAVE)
+            case _:
+                self._words(message)
+        return True
+
+    def _words(self, message: UserMessage | UserActivity | ContextualUpdate | MultimodalMessage) -> None:
+        match message:
+            case UserMessage():
+                self._session.user_message(message.text or "", rich_content_id=message.rich_content_id)
+            case MultimodalMessage():
+                text = (message.text.text or "") if message.text else ""
+                self._session.user_message(text, file_ids=message.file_ids)
+            case ContextualUpdate():
+                self._session.contextual_update(message.text, message.context_id)
+            case UserActivity():
+                self._session.user_activity()

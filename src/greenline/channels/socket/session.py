@@ -1,0 +1,87 @@
+"""What a socket needs of the conversation behind it, and of whoever begins one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from greenline.agents.config import ConversationConfig
+from greenline.channels.live.models import AudioOut, Listener
+from greenline.channels.socket.access import Admission
+
+
+class Session(Protocol):
+    """A conversation that this process holds. Everything but `run` returns at once."""
+
+    @property
+    def conversation_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def config(self) -> ConversationConfig:
+        """The agent's configuration with the overrides of this conversation."""
+        ...
+
+    @property
+    def text_only(self) -> bool:
+        """Whether there is no sound in it."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell ``listener`` what happens from now on; call what is returned to stop."""
+        ...
+
+    async def run(self) -> None:
+        """Greet, listen and answer until the end, which is written when this returns."""
+        ...
+
+    def hear(self, pcm: bytes) -> None:
+        """Sound of the person, at `greenline.speech.models.HEARING_RATE`."""
+        ...
+
+    def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
+        """A finished turn of the person."""
+        ...
+
+    def user_activity(self) -> None:
+        """The person is there: no turn timeout for now."""
+        ...
+
+    def contextual_update(self, text: str, context_id: str | None = None) -> None:
+        """Background for the agent."""
+        ...
+
+    def tool_result(self, tool_call_id: str, result: str, *, is_error: bool) -> None:
+        """The answer to a client tool call; one to an unknown call changes nothing."""
+        ...
+
+    def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
+        """A rating of one answer."""
+        ...
+
+    def end(self, reason: str, *, code: int = 1000, error_type: str | None = None) -> None:
+        """End the conversation; `run` returns soon."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is known of a conversation that a client begins. ``data`` is its start data as it came."""
+
+    admission: Admission
+    data: dict[str, Any] = field(repr=False)
+    source: str | None = None
+    version: str | None = None
+
+
+class Sessions(Protocol):
+    """Where conversations come from."""
+
+    async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> Session:
+        """A conversation that is ready to run; ``out`` makes its voice once the formats are known.
+
+        Raises `greenline.channels.socket.errors.SocketClosed` or `greenline.errors.GreenlineError`.
+        """
+        ...

@@ -1,0 +1,357 @@
+"""The protocol around a conversation: order, errors, limits, ends. What the agent does is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from greenline.agents import service as agents
+from greenline.agents.models import AgentDefinition
+from greenline.agents.overrides import OverrideNotAllowed
+from greenline.agents.variables import MissingVariables
+from greenline.channels.live.models import AgentResponse, Interruption, ResponsePart, SessionEnded, TakenOver
+from greenline.channels.socket.service import Sockets
+from greenline.channels.socket.signing import Signature, seal
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault
+from greenline.workspaces import service as workspaces
+from greenline.workspaces.keyring import Keyring
+from support.rows import WORKSPACE, insert_workspace
+from support.scripted_session import ScriptedSession, ScriptedSessions
+from support.sockets import SocketClient, client
+from support.wait import eventually
+
+
+@dataclass
+class Place:
+    """A server of nothing but sockets, with one agent."""
+
+    url: str
+    agent_id: str
+    sessions: ScriptedSessions
+    sockets: Sockets
+    vault: Vault
+    pool: Pool
+    clock: ManualClock
+
+    @contextlib.asynccontextmanager
+    async def client(self, query: str = "", **options: Any) -> AsyncIterator[SocketClient]:
+        path = f"/v1/convai/conversation?agent_id={self.agent_id}{query}"
+        async with client(self.url, path, **options) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def talk(self, **data: Any) -> AsyncIterator[tuple[SocketClient, ScriptedSession]]:
+        """A client that has begun."""
+        async with self.client() as connection:
+            first = await connection.begin(**data)
+            assert first["type"] == "conversation_initiation_metadata"
+            await eventually(lambda: bool(self.sessions.sessions[-1]._listeners))
+            yield connection, self.sessions.sessions[-1]
+
+    async def agent_auth(self, **auth: Any) -> None:
+        """Change who may talk to the agent."""
+        changes = agents.AgentChanges(platform_settings={"auth": auth})
+        await agents.update(self.pool, self.clock, WORKSPACE, self.agent_id, changes)
+
+
+@pytest.fixture
+async def place(pool: Pool, clock: ManualClock, settings: Settings) -> AsyncIterator[Place]:
+    await insert_workspace(pool, clock.now())
+    agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition())
+    vault, sessions = Vault(b"k" * 32), ScriptedSessions()
+    sockets = Sockets(
+        pool=pool,
+        keyring=Keyring(pool, clock),
+        vault=vault,
+        clock=clock,
+        settings=settings.model_copy(update={"socket_message_max_bytes": 100_000}),
+        sessions=sessions,
+    )
+    app = Starlette(routes=[WebSocketRoute("/v1/convai/conversation", sockets.converse)])
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+    running = asyncio.create_task(server._serve([listener]))
+    await eventually(lambda: server.started)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield Place(url, agent_id, sessions, sockets, vault, pool, clock)
+    await sockets.stop(0)
+    server.should_exit = True
+    await running
+
+
+async def test_the_first_frame_tells_id_and_formats(place: Place) -> None:
+    async with place.client("&source=python_sdk&version=2.78.0") as connection:
+        first = await connection.begin(dynamic_variables={"name": "Ann"}, new_field=1)
+    assert first["conversation_initiation_metadata_event"] == {
+        "conversation_id": "conv_1",
+        "agent_output_audio_format": "pcm_16000",
+        "user_input_audio_format": "pcm_16000",
+    }
+    [start] = place.sessions.starts
+    assert (start.source, start.version, start.admission.method) == ("python_sdk", "2.78.0", "public")
+    assert start.data["dynamic_variables"] == {"name": "Ann"}
+
+
+async def test_the_protocol_is_echoed(place: Place) -> None:
+    async with place.client(subprotocols=["convai"]) as connection:
+        assert connection.connection.subprotocol == "convai"
+        await connection.begin()
+
+
+async def test_words_and_signs_reach_the_conversation(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        await connection.send(type="user_message", text="Hi")
+        await connection.send(
+            type="multimodal_message",
+            text={"type": "user_message", "text": "Look"},
+            file={"type": "file_input", "file_id": "f1"},
+        )
+        await connection.send(type="user_activity")
+        await connection.send(type="contextual_update", text="cart", context_id="page")
+        await connection.send(type="client_tool_result", tool_call_id="t1", result="ok", is_error=False)
+        await connection.send(type="feedback", event_id=1, score="like")
+        await connection.send(type="mcp_tool_approval_result", tool_call_id="t1", is_approved=True)
+        await connection.send(type="pong", event_id=99)
+        await connection.send(user_audio_chunk=base64.b64encode(b"\0\0" * 10).decode())
+        await eventually(lambda: len(session.heard) == 6)
+    assert session.heard == [
+        ("message", "Hi", (), None),
+        ("message", "Look", ("f1",), None),
+        ("activity",),
+        ("context", "cart", "page"),
+        ("tool", "t1", "ok", False),
+        ("feedback", 1, "like"),
+    ]
+
+
+async def test_a_client_hears_what_its_agent_lets_through(place: Place) -> None:
+    place.sessions.change = {"conversation": {"client_events": ["agent_response"]}}
+    async with place.talk() as (connection, session):
+        session.tell(ResponsePart(1, "Hel", "delta", "r1"))
+        session.tell(Interruption(1))
+        session.tell(AgentResponse(1, "Hello", "r1"))
+        await connection.until("agent_response")
+        assert connection.kinds()[1:] == ["agent_chat_response_part", "agent_response"]
+
+
+async def test_the_end_of_the_conversation_closes_the_socket(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        session.tell(AgentResponse(1, "Bye", "r1"))
+        session.end("Agent ended the call")
+        assert await connection.closed() == (1000, "Agent ended the call")
+    assert "error" not in connection.kinds()
+    assert connection.kinds()[-1] == "agent_response"
+
+
+async def test_a_failure_is_told_before_the_close(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        session.end("Every model failed", code=1002, error_type="cascade_brain_error")
+        assert await connection.closed() == (1002, "Every model failed")
+    assert connection.seen[-1]["error_event"]["error_type"] == "cascade_brain_error"
+
+
+async def test_a_client_that_leaves_ends_its_conversation(place: Place) -> None:
+    async with place.talk() as (_, session):
+        pass
+    await eventually(lambda: session.ended is not None)
+    assert session.ended == SessionEnded(1000, "Client disconnected")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "error_type"),
+    [
+        ('{"type": "shout"}', 1008, "invalid_message"),
+        ("{", 1008, "invalid_message"),
+        ('{"type": "contextual_update"}', 1008, "missing_fields"),
+        ('{"type": "conversation_initiation_client_data"}', 1008, "invalid_message"),
+        ('{"type": "enclave_setup_config"}', 1008, "invalid_message"),
+        (b"\x00\x01", 1008, "invalid_message"),
+        (json.dumps({"type": "user_message", "text": "x" * 200_000}), 1009, "invalid_message"),
+    ],
+)
+async def test_a_bad_frame_ends_the_conversation_and_says_why(
+    place: Place, frame: str | bytes, code: int, error_type: str
+) -> None:
+    async with place.talk() as (connection, session):
+        await connection.connection.send(frame)
+        assert (await connection.closed())[0] == code
+    assert connection.seen[-1]["error_event"]["error_type"] == error_type
+    assert session.ended is not None
+    assert session.ended.error_type == error_type
+
+
+async def test_the_first_message_must_be_the_initiation(place: Place) -> None:
+    async with place.client() as connection:
+        await connection.send(type="user_message", text="hi")
+        assert (await connection.closed())[0] == 1008
+    async with place.client() as connection:
+        await connection.send(user_audio_chunk="AAAA")
+        assert (await connection.begin())["type"] == "conversation_initiation_metadata"
+
+
+@pytest.mark.parametrize(
+    ("refuse", "error_type", "reason"),
+    [
+        (OverrideNotAllowed("voice_id"), "override_error", "Override for field 'voice_id' is not allowed by config."),
+        (
+            MissingVariables(["name"]),
+            "missing_dynamic_variable",
+            "Missing required dynamic variables in tools: {'name'}",
+        ),
+    ],
+)
+async def test_a_refused_start_says_why(place: Place, refuse: Exception, error_type: str, reason: str) -> None:
+    place.sessions.refuse = refuse
+    async with place.client() as connection:
+        await connection.send(type="conversation_initiation_client_data")
+        assert await connection.closed() == (1008, reason)
+    assert connection.seen[0]["error_event"]["error_type"] == error_type
+
+
+async def test_who_may_talk(place: Place) -> None:
+    key = (await workspaces.create_key(place.pool, place.clock, WORKSPACE, "test")).secret
+    signature = seal(place.vault, place.clock, Signature(WORKSPACE, place.agent_id, environment="staging"))
+    await place.agent_auth(enable_auth=True)
+    async with place.client() as stranger:
+        code, reason = await stranger.closed()
+    assert code == 1008
+    assert "authorization" in reason
+    ways: list[tuple[str, dict[str, Any], str]] = [
+        ("", {"additional_headers": {"xi-api-key": key}}, "authorization_header"),
+        ("", {"subprotocols": ["convai", f"bearer.{key}"]}, "authorization_header"),
+        (f"&conversation_signature={signature}&source=js_sdk", {}, "signed_url"),
+        ("", {"subprotocols": ["convai", f"bearer.{signature}"]}, "signed_url"),
+    ]
+    for query, options, method in ways:
+        async with place.client(query, **options) as connection:
+            await connection.begin()
+        assert place.sessions.starts[-1].admission.method == method
+    assert place.sessions.starts[-1].admission.environment == "staging"
+    for query, options in (
+        ("", {"additional_headers": {"xi-api-key": "gl_wrong"}}),
+        ("&conversation_signature=abc", {}),
+        ("&branch_id=agtbrch_x", {"additional_headers": {"xi-api-key": key}}),
+    ):
+        async with place.client(query, **options) as connection:
+            assert (await connection.closed())[0] == 1008
+
+
+async def test_origins(place: Place) -> None:
+    await place.agent_auth(allowlist=[{"hostname": "shop.example"}], require_origin_header=True)
+    async with place.client(origin="https://shop.example") as connection:
+        await connection.begin()
+    async with place.client(origin="https://other.example") as connection:
+        assert "allowlist" in (await connection.closed())[1]
+    async with place.client() as connection:
+        assert "Origin" in (await connection.closed())[1]
+
+
+async def test_a_signed_url_of_another_agent_does_not_count(place: Place) -> None:
+    other = seal(place.vault, place.clock, Signature(WORKSPACE, "agent_other"))
+    async with place.client(f"&conversation_signature={other}") as connection:
+        assert "another agent" in (await connection.closed())[1]
+
+
+async def test_silence_ends_a_conversation_unless_a_human_holds_it(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        place.clock.advance(timedelta(seconds=50))
+        await connection.send(type="user_activity")
+        await eventually(lambda: bool(session.heard))
+        place.clock.advance(timedelta(seconds=50))
+        session.tell(TakenOver(by_human=True))
+        place.clock.advance(timedelta(seconds=600))
+        session.tell(AgentResponse(1, "Still looking", "r1"))
+        await connection.until("agent_response")
+        session.tell(TakenOver(by_human=False))
+        await connection.until("external_agent_disconnected")
+        place.clock.advance(timedelta(seconds=61))
+        code, reason = await connection.closed()
+    assert code == 1002
+    assert "user_activity" in reason
+    assert connection.seen[-1]["error_event"]["error_type"] == "transport_receive_timeout"
+
+
+async def test_pings_measure_the_way(place: Place) -> None:
+    async with place.talk() as (connection, _):
+        first = (await connection.until("ping"))["ping_event"]
+        assert first["ping_ms"] is None
+        await connection.send(type="pong", event_id=first["event_id"])
+        await connection.send(type="user_activity")
+        await eventually(lambda: bool(place.sessions.sessions[0].heard))
+        place.clock.advance(timedelta(seconds=3))
+        second = (await connection.until("ping"))["ping_event"]
+    assert second["event_id"] > first["event_id"]
+    assert 0 <= second["ping_ms"] < 10_000
+
+
+async def test_a_flood_is_cut_and_the_server_lives(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        for number in range(200):
+            await connection.send(type="user_message", text=str(number))
+        code, reason = await connection.closed()
+    assert (code, reason) == (1008, "Too many messages in a short time.")
+    assert session.ended is not None
+    async with place.talk():
+        pass
+
+
+async def test_a_client_that_does_not_read_is_cut(place: Place) -> None:
+    async with place.client() as connection:
+        await connection.begin()
+        await eventually(lambda: bool(place.sessions.sessions[-1]._listeners))
+        session = place.sessions.sessions[-1]
+        for number in range(400):
+            session.tell(AgentResponse(number, "x" * 100_000, "r"))
+        await eventually(lambda: session.ended is not None)
+    assert session.ended is not None
+    assert session.ended.reason == "The client reads too slowly."
+
+
+async def test_sound_goes_both_ways_in_the_announced_formats(place: Place) -> None:
+    place.sessions.text_only = False
+    place.sessions.change = {
+        "asr": {"user_input_audio_format": "ulaw_8000"},
+        "tts": {"agent_output_audio_format": "ulaw_8000"},
+        "conversation": {"client_events": ["audio", "interruption", "asr_initiation_metadata"]},
+    }
+    async with place.talk() as (connection, session):
+        assert session.out is not None
+        assert (await connection.next())["type"] == "asr_initiation_metadata"
+        await connection.send(user_audio_chunk=base64.b64encode(b"\xff" * 8000).decode())
+        await eventually(lambda: bool(session.heard))
+        heard = b"".join(pcm for kind, pcm in session.heard if kind == "sound")
+        assert 31_000 <= len(heard) <= 32_000
+        session.out.write(b"\0\0" * 800, 1)
+        frame = await connection.until("audio")
+        assert base64.b64decode(frame["audio_event"]["audio_base_64"]) == b"\xff" * 800
+        session.out.clear()
+        session.tell(Interruption(1))
+        await connection.until("interruption")
+
+
+async def test_a_server_that_leaves_lets_conversations_end_and_cuts_the_rest(place: Place) -> None:
+    async with place.talk() as (first, ends), place.talk() as (second, stays):
+        stopping = asyncio.create_task(place.sockets.stop(0.5))
+        await asyncio.sleep(0)
+        ends.end("Agent ended the call")
+        assert await first.closed() == (1000, "Agent ended the call")
+        assert await second.closed() == (1012, "The server is restarting. Connect again.")
+        await stopping
+        assert stays.ended is not None
+        async with place.client() as late:
+            assert (await late.closed())[0] == 1012
