@@ -114,6 +114,7 @@ class ScriptedVoice:
     out: AudioOut
     fail: bool = False
     running: bool = False
+    deaf: bool = False
     pcm: bytearray = field(default_factory=bytearray)
     digits: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -137,8 +138,10 @@ class ScriptedVoice:
     def digit(self, digit: str) -> None:
         self.digits.append(digit)
 
-    def typed(self, text: str, wamid: str | None) -> None:
-        self.texts.append(text)
+    def typed(self, text: str, wamid: str | None) -> bool:
+        if not self.deaf:
+            self.texts.append(text)
+        return not self.deaf
 
     def end(self, reason: str) -> None:
         self.ended = self.ended or reason

@@ -39,6 +39,8 @@ class Chat:
     """Of the newest open conversation."""
     version: Mapping[str, Any] | None = field(default=None, repr=False)
     """The row of the newest open conversation's agent version, for `greenline.agents.versions.to_version`."""
+    call_mailbox_id: str | None = None
+    """Of the call in which the person and the agent speak now."""
 
     @property
     def user_id(self) -> str:
@@ -71,6 +73,7 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         open=tuple(to_projection(data) for data in row["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
         version=row["version"],
+        call_mailbox_id=row["call_mailbox_id"],
     )
 
 

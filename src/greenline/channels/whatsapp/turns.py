@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, cast
 
 import structlog
 
 from greenline.agents.versions import to_version
 from greenline.channels.orders import ITEM as ORDER
+from greenline.channels.whatsapp.calls.texts import feed_call
 from greenline.channels.whatsapp.chat import Chat, load_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
@@ -44,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 MAX_MERGES: Final = 5
 """A person who never stops typing is answered all the same: after so many merges the turn runs to its end."""
+
+
+NOTHING_SAID: Final = "nothing that a conversation could begin with"
 
 
 class Superseded(Exception):
@@ -140,15 +144,27 @@ class Turns:
             _note(item, commit)
         chat = await self._dialogues.close_expired(chat, commit)
         chat = obey(chat, batch.others, self._dialogues, commit)
+        if chat.call_mailbox_id is not None and not claim.steps:
+            batch = await self._feed_call(chat, chat.call_mailbox_id, batch, commit)
         if batch.messages:
             await self._answer(chat, batch, commit, may_merge=may_merge)
         commit.timer_at = commit.now if batch.leaves_more else await self._dialogues.next_deadline(chat, commit)
         return commit
 
+    async def _feed_call(self, chat: Chat, call_mailbox_id: str, batch: Batch, commit: TurnCommit) -> Batch:
+        """What is written during a call is said in it; files and voice notes are answered here all the same."""
+        said = [(item, message) for item, message in batch.messages if _is_plain(message)]
+        ids = [item.id for item, _ in said]
+        gone = await feed_call(self._pool, chat.workspace_id, chat.id, call_mailbox_id, ids, commit.now)
+        _meet(chat, [message for item, message in said if item.id in gone], commit)
+        return replace(batch, messages=tuple(pair for pair in batch.messages if pair[0].id not in gone))
+
     async def _answer(self, chat: Chat, batch: Batch, commit: TurnCommit, *, may_merge: bool) -> None:
         inbound = [message for _, message in batch.messages]
         _meet(chat, inbound, commit)
-        dialogue, silence = await self._dialogues.enter(chat, commit)
+        dialogue, silence = None, cast("str | None", NOTHING_SAID)
+        if chat.open or not all(message.silent for message in inbound):
+            dialogue, silence = await self._dialogues.enter(chat, commit)
         for item, _ in batch.messages:
             commit.done[item.id] = silence
         if dialogue is None:
@@ -212,6 +228,10 @@ class Turns:
         before = {item.id for item in claim.items}
         await self._mailboxes.look_again(claim)
         return any(item.kind in ("message", ORDER) and item.id not in before for item in claim.items)
+
+
+def _is_plain(message: InboundMessage) -> bool:
+    return not (message.silent or message.unsupported or message.files or message.is_voice_note)
 
 
 def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> None:

@@ -1,12 +1,13 @@
 -- Turns of a chat: what one needs to know, and the one transaction that ends it.
 
 -- name: load
--- The chat, its account, its open conversations by text (newest first), and of the newest its journal and agent version.
+-- The chat, its account, a call that is on, its open conversations by text (newest first), and of the newest its
+-- journal and agent version.
 select
   to_jsonb(c) as chat,
   a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator,
   a.enable_audio_message_response, a.token, a.is_token_expired,
-  o.conversations, j.journal, r.version
+  o.conversations, j.journal, r.version, k.mailbox_id as call_mailbox_id
 from whatsapp_chat c
 join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace_id = c.workspace_id
 left join lateral (
@@ -26,6 +27,11 @@ left join lateral (
   from agent_version n join agent g on g.id = n.agent_id
   where n.workspace_id = c.workspace_id and n.id = o.conversations -> 0 ->> 'version_id'
 ) r on true
+left join lateral (
+  select w.mailbox_id from whatsapp_call w
+  where w.chat_id = c.id and w.workspace_id = c.workspace_id and w.phase = 'active'
+  limit 1
+) k on true
 where c.workspace_id = $1 and c.id = $2;
 
 -- name: remembered

@@ -37,8 +37,8 @@ class Voice(Protocol):
         """A key that the person pressed."""
         ...
 
-    def typed(self, text: str, wamid: str | None) -> None:
-        """What the person wrote in the chat meanwhile."""
+    def typed(self, text: str, wamid: str | None) -> bool:
+        """What the person wrote in the chat meanwhile; False if it is too late for it."""
         ...
 
     def end(self, reason: str) -> None:

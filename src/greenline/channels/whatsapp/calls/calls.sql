@@ -52,6 +52,12 @@ update inbox set done_at = $4, error = $5 where workspace_id = $1 and mailbox_id
 -- Events that came before Meta's id of our call was known go to the mailbox of the call.
 update inbox set mailbox_id = $4 where workspace_id = $1 and mailbox_id = $2 and id = any($3::bigint[]);
 
+-- name: feed_texts
+-- Messages of a chat, $3, go to the mailbox of the call that is on, $4.
+update inbox set mailbox_id = $4, kind = 'call_text'
+where workspace_id = $1 and mailbox_id = $2 and id = any($3::bigint[]) and done_at is null
+returning id;
+
 -- name: return_texts
 update inbox set mailbox_id = $3, kind = 'message'
 where workspace_id = $1 and mailbox_id = $2 and kind = 'call_text' and done_at is null

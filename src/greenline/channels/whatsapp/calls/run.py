@@ -43,6 +43,7 @@ from greenline.channels.whatsapp.calls.events import (
 )
 from greenline.channels.whatsapp.calls.machine import Call, Phase, step
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line
+from greenline.channels.whatsapp.calls.texts import CALL_TEXT
 from greenline.channels.whatsapp.calls.webhooks import read_news, read_reply
 from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_errors import GraphError
@@ -60,8 +61,6 @@ MEDIA_SECONDS: Final = 10.0
 GOODBYE_SECONDS: Final = 1.5
 """Meta's word follows a hang-up within a second; every call ends within 2 s."""
 REDIAL_SECONDS: Final = 30.0
-TEXT: Final = "call_text"
-"""Kind of an item of the inbox that the person wrote in the chat during the call."""
 FAREWELL_SECONDS: Final = 2.0
 """Time for the conversation to write down its end."""
 
@@ -163,11 +162,11 @@ class CallRun:
     def _take(self, items: Iterable[Item]) -> None:
         happenings: list[Happening] = []
         for item in items:
-            if item.id in self._seen or (item.kind == TEXT and not self._hear_text(item)):
+            if item.id in self._seen or (item.kind == CALL_TEXT and not self._hear_text(item)):
                 continue
             self._seen.add(item.id)
             self._dealt.append(item.id)
-            if item.kind != TEXT and (happening := self._read(item)) is not None:
+            if item.kind != CALL_TEXT and (happening := self._read(item)) is not None:
                 happenings.append(happening)
         # Meta may tell of beginning and end at once: then the end counts.
         for happening in sorted(happenings, key=lambda one: not isinstance(one, Terminated)):
@@ -186,8 +185,7 @@ class CallRun:
         if self.voice is None or self._talk is None or self._talk.done():
             return False
         message = read_message(item.payload)
-        self.voice.typed(message.text, message.wamid)
-        return True
+        return self.voice.typed(message.text, message.wamid)
 
     # What is to be done
 

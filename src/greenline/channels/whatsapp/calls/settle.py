@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from greenline.channels.whatsapp.calls.events import Result
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line
+from greenline.channels.whatsapp.calls.texts import CALL_TEXT
 from greenline.channels.whatsapp.calls.webhooks import read_news
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import Clock
@@ -50,6 +51,6 @@ class Settlement:
         news = [read_news(item.payload, line.phone_number) for item in claim.items if item.kind == "call"]
         told = next((one.talk_seconds for one in news if one.talk_seconds is not None), None)
         row = replace(row, talk_seconds=row.talk_seconds if told is None else told)
-        dealt = [item.id for item in claim.items if item.kind != "call_text"]
+        dealt = [item.id for item in claim.items if item.kind != CALL_TEXT]
         await self._store.save(claim, row, dealt, now)
         await self.settle(claim, row)

@@ -9,11 +9,12 @@ from typing import Any, Literal, cast
 
 from greenline.channels.whatsapp.calls.events import PermissionState
 from greenline.channels.whatsapp.calls.machine import Call, Permission, Phase
+from greenline.channels.whatsapp.calls.texts import return_texts
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection
 from greenline.ids import new_id
-from greenline.store.mailbox import Claim, LeaseLost, ring
+from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 
@@ -140,11 +141,7 @@ class CallStore:
 
     async def return_texts(self, row: CallRow, now: datetime) -> None:
         """What the person wrote during the call and the agent did not hear any more is answered in the chat."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            ids = await connection.fetch(sql["return_texts"], row.workspace_id, row.mailbox_id, row.chat_id)
-            if ids:
-                workspace_id, chat_id = row.workspace_id, row.chat_id
-                await ring(connection, mailbox_id=chat_id, workspace_id=workspace_id, kind="chat", due_at=now)
+        await return_texts(self._pool, row.workspace_id, row.chat_id, row.mailbox_id, now)
 
     async def note(self, workspace_id: str, conversation_id: str, event: Event, now: datetime) -> None:
         """Append ``event`` to a journal that somebody else writes too, if no event of its kind says the same."""

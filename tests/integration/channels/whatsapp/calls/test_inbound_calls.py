@@ -18,7 +18,7 @@ from support.graph_stand_in import meta_error
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer
 from support.voice import tone, voiced_seconds
-from support.wait import eventually
+from support.wait import eventually, until
 
 
 @pytest.fixture
@@ -208,6 +208,51 @@ async def test_when_the_process_stops_talks_may_end_and_others_are_refused(chann
         assert not voice.running
     row = await channel.ended()
     assert (row["result"], row["reason"]) == ("answered", "The server is shutting down.")
+
+
+async def test_what_is_typed_during_a_call_is_said_in_it_and_answered_in_the_chat_after_it(
+    channel: CallChannel,
+) -> None:
+    async with talking(channel) as (_, voice):
+        await channel.phase("active")
+        wamid = await channel.hear("My address is Rose Street 5", from_user_id="US.1")
+        await eventually(lambda: voice.texts == ["My address is Rose Street 5"])
+        assert await channel.conversations() == []
+        row = await channel.pool.fetchrow("select * from inbox where dedupe = $1", wamid)
+        assert row is not None
+        assert row["mailbox_id"] == "call:wacid.1"
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+        await channel.ended()
+    await channel.hear("And now?", from_user_id="US.1")
+    assert await channel.told(1) == ["Hello!"]
+
+
+async def test_what_nobody_in_the_call_could_hear_goes_back_to_the_chat(channel: CallChannel) -> None:
+    async with talking(channel) as (_, voice):
+        await channel.phase("active")
+        voice.deaf = True
+        await channel.hear("Are you there?", from_user_id="US.1")
+
+        async def moved() -> bool:
+            return bool(await channel.pool.fetchval("select 1 from inbox where kind = 'call_text'"))
+
+        await until(moved)
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+        assert await channel.told(1) == ["Hello!"]
+
+
+async def test_the_next_process_ends_the_call_of_one_that_died(
+    channel: CallChannel, settings: Settings, dsn: str
+) -> None:
+    async with talking(channel) as (peer, voice):
+        await channel.phase("active")
+        (task,) = [task for _, task in channel.calls._worker._live.values()]
+        task.cancel()  # as if the process had been killed: nothing is written
+        await eventually(lambda: not voice.running)
+        await channel.meta.action("terminate")
+        row = await channel.ended()
+        assert (row["result"], row["reason"]) == ("failed", "The process that held the call ended.")
+        del peer
 
 
 async def offer() -> str:
