@@ -89,3 +89,14 @@ select id, last_seq, $1, $5, $3, $4 from taken;
 
 -- name: last_word
 select last_user_message_at from whatsapp_chat where workspace_id = $1 and id = $2 for update;
+
+-- name: open_window
+-- A call of the person, or one of ours that they took, opens the 24-hour window (Meta: Customer service windows).
+update whatsapp_chat set last_user_message_at = greatest(last_user_message_at, $3)
+where workspace_id = $1 and id = $2;
+
+-- name: write
+-- A message to the person of a call; the same id is sent once. $8: now.
+insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
+values ($2, $1, $3, $4, $5, $6, $7, $8, $8)
+on conflict (id) do nothing;

@@ -17,7 +17,7 @@ from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.permission import Permissions
 from greenline.channels.whatsapp.calls.run import CallParts, CallRun
 from greenline.channels.whatsapp.calls.settle import Settlement
-from greenline.channels.whatsapp.calls.store import CallRow, Line, insert_call, new_call_id
+from greenline.channels.whatsapp.calls.store import CallRow, Line, insert_call, new_call_id, open_window
 from greenline.channels.whatsapp.calls.webhooks import CallNews, read_news
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.people import open_chat
@@ -112,6 +112,7 @@ class CallHandler:
                 created_at=now,
             )
             await insert_call(connection, row)
+            await open_window(connection, row, now)
         return row
 
     async def _answer(self, claim: Claim, row: CallRow, line: Line) -> None:

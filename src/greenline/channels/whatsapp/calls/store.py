@@ -128,6 +128,8 @@ class CallStore:
         )
         if held is None:
             raise LeaseLost(claim.mailbox_id)
+        if row.phase == Phase.ACTIVE.value and row.direction == "outbound" and row.picked_up_at == now:
+            await open_window(self._pool, row, now)
 
     async def set_done(self, claim: Claim, reason: str, now: datetime) -> None:
         """What the mailbox holds belongs to no call."""
@@ -156,6 +158,11 @@ class CallStore:
         """State and error of the request for permission; None when there is none in the outbox."""
         found = await self._pool.fetchrow(sql["request_state"], row.workspace_id, row.request_outbox_id)
         return None if found is None else (found["state"], found["error"] or {})
+
+
+async def open_window(connection: Connection | Pool, row: CallRow, now: datetime) -> None:
+    """From now on free messages to the person of a call are allowed for a day."""
+    await connection.execute(sql["open_window"], row.workspace_id, row.chat_id, now)
 
 
 async def insert_call(connection: Connection | Pool, row: CallRow) -> bool:
