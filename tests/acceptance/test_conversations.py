@@ -283,6 +283,20 @@ async def test_deletion(server: RunningServer, client: AsyncElevenLabs) -> None:
     assert await refusal(conversations.delete("conv_1")) == (404, "conversation_not_found")
 
 
+async def test_a_conversation_is_a_trace(server: RunningServer, client: AsyncElevenLabs) -> None:
+    await write_one(server, client, "conv_1", SAID)
+    conversations = client.conversational_ai.conversations
+
+    traced = await conversations.get("conv_1", format="opentelemetry")
+
+    assert traced.otlp_traces is not None
+    (resource,) = traced.otlp_traces["resourceSpans"]
+    spans = resource["scopeSpans"][0]["spans"]
+    assert spans[0]["name"] == "elevenlabs.conversation"
+    assert {span["traceId"] for span in spans} == {spans[0]["traceId"]}
+    assert (await conversations.get("conv_1")).otlp_traces is None
+
+
 async def test_what_is_not_there_is_said_so(server: RunningServer, client: AsyncElevenLabs) -> None:
     await write_one(server, client, "conv_1", SAID)
     conversations = client.conversational_ai.conversations
@@ -290,8 +304,6 @@ async def test_what_is_not_there_is_said_so(server: RunningServer, client: Async
     reference = "https://acme.slack.com/archives/C1/p1"
     resolved = conversations.resolve(agent_id="agent_1", reference=reference)
     assert await refusal(resolved) == (404, "conversation_not_found")
-    traces = conversations.get("conv_1", format="opentelemetry")
-    assert await refusal(traces) == (400, "format_not_available")
 
 
 async def test_another_workspace_sees_none_of_it(

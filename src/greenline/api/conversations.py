@@ -20,17 +20,11 @@ from greenline.conversations.files import ConversationFile, file_path
 from greenline.conversations.listing import list_conversations
 from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
 from greenline.conversations.views import ConversationPage, ConversationView, SummaryView, summary_line
-from greenline.errors import BadRequest
+from greenline.insight.traces import otlp_traces
 from greenline.llm.prices import token_prices
 from greenline.store.cursor import InvalidCursor
 
 router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
-
-
-class NoTraces(BadRequest):
-    """OpenTelemetry traces of conversations are not available on this server. Leave format out."""
-
-    code = "format_not_available"
 
 
 class Rating(BaseModel):
@@ -89,11 +83,14 @@ async def get_conversation(
     workspace: Caller,
     format: Literal["json", "opentelemetry"] = "json",  # noqa: A002 - the reference's name
 ) -> ConversationView:
-    """A whole conversation: metadata, transcript, analysis."""
-    if format == "opentelemetry":
-        raise NoTraces
+    """A whole conversation: metadata, transcript, analysis; in the other format with its trace in OTLP too."""
     link = _linker(request, services)
-    return await service.get(services.pool, workspace.id, conversation_id, link=link, prices=token_prices)
+    found = await service.get(services.pool, workspace.id, conversation_id, link=link, prices=token_prices)
+    if format == "opentelemetry":
+        conversation = await service.find(services.pool, workspace.id, conversation_id)
+        journal = await service.load_journal(services.pool, workspace.id, conversation_id)
+        found.otlp_traces = otlp_traces(conversation, journal, source="api")
+    return found
 
 
 @router.delete("/{conversation_id}")
