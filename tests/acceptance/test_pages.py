@@ -1,91 +1,32 @@
 """Phone page and console in a real browser, against a real server and the emulator."""
 
 import base64
-import contextlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from greenline.clock import SystemClock
 from greenline.store.pool import Pool
 from greenline.workspaces import service as workspaces
-from support.browser import chromium, new_page
-from support.meta import Emulator, emulator
-from support.server import serve_process
+from support.browser import chromium
+from support.pages import Place, pages
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
 expect.set_options(timeout=20_000)
 
-KEY = "gl_pages"
 PROMPT = "offline: when slow -> wait 3 ; say That took a while\noffline: when ^(.+)$ -> say You said \\1"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
 
-@dataclass
-class Place:
-    """A running business with its pages."""
-
-    meta: Emulator
-    url: str
-    browser: Browser
-    agent_id: str
-
-    async def phone(self, person: str, width: int = 1280, height: int = 800) -> Page:
-        """The phone page of a person with this name, who is new."""
-        made = await self.meta.call("POST", "/people", name=person)
-        page = await new_page(self.browser, width, height)
-        await page.goto(f"{self.url}/phone?person={made['person_id']}")
-        await expect(page.locator(".gl-person.on")).to_contain_text(person)
-        return page
-
-    async def console(self, key: str = KEY) -> Page:
-        """The console, signed in by the form."""
-        page = await new_page(self.browser)
-        await page.goto(f"{self.url}/console")
-        await page.get_by_label("API key").fill(key)
-        await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-        return page
-
-    async def send(self, to: str, kind: str, content: dict[str, object]) -> None:
-        """The business sends a message by the Graph API."""
-        answer = await self.meta.http.post(
-            f"/v23.0/{self.meta.number}/messages",
-            json={"messaging_product": "whatsapp", "to": to, "type": kind, kind: content},
-            headers={"Authorization": f"Bearer {self.meta.business['token']}"},
-        )
-        answer.raise_for_status()
-
-    async def wa_id(self, person: str) -> str:
-        """The number of the person with this name."""
-        people = (await self.meta.call("GET", "/people"))["people"]
-        return next(item["wa_id"] for item in people if item["name"] == person)
-
-
 @pytest.fixture
 async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
-    async with contextlib.AsyncExitStack() as stack:
-        meta = await stack.enter_async_context(emulator())
-        environment = {
-            **meta.settings(),
-            "GREENLINE_DATABASE_URL": dsn,
-            "GREENLINE_API_KEY": KEY,
-            "GREENLINE_EMULATOR_URL": meta.url,
-            "GREENLINE_LOG_LEVEL": "warning",
-            "GREENLINE_DRAIN_SECONDS": "3",
-        }
-        server = await stack.enter_async_context(serve_process(tmp_path, environment=environment))
-        await server.ready()
-        agent_id = await meta.furnish(server.url, KEY, PROMPT)
-        browser = await stack.enter_async_context(chromium())
-        yield Place(meta, server.url, browser, agent_id)
-        assert server.errors == []
+    async with chromium() as browser, pages(dsn, tmp_path, browser, PROMPT) as place:
+        yield place
 
 
 async def write(page: Page, text: str) -> None:
@@ -152,7 +93,7 @@ async def test_buttons_and_lists_can_be_tapped(place: Place) -> None:
     buttons = [{"type": "reply", "reply": {"id": f"b{n}", "title": title}} for n, title in enumerate(("Yes", "No"))]
     question = {"type": "button", "body": {"text": "Gift wrap?"}, "action": {"buttons": buttons}}
     await place.send(ann, "interactive", question)
-    await phone.get_by_role("button", name="No").click()
+    await phone.get_by_role("button", name="No", exact=True).click()
     await expect(phone.locator(".gl-row.theirs").last).to_contain_text("[Button: No")
     await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("Gift wrap?")
 
@@ -166,7 +107,7 @@ async def test_buttons_and_lists_can_be_tapped(place: Place) -> None:
 
 async def test_files_replies_and_reactions_travel(place: Place) -> None:
     phone = await place.phone("Ann")
-    chooser = phone.locator("input[type=file]")
+    chooser = phone.locator(".gl-upload input[type=file]")
     pdf = {"name": "invoice <1>.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + b"x" * 5000}
     await chooser.set_input_files(pdf)
     await expect(phone.locator(".gl-file-name")).to_have_text("invoice <1>.pdf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
@@ -18,14 +19,23 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+MICROPHONE = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)
 PATIENCE_MS = 20_000
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Chromium with a profile of its own, which is gone afterwards."""
+async def chromium(microphone: Path | None = None) -> AsyncIterator[Browser]:
+    """Chromium with a profile of its own, which is gone afterwards.
+
+    ``microphone`` is a WAV file that its microphone hears, again and again; every page may use it.
+    """
+    heard = (*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") if microphone else ()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGUMENTS, *heard])
         try:
             yield browser
         finally:

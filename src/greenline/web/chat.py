@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from greenline.web.sound import Sound
+
 Tick: TypeAlias = Literal["none", "sent", "delivered", "read", "failed"]
 Style: TypeAlias = Literal["plain", "bold", "italic", "struck", "code", "link"]
 
@@ -39,17 +41,27 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file in a message. ``address`` is a link of the sender; files that people send have none."""
+    """A file in a message: at Meta under ``media_id``, or at ``address``, a link of the sender.
+
+    ``size`` in bytes and ``sound`` are known once the file was looked at.
+    """
 
     kind: str
     name: str
     mime_type: str
     address: str = ""
+    media_id: str = ""
+    voice: bool = False
+    size: int | None = None
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """A message. ``mine`` is the person's own; ``list_label`` opens ``choices`` as a list."""
+    """A message. ``mine`` is the person's own; ``list_label`` opens ``choices`` as a list.
+
+    ``played`` is of voice notes that the person received.
+    """
 
     id: str
     mine: bool
@@ -63,6 +75,7 @@ class Bubble:
     choices: tuple[Choice, ...] = ()
     list_label: str = ""
     file: File | None = None
+    played: bool = False
 
 
 def bubbles(messages: Sequence[Mapping[str, Any]], taken: Collection[str]) -> list[Bubble]:
@@ -108,6 +121,7 @@ def _bubble(message: Mapping[str, Any], texts: Mapping[str, str], taken: Collect
         choices=choices,
         list_label=str(action.get("button") or "") if action.get("sections") else "",
         file=_file(kind, content) if kind in FILES else None,
+        played=message.get("status") == "played",
     )
 
 
@@ -141,6 +155,8 @@ def _short(message: Mapping[str, Any]) -> str:
     kind = str(message["type"])
     content = message.get(kind)
     text = _text(message, kind, content if isinstance(content, dict) else {})
+    if kind == "audio" and not text:
+        return "🎤 Voice message"
     return text[:120] or f"[{kind}]"
 
 
@@ -172,4 +188,6 @@ def _file(kind: str, content: Mapping[str, Any]) -> File:
         name=str(content.get("filename") or kind.capitalize()),
         mime_type=str(content.get("mime_type") or ""),
         address=address if address.startswith(("https://", "http://")) else "",
+        media_id=str(content.get("id") or ""),
+        voice=kind == "audio" and content.get("voice") is True,
     )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
+from urllib.parse import quote
 
 import httpx2
-
-PICTURES_MAX_BYTES: Final = 64_000_000
-"""What is kept of files that people sent from the page, to show them in the chat; the oldest go first."""
 
 
 class EmulatorGone(Exception):
@@ -19,11 +16,12 @@ class EmulatorGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file that a person sent from the page."""
+    """A file that a person sends from the page; ``voice`` for a voice note."""
 
     name: str
     mime_type: str
     data: bytes = field(repr=False)
+    voice: bool = False
 
     @property
     def kind(self) -> str:
@@ -39,7 +37,6 @@ class Control:
 
     def __init__(self, url: str) -> None:
         self._http = httpx2.AsyncClient(base_url=f"{url.rstrip('/')}/control", trust_env=False, timeout=10)
-        self._files: OrderedDict[str, SentFile] = OrderedDict()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -68,17 +65,15 @@ class Control:
         await self._call("POST", f"/people/{person_id}/messages", body)
 
     async def send_file(self, person_id: str, number_id: str, file: SentFile) -> None:
-        """A person sends a file, which is kept to be shown."""
+        """A person sends a file."""
         content = {
             "data_base64": base64.b64encode(file.data).decode(),
             "mime_type": file.mime_type,
             "filename": file.name if file.kind == "document" else None,
+            "voice": file.voice if file.kind == "audio" else None,
         }
         body = {"phone_number_id": number_id, "type": file.kind, "file": content}
-        answer = await self._call("POST", f"/people/{person_id}/messages", body)
-        self._files[str(answer["message_id"])] = file
-        while sum(len(kept.data) for kept in self._files.values()) > PICTURES_MAX_BYTES:
-            self._files.popitem(last=False)
+        await self._call("POST", f"/people/{person_id}/messages", body)
 
     async def tap(self, person_id: str, number_id: str, message_id: str, place: int) -> None:
         """A person taps a button or a row by its place in the message."""
@@ -94,16 +89,25 @@ class Control:
         """A person reads everything."""
         await self._call("POST", f"/people/{person_id}/read", {"phone_number_id": number_id})
 
-    def file(self, message_id: str) -> SentFile | None:
-        """The file of a message, if it was sent from the page and is still kept."""
-        return self._files.get(message_id)
+    async def play(self, person_id: str, number_id: str, message_id: str) -> None:
+        """A person plays a voice note."""
+        body = {"phone_number_id": number_id, "message_id": message_id}
+        await self._call("POST", f"/people/{person_id}/play", body)
+
+    async def file(self, media_id: str) -> tuple[str, bytes]:
+        """MIME type and bytes of a file in a chat."""
+        answer = await self._ask("GET", f"/media/{quote(media_id, safe='')}")
+        return answer.headers.get("content-type", ""), answer.content
 
     async def _call(self, method: str, path: str, body: Any = None, patience: float = 10) -> dict[str, Any]:
+        content: dict[str, Any] = (await self._ask(method, path, body, patience)).json()
+        return content
+
+    async def _ask(self, method: str, path: str, body: Any = None, patience: float = 10) -> httpx2.Response:
         try:
             answer = await self._http.request(method, path, json=body, timeout=patience)
         except httpx2.HTTPError as error:
             raise EmulatorGone(f"The emulator can't be reached: {type(error).__name__}.") from error
         if answer.is_error:
             raise EmulatorGone(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
-        content: dict[str, Any] = answer.json()
-        return content
+        return answer

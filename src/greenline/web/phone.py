@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import structlog
 from nicegui import app, ui
-from nicegui.events import GenericEventArguments, UploadEventArguments
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,8 +17,11 @@ from greenline.api.errors import DATABASE_GONE
 from greenline.store.pool import Pool
 from greenline.web.chat import Bubble, bubbles
 from greenline.web.control import Control, EmulatorGone, SentFile
+from greenline.web.files import Files
 from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
-from greenline.web.phone_screen import Acts, Screen
+from greenline.web.phone_bubble import Acts
+from greenline.web.phone_composer import Composer, Outlet
+from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
 from greenline.web.scope import emulator_of, services_of
 from greenline.web.trace import Inside, in_order, taken, wire_step
@@ -29,22 +31,8 @@ log = structlog.get_logger(__name__)
 EVENTS_KEPT: Final = 3000
 LIVELY_SECONDS: Final = 4.0
 """How long after an event of the wire the server's notes are still read every second: some come without one."""
-FILE_MAX_BYTES: Final = 16_000_000
 RETRY_SECONDS: Final = 2.0
-ENTER: Final = """(event) => {
-  if (event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  emit(event.target.value);
-  event.target.value = '';
-  document.querySelector('.gl-chat').scrollTop = 1e9;
-}"""
-CLICK: Final = """() => {
-  const field = document.querySelector('.gl-composer textarea');
-  emit(field.value);
-  field.value = '';
-  field.focus();
-  document.querySelector('.gl-chat').scrollTop = 1e9;
-}"""
+SHOWN_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "audio/")
 
 
 @ui.page("/phone", title="Phone", response_timeout=30)
@@ -73,17 +61,19 @@ async def phone_page(request: Request, person: str = "") -> None:
         follow(page.follow)
 
 
-@app.get("/phone/files/{message_id:path}")  # a wamid is base64: it may hold slashes
-async def phone_file(request: Request, message_id: str) -> Response:
-    """A file that was sent from the page. Only pictures are shown by the browser; all else is saved."""
+@app.get("/phone/media/{media_id}")
+async def phone_media(request: Request, media_id: str) -> Response:
+    """A file of a chat. Only pictures and sounds are shown by the browser; all else is saved."""
     emulator = emulator_of(request)
-    file = emulator.file(message_id) if emulator else None
-    if file is None:
-        return Response("The file is not kept any more.", 404)
-    if file.kind == "image":
-        return Response(file.data, media_type=file.mime_type)
-    headers = {"content-disposition": "attachment"}
-    return Response(file.data, media_type="application/octet-stream", headers=headers)
+    if emulator is None:
+        return Response("There is no emulator.", 404)
+    try:
+        mime_type, data = await emulator.file(media_id)
+    except EmulatorGone:
+        return Response("The emulator has no such file.", 404)
+    if mime_type.startswith(SHOWN_TYPES):
+        return Response(data, media_type=mime_type)
+    return Response(data, media_type="application/octet-stream", headers={"content-disposition": "attachment"})
 
 
 class PhonePage:
@@ -102,7 +92,7 @@ class PhonePage:
         self._seen = max(0, int(state["last_event"]) - EVENTS_KEPT)
         self._began = float(state["now"])
         self._inside: Inside | None = None
-        self._replying: Bubble | None = None
+        self._files = Files(emulator)
         names = {account["id"]: account["name"] for account in state["accounts"]}
         self._draw(str(names.get(number["account_id"], "Business")), number["display"], zone)
 
@@ -112,7 +102,7 @@ class PhonePage:
             self._person = person_id
         self._unread[self._person] = 0
         self._inside = None
-        self._reply(None)
+        self._composer.reply(None)
         self._screen.clear()
         self._trace.clear()
         self._draw_people()
@@ -138,18 +128,15 @@ class PhonePage:
 
     # What the person does
 
-    async def _say(self, text: str) -> None:
-        if not text.strip():
-            return
-        context = {"from": self._wa_id, "id": self._replying.id} if self._replying else None
-        self._reply(None)
-        await self._try(self._emulator.say(self._person, self._number, text.strip(), context))
+    async def _say(self, text: str, replied: Bubble | None) -> None:
+        context = {"from": self._wa_id, "id": replied.id} if replied else None
+        await self._try(self._emulator.say(self._person, self._number, text, context))
 
-    async def _send_file(self, event: UploadEventArguments) -> None:
-        data = await event.file.read()
-        file = SentFile(event.file.name, event.file.content_type or "application/octet-stream", data)
-        self._upload.reset()
+    async def _send_file(self, file: SentFile) -> None:
         await self._try(self._emulator.send_file(self._person, self._number, file))
+
+    async def _play(self, message_id: str) -> None:
+        await self._try(self._emulator.play(self._person, self._number, message_id))
 
     async def _tap(self, message_id: str, place: int) -> None:
         await self._try(self._emulator.tap(self._person, self._number, message_id, place))
@@ -174,11 +161,6 @@ class PhonePage:
         except EmulatorGone as error:
             ui.notify(str(error), type="negative")
 
-    def _reply(self, bubble: Bubble | None) -> None:
-        self._replying = bubble
-        self._quote.set_text((bubble.text or "this message") if bubble else "")
-        self._quote_bar.set_visibility(bubble is not None)
-
     # What happens
 
     def _take(self, events: list[dict[str, Any]]) -> None:
@@ -199,9 +181,10 @@ class PhonePage:
         person = self._person
         steps = await self._steps()
         chat = await self._emulator.chat(person, self._number)
+        shown = await self._files.described(bubbles(chat["messages"], taken(steps)))
         if person != self._person:
             return  # another was chosen meanwhile: the next round shows that one
-        self._screen.show(bubbles(chat["messages"], taken(steps)), typing=chat["typing"])
+        self._screen.show(shown, typing=chat["typing"])
         self._trace.show(in_order(steps))
         self._note.set_text("typing …" if chat["typing"] else "business account")
         if any(message["direction"] == "out" and message["status"] == "delivered" for message in chat["messages"]):
@@ -232,32 +215,10 @@ class PhonePage:
                         Tag("div", business, "gl-bar-name").props["title"] = display
                         self._note = Tag("div", "", "gl-bar-note")
                 self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
-                acts = Acts(self._tap, self._react, self._reply, self._emulator.file)
+                acts = Acts(self._tap, self._react, lambda bubble: self._composer.reply(bubble), self._play)
                 self._screen = Screen(acts, zone)
-                with box("gl-replying") as self._quote_bar:
-                    self._quote = Tag("div", "", "gl-grow")
-                    button("✕", lambda: self._reply(None), "gl-icon", "Don't reply to it")
-                self._draw_composer()
+                self._composer = Composer(Outlet(self._say, self._send_file))
             self._trace = Trace(zone)
-
-    def _draw_composer(self) -> None:
-        self._upload = ui.upload(
-            auto_upload=True,
-            max_file_size=FILE_MAX_BYTES,
-            on_upload=self._send_file,
-            on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
-        ).style("display: none")
-        with box("gl-composer"):
-            with button("", lambda: self._upload.run_method("pickFiles"), "gl-icon", "Send a file"):
-                ui.icon("attach_file")
-            field = box(tag="textarea").props("rows=1 placeholder=Message aria-label=Message maxlength=4096")
-            field.on("keydown.enter", self._written, js_handler=ENTER)
-            with box("gl-icon gl-send", "button").props("type=button aria-label=Send title=Send") as send:
-                ui.icon("send")
-            send.on("click", self._written, js_handler=CLICK)
-
-    async def _written(self, event: GenericEventArguments) -> None:
-        await self._say(str(event.args))
 
     def _draw_people(self) -> None:
         self._people_bar.clear()

@@ -80,7 +80,7 @@ def wire_step(event: Mapping[str, Any], person_id: str, number_id: str) -> Step 
     match event["kind"]:
         case "inbound":
             return Step(key, at, "person", "The person sends", str(event["type"]), detail=event)
-        case "message.sent" | "message.delivered" | "message.read":
+        case "message.sent" | "message.delivered" | "message.read" | "message.played":
             state = str(event["kind"]).removeprefix("message.")
             return Step(key, at, "status", f"Status: {state}", rank=8, detail=event)
         case "message.failed":

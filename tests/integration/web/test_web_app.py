@@ -107,8 +107,7 @@ async def test_a_page_is_loaded_when_it_is_first_opened(dsn: str, tmp_path: Path
             assert phone.headers["content-security-policy"] == "frame-ancestors 'none'"
             console = await http.get("/console")
             assert "API key" in console.text
-            for wamid in ("wamid.SEJnTA==", "wamid.SEJn/zs+6W/0TVrKg"):  # base64: slashes are a part of it
-                assert (await http.get(f"/phone/files/{wamid}")).text == "The file is not kept any more."
+            assert (await http.get("/phone/media/1")).text == "There is no emulator."
             assert (await http.get("/v1/nothing")).json()["detail"]["status"] == "not_found"
         assert server.errors == []
 

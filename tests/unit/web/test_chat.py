@@ -104,6 +104,15 @@ def test_a_file_links_only_to_the_web() -> None:
     assert (shown.file, shown.text) == (File("document", "a.pdf", "application/pdf"), "Here")
 
 
+def test_a_voice_note_is_told_from_a_sound_file() -> None:
+    note = {"id": "7", "mime_type": "audio/ogg; codecs=opus", "voice": True}
+    shown = bubble(type="audio", audio=note, status="played")
+    assert (shown.file, shown.played) == (File("audio", "Audio", note["mime_type"], media_id="7", voice=True), True)
+    assert bubble(type="audio", audio={"id": "7", "mime_type": "audio/mpeg"}).file == File(
+        "audio", "Audio", "audio/mpeg", media_id="7"
+    )
+
+
 @pytest.mark.parametrize("content", [None, "x", {}, {"unknown": 1}])
 def test_a_type_that_is_not_known_is_named(content: Any) -> None:
     assert bubble(type="hologram", hologram=content).text == "[hologram]"

@@ -1,0 +1,39 @@
+"""Elements for sound: the recorder of voice notes, and the player."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments, UploadEventArguments
+
+from greenline.web.sound import Sound
+
+
+class Recorder(ui.element, component="recorder.js"):
+    """A microphone button. ``take`` gets what was recorded, as the browser makes it (WebM, Ogg or MP4)."""
+
+    def __init__(self, take: Callable[[bytes], Awaitable[None]], *, max_bytes: int) -> None:
+        super().__init__()
+
+        async def taken(event: UploadEventArguments) -> None:
+            await take(await event.file.read())
+
+        inlet = ui.upload(max_file_size=max_bytes, on_upload=taken).style("display: none")
+        self.props["url"] = inlet.props["url"]
+        self.on("failed", _tell)
+
+
+class Player(ui.element, component="player.js"):
+    """Plays the file at ``address``; ``played`` is called each time it begins."""
+
+    def __init__(self, address: str, sound: Sound, played: Callable[[], Awaitable[None]] | None = None) -> None:
+        super().__init__()
+        self.props["src"] = address
+        self.props["seconds"], self.props["peaks"] = sound.seconds, list(sound.peaks)
+        if played is not None:
+            self.on("played", played)
+
+
+def _tell(event: GenericEventArguments) -> None:
+    ui.notify(f"The microphone can't be used: {event.args}", type="negative")

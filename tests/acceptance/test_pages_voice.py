@@ -1,0 +1,99 @@
+"""Voice notes on the phone page, in a real browser whose microphone hears a file."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from greenline.speech.notes import decode_recording, encode_note
+from greenline.speech.wav import encode_wav
+from support.browser import chromium
+from support.pages import Place, pages
+from support.sounds import pitch, rms, sine
+from support.wait import until
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
+expect.set_options(timeout=20_000)
+
+RATE = 48_000
+QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
+PROMPT = "offline: when ^(.+)$ -> say You said \\1"
+
+
+@pytest.fixture
+async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
+    microphone = tmp_path / "microphone.wav"
+    await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
+    async with contextlib.AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(chromium(microphone))
+        yield await stack.enter_async_context(pages(dsn, tmp_path, browser, PROMPT, QUIET))
+
+
+async def record(phone: Page, seconds: int) -> None:
+    """Speak into the microphone until the recorder shows this time."""
+    await phone.get_by_role("button", name="Record a voice note").click()
+    await expect(phone.get_by_role("timer")).to_have_text(f"0:{seconds:02d}")
+
+
+async def inbound_note(place: Place, person: str) -> bytes:
+    """The bytes of the voice note that a person has sent, as the business gets them."""
+
+    async def sent() -> list[dict[str, dict[str, str]]]:
+        person_id = await place.person_id(person)
+        shown = await place.meta.call("GET", f"/people/{person_id}/chats/{place.meta.number}")
+        return [message for message in shown["messages"] if message["type"] == "audio"]
+
+    [message] = await until(sent)
+    assert message["audio"]["voice"] is True
+    assert message["audio"]["mime_type"] == "audio/ogg; codecs=opus"
+    file = await place.meta.http.get(f"/control/media/{message['audio']['id']}")
+    return file.content
+
+
+async def test_what_the_microphone_hears_goes_out_as_a_voice_note(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await record(phone, 2)
+    await phone.get_by_role("button", name="Send voice note").click()
+    note = await asyncio.to_thread(decode_recording, await inbound_note(place, "Ann"))
+    assert note.codec == "opus"
+    assert 1.5 < note.seconds < 6
+    middle = note.pcm[16_000:32_000]
+    assert rms(middle) > 1000
+    assert abs(pitch(middle, 16_000) - 440) < 15
+    bubble = phone.locator(".gl-row.mine .gl-note")
+    await expect(bubble.locator(".gl-player-time")).to_have_text(f"0:{round(note.seconds):02d}")
+    await expect(phone.get_by_role("timer")).to_have_count(0)
+    await bubble.get_by_role("button", name="Play").click()
+    await expect(bubble.locator(".gl-wave .past").first).to_be_visible()
+
+
+async def test_a_recording_can_be_thrown_away(place: Place) -> None:
+    phone = await place.phone("Ann", 390, 844)
+    await record(phone, 1)
+    await phone.get_by_role("button", name="Throw away").click()
+    await expect(phone.get_by_role("timer")).to_have_count(0)
+    await record(phone, 1)
+    await phone.get_by_role("button", name="Send voice note").click()
+    await expect(phone.locator(".gl-row.mine")).to_have_count(1)
+
+
+async def test_a_voice_note_of_the_business_is_played_and_told_once(place: Place) -> None:
+    phone = await place.phone("Ann")
+    await phone.get_by_label("Message", exact=True).fill("Hello")
+    await phone.get_by_label("Message", exact=True).press("Enter")
+    await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
+    note = await asyncio.to_thread(encode_note, sine(3.0, RATE), RATE)
+    media_id = await place.upload("answer.ogg", note.data, note.mime_type)
+    await place.send(await place.wa_id("Ann"), "audio", {"id": media_id, "voice": True})
+    bubble = phone.locator(".gl-row.theirs .gl-note")
+    await expect(bubble.locator(".gl-player-time")).to_have_text("0:03")
+    await expect(bubble).not_to_have_class("gl-note played")
+    await bubble.get_by_role("button", name="Play").click()
+    await expect(bubble.get_by_role("button", name="Pause")).to_be_visible()
+    await expect(phone.locator(".gl-note.played")).to_have_count(1)
+    await expect(phone.get_by_text("Status: played")).to_have_count(1)
+    await expect(bubble.get_by_role("button", name="Play")).to_be_visible()  # at its end
+    await expect(bubble.locator(".gl-player-time")).to_have_text("0:03")

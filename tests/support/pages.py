@@ -1,0 +1,102 @@
+"""A running business with its pages, as a person in front of a browser meets it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, expect
+
+from support.browser import new_page
+from support.meta import Emulator, emulator
+from support.server import serve_process
+
+KEY = "gl_pages"
+
+
+@dataclass
+class Place:
+    """A server with an agent on an emulated number, and a browser."""
+
+    meta: Emulator
+    url: str
+    browser: Browser
+    agent_id: str
+
+    async def phone(self, person: str, width: int = 1280, height: int = 800) -> Page:
+        """The phone page of a person with this name, who is new."""
+        made = await self.meta.call("POST", "/people", name=person)
+        page = await new_page(self.browser, width, height)
+        await page.goto(f"{self.url}/phone?person={made['person_id']}")
+        await expect(page.locator(".gl-person.on")).to_contain_text(person)
+        return page
+
+    async def console(self, key: str = KEY, width: int = 1280, height: int = 800) -> Page:
+        """The console, signed in by the form."""
+        page = await new_page(self.browser, width, height)
+        await page.goto(f"{self.url}/console")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        return page
+
+    async def send(self, to: str, kind: str, content: dict[str, object]) -> None:
+        """The business sends a message by the Graph API."""
+        answer = await self.meta.http.post(
+            f"/v23.0/{self.meta.number}/messages",
+            json={"messaging_product": "whatsapp", "to": to, "type": kind, kind: content},
+            headers=self._headers,
+        )
+        answer.raise_for_status()
+
+    async def upload(self, name: str, data: bytes, mime_type: str) -> str:
+        """The business puts a file to Meta; returns its id."""
+        answer = await self.meta.http.post(
+            f"/v23.0/{self.meta.number}/media",
+            data={"messaging_product": "whatsapp", "type": mime_type},
+            files={"file": (name, data, mime_type)},
+            headers=self._headers,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    async def wa_id(self, person: str) -> str:
+        """The number of the person with this name."""
+        return str((await self._person(person))["wa_id"])
+
+    async def person_id(self, person: str) -> str:
+        """The emulator's id of the person with this name."""
+        return str((await self._person(person))["person_id"])
+
+    async def _person(self, name: str) -> dict[str, object]:
+        people = (await self.meta.call("GET", "/people"))["people"]
+        return next(person for person in people if person["name"] == name)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.meta.business['token']}"}
+
+
+@contextlib.asynccontextmanager
+async def pages(
+    dsn: str, data_dir: Path, browser: Browser, prompt: str, environment: dict[str, str] | None = None
+) -> AsyncIterator[Place]:
+    """Emulator and server as processes of their own, and an agent with ``prompt``."""
+    async with contextlib.AsyncExitStack() as stack:
+        meta = await stack.enter_async_context(emulator())
+        settings = {
+            **meta.settings(),
+            "GREENLINE_DATABASE_URL": dsn,
+            "GREENLINE_API_KEY": KEY,
+            "GREENLINE_EMULATOR_URL": meta.url,
+            "GREENLINE_LOG_LEVEL": "warning",
+            "GREENLINE_DRAIN_SECONDS": "3",
+            **(environment or {}),
+        }
+        server = await stack.enter_async_context(serve_process(data_dir, environment=settings))
+        await server.ready()
+        agent_id = await meta.furnish(server.url, KEY, prompt)
+        yield Place(meta, server.url, browser, agent_id)
+        assert server.errors == [], "".join(server.errors)
