@@ -188,6 +188,31 @@ class CallEnded(_Event):
     talk_seconds: int | None = None
 
 
+class AgentInterrupted(_Event):
+    """The person cut the agent short: of the message ``message_id`` they heard no more than ``heard``."""
+
+    kind: Literal["agent_interrupted"] = "agent_interrupted"
+    message_id: str
+    heard: str
+
+
+class UserSilent(_Event):
+    """The person said nothing for the agent's turn timeout: the agent speaks again (``user_turn_timeout``)."""
+
+    kind: Literal["user_silent"] = "user_silent"
+
+
+class TurnTimed(_Event):
+    """Where the silence before a spoken answer came from, in milliseconds and in the order of the waits.
+
+    It runs from the last voiced sound of the person to the first sound of the agent; the parts add up to it.
+    """
+
+    kind: Literal["turn_timed"] = "turn_timed"
+    message_id: str
+    waits: dict[str, float]
+
+
 class ContextualUpdate(_Event):
     """Background that a client or an operator gave the agent. Of one ``context_id`` only the newest counts."""
 
@@ -247,6 +272,9 @@ Event: TypeAlias = (
     | Noted
     | CallPermission
     | CallEnded
+    | AgentInterrupted
+    | UserSilent
+    | TurnTimed
     | ContextualUpdate
     | HumanTakeover
     | Feedback

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from greenline.conversations.events import (
+    AgentInterrupted,
     AgentMessage,
+    ContextualUpdate,
     Event,
     Remembered,
     Started,
     ToolCalled,
     ToolReturned,
     UserMessage,
+    UserSilent,
 )
 from greenline.llm.models import FilePart, Message, TextPart, ToolCall
 
@@ -25,6 +28,11 @@ FORMATS: Final = {
     "plain_text": "Write plain text without Markdown, headings or tables; links are written out.",
     "markdown": "You may use Markdown.",
 }
+CONTEXT: Final = "For your information:"
+SILENT: Final = "The person has said nothing for a while. Say one short sentence: ask whether they are still there."
+SPOKEN: Final = (
+    "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
+)
 WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
 
 
@@ -56,23 +64,37 @@ def _thread(summary: str | None, remembered: Sequence[Remembered]) -> str:
 
 
 def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Message]:
-    """The dialogue so far. Messages that the person sent one after the other become one."""
+    """The dialogue so far, as the person heard it. What they sent one after the other becomes one message."""
     journal = list(events)
+    heard = {event.message_id: event.heard for event in journal if isinstance(event, AgentInterrupted)}
     calls: dict[str, list[ToolCall]] = {}
     for event in journal:
         if isinstance(event, ToolCalled):
             calls.setdefault(event.message_id, []).append(ToolCall(event.request_id, event.name, event.params))
     found: list[Message] = []
-    for event in journal:
-        if isinstance(event, UserMessage):
-            _add_user(found, event, files)
-        elif isinstance(event, AgentMessage):
-            said = tuple(calls.get(event.id, ()))
-            if event.text or said:
-                found.append(Message("assistant", _text(event.text), said))
-        elif isinstance(event, ToolReturned):
-            found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
+    for event in _without_superseded(journal):
+        match event:
+            case UserMessage():
+                _add_user(found, event, files)
+            case AgentMessage():
+                said, text = tuple(calls.get(event.id, ())), heard.get(event.id, event.text)
+                if text or said:
+                    found.append(Message("assistant", _text(text), said))
+            case ToolReturned():
+                found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
+            case ContextualUpdate():
+                found.append(Message("system", _text(f"{CONTEXT} {event.text}")))
+    if journal and isinstance(journal[-1], UserSilent):
+        found.append(Message("system", _text(SILENT)))
     return found
+
+
+def _without_superseded(journal: Sequence[Event]) -> Iterable[Event]:
+    """``journal`` without the background of which there is a newer one under the same id."""
+    newest = {event.context_id: event for event in journal if isinstance(event, ContextualUpdate)}
+    for event in journal:
+        if not isinstance(event, ContextualUpdate) or event.context_id is None or newest[event.context_id] is event:
+            yield event
 
 
 def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:

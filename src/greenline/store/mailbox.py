@@ -79,6 +79,15 @@ class Mailboxes:
         rows = await self.pool.fetch(_sql["claim"], owner, kind, now, limit, self.lease_seconds, ITEMS_PER_CLAIM)
         return [_claim(row) for row in rows]
 
+    async def hold(self, owner: str, kind: str, mailbox_id: str, workspace_id: str, now: datetime) -> Claim:
+        """A new mailbox that ``owner`` holds from its beginning. Raises `LeaseLost` when it is there already."""
+        epoch = await self.pool.fetchval(
+            _sql["hold"], mailbox_id, workspace_id, kind, now, owner, self.lease_seconds
+        )
+        if epoch is None:
+            raise LeaseLost(mailbox_id)
+        return Claim(mailbox_id, workspace_id, epoch, attempt=1, arrivals=0, items=(), steps=())
+
     async def look_again(self, claim: Claim) -> None:
         """Bring ``claim.items`` and ``claim.arrivals`` up to date. Raises `LeaseLost`."""
         claim.arrived.clear()

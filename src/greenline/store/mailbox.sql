@@ -29,6 +29,13 @@ left join lateral (
   select jsonb_agg(to_jsonb(turn_step) order by number) as steps from turn_step where mailbox_id = t.id
 ) s on true;
 
+-- name: hold
+-- A new mailbox that is held from its beginning: of work that this process has already in its hands.
+insert into mailbox(id, workspace_id, kind, arrivals, due_at, owner, epoch, attempt, lease_until)
+values ($1, $2, $3, 0, $4, $5, 1, 1, clock_timestamp() + make_interval(secs => $6))
+on conflict (id) do nothing
+returning epoch;
+
 -- name: pending
 -- scope: system, the mailbox is held by the caller
 -- What a claimed mailbox holds now; both halves are of one snapshot.

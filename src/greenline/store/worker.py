@@ -117,7 +117,7 @@ class Worker:
         self._max_attempts = max_attempts
         self._wake = wakeups.event(kind)
         wakeups.held_by(kind, self._tell)
-        self._live: dict[str, tuple[Claim, asyncio.Task[None]]] = {}
+        self._live: dict[str, tuple[Claim, asyncio.Task[Any]]] = {}
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -125,6 +125,26 @@ class Worker:
     def running(self) -> bool:
         """Whether its loops are alive, for `/readyz`."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    async def hold(self, mailbox_id: str, workspace_id: str) -> Claim:
+        """A new mailbox in this worker's hands: its lease is kept until `let_go`, and arrivals are told.
+
+        The task that calls is cancelled when the lease is lost, unless `attach` names another.
+        """
+        claim = await self._mailboxes.hold(self._owner, self._kind, mailbox_id, workspace_id, self._clock.now())
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self.attach(claim, task)
+        return claim
+
+    def attach(self, claim: Claim, task: asyncio.Task[Any]) -> None:
+        """Name the task that works on a mailbox of `hold`: it is waited for at the end, and cancelled then."""
+        self._live[claim.mailbox_id] = (claim, task)
+
+    def let_go(self, claim: Claim) -> None:
+        """The work on a mailbox of `hold` is over."""
+        if self._live.get(claim.mailbox_id, (None,))[0] is claim:
+            del self._live[claim.mailbox_id]
 
     def start(self) -> None:
         """Begin to claim work."""

@@ -7,7 +7,6 @@ out as text.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from greenline.engine.turn import Spoken
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
+from greenline.speech.aloud import needs_reading, speakable
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Speech, Transcript, Voice
 from greenline.speech.notes import NOTE_BYTES, VoiceNote, encode_note
@@ -37,19 +37,6 @@ log = structlog.get_logger(__name__)
 HEARD_KEPT: Final = 200
 """Transcripts that are kept for a turn that begins anew because a fragment followed."""
 FILENAME: Final = "answer.ogg"
-
-_SEEN: Final = re.compile(
-    r"https?://\S+|www\.\S+|\S+@\S+\.\w+"  # addresses
-    r"|^\s*(?:[-*•]|\d+[.)])\s+"  # lists
-    r"|\|.*\||```"  # tables and code
-    r"|\d{6,}",  # long numbers, to be copied
-    re.MULTILINE,
-)
-"""What a person wants to see, not to hear."""
-_ADDRESS: Final = re.compile(r"https?://\S+|www\.\S+")
-_MARKS: Final = re.compile(r"[*_`#~|]+|^\s*[-•]\s+", re.MULTILINE)
-_PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]+")
-
 
 @dataclass(frozen=True, slots=True)
 class SpokenNote:
@@ -126,15 +113,3 @@ class VoiceNotes:
         if self._text_beside == "always":
             return False
         return self._text_beside == "never" or not needs_reading(text)
-
-
-def needs_reading(text: str) -> bool:
-    """Whether ``text`` holds what a person wants to see: addresses, lists, tables, long numbers."""
-    return _SEEN.search(text) is not None
-
-
-def speakable(text: str) -> str:
-    """``text`` as one reads it aloud: without addresses, marks of Markdown and pictures."""
-    text = _PICTURES.sub(" ", _MARKS.sub(" ", _ADDRESS.sub(" ", text)))
-    lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if any(char.isalnum() for char in line))

@@ -1,46 +1,8 @@
-"""What of an answer is read aloud, and what must be seen."""
-
-import pytest
+"""How a voice note stands among the messages of an answer."""
 
 from greenline.channels.whatsapp.compose import NoteToSend, compose
-from greenline.channels.whatsapp.voice_notes import needs_reading, speakable
 from greenline.engine.turn import Spoken
 from greenline.tools.models import Button, Buttons, Text
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("We open at *nine*. 🌿", "We open at nine ."),
-        ("See https://fern.example/a?b=1 for more.", "See for more."),
-        ("- a fern\n- a palm", "a fern\na palm"),
-        ("🌿🌿\n***", ""),
-        ("3 – 5 days\n\n\nPoštovné", "3 – 5 days\nPoštovné"),
-    ],
-)
-def test_words_are_what_one_reads_aloud(text: str, words: str) -> None:
-    assert speakable(text) == words
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "It is at https://fern.example",
-        "Write to help@fern.example",
-        "You need:\n- soil\n- a pot",
-        "1. Dig\n2. Plant",
-        "Your order is 48291734",
-        "| a | b |",
-    ],
-)
-def test_what_one_wants_to_see(text: str) -> None:
-    assert needs_reading(text)
-
-
-@pytest.mark.parametrize("text", ["We open at nine.", "It costs 12.50 euros - a bargain.", "In 2026 we moved."])
-def test_what_can_be_said(text: str) -> None:
-    assert not needs_reading(text)
-
 
 ANSWER = [Spoken("msg_1", Text("Yes.")), Spoken("msg_2", Buttons("Which?", (Button("a", "A"),)))]
 

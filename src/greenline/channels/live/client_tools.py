@@ -1,0 +1,86 @@
+"""Tools that the connected client carries out (reference: Client tools)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenline.agents.config.tools import ClientTool, InlineTool
+from greenline.agents.variables import as_text
+from greenline.channels.live.effects import ClientCalls
+from greenline.llm.models import ToolSpec
+from greenline.tools.models import Tool, ToolContext, ToolResult
+
+Ask = Callable[[str, str, Mapping[str, Any]], None]
+"""Tells the client to run a tool: call id, name, parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientToolCall:
+    """One client tool of an agent, as a tool of the engine."""
+
+    config: ClientTool
+    variables: Mapping[str, Any] = field(repr=False)
+    ask: Ask = field(repr=False)
+    calls: ClientCalls = field(repr=False)
+    type: str = "client"
+    has_effect: bool = True
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model sees: the parameters that it has to give."""
+        schema = _schema(self.config.parameters.model_dump(mode="json")) if self.config.parameters else {}
+        return ToolSpec(self.config.name, self.config.description, {"properties": {}, **schema, "type": "object"})
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Ask the client, and wait for its answer where one is expected."""
+        call_id = context.idempotency_key.rsplit(":", 1)[-1]
+        given = {**_given(self.config, self.variables), **arguments}
+        self.ask(call_id, self.config.name, given)
+        if not self.config.expects_response:
+            return ToolResult("The client was told.")
+        limit = self.config.response_timeout_secs
+        try:
+            text, is_error = await self.calls.wait(call_id, None if limit < 0 else limit)
+        except TimeoutError:
+            return ToolResult(f"The client did not answer in {limit} seconds.", is_error=True, error_type="timeout")
+        return ToolResult(text, is_error=is_error, error_type="client_error" if is_error else "")
+
+
+def client_tools(
+    tools: Iterable[InlineTool], variables: Mapping[str, Any], ask: Ask, calls: ClientCalls
+) -> tuple[Tool, ...]:
+    """The client tools among an agent's own tools."""
+    return tuple(ClientToolCall(tool, variables, ask, calls) for tool in tools if isinstance(tool, ClientTool))
+
+
+def _given(config: ClientTool, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that constants and dynamic variables give."""
+    properties = config.parameters.model_dump(mode="json")["properties"] if config.parameters else {}
+    found: dict[str, Any] = {}
+    for name, leaf in properties.items():
+        if leaf.get("constant_value") not in (None, ""):
+            found[name] = leaf["constant_value"]
+        elif leaf.get("dynamic_variable") and leaf["dynamic_variable"] in variables:
+            value = variables[leaf["dynamic_variable"]]
+            found[name] = value if isinstance(value, int | float | bool) else as_text(value)
+    return found
+
+
+def _schema(node: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Schema of what the model gives: values from elsewhere are left out."""
+    kept: dict[str, Any] = {"type": node["type"]}
+    kept.update({key: node[key] for key in ("description", "enum") if node.get(key)})
+    if node["type"] == "object":
+        properties = {name: child for name, child in node.get("properties", {}).items() if _asked(child)}
+        kept["properties"] = {name: _schema(child) for name, child in properties.items()}
+        kept["required"] = [name for name in node.get("required") or () if name in properties]
+    elif node["type"] == "array" and node.get("items"):
+        kept["items"] = _schema(node["items"])
+    return kept
+
+
+def _asked(node: Mapping[str, Any]) -> bool:
+    elsewhere = node.get("constant_value") not in (None, "") or node.get("dynamic_variable")
+    return not (elsewhere or node.get("is_system_provided") or node.get("is_omitted"))

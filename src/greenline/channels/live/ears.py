@@ -1,0 +1,147 @@
+"""From the sound of a person to the moments that matter: they begin to speak, pause, go on, have finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from greenline.speech.models import HEARING_RATE, RecognitionStream, VoiceDetector
+
+WINDOW_SECONDS: Final = 0.032
+TICK_SECONDS: Final = 0.02
+GAP_SECONDS: Final = 0.08
+"""Silence is filled in when nothing came for so long: lost or withheld frames must not hold a turn."""
+PREROLL_SECONDS: Final = 0.5
+"""Sound before the detection that recognition gets as well: the first consonants are quiet."""
+VOICED: Final = 0.5
+STILL_VOICED: Final = 0.35
+_BYTES_PER_SECOND: Final = HEARING_RATE * 2
+
+
+class Moment(Enum):
+    """What the ears tell."""
+
+    BEGAN = auto()
+    PAUSED = auto()
+    """Silent for as long as it takes to begin an answer on suspicion."""
+    RESUMED = auto()
+    FINISHED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long voice must last to count, and silence to mean something, in seconds."""
+
+    begin: float = 0.1
+    pause: float = 0.2
+    finish: float = 0.5
+
+
+class Ears:
+    """Listens to one person. ``tell`` gets the moments, ``score`` every window's probability of voice."""
+
+    def __init__(
+        self,
+        detector: VoiceDetector,
+        stream: RecognitionStream,
+        patience: Patience,
+        *,
+        now: Callable[[], float],
+        tell: Callable[[Moment], None],
+        score: Callable[[float], None] = lambda score: None,
+    ) -> None:
+        self._detector = detector
+        self._stream = stream
+        self._patience = patience
+        self._now = now
+        self._tell = tell
+        self._score = score
+        self._before: deque[bytes] = deque()
+        self._kept = 0
+        self._voiced = 0.0
+        self._silent = 0.0
+        self._speaking = False
+        self._paused = False
+        self._arrived_at = 0.0
+        self.last_voice_at = 0.0
+        """When the last voiced sound came, by ``now``."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the person speaks, pauses included."""
+        return self._speaking
+
+    def hear(self, pcm: bytes) -> None:
+        """Sound at `HEARING_RATE`."""
+        self._arrived_at = self._now()
+        self._take(pcm)
+
+    def finish(self) -> None:
+        """The recogniser knows that the person has finished."""
+        if self._speaking:
+            self._end()
+
+    async def tick(self) -> None:
+        """Fill gaps, for ever."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            missing = self._now() - self._arrived_at
+            if self._speaking and missing > GAP_SECONDS:
+                self._arrived_at += missing
+                self._take(bytes(int(missing * HEARING_RATE) * 2))
+
+    def _take(self, pcm: bytes) -> None:
+        if self._speaking:
+            self._stream.push(pcm)
+        else:
+            self._keep(pcm)
+        for score in self._detector.score(pcm):
+            self._score(score)
+            if self._speaking:
+                self._while_speaking(score)
+            else:
+                self._while_silent(score)
+
+    def _keep(self, pcm: bytes) -> None:
+        self._before.append(pcm)
+        self._kept += len(pcm)
+        while self._kept - len(self._before[0]) >= PREROLL_SECONDS * _BYTES_PER_SECOND:
+            self._kept -= len(self._before.popleft())
+
+    def _while_silent(self, score: float) -> None:
+        voiced = score >= VOICED
+        self._voiced = self._voiced + WINDOW_SECONDS if voiced else max(0.0, self._voiced - WINDOW_SECONDS)
+        if voiced and self._voiced >= self._patience.begin:
+            self._speaking, self._paused, self._silent = True, False, 0.0
+            self.last_voice_at = self._now()
+            for pcm in self._before:
+                self._stream.push(pcm)
+            self._before.clear()
+            self._kept = 0
+            self._tell(Moment.BEGAN)
+
+    def _while_speaking(self, score: float) -> None:
+        if score >= STILL_VOICED:
+            self.last_voice_at = self._now()
+            self._silent = 0.0
+            if self._paused:
+                self._paused = False
+                self._tell(Moment.RESUMED)
+            return
+        self._silent += WINDOW_SECONDS
+        if not self._paused and self._silent >= self._patience.pause:
+            self._paused = True
+            self._tell(Moment.PAUSED)
+        if self._silent >= self._patience.finish:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._paused:
+            self._tell(Moment.PAUSED)
+        self._speaking = self._paused = False
+        self._voiced = self._silent = 0.0
+        self._tell(Moment.FINISHED)

@@ -1,0 +1,30 @@
+"""From written text to what is read aloud."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SEEN: Final = re.compile(
+    r"https?://\S+|www\.\S+|\S+@\S+\.\w+"  # addresses
+    r"|^\s*(?:[-*•]|\d+[.)])\s+"  # lists
+    r"|\|.*\||```"  # tables and code
+    r"|\d{6,}",  # long numbers, to be copied
+    re.MULTILINE,
+)
+"""What a person wants to see, not to hear."""
+_ADDRESS: Final = re.compile(r"https?://\S+|www\.\S+")
+_MARKS: Final = re.compile(r"[*_`#~|]+|^\s*[-•]\s+", re.MULTILINE)
+_PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]+")
+
+
+def needs_reading(text: str) -> bool:
+    """Whether ``text`` holds what a person wants to see: addresses, lists, tables, long numbers."""
+    return _SEEN.search(text) is not None
+
+
+def speakable(text: str) -> str:
+    """``text`` as one reads it aloud: without addresses, marks of Markdown and pictures."""
+    text = _PICTURES.sub(" ", _MARKS.sub(" ", _ADDRESS.sub(" ", text)))
+    lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if any(char.isalnum() for char in line))
