@@ -222,13 +222,76 @@ class Settings(BaseSettings):
         "", description="Rules of the offline model for all agents, one a line, after those of the agent's prompt."
     )
 
+    # Speech
+    stt: str | None = Field(
+        None,
+        description="Who hears: `openai`, `deepgram`, `elevenlabs`, `whisper` or `embedded`, or provider:model; "
+        "unset: whoever has a key, else the embedded recogniser.",
+    )
+    tts: str | None = Field(
+        None,
+        description="Who speaks: `openai`, `deepgram`, `elevenlabs` or `embedded`, or provider:model; unset: whoever "
+        "has a key, else the embedded voice.",
+    )
+    stt_map: dict[str, str] = Field(
+        default_factory=dict,
+        description='`asr.provider` to "provider:model": {"scribe_realtime": "deepgram:nova-3"}; "*": all agents.',
+    )
+    tts_map: dict[str, str] = Field(
+        default_factory=dict,
+        description='`tts.model_id` to "provider:model": {"eleven_flash_v2": "openai:tts-1"}; "*": all agents.',
+    )
+    voice_map: dict[str, str] = Field(
+        default_factory=dict,
+        description='`tts.voice_id` to "provider:voice": {"cjVigY5qzO86Huf0OWal": "openai:nova"}; "*": all agents.',
+    )
+    stt_backups: CommaList = Field(
+        (), description="Who hears when the first fails, in order; unset: the other providers that have a key."
+    )
+    tts_backups: CommaList = Field(
+        (),
+        description="Who speaks when the first fails, in order; unset: the other providers that have a key. The "
+        "embedded voice is always the last.",
+    )
+    stt_phrases: str = Field(
+        "",
+        description="What the embedded recogniser understands, a phrase a line; unset: small talk and the demo's "
+        "shop.",
+    )
+    speech_base_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description='Base URLs of speech providers, own OpenAI-compatible ones too: {"speaches": "http://host/v1"}.',
+    )
+    speech_timeout_seconds: float = Field(
+        6.0,
+        gt=0,
+        description="Wait for the next piece of speech, or for the text of an utterance, until another provider is "
+        "asked.",
+    )
+    whisper_model: Path | None = Field(
+        None, description="Folder with the weights of a Whisper model for faster-whisper; `whisper` hears with it."
+    )
+    vad_model: Path | None = Field(
+        None,
+        description="Silero's ONNX file, to detect voice by onnxruntime at a quarter of the CPU; unset: the model "
+        "that is built in.",
+    )
+
     # Outbound requests
     outbound_allow: CommaList = Field(
         (),
         description="CIDRs or hosts that tools, documents, webhooks and custom LLMs may reach besides the internet.",
     )
 
-    @field_validator("media_hosts", "meta_app_secret", "llm_backups", "outbound_allow", mode="before")
+    @field_validator(
+        "media_hosts",
+        "meta_app_secret",
+        "llm_backups",
+        "stt_backups",
+        "tts_backups",
+        "outbound_allow",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -104,6 +104,10 @@ class Recogniser(Protocol):
         """A whole recording, such as a voice note, in any format that is decoded here. Raises as `open` does."""
         ...
 
+    async def aclose(self) -> None:
+        """Let go of connections, processes and threads. Its owner calls it, when the server ends."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Voice:
@@ -155,6 +159,10 @@ class Synthesiser(Protocol):
         Closing the iterator, or cancelling the task that reads it, stops the provider. Raises `SynthesisError`,
         `SpeechNotConfigured`.
         """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and processes. Its owner calls it, when the server ends."""
         ...
 
 

@@ -79,7 +79,7 @@ class SphinxRecogniser:
         """Load the model and the phrases before somebody waits for it (about 0.2 s)."""
         await self._recognise(bytes(HEARING_RATE), self._book.with_keywords(()))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of the decoders; what is being recognised comes to its end."""
         self._threads.shutdown(wait=False)
 

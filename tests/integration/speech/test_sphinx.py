@@ -123,6 +123,6 @@ async def test_a_voice_note_is_transcribed(voice: EspeakSynthesiser, recogniser:
 
 
 async def test_a_recogniser_that_is_closed_says_so(recogniser: SphinxRecogniser) -> None:
-    recogniser.close()
+    await recogniser.aclose()
     with pytest.raises(RecognitionError, match="embedded"):
         await heard(recogniser, noise(0.1, HEARING_RATE))

@@ -1,0 +1,246 @@
+"""When one provider fails, the next one hears or speaks: a person gets an answer, not silence.
+
+A provider that failed rests for a while: it is asked last, so that each sentence does not wait for it again. Errors
+are logged here; only when all have failed the caller gets one, the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import structlog
+
+from greenline.clock import Clock
+from greenline.speech.buffered import MAX_UTTERANCE_SECONDS
+from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
+from greenline.speech.models import (
+    HEARING_RATE,
+    Chunk,
+    Hint,
+    Recogniser,
+    RecognitionOptions,
+    RecognitionStream,
+    Synthesiser,
+    Transcript,
+    Voice,
+)
+from greenline.speech.resample import Resampler
+
+log = structlog.get_logger(__name__)
+
+REST: Final = timedelta(seconds=30)
+"""Long enough that a conversation does not stumble at each sentence, short enough to return to the better voice."""
+_MAX_BYTES: Final = MAX_UTTERANCE_SECONDS * HEARING_RATE * 2
+
+T = TypeVar("T", Recogniser, Synthesiser)
+
+
+class Rests:
+    """Which providers have failed lately. One for a server: what fails for one person fails for others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: dict[str, datetime] = {}
+
+    def order(self, candidates: Sequence[T]) -> list[T]:
+        """Those that are well, then those that rest."""
+        now = self._clock.now()
+        return sorted(candidates, key=lambda candidate: self._until.get(candidate.name, now) > now)
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Let a provider rest."""
+        log.warning("speech.provider_failed", provider=name, error=str(error))
+        self._until[name] = self._clock.now() + REST
+
+
+class SynthesiserCascade:
+    """A `Synthesiser` over several; all speak at the rate of the first."""
+
+    def __init__(self, candidates: Sequence[Synthesiser], rests: Rests, *, seconds: float) -> None:
+        """``seconds`` is how long a person waits for the next piece before another provider goes on."""
+        self._candidates = candidates
+        self._rests = rests
+        self._seconds = seconds
+        self.name = candidates[0].name
+        self.rate = candidates[0].rate
+
+    async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        """Speak. After a failure in the middle the next one says the rest, as far as it is known what was said."""
+        errors: list[SpeechError] = []
+        for candidate in self._rests.order(self._candidates):
+            resampler = Resampler(candidate.rate, self.rate)
+            said = 0
+            try:
+                async with contextlib.aclosing(self._pieces(candidate, text, voice)) as chunks:
+                    async for chunk in chunks:
+                        said += len(chunk.alignment.chars) if chunk.alignment else 0
+                        yield Chunk(resampler.push(chunk.pcm), chunk.alignment, chunk.provider or candidate.name)
+                tail = resampler.flush()
+                if tail:
+                    yield Chunk(tail, None, candidate.name)
+            except SpeechError as error:
+                self._rests.failed(candidate.name, error)
+                errors.append(error)
+                text = text[said:]
+            else:
+                return
+        raise errors[0]
+
+    async def aclose(self) -> None:
+        """The candidates belong to the server: it closes them."""
+
+    async def _pieces(self, candidate: Synthesiser, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        chunks = candidate.say(text, voice)
+        try:
+            while True:
+                async with asyncio.timeout(self._seconds):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+        except TimeoutError as error:
+            raise SynthesisError(candidate.name, f"no sound for {self._seconds:.0f} s") from error
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+
+class RecogniserCascade:
+    """A `Recogniser` over several."""
+
+    def __init__(self, candidates: Sequence[Recogniser], rests: Rests, *, seconds: float) -> None:
+        """``seconds`` is how long the end of an utterance waits for its text before another provider is asked."""
+        self._candidates = candidates
+        self._rests = rests
+        self._seconds = seconds
+        self.name = candidates[0].name
+
+    async def open(self, options: RecognitionOptions) -> RecognitionStream:
+        """A stream at the first that opens; another takes its place when it fails, with what it has not finished."""
+        return await _StreamCascade.of(self._opener(options), self._rests, self._seconds)
+
+    async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
+        """A recording, by the first who manages."""
+        errors: list[SpeechError] = []
+        for candidate in self._rests.order(self._candidates):
+            try:
+                return await candidate.transcribe(audio, mime_type, options)
+            except AudioError:
+                raise  # no provider hears what is no sound
+            except SpeechError as error:
+                self._rests.failed(candidate.name, error)
+                errors.append(error)
+        raise errors[0]
+
+    async def aclose(self) -> None:
+        """The candidates belong to the server: it closes them."""
+
+    def _opener(self, options: RecognitionOptions) -> Callable[[], AsyncIterator[RecognitionStream]]:
+        async def streams() -> AsyncIterator[RecognitionStream]:
+            """A stream of each; the first is tried again at the end, as a connection may only have been cut."""
+            errors: list[SpeechError] = []
+            order = self._rests.order(self._candidates)
+            for candidate in (*order, order[0]):
+                try:
+                    async with asyncio.timeout(self._seconds):
+                        stream = await candidate.open(options)
+                except SpeechError as error:
+                    errors.append(error)
+                except TimeoutError:
+                    errors.append(RecognitionError(candidate.name, f"not reached in {self._seconds:.0f} s"))
+                else:
+                    yield stream
+                    continue
+                self._rests.failed(candidate.name, errors[-1])
+            if errors:
+                raise errors[0]
+
+        return streams
+
+
+class _StreamCascade:
+    """Keeps what the utterance holds so far, so that another stream can hear it again."""
+
+    def __init__(
+        self,
+        opener: Callable[[], AsyncIterator[RecognitionStream]],
+        first: RecognitionStream,
+        rests: Rests,
+        seconds: float,
+    ) -> None:
+        self._opener = opener
+        self._stream = first
+        self._rests = rests
+        self._seconds = seconds
+        self._sound = bytearray()
+        self._replaced = asyncio.Event()
+        self._closed = False
+
+    @classmethod
+    async def of(
+        cls, opener: Callable[[], AsyncIterator[RecognitionStream]], rests: Rests, seconds: float
+    ) -> _StreamCascade:
+        """Over the first stream that opens. Raises the error of the first provider when none does."""
+        async for stream in opener():
+            return cls(opener, stream, rests, seconds)
+        raise AssertionError("an opener gives a stream or raises")
+
+    @property
+    def provider(self) -> str:
+        return self._stream.provider
+
+    def push(self, pcm: bytes) -> None:
+        if len(self._sound) + len(pcm) <= _MAX_BYTES:
+            self._sound += pcm
+        self._stream.push(pcm)
+
+    async def finish(self) -> str:
+        sound = bytes(self._sound)
+        self._sound.clear()
+        try:
+            return await self._finish(self._stream)
+        except RecognitionError as error:
+            self._rests.failed(self._stream.provider, error)
+            return await self._again(sound, error)
+
+    def drop(self) -> None:
+        self._sound.clear()
+        self._stream.drop()
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        while not self._closed:
+            self._replaced.clear()
+            async for hint in self._stream.hints():
+                yield hint
+            await self._replaced.wait()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._replaced.set()
+        await self._stream.aclose()
+
+    async def _again(self, sound: bytes, first: RecognitionError) -> str:
+        """Let others hear the utterance. Raises the first error when nobody understood."""
+        await self._stream.aclose()
+        with contextlib.suppress(SpeechError):
+            async for stream in self._opener():
+                self._stream = stream
+                self._replaced.set()
+                stream.push(sound)
+                try:
+                    return await self._finish(stream)
+                except RecognitionError as error:
+                    self._rests.failed(stream.provider, error)
+                    await stream.aclose()
+        raise first
+
+    async def _finish(self, stream: RecognitionStream) -> str:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await stream.finish()
+        except TimeoutError as error:
+            raise RecognitionError(stream.provider, f"no text for {self._seconds:.0f} s") from error

@@ -1,0 +1,186 @@
+"""Deepgram: Nova over a WebSocket (``/v1/listen``), recordings by POST, and Aura's voices (``/v1/speak``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from greenline.speech.errors import RecognitionError, SynthesisError
+from greenline.speech.http import Address, HttpService
+from greenline.speech.models import (
+    HEARING_RATE,
+    Chunk,
+    EndOfTurn,
+    Partial,
+    RecognitionOptions,
+    RecognitionStream,
+    Transcript,
+    Voice,
+)
+from greenline.speech.notes import decode_recording
+from greenline.speech.pcm import whole_samples
+from greenline.speech.socket import KeepAlive, SocketStream, SpeechSocket
+from greenline.speech.voices import provider_voice
+
+SPEAKING_RATE: Final = 24_000
+FINALIZE_SECONDS: Final = 1.5
+"""Deepgram need not answer a Finalize when little sound waits; then what came before it is all there is."""
+_FINALIZE: Final = json.dumps({"type": "Finalize"})
+_KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
+"""Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
+_ROUNDING: Final = 0.02
+
+
+class DeepgramRecogniser:
+    """A `Recogniser` with a Nova model; a Flux model is served by `greenline.speech.flux`."""
+
+    def __init__(self, model: str, address: Address, *, seconds: float) -> None:
+        self.name = f"deepgram:{model}"
+        self._model = model
+        self._address = address
+        self._seconds = seconds
+        self._http = HttpService(self.name, address, RecognitionError, seconds=seconds)
+
+    async def open(self, options: RecognitionOptions) -> RecognitionStream:
+        """Connect; Deepgram sends what it has understood so far about three times a second."""
+        query = {
+            "encoding": "linear16",
+            "sample_rate": HEARING_RATE,
+            "channels": 1,
+            "interim_results": "true",
+            "endpointing": 300,
+        }
+        path = f"/v1/listen?{urlencode([*query.items(), *self._query(options)])}"
+        socket = await SpeechSocket.open(
+            self.name, self._address, path, seconds=self._seconds, keep_alive=_KEEP_ALIVE
+        )
+        return NovaStream(self.name, socket)
+
+    async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
+        """Send the recording as it is: Deepgram knows the formats of voice notes."""
+        recording = await asyncio.to_thread(decode_recording, audio)
+        path = f"/v1/listen?{urlencode(self._query(options))}"
+        answer = await self._http.post(path, content=audio, headers={"Content-Type": mime_type.partition(";")[0]})
+        try:
+            text = _alternative(answer["results"]["channels"][0])
+        except (IndexError, KeyError, TypeError) as error:
+            raise RecognitionError(self.name, f"the answer has no transcript: {str(answer)[:200]}") from error
+        return Transcript(text, recording.seconds, options.language, self.name)
+
+    async def aclose(self) -> None:
+        """Close the connections of recordings."""
+        await self._http.aclose()
+
+    def _query(self, options: RecognitionOptions) -> Sequence[tuple[str, str]]:
+        term = "keyterm" if self._model.startswith("nova-3") else "keywords"
+        language, _, region = (options.language or "multi").partition("-")
+        return [
+            ("model", self._model),
+            ("smart_format", "true"),
+            ("language", f"{language}-{region.upper()}" if region else language),
+            *((term, keyword) for keyword in options.keywords),
+        ]
+
+
+class NovaStream(SocketStream):
+    """An utterance is what lies between two moments of the sound that was sent; results say which time they cover."""
+
+    def __init__(self, provider: str, socket: SpeechSocket) -> None:
+        self._sent = 0.0
+        self._begin = 0.0
+        self._finals: list[tuple[float, str]] = []
+        self._interim: tuple[float, str] = (0.0, "")
+        self._finalized = 0
+        super().__init__(provider, socket)
+
+    def push(self, pcm: bytes) -> None:
+        """Send it."""
+        self._sent += len(pcm) / 2 / HEARING_RATE
+        self._socket.send(pcm)
+
+    async def finish(self) -> str:
+        """Ask for the rest and wait until the results reach the end of what was sent."""
+        if self._sent <= self._begin + _ROUNDING:
+            return ""
+        end, before = self._sent, self._finalized
+        self._socket.send(_FINALIZE)
+        await self.until(lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING, FINALIZE_SECONDS)
+        text = self._so_far()
+        self._forget(end)
+        return text
+
+    def drop(self) -> None:
+        """What is under way is left out by its time."""
+        self._forget(self._sent)
+
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """A result, or one of the messages that need no answer."""
+        if message.get("type") == "Error":
+            raise RecognitionError(self.provider, str(message.get("description") or message)[:200])
+        if message.get("type") != "Results":
+            return
+        end = message["start"] + message["duration"]
+        self._finalized += bool(message.get("from_finalize"))
+        if end <= self._begin + _ROUNDING:
+            return
+        text = _alternative(message["channel"])
+        if message.get("is_final"):
+            self._finals.append((end, text))
+        else:
+            self._interim = (end, text)
+        so_far = self._so_far()
+        if message.get("speech_final") and so_far:
+            self.hint(EndOfTurn(so_far, eager=True))
+        elif text:
+            self.hint(Partial(so_far))
+
+    def _so_far(self) -> str:
+        texts = [text for _, text in self._finals]
+        if self._interim[0] > self._heard_until() + _ROUNDING:
+            texts.append(self._interim[1])
+        return " ".join(text for text in texts if text)
+
+    def _heard_until(self) -> float:
+        return self._finals[-1][0] if self._finals else self._begin
+
+    def _forget(self, until: float) -> None:
+        self._begin = until
+        self._finals = []
+        self._interim = (0.0, "")
+
+
+class DeepgramSynthesiser:
+    """A `Synthesiser` with Aura's voices: the voice is the model."""
+
+    rate = SPEAKING_RATE
+
+    def __init__(self, model: str, address: Address, *, seconds: float, voices: Mapping[str, str]) -> None:
+        self.name = f"deepgram:{model}"
+        self._model = model
+        self._voices = voices
+        self._http = HttpService(self.name, address, SynthesisError, seconds=seconds)
+
+    async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        """Speak, as the sound comes. Aura has one speed."""
+        query = {
+            "model": provider_voice(self._voices, "deepgram", voice.voice_id) or self._model,
+            "encoding": "linear16",
+            "sample_rate": str(SPEAKING_RATE),
+            "container": "none",
+        }
+        sound = self._http.stream("/v1/speak", params=query, json={"text": text})
+        async with contextlib.aclosing(whole_samples(sound)) as pieces:
+            async for pcm in pieces:
+                yield Chunk(pcm, None, self.name)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _alternative(channel: Mapping[str, Any]) -> str:
+    return str(channel["alternatives"][0]["transcript"])

@@ -1,0 +1,115 @@
+"""Makes the speech of a server from its settings and the keys in its environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from greenline.clock import Clock, SystemClock
+from greenline.errors import ConfigurationError
+from greenline.settings import Settings
+from greenline.speech.cascade import RecogniserCascade, Rests, SynthesiserCascade
+from greenline.speech.catalog import SpeechCatalog, Target
+from greenline.speech.detector import GatedDetector, OnnxDetector, open_session
+from greenline.speech.errors import SpeechNotConfigured
+from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.models import Recogniser, RecognitionOptions, Synthesiser, Voice, VoiceDetector
+from greenline.speech.providers import make_recogniser, make_synthesiser
+from greenline.speech.sphinx import SphinxRecogniser
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class SpeechServices:
+    """The `greenline.speech.models.Speech` of a process. Parts are made when they are first asked for, and kept."""
+
+    def __init__(self, settings: Settings, clock: Clock, environ: Mapping[str, str]) -> None:
+        """Raises `ConfigurationError` for a provider in the settings that is not known, or that lacks its key."""
+        self._settings = settings
+        self._hearing = SpeechCatalog.of("stt", settings, environ)
+        self._speaking = SpeechCatalog.of("tts", settings, environ)
+        self._rests = Rests(clock)
+        self._recognisers: dict[Target, Recogniser] = {}
+        self._synthesisers: dict[Target, Synthesiser] = {}
+        try:
+            self._make_named()
+        except SpeechNotConfigured as error:
+            raise ConfigurationError(str(error)) from error
+
+    def recogniser(self, options: RecognitionOptions) -> RecogniserCascade:
+        """The recogniser for the agent's ``asr.provider``, with its backups. Raises `SpeechNotConfigured`."""
+        chain = _configured(self._hearing.chain(options.provider), self._recogniser)
+        return RecogniserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
+
+    def synthesiser(self, voice: Voice) -> SynthesiserCascade:
+        """The synthesiser for ``voice.provider``, or for its model, with its backups; the last is our own voice."""
+        chain = _configured(self._speaking.chain(voice.provider or voice.model_id), self._synthesiser)
+        return SynthesiserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
+
+    def detector(self) -> VoiceDetector:
+        """A fresh detector."""
+        if self._settings.vad_model is not None:
+            return OnnxDetector(open_session(self._settings.vad_model))
+        return GatedDetector()
+
+    async def warm(self) -> None:
+        """Start what is embedded and in use before somebody waits for it."""
+        recogniser = self._recogniser(self._hearing.find(""))
+        if isinstance(recogniser, SphinxRecogniser):
+            await recogniser.warm()
+        synthesiser = self._synthesiser(self._speaking.find(""))
+        if isinstance(synthesiser, EspeakSynthesiser):
+            await synthesiser.warm()
+
+    async def aclose(self) -> None:
+        """Stop what was started, close what was opened."""
+        for recogniser in self._recognisers.values():
+            await recogniser.aclose()
+        for synthesiser in self._synthesisers.values():
+            await synthesiser.aclose()
+
+    def _make_named(self) -> None:
+        """What the settings name must be there when the server starts, not fail in the first call."""
+        for target in self._hearing.named():
+            self._recogniser(target)
+        for target in self._speaking.named():
+            self._synthesiser(target)
+        if self._settings.vad_model is not None:
+            open_session(self._settings.vad_model)
+
+    def _recogniser(self, target: Target) -> Recogniser:
+        if target not in self._recognisers:
+            self._recognisers[target] = make_recogniser(target, self._hearing, self._settings)
+        return self._recognisers[target]
+
+    def _synthesiser(self, target: Target) -> Synthesiser:
+        if target not in self._synthesisers:
+            self._synthesisers[target] = make_synthesiser(target, self._speaking, self._settings)
+        return self._synthesisers[target]
+
+
+def build_speech(
+    settings: Settings, clock: Clock | None = None, environ: Mapping[str, str] = os.environ
+) -> SpeechServices:
+    """The speech of a server; close it at the end. Raises `ConfigurationError` for a wrong setting."""
+    return SpeechServices(settings, clock or SystemClock(), environ)
+
+
+def _configured(chain: Sequence[Target], make: Callable[[Target], T]) -> list[T]:
+    """The parts of a chain that can be had. Raises `SpeechNotConfigured` when that is none."""
+    parts: list[T] = []
+    missing: list[SpeechNotConfigured] = []
+    for target in chain:
+        try:
+            parts.append(make(target))
+        except SpeechNotConfigured as error:
+            log.warning("speech.not_configured", provider=str(target), error=str(error))
+            missing.append(error)
+    if not parts:
+        raise missing[0]
+    return parts

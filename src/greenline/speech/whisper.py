@@ -1,0 +1,85 @@
+"""Whisper on this machine through faster-whisper, with weights that the operator has put there."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from greenline.speech.buffered import BufferedStream
+from greenline.speech.errors import RecognitionError, SpeechNotConfigured
+from greenline.speech.models import RecognitionOptions, RecognitionStream, Transcript
+from greenline.speech.notes import decode_recording
+
+NAME: Final = "whisper"
+THREADS: Final = 1
+"""The library spreads one utterance over the cores; two at once take turns."""
+
+
+class WhisperRecogniser:
+    """A `Recogniser` that is asked once for each utterance. The weights are loaded by the first."""
+
+    name = NAME
+
+    def __init__(self, weights: Path | None) -> None:
+        """Raises `SpeechNotConfigured` when there is no such folder."""
+        if weights is None or not (weights / "model.bin").is_file():
+            raise SpeechNotConfigured(
+                NAME, "GREENLINE_WHISPER_MODEL must be a folder with the weights (model.bin) of faster-whisper"
+            )
+        self._weights = weights
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="whisper")
+        self._loading = threading.Lock()
+        self._model: Any = None
+
+    async def open(self, options: RecognitionOptions) -> RecognitionStream:
+        """A stream that keeps an utterance until it ends."""
+        return BufferedStream(self.name, lambda pcm: self._recognise(pcm, options))
+
+    async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
+        """A recording."""
+        recording = await asyncio.to_thread(decode_recording, audio)
+        text = await self._recognise(recording.pcm, options)
+        return Transcript(text, recording.seconds, options.language, self.name)
+
+    async def aclose(self) -> None:
+        """Let go of the weights when what is being recognised has come to its end."""
+        self._threads.shutdown(wait=False)
+        self._model = None
+
+    async def _recognise(self, pcm: bytes, options: RecognitionOptions) -> str:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._transcribe, pcm, options)
+        except (RuntimeError, ValueError) as error:  # how the library fails
+            raise RecognitionError(self.name, str(error)) from error
+
+    def _transcribe(self, pcm: bytes, options: RecognitionOptions) -> str:
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
+        segments, _ = self._loaded().transcribe(
+            samples,
+            language=options.language.partition("-")[0] if options.language else None,
+            hotwords=" ".join(options.keywords) or None,
+            condition_on_previous_text=False,
+        )
+        return "".join(segment.text for segment in segments).strip()
+
+    def _loaded(self) -> Any:
+        with self._loading:
+            if self._model is None:
+                self._model = _load(self._weights)
+        return self._model
+
+
+def _load(weights: Path) -> Any:
+    try:
+        library = importlib.import_module("faster_whisper")
+    except ImportError as error:
+        raise SpeechNotConfigured(NAME, "install faster-whisper, or set another GREENLINE_STT") from error
+    # local_files_only: a wrong folder must not make the library look for weights on the internet.
+    return library.WhisperModel(str(weights), device="cpu", compute_type="int8", local_files_only=True)
