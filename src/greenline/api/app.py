@@ -14,6 +14,7 @@ from starlette.types import Lifespan
 
 from greenline.api import (
     agent_history,
+    agent_widget,
     agents,
     conversation_access,
     conversation_socket,
@@ -33,6 +34,7 @@ from greenline.settings import Settings
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     agent_history.router,
+    agent_widget.router,
     agents.router,
     conversation_access.router,
     conversation_socket.router,
