@@ -81,9 +81,7 @@ class Mailboxes:
 
     async def hold(self, owner: str, kind: str, mailbox_id: str, workspace_id: str, now: datetime) -> Claim:
         """A new mailbox that ``owner`` holds from its beginning. Raises `LeaseLost` when it is there already."""
-        epoch = await self.pool.fetchval(
-            _sql["hold"], mailbox_id, workspace_id, kind, now, owner, self.lease_seconds
-        )
+        epoch = await self.pool.fetchval(_sql["hold"], mailbox_id, workspace_id, kind, now, owner, self.lease_seconds)
         if epoch is None:
             raise LeaseLost(mailbox_id)
         return Claim(mailbox_id, workspace_id, epoch, attempt=1, arrivals=0, items=(), steps=())

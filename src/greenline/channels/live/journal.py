@@ -81,6 +81,8 @@ class LiveJournal:
         self._done: list[int] = []
         self._ended = False
         self._task: asyncio.Task[None] | None = None
+        self.broken: asyncio.Event = asyncio.Event()
+        """Set when something could not be written: the conversation can't go on here."""
 
     def record(self, *events: Event) -> None:
         """Add events; they are written in the background. `flush` tells whether they were."""
@@ -98,7 +100,7 @@ class LiveJournal:
     async def flush(self) -> None:
         """Return when everything is durable. Raises `LeaseLost`, or the database's error."""
         while self._task is not None:
-            await self._task
+            await asyncio.shield(self._task)
 
     async def close(self, *events: Event) -> None:
         """Record the end and let go of the conversation. Raises as `flush` does."""
@@ -111,8 +113,12 @@ class LiveJournal:
             self._task = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
-        while self._pending or self._done:
-            events, done = tuple(self._pending), tuple(self._done)
-            self._pending, self._done = [], []
-            await self._writer.append(_Append(self._claim, self.conversation, events, done, self._ended))
+        try:
+            while self._pending or self._done:
+                events, done = tuple(self._pending), tuple(self._done)
+                self._pending, self._done = [], []
+                await self._writer.append(_Append(self._claim, self.conversation, events, done, self._ended))
+        except BaseException:
+            self.broken.set()
+            raise
         self._task = None

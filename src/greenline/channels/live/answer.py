@@ -1,0 +1,171 @@
+"""One answer while it is made: streamed to the listeners, spoken, and cut when the person interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from greenline.channels.live.models import (
+    AgentResponse,
+    ClientToolCall,
+    ContextUsage,
+    Interruption,
+    LiveEvent,
+    ResponseCorrection,
+    ResponsePart,
+    ToolRequest,
+    ToolResponse,
+)
+from greenline.channels.live.mouth import Utterance
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
+from greenline.engine.turn import Outcome
+from greenline.ids import new_id
+from greenline.llm.models import ModelReply
+from greenline.tools.models import Tool, ToolResult
+
+STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written")
+WAITS: Final[Mapping[str, str]] = {
+    "paused": "end_of_turn",
+    "recognised": "recognition",
+    "sentence": "model",
+    "speech": "synthesis",
+    "committed": "hold",
+    "written": "queue",
+}
+"""What was waited for when a stage was reached, as the silence waterfall names it."""
+
+
+class Answer:
+    """A `greenline.channels.live.effects.Speaker`.
+
+    Until `commit` it is a guess: what it would tell and speak is kept back, and `drop` leaves no trace of it.
+    """
+
+    def __init__(
+        self, event_id: int, tell: Callable[[LiveEvent], None], now: Callable[[], float], *, committed: bool
+    ) -> None:
+        self.event_id = event_id
+        self.outcome = Outcome()
+        self.committed = asyncio.Event()
+        self.utterance: Utterance | None = None
+        self.recorded = False
+        """Whether `events` are in the journal already: a cut then only adds what was heard."""
+        self.interruptible = True
+        self.said: UserMessage | None = None
+        """What a guess answers; the journal does not hold it yet."""
+        self._tell_listeners = tell
+        self._now = now
+        self._kept: list[LiveEvent] = []
+        self._partial = ""
+        self._response_id = ""
+        self.marks: dict[str, float] = {}
+        if committed:
+            self.commit()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What the journal gets of it so far, a reply that was cut in the middle included."""
+        partial = (AgentMessage(id=new_id("msg"), text=self._partial.strip()),) if self._partial.strip() else ()
+        return (*self.outcome.events, *partial)
+
+    def mark(self, stage: str) -> None:
+        """A stage of the silence waterfall was reached."""
+        self.marks.setdefault(stage, self._now())
+
+    def commit(self) -> None:
+        """The person has really finished: tell and speak what was kept back."""
+        self.mark("committed")
+        self.committed.set()
+        for event in self._kept:
+            self._tell_listeners(event)
+        self._kept.clear()
+        if self.utterance is not None:
+            self.utterance.release()
+
+    def drop(self) -> None:
+        """The person goes on speaking: the guess was wrong."""
+        if self.utterance is not None:
+            self.utterance.cut()
+
+    def cut(self, events: tuple[Event, ...]) -> Iterator[Event]:
+        """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer."""
+        said = [event for event in events if isinstance(event, AgentMessage) and event.text]
+        heard = (self.utterance.cut() if self.utterance else " ".join(message.text for message in said)).split()
+        self._tell(Interruption(self.event_id))
+        for message in said:
+            count = len(message.text.split())
+            words, heard = heard[:count], heard[count:]
+            if len(words) < count or not self.recorded:
+                text = " ".join(words) if len(words) < count else message.text
+                self._tell(ResponseCorrection(self.event_id, message.text, text))
+                yield AgentInterrupted(message_id=message.id, heard=text)
+
+    def say(self, text: str) -> None:
+        """Words that no model streams."""
+        self.delta(text)
+        self._close(text)
+
+    # What the effects tell
+
+    def delta(self, text: str) -> None:
+        """A piece of the model's text."""
+        if not text:
+            return
+        if not self._partial:
+            self._response_id = new_id("resp")
+            self._tell(ResponsePart(self.event_id, "", "start", self._response_id))
+        self._partial += text
+        self._tell(ResponsePart(self.event_id, text, "delta", self._response_id))
+        if self.utterance is not None:
+            self.utterance.feed(text)
+
+    def reply(self, reply: ModelReply) -> None:
+        """The model has finished a reply."""
+        if reply.text and not self._partial:
+            self.delta(reply.text)
+        if self._partial:
+            self._close(reply.text.strip() or self._partial.strip())
+        tokens = reply.usage.input + reply.usage.output
+        if tokens:
+            self._tell(ContextUsage(self.event_id, reply.model, tokens, 0))
+
+    def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
+        """A tool begins."""
+        self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
+
+    def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
+        """A tool has answered."""
+        name = tool.spec.name
+        self._tell(ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text))
+
+    def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
+        """The client is to run a tool."""
+        self._tell(ClientToolCall(self.event_id, call_id, name, parameters))
+
+    def waits(self) -> dict[str, float]:
+        """The silence waterfall in milliseconds, in the order of the waits; empty when nobody spoke before."""
+        if "voice_ended" not in self.marks or "written" not in self.marks:
+            return {}
+        end = self.marks["written"]
+        reached = sorted((min(at, end), STAGES.index(name), name) for name, at in self.marks.items())
+        waits: dict[str, float] = {}
+        before = self.marks["voice_ended"]
+        for at, _, name in reached:
+            if name in WAITS:
+                waits[WAITS[name]] = round((at - before) * 1000, 1)
+                before = at
+        return waits
+
+    def _close(self, text: str) -> None:
+        self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
+        self._tell(AgentResponse(self.event_id, text, self._response_id))
+        self._partial = ""
+        if self.utterance is not None:
+            self.utterance.pause()
+
+    def _tell(self, event: LiveEvent) -> None:
+        if self.committed.is_set():
+            self._tell_listeners(event)
+        else:
+            self._kept.append(event)

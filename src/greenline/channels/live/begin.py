@@ -1,0 +1,262 @@
+"""Where live conversations come from, and what becomes of those whose process died."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.initiation import InitiationData
+from greenline.agents.lookup import Lookup, seal_secrets
+from greenline.agents.models import AgentVersion
+from greenline.agents.overrides import apply_overrides, check_start
+from greenline.agents.variables import check_supplied, shown
+from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
+from greenline.channels.live.models import AudioOut
+from greenline.channels.live.session import LiveSession
+from greenline.channels.live.turn import Agent
+from greenline.channels.whatsapp.chat import to_projection
+from greenline.clock import Clock
+from greenline.conversations.events import Ended, Event, Remembered, Started
+from greenline.conversations.files import open_file, read_file
+from greenline.conversations.projection import Projection
+from greenline.ids import new_id
+from greenline.llm.models import FilePart, LanguageModels
+from greenline.settings import Settings
+from greenline.speech.models import Speech
+from greenline.store.mailbox import Claim, Mailboxes
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault
+from greenline.store.worker import Wakeups, Worker
+from greenline.tools.models import Tool
+
+log = structlog.get_logger(__name__)
+
+KIND: Final = "live"
+ABANDONED: Final = "The server that held the conversation stopped"
+
+Out = Callable[[ConversationConfig], AudioOut]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is known when a live conversation begins. ``data`` is its start data, checked against the agent here.
+
+    A conversation that is there already, such as that of a call of the business, is ``projection`` with ``events``.
+    """
+
+    version: AgentVersion
+    workspace_id: str
+    source: str
+    method: str
+    data: InitiationData = field(default_factory=InitiationData, repr=False)
+    environment: str = "production"
+    conversation_id: str | None = None
+    direction: str | None = None
+    user_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    text_only: bool | None = None
+    summary: str | None = field(default=None, repr=False)
+    remembered: Sequence[Remembered] = ()
+    tools: tuple[Tool, ...] = ()
+    projection: Projection | None = None
+    events: tuple[Event, ...] = ()
+
+
+class LiveSessions:
+    """The live conversations of this process, as one part of the server."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        wakeups: Wakeups,
+        vault: Vault,
+        models: LanguageModels,
+        speech: Speech,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._models = models
+        self._speech = speech
+        self._clock = clock
+        self._settings = settings
+        self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
+        self._writer = JournalWriter(pool, clock)
+        self._worker = Worker(
+            self._mailboxes,
+            wakeups,
+            clock,
+            kind=KIND,
+            owner=secrets.token_hex(8),
+            handler=self._abandoned,
+            give_up=self._give_up,
+            room=10_000,
+        )
+
+    def start(self) -> None:
+        """Begin to look after conversations whose process died."""
+        self._worker.start()
+
+    async def stop(self, seconds: float) -> None:
+        """Wait ``seconds`` for conversations to end, then cut them."""
+        await self._worker.stop(seconds)
+
+    def state(self) -> dict[str, bool]:
+        """Whether it works, for `/readyz`."""
+        return {"live": self._worker.running}
+
+    async def begin(self, beginning: Beginning, out: Out | None = None) -> LiveSession:
+        """A session that is ready to run, its beginning durable.
+
+        Raises `greenline.agents.overrides.OverrideNotAllowed`, `greenline.agents.variables.MissingVariables` and
+        other refusals of start data.
+        """
+        now = self._clock.now()
+        conversation_id = beginning.conversation_id or new_id("conv")
+        agent = self._agent(beginning, conversation_id, now)
+        projection = beginning.projection or _projection(beginning, agent, conversation_id, now)
+        claim = await self._worker.hold(f"{KIND}:{conversation_id}", beginning.workspace_id)
+        journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
+        if not any(isinstance(event, Started) for event in beginning.events):
+            journal.record(agent.started)
+        try:
+            await journal.flush()
+        except BaseException:
+            self._worker.let_go(claim)
+            raise
+        return LiveSession(
+            agent=agent,
+            journal=journal,
+            claim=claim,
+            mailboxes=self._mailboxes,
+            holder=self._worker,
+            models=self._models,
+            speech=self._speech,
+            out=out(agent.config) if out is not None and not agent.text_only else None,
+            files=self._files(beginning.workspace_id, conversation_id),
+            clock=self._clock,
+            settings=self._settings,
+        )
+
+    def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
+        version, data = beginning.version, beginning.data
+        overrides = version.platform_settings.overrides
+        check_start(data, overrides)
+        config = apply_overrides(version.conversation_config, data.conversation_config_override, overrides)
+        check_supplied(config, data.dynamic_variables)
+        text_only = config.conversation.text_only if beginning.text_only is None else beginning.text_only
+        started = next((event for event in beginning.events if isinstance(event, Started)), None)
+        if started is None:
+            started = Started(
+                agent_id=version.agent_id,
+                branch_id=version.branch_id,
+                version_id=version.id,
+                environment=beginning.environment,
+                source=beginning.source,
+                direction=beginning.direction,
+                text_only=text_only,
+                user_id=beginning.user_id or data.user_id,
+                variables={
+                    **shown(data.dynamic_variables),
+                    **_system_variables(version, conversation_id, text_only=text_only, now=now),
+                    **beginning.variables,
+                },
+                sealed_variables=seal_secrets(self._vault, conversation_id, data.dynamic_variables),
+                override=data.conversation_config_override.model_dump(mode="json", exclude_unset=True),
+                summary=beginning.summary,
+                remembered=tuple(beginning.remembered),
+            )
+        lookup = Lookup(
+            pool=self._pool,
+            vault=self._vault,
+            workspace_id=beginning.workspace_id,
+            conversation_id=conversation_id,
+            variables=started.variables,
+            sealed=started.sealed_variables,
+        )
+        return Agent(version, config, started, lookup, data.custom_llm_extra_body, beginning.tools)
+
+    def _files(self, workspace_id: str, conversation_id: str) -> Callable[[Sequence[str]], Any]:
+        async def load(file_ids: Sequence[str]) -> dict[str, FilePart]:
+            found = {}
+            for file_id in file_ids:
+                file = await open_file(self._pool, workspace_id, conversation_id, file_id)
+                if file is not None:
+                    data = await _read(self._settings.data_dir, file)
+                    found[file_id] = FilePart(file.mime_type, file.filename, data)
+            return found
+
+        return load
+
+    async def _abandoned(self, claim: Claim) -> None:
+        """A conversation whose lease ran out: its process died, and the socket or the call with it."""
+        conversation_id = claim.mailbox_id.removeprefix(f"{KIND}:")
+        row = await self._pool.fetchval(sql["conversation"], claim.workspace_id, conversation_id)
+        projection = to_projection(row) if row is not None else None
+        if projection is None or not projection.is_open:
+            await self._mailboxes.release(claim, self._clock.now())
+            return
+        log.warning("live.abandoned", conversation_id=conversation_id)
+        journal = LiveJournal(self._writer, self._clock, claim, projection)
+        for item in claim.items:
+            journal.obeyed(item.id)
+        error = {"code": 1011, "reason": ABANDONED}
+        await journal.close(Ended(reason=ABANDONED, status="failed", error=error))
+
+    async def _give_up(self, claim: Claim, error: BaseException) -> None:
+        await self._mailboxes.release(claim, self._clock.now())
+
+
+async def _read(data_dir: Path, file: Any) -> bytes:
+    try:
+        return await read_file(data_dir, file)
+    except FileNotFoundError:
+        log.warning("file.lost", file_id=file.id)
+        return b""
+
+
+def _projection(beginning: Beginning, agent: Agent, conversation_id: str, now: datetime) -> Projection:
+    version = beginning.version
+    return Projection(
+        id=conversation_id,
+        workspace_id=beginning.workspace_id,
+        agent_id=version.agent_id,
+        branch_id=version.branch_id,
+        version_id=version.id,
+        source=beginning.source,
+        started_at=now,
+        accepted_at=now,
+        text_only=agent.text_only,
+        environment=beginning.environment,
+        direction=beginning.direction,
+        user_id=agent.started.user_id,
+        authorization_method=beginning.method,
+        initiation=beginning.data.stored(),
+        status="in-progress",
+    )
+
+
+def _system_variables(
+    version: AgentVersion, conversation_id: str, *, text_only: bool, now: datetime
+) -> dict[str, Any]:
+    """The server's own dynamic variables (reference: System variables)."""
+    return {
+        "system__agent_id": version.agent_id,
+        "system__current_agent_id": version.agent_id,
+        "system__caller_id": "",
+        "system__called_number": "",
+        "system__call_sid": "",
+        "system__call_duration_secs": 0,
+        "system__conversation_id": conversation_id,
+        "system__is_text_only": text_only,
+        "system__time_utc": now.isoformat(),
+    }

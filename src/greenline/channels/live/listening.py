@@ -1,0 +1,163 @@
+"""The hearing half of a voice session: sound in, moments and recognised words out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Protocol
+
+import structlog
+
+from greenline.channels.live.ears import Ears, Moment, Patience
+from greenline.speech.errors import SpeechError
+from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech
+
+log = structlog.get_logger(__name__)
+
+
+class Hearer(Protocol):
+    """Who is told what a person says."""
+
+    def voice_began(self) -> None:
+        """The person begins to speak."""
+        ...
+
+    def seems_to_say(self, text: str) -> None:
+        """What the utterance seems to be so far."""
+        ...
+
+    def may_have_said(self, text: str) -> None:
+        """The person pauses; ``text`` is all of the turn so far."""
+        ...
+
+    def goes_on(self) -> None:
+        """The person speaks on after a pause."""
+        ...
+
+    def has_said(self, text: str) -> None:
+        """The person has finished. Empty when no words were understood."""
+        ...
+
+    def is_deaf(self, error: SpeechError) -> None:
+        """Recognition failed."""
+        ...
+
+    def window(self, score: float) -> None:
+        """The probability of voice in the last window."""
+        ...
+
+
+class Listening:
+    """Recognition of one session. `begin` before sound is given, `aclose` at the end."""
+
+    def __init__(
+        self,
+        speech: Speech,
+        options: RecognitionOptions,
+        patience: Patience,
+        hearer: Hearer,
+        now: Callable[[], float],
+    ) -> None:
+        self._speech = speech
+        self._options = options
+        self._patience = patience
+        self._hearer = hearer
+        self._now = now
+        self._texts: list[str] = []
+        self._finished = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finishing: asyncio.Task[None] | None = None
+        self._stream: RecognitionStream | None = None
+        self._ears: Ears | None = None
+        self._early: list[bytes] = []
+
+    @property
+    def last_voice_at(self) -> float:
+        """When the last voiced sound came."""
+        return self._ears.last_voice_at if self._ears else 0.0
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the person speaks."""
+        return self._ears is not None and self._ears.speaking
+
+    async def begin(self) -> None:
+        """Open recognition. Raises `greenline.speech.errors.SpeechError`."""
+        self._stream = await self._speech.recogniser(self._options).open(self._options)
+        self._ears = Ears(
+            self._speech.detector(),
+            self._stream,
+            self._patience,
+            now=self._now,
+            tell=self._moment,
+            score=self._hearer.window,
+        )
+        self._spawn(self._ears.tick())
+        self._spawn(self._follow(self._stream))
+        for pcm in self._early:
+            self._ears.hear(pcm)
+        self._early.clear()
+
+    def hear(self, pcm: bytes) -> None:
+        """Sound at `greenline.speech.models.HEARING_RATE`; what comes before recognition is open waits."""
+        if self._ears is None:
+            self._early.append(pcm)
+            del self._early[:-500]
+        else:
+            self._ears.hear(pcm)
+
+    async def aclose(self) -> None:
+        """Let go of recognition."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    def _moment(self, moment: Moment) -> None:
+        match moment:
+            case Moment.BEGAN:
+                self._finished = False
+                self._hearer.voice_began()
+            case Moment.PAUSED:
+                self._finishing = self._spawn(self._recognise(self._finishing))
+            case Moment.RESUMED:
+                self._hearer.goes_on()
+            case Moment.FINISHED:
+                self._finished = True
+                if self._finishing is None or self._finishing.done():
+                    self._tell_all()
+
+    async def _recognise(self, before: asyncio.Task[None] | None) -> None:
+        assert self._stream is not None  # noqa: S101 - the ears exist only with it
+        if before is not None and not before.done():
+            await asyncio.wait({before})
+        try:
+            text = (await self._stream.finish()).strip()
+        except SpeechError as error:
+            log.warning("recognition.failed", error=str(error))
+            self._hearer.is_deaf(error)
+            text = ""
+        if text:
+            self._texts.append(text)
+        if self._finished:
+            self._tell_all()
+        elif self._texts:
+            self._hearer.may_have_said(" ".join(self._texts))
+
+    def _tell_all(self) -> None:
+        text, self._texts, self._finished = " ".join(self._texts), [], False
+        self._hearer.has_said(text)
+
+    async def _follow(self, stream: RecognitionStream) -> None:
+        async for hint in stream.hints():
+            if isinstance(hint, Partial):
+                self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
+            elif isinstance(hint, EndOfTurn) and not hint.eager and self._ears is not None:
+                self._ears.finish()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,37 @@
+"""Named timers of a session, by its clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from greenline.clock import Clock
+
+
+class Timers:
+    """Each name has one timer at most: setting it again begins anew."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def set(self, name: str, seconds: float, then: Callable[[], None]) -> None:
+        """Call ``then`` in ``seconds``."""
+        self.stop(name)
+        self._tasks[name] = asyncio.create_task(self._wait(seconds, then))
+
+    def stop(self, name: str) -> None:
+        """Forget a timer, if it is set."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    def stop_all(self) -> None:
+        """Forget all."""
+        for name in list(self._tasks):
+            self.stop(name)
+
+    async def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+        then()

@@ -1,0 +1,74 @@
+"""From an agent and a live conversation to a turn of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.lookup import Lookup
+from greenline.agents.models import AgentVersion
+from greenline.agents.variables import render
+from greenline.channels.live.client_tools import Ask, client_tools
+from greenline.channels.live.effects import ClientCalls
+from greenline.conversations.events import Event, Started
+from greenline.engine.prompt import SPOKEN, style
+from greenline.engine.request import model_request
+from greenline.engine.turn import Turn
+from greenline.llm.models import FilePart
+from greenline.settings import Settings
+from greenline.tools.models import Tool
+from greenline.tools.system import system_tools
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who speaks: a version with the overrides of this conversation, and what it knows at its start."""
+
+    version: AgentVersion
+    config: ConversationConfig
+    started: Started
+    lookup: Lookup = field(repr=False)
+    extra_body: Mapping[str, Any] = field(repr=False)
+    tools: tuple[Tool, ...] = ()
+    """Tools of the channel besides those of the agent."""
+
+    @property
+    def text_only(self) -> bool:
+        """Whether there is no sound in the conversation."""
+        return self.started.text_only
+
+
+async def build_turn(
+    agent: Agent,
+    conversation_id: str,
+    journal: tuple[Event, ...],
+    files: Mapping[str, FilePart],
+    ask: Ask,
+    calls: ClientCalls,
+    settings: Settings,
+) -> Turn:
+    """The turn that answers the end of ``journal``.
+
+    Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
+    """
+    config, started = agent.config, agent.started
+    behaviour = {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()}
+    prompt = config.agent.prompt
+    return Turn(
+        conversation_id=conversation_id,
+        started=started,
+        prompt=render(prompt.prompt, started.variables),
+        style=style(started.source, behaviour) if agent.text_only else SPOKEN,
+        request=await model_request(config, agent.lookup, agent.extra_body),
+        journal=journal,
+        tools=(
+            *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
+            *client_tools(prompt.tools, started.variables, ask, calls),
+            *agent.tools,
+        ),
+        files=files,
+        failure_message=settings.failure_message,
+        max_rounds=settings.tool_rounds,
+    )
