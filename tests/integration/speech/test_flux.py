@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from greenline.speech.errors import RecognitionError
+from greenline.speech.flux import FluxRecogniser
+from greenline.speech.http import Address
+from greenline.speech.models import EndOfTurn, Hint, Partial, RecognitionOptions, RecognitionStream, TurnResumed
+from greenline.speech.notes import NOTE_MIME_TYPE, encode_note
+from support.coded_speech import coded, silence
+from support.sounds import sine
+from support.speech_http import says, speech_http
+from support.speech_sockets import Faults, Flux, hearing
+from support.wait import eventually
+
+OPTIONS = RecognitionOptions(language="es-mx", keywords=("Monstera",))
+
+
+@pytest.fixture
+async def flux() -> AsyncIterator[Flux]:
+    fake = Flux()
+    async with hearing(fake):
+        yield fake
+
+
+def recogniser(fake: Flux, model: str = "flux-general-en") -> FluxRecogniser:
+    return FluxRecogniser(model, Address(fake.url, {"Authorization": "Token k"}), seconds=5)
+
+
+def push(stream: RecognitionStream, pcm: bytes) -> None:
+    for at in range(0, len(pcm), 640):
+        stream.push(pcm[at : at + 640])
+
+
+async def until_end(hints: AsyncIterator[Hint]) -> list[Hint]:
+    """The hints until a turn has ended for good."""
+    found: list[Hint] = []
+    async for hint in hints:
+        found.append(hint)
+        if isinstance(hint, EndOfTurn) and not hint.eager:
+            break
+    return found
+
+
+async def test_our_own_end_of_turn_is_obeyed(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    for text in ("where is my order", "no", "it is late please"):
+        push(stream, coded(text))
+        assert await stream.finish() == text
+    assert await stream.finish() == ""
+    await stream.aclose()
+    assert {"type": "CloseStream"} in flux.texts
+
+
+async def test_a_turn_that_flux_has_ended_is_taken(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    hints = stream.hints()
+    push(stream, coded("where is it") + silence(1.0))
+    found = await until_end(hints)
+    assert [type(hint) for hint in found if not isinstance(hint, Partial)] == [EndOfTurn, EndOfTurn]
+    assert found[-2:] == [EndOfTurn("where is it", eager=True), EndOfTurn("where is it")]
+    assert await stream.finish() == "where is it"
+    assert {"type": "ForceEndTurn"} not in flux.texts
+    await stream.aclose()
+
+
+async def test_a_person_who_goes_on_is_told(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    push(stream, coded("where is it") + silence(0.4) + coded("please") + silence(1.0))
+    found = await until_end(stream.hints())
+    kinds = [hint for hint in found if not isinstance(hint, Partial)]
+    assert kinds[0] == EndOfTurn("where is it", eager=True)
+    assert kinds[1] == TurnResumed()
+    assert kinds[-1] == EndOfTurn("where is it please")
+    await stream.aclose()
+
+
+async def test_what_is_dropped_is_not_in_the_next_utterance(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    hints = stream.hints()
+    push(stream, coded("hello hello hello"))
+    await anext(hints)
+    stream.drop()
+    push(stream, silence(0.5) + coded("yes"))
+    assert await stream.finish() == "yes"
+    await stream.aclose()
+
+
+async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
+    stream = await recogniser(flux, "flux-general-multi").open(OPTIONS)
+    assert flux.requests[0].path.startswith("/v2/listen?")
+    assert flux.query["model"] == ["flux-general-multi"]
+    assert flux.query["language_hint"] == ["es"]
+    assert flux.query["keyterm"] == ["Monstera"]
+    assert flux.query["eager_eot_threshold"] == ["0.5"]
+    await stream.aclose()
+    await eventually(lambda: flux.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (Faults(cut_after_seconds=0.1), "closed the connection"),
+        (Faults(frames_first=['{"type": "Error", "code": "X", "description": "bad model"}']), "bad model"),
+        (Faults(frames_first=['{"type": "TurnInfo"}']), "not as its API says"),
+    ],
+)
+async def test_what_goes_wrong_is_told(flux: Flux, faults: Faults, told: str) -> None:
+    flux.faults = faults
+    stream = await recogniser(flux).open(OPTIONS)
+    push(stream, coded("where is my order"))
+    with pytest.raises(RecognitionError, match=told):
+        await stream.finish()
+    await stream.aclose()
+
+
+async def test_a_recording_is_heard_by_nova() -> None:
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    async with speech_http(says({"results": {"channels": [{"alternatives": [{"transcript": "Yes."}]}]}})) as server:
+        flux = FluxRecogniser("flux-general-en", Address(server.url), seconds=5)
+        assert (await flux.transcribe(note.data, NOTE_MIME_TYPE, OPTIONS)).text == "Yes."
+        await flux.aclose()
+    assert "model=nova-3" in server.seen[0].path

@@ -1,0 +1,245 @@
+"""Providers that die while people speak and listen: somebody else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
+from greenline.speech.factory import SpeechServices, build_speech
+from greenline.speech.models import HEARING_RATE, Chunk, Partial, RecognitionOptions, Voice
+from greenline.speech.notes import encode_note
+from greenline.speech.resample import resample
+from support.coded_speech import coded, decoded
+from support.sounds import rms, sine
+from support.speech_http import Answer, SpeechHttp, says, speech_http
+from support.speech_sockets import Faults, Nova, Scribe, hearing
+from support.wait import eventually
+
+KEYS = {"DEEPGRAM_API_KEY": "d", "ELEVENLABS_API_KEY": "e", "OPENAI_API_KEY": "o"}
+FAILED = says({"error": {"message": "out of order"}}, 503)
+
+
+def speech(clock: ManualClock, urls: Mapping[str, str], **settings: Any) -> SpeechServices:
+    """Speech whose providers are at ``urls``, and no other has a key."""
+    keys = {name: key for name, key in KEYS.items() if name.partition("_")[0].lower() in urls}
+    configured = Settings(_env_file=None, speech_base_urls=dict(urls), speech_timeout_seconds=1.0, **settings)
+    return build_speech(configured, clock, keys)
+
+
+async def heard_of(chunks: list[Chunk], rate: int, listener: SpeechServices) -> str:
+    """What the embedded recogniser understands of what was spoken."""
+    options = RecognitionOptions("embedded")
+    stream = await listener.recogniser(options).open(options)
+    stream.push(resample(b"".join(chunk.pcm for chunk in chunks), rate, HEARING_RATE))
+    return await stream.finish()
+
+
+async def say(services: SpeechServices, text: str) -> tuple[list[Chunk], int]:
+    voice = Voice(model_id="eleven_flash_v2")
+    synthesiser = services.synthesiser(voice)
+    return [chunk async for chunk in synthesiser.say(text, voice)], synthesiser.rate
+
+
+@pytest.fixture
+async def voice_server() -> AsyncIterator[SpeechHttp]:
+    async with speech_http(FAILED) as server:
+        yield server
+
+
+@pytest.mark.parametrize("answer", [FAILED, says(b"", 401), Answer([], hang_after=0), Answer([], cut_after=0)])
+async def test_when_the_voice_fails_the_embedded_voice_says_the_sentence(
+    clock: ManualClock, voice_server: SpeechHttp, answer: Answer
+) -> None:
+    voice_server.answers = [answer]
+    services = speech(clock, {"openai": voice_server.url})
+    chunks, rate = await say(services, "Where is my order?")
+    assert rate == 24_000
+    assert {chunk.provider for chunk in chunks} == {"embedded"}
+    assert await heard_of(chunks, rate, services) == "Where is my order?"
+    await services.aclose()
+
+
+async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest(
+    clock: ManualClock, voice_server: SpeechHttp
+) -> None:
+    import base64
+    import json
+
+    text = "Hello there. Where is my order?"
+    times = {
+        "characters": list("Hello there. "),
+        "character_start_times_seconds": [place / 26 for place in range(13)],
+        "character_end_times_seconds": [(place + 1) / 26 for place in range(13)],
+    }
+    line = {"audio_base64": base64.b64encode(coded("hello", 24_000)).decode(), "alignment": times}
+    voice_server.answers = [Answer([json.dumps(line).encode() + b"\n", b"{"], cut_after=1)]
+    services = speech(clock, {"elevenlabs": voice_server.url})
+    chunks, rate = await say(services, text)
+    first = [chunk for chunk in chunks if chunk.provider.startswith("elevenlabs")]
+    rest = [chunk for chunk in chunks if chunk.provider == "embedded"]
+    assert decoded(b"".join(chunk.pcm for chunk in first)) == "hello"
+    assert await heard_of(rest, rate, services) == "Where is my order?"
+    await services.aclose()
+
+
+async def test_a_voice_that_failed_rests_and_is_tried_again_later(
+    clock: ManualClock, voice_server: SpeechHttp
+) -> None:
+    services = speech(clock, {"openai": voice_server.url})
+    await say(services, "one")
+    await say(services, "two")
+    assert len(voice_server.seen) == 1, "the second sentence does not wait for a provider that just failed"
+    clock.advance(timedelta(seconds=31))
+    voice_server.answers = [Answer([coded("yes", 24_000)])]
+    chunks, _ = await say(services, "three")
+    assert decoded(b"".join(chunk.pcm for chunk in chunks)) == "yes"
+    await services.aclose()
+
+
+async def test_backups_speak_at_the_rate_of_the_first(clock: ManualClock, voice_server: SpeechHttp) -> None:
+    services = speech(clock, {"openai": voice_server.url}, tts="openai", tts_backups=("embedded",))
+    synthesiser = services.synthesiser(Voice())
+    chunks, rate = await say(services, "That is all")
+    assert (synthesiser.rate, rate) == (24_000, 24_000)
+    assert rms(b"".join(chunk.pcm for chunk in chunks)) > 500
+    assert await heard_of(chunks, rate, services) == "That is all"
+    await services.aclose()
+
+
+async def test_stopping_to_listen_stops_the_whole_cascade(clock: ManualClock, voice_server: SpeechHttp) -> None:
+    voice_server.answers = [Answer([coded("where is my order", 24_000)], hang_after=1)]
+    services = speech(clock, {"openai": voice_server.url})
+    sentence = services.synthesiser(Voice()).say("Where is my order?", Voice())
+    await anext(sentence)
+    await sentence.aclose()
+    async with asyncio.timeout(5):
+        await voice_server.seen[0].closed.wait()
+    await services.aclose()
+
+
+async def test_when_nobody_can_speak_the_first_error_is_told(clock: ManualClock) -> None:
+    services = speech(clock, {})
+    with pytest.raises(SynthesisError, match="no voice 'xx'"):
+        async for _ in services.synthesiser(Voice()).say("Hello", Voice(language="xx")):
+            pass
+    await services.aclose()
+
+
+@pytest.fixture
+async def nova() -> AsyncIterator[Nova]:
+    fake = Nova()
+    async with hearing(fake):
+        yield fake
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        Faults(cut_after_seconds=0.3),
+        Faults(close_after_seconds=(0.3, 1011, "sorry")),
+        Faults(deaf=True, cut_after_seconds=0.3),
+        Faults(refuse=(429, {"err_msg": "too many"})),
+        Faults(frames_first=["no JSON"]),
+    ],
+)
+async def test_when_the_recogniser_dies_another_hears_the_whole_utterance(
+    clock: ManualClock, nova: Nova, faults: Faults
+) -> None:
+    nova.faults = faults
+    other = Scribe()
+    async with hearing(other):
+        services = speech(clock, {"deepgram": nova.url, "elevenlabs": other.url}, stt="deepgram")
+        options = RecognitionOptions()
+        stream = await services.recogniser(options).open(options)
+        for word in ("where", "is", "my", "order"):
+            stream.push(coded(word))
+        assert await stream.finish() == "where is my order"
+        assert stream.provider == "elevenlabs:scribe_v2_realtime"
+        stream.push(coded("yes please"))
+        assert await stream.finish() == "yes please"
+        await stream.aclose()
+        await services.aclose()
+        await eventually(lambda: (nova.open, other.open) == (0, 0))
+
+
+async def test_a_connection_that_was_only_cut_is_made_again(clock: ManualClock, nova: Nova) -> None:
+    services = speech(clock, {"deepgram": nova.url})
+    options = RecognitionOptions()
+    stream = await services.recogniser(options).open(options)
+    stream.push(coded("hello"))
+    assert await stream.finish() == "hello"
+    nova.faults = Faults(cut_after_seconds=0.5)
+    stream.push(coded("where is it"))
+    nova.faults = Faults()
+    assert await stream.finish() == "where is it"
+    assert stream.provider == "deepgram:nova-3"
+    await stream.aclose()
+    await services.aclose()
+
+
+async def test_hints_go_on_after_a_change(clock: ManualClock, nova: Nova) -> None:
+    nova.faults = Faults(cut_after_seconds=0.1, deaf=True)
+    other = Scribe()
+    async with hearing(other):
+        services = speech(clock, {"deepgram": nova.url, "elevenlabs": other.url}, stt="deepgram")
+        options = RecognitionOptions()
+        stream = await services.recogniser(options).open(options)
+        hints = stream.hints()
+        stream.push(coded("where is it"))
+        await stream.finish()
+        stream.push(coded("yes please yes"))
+        assert isinstance(await anext(hints), Partial)
+        await stream.aclose()
+        async with asyncio.timeout(5):
+            async for _ in hints:
+                pass
+        await services.aclose()
+
+
+async def test_when_nobody_hears_the_first_error_is_told_and_the_stream_lives_on(
+    clock: ManualClock, nova: Nova
+) -> None:
+    nova.faults = Faults(frames_first=["no JSON"])
+    services = speech(clock, {"deepgram": nova.url})
+    options = RecognitionOptions()
+    stream = await services.recogniser(options).open(options)
+    stream.push(coded("where is it"))
+    with pytest.raises(RecognitionError, match="no JSON object"):
+        await stream.finish()
+    nova.faults = Faults()
+    stream.push(coded("yes"))
+    assert await stream.finish() == "yes"
+    await stream.aclose()
+    await services.aclose()
+
+
+async def test_nobody_opens(clock: ManualClock, nova: Nova) -> None:
+    nova.faults = Faults(refuse=(401, {"err_msg": "Invalid credentials"}))
+    services = speech(clock, {"deepgram": nova.url})
+    with pytest.raises(RecognitionError, match="the key was refused"):
+        await services.recogniser(RecognitionOptions()).open(RecognitionOptions())
+    await services.aclose()
+
+
+async def test_a_recording_is_heard_by_the_next_and_junk_by_nobody(clock: ManualClock) -> None:
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    async with speech_http(FAILED) as broken, speech_http(says({"text": "Yes."})) as well:
+        services = speech(clock, {"deepgram": broken.url, "openai": well.url})
+        recogniser = services.recogniser(RecognitionOptions())
+        transcript = await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
+        assert (transcript.text, transcript.provider) == ("Yes.", "openai:gpt-4o-mini-transcribe")
+        with pytest.raises(AudioError):
+            await recogniser.transcribe(os.urandom(100), "audio/ogg", RecognitionOptions())
+        assert len(well.seen) == 1
+        well.answers = [FAILED]
+        with pytest.raises(SpeechError):
+            await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
+        await services.aclose()
