@@ -65,6 +65,8 @@ class Beginning:
     summary: str | None = field(default=None, repr=False)
     remembered: Sequence[Remembered] = ()
     tools: tuple[Tool, ...] = ()
+    chat_id: str | None = None
+    phone_number_id: str | None = None
     projection: Projection | None = None
     events: tuple[Event, ...] = ()
 
@@ -113,6 +115,10 @@ class LiveSessions:
     def state(self) -> dict[str, bool]:
         """Whether it works, for `/readyz`."""
         return {"live": self._worker.running}
+
+    def check(self, beginning: Beginning) -> None:
+        """Whether a conversation could begin so. Raises what `begin` raises for start data."""
+        self._agent(beginning, beginning.conversation_id or "", self._clock.now())
 
     async def begin(self, beginning: Beginning, out: Out | None = None) -> LiveSession:
         """A session that is ready to run, its beginning durable.
@@ -239,6 +245,8 @@ def _projection(beginning: Beginning, agent: Agent, conversation_id: str, now: d
         environment=beginning.environment,
         direction=beginning.direction,
         user_id=agent.started.user_id,
+        chat_id=beginning.chat_id,
+        phone_number_id=beginning.phone_number_id,
         authorization_method=beginning.method,
         initiation=beginning.data.stored(),
         status="in-progress",

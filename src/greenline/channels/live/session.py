@@ -151,6 +151,10 @@ class LiveSession:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def note(self, event: Event) -> None:
+        """Record something that the channel knows of."""
+        self._record(event)
+
     async def run(self) -> SessionEnded:
         """Greet, listen and answer until the end, which is written when this returns."""
         ended = SessionEnded(CODE_CRASH, "The server met an unexpected error.", "unknown_websocket_crash")

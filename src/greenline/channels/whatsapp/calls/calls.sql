@@ -100,3 +100,6 @@ where workspace_id = $1 and id = $2;
 insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
 values ($2, $1, $3, $4, $5, $6, $7, $8, $8)
 on conflict (id) do nothing;
+
+-- name: journal
+select seq, at, kind, data from conversation_event where workspace_id = $1 and conversation_id = $2 order by seq;

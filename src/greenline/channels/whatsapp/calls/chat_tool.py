@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
-from greenline.channels.whatsapp.calls.store import CallRow, sql
+from greenline.channels.whatsapp.calls.store import sql
+from greenline.channels.whatsapp.compose import MAX_TEXT
 from greenline.clock import Clock
 from greenline.ids import derived_id
 from greenline.llm.models import ToolSpec
 from greenline.store.mailbox import ring
 from greenline.store.pool import Pool
+from greenline.text import clean_text
 from greenline.tools.models import ToolContext, ToolResult
 
 NAME: Final = "send_chat_message"
-MAX_TEXT: Final = 4096  # Meta: text body
 MAX_CAPTION: Final = 1024  # Meta: caption of a document
 
 _DESCRIPTION: Final = (
@@ -37,7 +38,7 @@ class _Arguments(BaseModel):
 _PARAMETERS: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "text": {"type": "string", "description": "What the message says."},
+        "text": {"type": "string", "description": f"What the message says, up to {MAX_TEXT} characters."},
         "document_url": {"type": "string", "description": "Address of a document to send with it."},
         "document_name": {"type": "string", "description": "File name of the document, with its ending."},
     },
@@ -47,11 +48,14 @@ _PARAMETERS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class SendChatMessage:
-    """Writes to the person of one call."""
+    """Queues a message for the chat of a call; the sender's rules (window, rates) hold for it."""
 
-    pool: Pool
-    clock: Clock
-    row: CallRow
+    pool: Pool = field(repr=False)
+    clock: Clock = field(repr=False)
+    workspace_id: str
+    phone_number_id: str
+    chat_id: str
+    conversation_id: str
     type: str = "system"
     has_effect: bool = True
 
@@ -61,35 +65,40 @@ class SendChatMessage:
         return ToolSpec(NAME, _DESCRIPTION, _PARAMETERS)
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        """Queue the message; its id is derived from the call of the tool, so that it goes out once."""
+        """Queue the message, once for each call of the tool."""
         try:
             message = _compose(_Arguments.model_validate(arguments))
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             return ToolResult(f"Not sent. {faults}", is_error=True, error_type="invalid_arguments")
-        row, now = self.row, self.clock.now()
-        outbox_id = derived_id("out", context.idempotency_key)
+        now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 sql["write"],
-                row.workspace_id,
-                outbox_id,
-                row.phone_number_id,
-                row.chat_id,
-                context.conversation_id,
+                self.workspace_id,
+                derived_id("out", self.conversation_id, context.idempotency_key),
+                self.phone_number_id,
+                self.chat_id,
+                self.conversation_id,
                 message["type"],
                 message,
                 now,
             )
-            sender = f"sender:{row.phone_number_id}"
-            await ring(connection, mailbox_id=sender, workspace_id=row.workspace_id, kind="sender", due_at=now)
+            await ring(
+                connection,
+                mailbox_id=f"sender:{self.phone_number_id}",
+                workspace_id=self.workspace_id,
+                kind="sender",
+                due_at=now,
+            )
         return ToolResult("The message is on its way to the chat.")
 
 
 def _compose(message: _Arguments) -> dict[str, Any]:
+    text = clean_text(message.text)
     if message.document_url is None:
-        return {"type": "text", "text": {"body": message.text}}
-    document = {"link": str(message.document_url), "caption": message.text[:MAX_CAPTION]}
+        return {"type": "text", "text": {"body": text}}
+    document = {"link": str(message.document_url), "caption": text[:MAX_CAPTION]}
     if message.document_name:
-        document["filename"] = message.document_name
+        document["filename"] = clean_text(message.document_name)
     return {"type": "document", "document": document}

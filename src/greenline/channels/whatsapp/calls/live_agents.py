@@ -1,0 +1,163 @@
+"""The agents of calls as live sessions: one memory with the chat of the same person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenline.agents.initiation import InitiationData
+from greenline.agents.models import AgentVersion
+from greenline.agents.service import get_version, live_version
+from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.models import AudioOut
+from greenline.channels.live.session import LiveSession
+from greenline.channels.whatsapp.answer import SOURCE, variables
+from greenline.channels.whatsapp.calls.agent import Goodbye
+from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
+from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line, sql
+from greenline.channels.whatsapp.chat import load_chat, thread
+from greenline.clock import Clock
+from greenline.conversations.events import Remembered, Resumed
+from greenline.conversations.journal import read_journal
+from greenline.conversations.projection import Projection
+from greenline.errors import NotFound
+from greenline.ids import new_id
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+
+
+class NobodyAnswers(NotFound):
+    """No agent is assigned to the number: assign one, so that its calls are answered."""
+
+    code = "no_agent_assigned"
+
+
+class LiveVoice:
+    """A call's conversation. It begins, durably, when the person can hear it."""
+
+    def __init__(self, live: LiveSessions, beginning: Beginning, out: AudioOut) -> None:
+        self._live = live
+        self._beginning = beginning
+        self._out = out
+        self._session: LiveSession | None = None
+        self._ended: str | None = None
+
+    @property
+    def conversation_id(self) -> str:
+        """Its id."""
+        return self._beginning.conversation_id or ""
+
+    async def run(self) -> Goodbye:
+        """Greet, listen and speak until the end."""
+        session = await self._live.begin(self._beginning, lambda config: self._out)
+        self._session = session
+        if self._beginning.events:
+            session.note(Resumed())
+        if self._ended is not None:
+            session.end(self._ended)
+        ended = await session.run()
+        return Goodbye(ended.reason, failed=ended.error_type is not None and ended.code != 1000)
+
+    def hear(self, pcm: bytes) -> None:
+        """16-bit PCM of 16 kHz from the person."""
+        if self._session is not None:
+            self._session.hear(pcm)
+
+    def digit(self, digit: str) -> None:
+        """A key that the person pressed."""
+        if self._session is not None:
+            self._session.digit(digit)
+
+    def typed(self, text: str, wamid: str | None) -> bool:
+        """What the person wrote in the chat meanwhile; False when nobody listens any more."""
+        if self._session is None:
+            return False
+        self._session.user_message(text)
+        return True
+
+    def end(self, reason: str) -> None:
+        """The call is over: `run` returns soon."""
+        self._ended = reason or "The call has ended"
+        if self._session is not None:
+            self._session.end(self._ended)
+
+
+class LiveCallAgents:
+    """The `greenline.channels.whatsapp.calls.agent.CallAgents` of the server."""
+
+    def __init__(self, pool: Pool, live: LiveSessions, clock: Clock, settings: Settings) -> None:
+        self._pool = pool
+        self._live = live
+        self._clock = clock
+        self._settings = settings
+        self._store = CallStore(pool)
+
+    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> LiveVoice:
+        """The agent for a call. Raises `NobodyAnswers`, and what `LiveSessions.check` raises."""
+        projection = await self._store.conversation(row) if row.conversation_id else None
+        if projection is not None:
+            beginning = await self._outbound(row, line, projection)
+        elif line.assigned_agent_id is not None:
+            version = await live_version(self._pool, row.workspace_id, line.assigned_agent_id)
+            beginning = await self._inbound(row, line, version)
+        else:
+            raise NobodyAnswers
+        self._live.check(beginning)
+        return LiveVoice(self._live, beginning, out)
+
+    async def _outbound(self, row: CallRow, line: Line, projection: Projection) -> Beginning:
+        rows = await self._pool.fetch(sql["journal"], row.workspace_id, projection.id)
+        return Beginning(
+            version=await get_version(self._pool, row.workspace_id, projection.version_id),
+            workspace_id=row.workspace_id,
+            source=SOURCE,
+            method="whatsapp",
+            data=InitiationData.model_validate(projection.initiation),
+            conversation_id=projection.id,
+            text_only=False,
+            tools=self._tools(row, line, projection.id),
+            projection=projection,
+            events=tuple(entry.event for entry in read_journal(rows)),
+        )
+
+    async def _inbound(self, row: CallRow, line: Line, version: AgentVersion) -> Beginning:
+        now, conversation_id = self._clock.now(), new_id("conv")
+        summary, remembered = await self._memory(row)
+        given: dict[str, Any] = variables(
+            version=version,
+            conversation_id=conversation_id,
+            phone_number_id=row.phone_number_id,
+            user_id=line.user_id,
+            inbound=True,
+            own={},
+            now=now,
+            text_only=False,
+        )
+        return Beginning(
+            version=version,
+            workspace_id=row.workspace_id,
+            source=SOURCE,
+            method="whatsapp",
+            conversation_id=conversation_id,
+            direction="inbound",
+            user_id=line.user_id,
+            variables=given,
+            text_only=False,
+            summary=summary,
+            remembered=remembered,
+            tools=self._tools(row, line, conversation_id),
+            chat_id=row.chat_id,
+            phone_number_id=row.phone_number_id,
+        )
+
+    async def _memory(self, row: CallRow) -> tuple[str | None, tuple[Remembered, ...]]:
+        chat = await load_chat(self._pool, row.workspace_id, row.chat_id)
+        if chat is None:
+            return None, ()
+        return await thread(self._pool, chat, self._settings, self._clock.now())
+
+    def _tools(self, row: CallRow, line: Line, conversation_id: str) -> tuple[SendChatMessage, ...]:
+        return (
+            SendChatMessage(
+                self._pool, self._clock, row.workspace_id, line.phone_number_id, row.chat_id, conversation_id
+            ),
+        )
