@@ -243,7 +243,7 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
             settings=settings,
         )
         calls = replica(pool, wakeups, vault, voices, clock, settings)
-        starter = CallStarter(pool, Templates(pool, graph, vault, clock, settings), clock, settings)
+        starter = CallStarter(pool, vault, Templates(pool, graph, vault, clock, settings), clock, settings)
         whatsapp.start()
         calls.start()
         try:

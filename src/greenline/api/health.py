@@ -70,5 +70,5 @@ async def _database(services: AppServices) -> Check:
 
 
 def _workers(services: AppServices) -> Check:
-    states = {name: state for part in services.lifecycle.workers for name, state in part.state().items()}
+    states = {name: state for part in services.lifecycle.parts for name, state in part.state().items()}
     return Check(ok=all(states.values()), details=dict(states))

@@ -44,3 +44,13 @@ async def test_a_second_call_waits_for_nothing() -> None:
     await lifecycle.drain(60)
     first.cancel()
     assert stopped[1] == ("only", 0.0)
+
+
+async def test_sessions_end_before_anything_else_in_a_time_of_their_own() -> None:
+    stopped: list[tuple[str, float]] = []
+    calls, sockets = Part("calls", 0.02, stopped), Part("sockets", 0.02, stopped)
+    lifecycle = Lifecycle(workers=[Part("worker", 0, stopped)], sessions=[calls, sockets])
+    await lifecycle.drain(0.05)
+    assert [name for name, _ in stopped] == ["calls", "sockets", "worker"]
+    assert stopped[2][1] > 0.04
+    assert lifecycle.parts[1:] == (calls, sockets)

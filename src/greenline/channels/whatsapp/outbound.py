@@ -146,7 +146,8 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
         said = AgentMessage(
             id=new_id("msg"), text=plan.filled.text, origin="template", outbox_ids=(outbox_id,), template=named
         )
-        events: list[Event] = [_started(vault, conversation, plan), said]
+        started = started_by_business(vault, conversation, plan.version, request.initiation, request.user_id)
+        events: list[Event] = [started, said]
         await connection.execute(
             _sql["begin"],
             account.workspace_id,
@@ -187,24 +188,28 @@ async def _chat(connection: Connection, clock: Clock, plan: _Plan) -> str:
     return chat_id
 
 
-def _started(vault: Vault, conversation: Projection, plan: _Plan) -> Started:
-    start = plan.request.initiation
+def started_by_business(
+    vault: Vault, conversation: Projection, version: AgentVersion, start: InitiationData, recipient: str
+) -> Started:
+    """The first event of a conversation that the business begins with ``recipient``."""
     own = variables(
-        version=plan.version,
+        version=version,
         conversation_id=conversation.id,
-        phone_number_id=plan.account.phone_number_id,
-        user_id=plan.request.user_id,
+        phone_number_id=conversation.phone_number_id or "",
+        user_id=recipient,
         inbound=False,
         own=start.dynamic_variables,
         now=conversation.started_at,
+        text_only=conversation.text_only,
     )
     return Started(
-        agent_id=plan.version.agent_id,
-        branch_id=plan.version.branch_id,
-        version_id=plan.version.id,
+        agent_id=version.agent_id,
+        branch_id=version.branch_id,
+        version_id=version.id,
         environment=conversation.environment,
         source=SOURCE,
         direction="outbound",
+        text_only=conversation.text_only,
         user_id=conversation.user_id,
         variables=own,
         sealed_variables=seal_secrets(vault, conversation.id, start.dynamic_variables),

@@ -15,10 +15,10 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
-from greenline.channels.whatsapp.answer import SOURCE, variables
+from greenline.channels.whatsapp.answer import SOURCE
 from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.store import CallRow, insert_call, new_call_id, sql
-from greenline.channels.whatsapp.outbound import MarketingStopped, kept, startable_version
+from greenline.channels.whatsapp.outbound import MarketingStopped, kept, startable_version, started_by_business
 from greenline.channels.whatsapp.pacing import WINDOW
 from greenline.channels.whatsapp.people import open_chat
 from greenline.channels.whatsapp.recipient import check_recipient, is_bsuid
@@ -26,7 +26,7 @@ from greenline.channels.whatsapp.template_fill import Filled
 from greenline.channels.whatsapp.template_models import Template, TemplateUnusable
 from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import Clock
-from greenline.conversations.events import Started, dump_event
+from greenline.conversations.events import dump_event
 from greenline.conversations.projection import Projection, fold
 from greenline.errors import BadRequest, Conflict
 from greenline.ids import new_id
@@ -34,6 +34,7 @@ from greenline.settings import Settings
 from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
+from greenline.store.vault import Vault
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +81,9 @@ class _Plan:
 class CallStarter:
     """Starts calls of the business."""
 
-    def __init__(self, pool: Pool, templates: Templates, clock: Clock, settings: Settings) -> None:
+    def __init__(self, pool: Pool, vault: Vault, templates: Templates, clock: Clock, settings: Settings) -> None:
         self._pool = pool
+        self._vault = vault
         self._templates = templates
         self._clock = clock
         self._text = settings.call_permission_text
@@ -122,7 +124,8 @@ class CallStarter:
         if stopped and "template" in ask and plan.template.category == "MARKETING":
             raise MarketingStopped
         conversation = _conversation(plan, chat_id, now)
-        started = _started(plan, conversation)
+        version, start = plan.version, request.initiation
+        started = started_by_business(self._vault, conversation, version, start, request.user_id)
         await connection.execute(
             _outbound["begin"],
             account.workspace_id,
@@ -174,28 +177,4 @@ def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
         user_id=request.initiation.user_id or request.user_id,
         authorization_method="whatsapp",
         initiation=kept(request.initiation),
-    )
-
-
-def _started(plan: _Plan, conversation: Projection) -> Started:
-    start = plan.request.initiation
-    return Started(
-        agent_id=plan.version.agent_id,
-        branch_id=plan.version.branch_id,
-        version_id=plan.version.id,
-        source=SOURCE,
-        direction="outbound",
-        text_only=False,
-        user_id=conversation.user_id,
-        variables=variables(
-            version=plan.version,
-            conversation_id=conversation.id,
-            phone_number_id=plan.account.phone_number_id,
-            user_id=plan.request.user_id,
-            inbound=False,
-            own=start.dynamic_variables,
-            now=conversation.started_at,
-            text_only=False,
-        ),
-        override=kept(start).get("conversation_config_override", {}),
     )

@@ -262,7 +262,7 @@ class CallRun:
         try:
             goodbye = await asyncio.shield(talk)
         except Exception as error:  # the boundary of a conversation: its failure ends the call
-            log.error("call.conversation_failed", call_id=self.row.id, exc_info=error)
+            log.exception("call.conversation_failed", call_id=self.row.id)
             goodbye = Goodbye(f"The conversation failed: {type(error).__name__}", failed=True)
         if self._media is not None and not goodbye.failed:
             await self._media.played()

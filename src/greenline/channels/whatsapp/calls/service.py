@@ -66,9 +66,9 @@ class Calls:
         self._worker.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new calls. What runs may go on for ``call_drain_seconds``, also if that is above ``seconds``."""
-        patience = max(seconds, self._patience + FAREWELL_SECONDS + ACTION_SECONDS)
-        await self._worker.stop(patience if self.active else seconds)
+        """Take no new calls. What runs has ``call_drain_seconds`` to end if that is more, unless ``seconds`` is 0."""
+        patience = self._patience + FAREWELL_SECONDS + ACTION_SECONDS
+        await self._worker.stop(max(seconds, patience) if seconds and self.active else seconds)
         await self._graph.aclose()
 
     def state(self) -> dict[str, bool]:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
-from greenline.channels.whatsapp.calls.store import CallRow
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -33,20 +32,7 @@ async def tool(channel: CallChannel) -> Tool:
     await channel.tell_call("terminate", status="COMPLETED")
     row = await channel.ended()
     await peer.close()
-    return SendChatMessage(
-        channel.pool,
-        channel.clock,
-        CallRow(
-            id=row["id"],
-            workspace_id=WORKSPACE,
-            phone_number_id=NUMBER,
-            chat_id=row["chat_id"],
-            mailbox_id=row["mailbox_id"],
-            direction="inbound",
-            phase="active",
-            created_at=channel.clock.now(),
-        ),
-    )
+    return SendChatMessage(channel.pool, channel.clock, WORKSPACE, NUMBER, row["chat_id"], "conv_1")
 
 
 @pytest.mark.parametrize(
