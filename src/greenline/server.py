@@ -31,6 +31,7 @@ from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from greenline.tools.guard import guarded_client
 from greenline.web.app import install as install_pages
+from greenline.store.objects import open_objects
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 
@@ -75,6 +76,7 @@ async def open_services(
         if models is None:
             models, endpoints = build_models(settings, os.environ, guarded_client(settings))
             stack.push_async_callback(endpoints.aclose)
+        objects = await asyncio.to_thread(open_objects, settings)
         whatsapp = WhatsApp(
             pool=pool,
             wakeups=wakeups,
@@ -86,7 +88,7 @@ async def open_services(
             settings=settings,
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
-        retention = Retention(pool, clock, settings.data_dir)
+        retention = Retention(pool, clock, settings.data_dir, objects)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         keyring = Keyring(pool, clock)
         services = AppServices(
@@ -114,3 +116,4 @@ async def _bootstrap(settings: Settings, clock: Clock, pool: Pool) -> None:
     if made is not None:
         sys.stderr.write(f"API key of the default workspace, shown only now: {made.secret}\n")
         sys.stderr.flush()
+            objects=objects,

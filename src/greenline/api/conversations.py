@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from greenline.api.conversation_auth import CORS, LiveClient
 from greenline.api.conversation_query import ConversationQuery
 from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.ranges import ranged
 from greenline.conversations import service, uploads
 from greenline.conversations.files import ConversationFile, file_path
 from greenline.conversations.listing import list_conversations
 from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
+from greenline.conversations.recordings import MIME_TYPE, find_recording, read_recording
 from greenline.conversations.views import ConversationPage, ConversationView, SummaryView, summary_line
 from greenline.insight.traces import otlp_traces
 from greenline.llm.prices import token_prices
@@ -96,7 +99,14 @@ async def get_conversation(
 @router.delete("/{conversation_id}")
 async def delete_conversation(conversation_id: str, services: Services, workspace: Caller) -> dict[str, str]:
     """Erase a conversation with its files and all that was said in it."""
-    await service.delete(services.pool, services.clock, services.settings.data_dir, workspace.id, conversation_id)
+    await service.delete(
+        services.pool,
+        services.clock,
+        services.settings.data_dir,
+        services.objects,
+        workspace.id,
+        conversation_id,
+    )
     return {"status": "ok"}
 
 
@@ -111,11 +121,21 @@ async def get_summary(
     return await service.get_summary(services.pool, workspace.id, conversation_id, max_messages)
 
 
-@router.get("/{conversation_id}/audio")
-async def get_audio(conversation_id: str, services: Services, workspace: Caller) -> None:
-    """The recording of a conversation: none is made."""
+@router.get("/{conversation_id}/audio", response_class=StreamingResponse)
+async def get_audio(conversation_id: str, request: Request, services: Services, workspace: Caller) -> Response:
+    """The recording of a conversation that was spoken, as MP3: the person left, the agent right. Takes ranges."""
     await service.find(services.pool, workspace.id, conversation_id)
-    raise NoAudio
+    recording = await find_recording(services.pool, workspace.id, conversation_id)
+    if recording is None:
+        raise NoAudio
+    return await ranged(
+        partial(read_recording, services.objects, recording),
+        recording.size_bytes,
+        request.headers,
+        media_type=MIME_TYPE,
+        etag=f'"{recording.conversation_id}-{recording.size_bytes}"',
+        headers={"cache-control": "private, max-age=900", "x-content-type-options": "nosniff"},
+    )
 
 
 @router.post("/{conversation_id}/feedback")

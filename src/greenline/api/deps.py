@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups
@@ -40,6 +41,7 @@ class AppServices:
     keyring: Keyring
     graph: GraphClient
     models: LanguageModels
+    objects: Objects
     whatsapp: WhatsApp
     sockets: Sockets
     lifecycle: Lifecycle

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
-import secrets
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from greenline.ids import new_id
+from greenline.store.disk import write_whole
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
 from greenline.text import clean_text
@@ -57,7 +56,7 @@ class WrittenFile:
 async def write_file(data_dir: Path, workspace_id: str, file_id: str, data: bytes) -> WrittenFile:
     """Return when ``data`` is on disk for good. Writing the same file again replaces it."""
     path = file_path(data_dir, workspace_id, file_id)
-    await asyncio.to_thread(_write, path, data)
+    await asyncio.to_thread(write_whole, path, data)
     return WrittenFile(len(data), hashlib.sha256(data).digest())
 
 
@@ -143,38 +142,6 @@ def clean_filename(name: str) -> str:
 
 def _file(row: Record) -> ConversationFile:
     return ConversationFile(**row)
-
-
-def _write(path: Path, data: bytes) -> None:
-    _make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as output:
-            output.write(data)
-            output.flush()
-            os.fsync(output.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-        _sync_folder(folder.parent.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it the new name may be lost with the power, though the bytes are not."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unlink(paths: Iterable[Path]) -> None:

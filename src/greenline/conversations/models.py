@@ -106,7 +106,7 @@ class LinkExpired(NotFound):
 
 
 class NoAudio(NotFound):
-    """No audio was recorded of this conversation."""
+    """No audio was recorded of this conversation, or it is still being written."""
 
     code = "audio_not_found"
 

@@ -18,6 +18,8 @@ from greenline.agents.config.privacy import PrivacyConfig
 from greenline.clock import Clock
 from greenline.conversations.events import Erased, dump_event
 from greenline.conversations.files import delete_files, list_files
+from greenline.conversations.recordings import erase_recording
+from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 
@@ -34,10 +36,11 @@ _erasure = load_sql(__package__, "queries.sql")
 class Retention:
     """Erases what is due, again and again. Many processes may do it at once."""
 
-    def __init__(self, pool: Pool, clock: Clock, data_dir: Path) -> None:
+    def __init__(self, pool: Pool, clock: Clock, data_dir: Path, objects: Objects) -> None:
         self._pool = pool
         self._clock = clock
         self._data_dir = data_dir
+        self._objects = objects
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,6 +86,7 @@ class Retention:
                 return
             if due["audio"]:
                 await self._erase_files(connection, workspace_id, conversation_id, audio=True)
+                await erase_recording(connection, self._objects, workspace_id, conversation_id)
                 await self._record(connection, workspace_id, conversation_id, "audio")
             if due["transcript"]:
                 await self._erase_transcript(connection, workspace_id, conversation_id)

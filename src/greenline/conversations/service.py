@@ -14,11 +14,13 @@ from greenline.conversations.journal import read_journal
 from greenline.conversations.listing import to_conversation
 from greenline.conversations.metadata import feedback_of
 from greenline.conversations.models import Conversation, ConversationNotFound, Score
+from greenline.conversations.recordings import erase_recording, find_recording
 from greenline.conversations.retention import privacy_of
 from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata
 from greenline.conversations.usage import Prices, no_prices
 from greenline.conversations.views import ConversationView, SummaryView, short_form, view
+from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 
@@ -55,8 +57,9 @@ async def get(
         journal = await load_journal(connection, workspace_id, conversation_id)
         files = await list_files(connection, workspace_id, conversation_id)
         privacy = await privacy_of(connection, workspace_id, conversation_id)
+        recording = await find_recording(connection, workspace_id, conversation_id)
     agent = await _agent(pool, workspace_id, conversation.version_id)
-    return view(conversation, journal, files, agent, link=link, prices=prices, privacy=privacy)
+    return view(conversation, journal, files, agent, link=link, prices=prices, privacy=privacy, recording=recording)
 
 
 async def get_summary(pool: Pool, workspace_id: str, conversation_id: str, max_messages: int) -> SummaryView:
@@ -75,8 +78,10 @@ async def rate(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str
         raise ConversationNotFound
 
 
-async def delete(pool: Pool, clock: Clock, data_dir: Path, workspace_id: str, conversation_id: str) -> None:
-    """Erase a conversation: journal, files, and what its messages said, wherever it was copied to.
+async def delete(
+    pool: Pool, clock: Clock, data_dir: Path, objects: Objects, workspace_id: str, conversation_id: str
+) -> None:
+    """Erase a conversation: journal, files, recording, and what its messages said, wherever it was copied to.
 
     Messages that are still waiting to be sent are not sent. Raises `ConversationNotFound`.
 
@@ -92,6 +97,7 @@ async def delete(pool: Pool, clock: Clock, data_dir: Path, workspace_id: str, co
         for statement in ("forget_inbox", "forget_memories", "forget_steps"):
             await connection.execute(SQL[statement], workspace_id, conversation_id)
         await delete_files(data_dir, workspace_id, [file.id for file in files])
+        await erase_recording(connection, objects, workspace_id, conversation_id)
         await connection.execute(SQL["delete"], workspace_id, conversation_id)
 
 

@@ -15,6 +15,7 @@ from greenline.conversations.files import ConversationFile
 from greenline.conversations.metadata import KEPT, metadata
 from greenline.conversations.metadata_models import Metadata
 from greenline.conversations.models import Conversation, Verdict
+from greenline.conversations.recordings import Recording
 from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata, Role, Turn
 from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price
@@ -192,6 +193,7 @@ def view(
     link: Callable[[ConversationFile], str],
     prices: Prices = no_prices,
     privacy: PrivacyConfig = KEPT,
+    recording: Recording | None = None,
 ) -> ConversationView:
     """The whole conversation. ``agent`` is None when the agent was deleted; ``link`` makes the URL of a file.
 
@@ -221,6 +223,9 @@ def view(
         conversation_initiation_client_data=_initiation(conversation, journal),
         environment=conversation.environment,
         conversation_id=conversation.id,
+        has_audio=recording is not None,
+        has_user_audio=recording is not None and recording.has_user,
+        has_response_audio=recording is not None and recording.has_agent,
         transcript=transcript(journal, about),
     )
 

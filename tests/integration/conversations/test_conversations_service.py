@@ -18,6 +18,7 @@ from greenline.conversations.files import file_path, save_file
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.store.mailbox import LeaseLost, Mailboxes
+from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.worker import Wakeups
 from support.journal import BEGIN, Timed, projection, started, write
@@ -91,7 +92,7 @@ async def test_another_workspace_sees_nothing(pool: Pool, clock: ManualClock, tm
     with pytest.raises(ConversationNotFound):
         await service.rate(pool, clock, "ws_2", "conv_1", "like")
     with pytest.raises(ConversationNotFound):
-        await service.delete(pool, clock, tmp_path, "ws_2", "conv_1")
+        await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), "ws_2", "conv_1")
     assert len((await read(pool)).transcript) == 2
 
 
@@ -155,7 +156,7 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
         data=b"42", now=BEGIN,
     )  # fmt: skip
 
-    await service.delete(pool, clock, tmp_path, WORKSPACE, "conv_1")
+    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 
     assert "42" not in (await everything_stored(pool)).replace("conv_2", "")
     assert not file_path(tmp_path, WORKSPACE, file.id).exists()
@@ -185,7 +186,7 @@ async def test_deletion_stops_the_turn_that_would_bring_it_back(
     turn = TurnCommit(claim, clock.now())
     turn.record(row, AgentMessage(id="a9", text="Too late"))
 
-    await service.delete(pool, clock, tmp_path, WORKSPACE, "conv_1")
+    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 
     with pytest.raises(LeaseLost):
         await Committer(pool, Wakeups(dsn), clock).commit(turn)
@@ -197,5 +198,5 @@ async def test_deletion_stops_the_turn_that_would_bring_it_back(
 async def test_an_idle_chat_stays_idle(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:
     await write(pool, projection(chat_id=CHAT), SAID)
     await pool.execute("insert into mailbox(id, workspace_id, kind) values ($1, $2, 'chat')", CHAT, WORKSPACE)
-    await service.delete(pool, clock, tmp_path, WORKSPACE, "conv_1")
+    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
     assert await pool.fetchval("select due_at from mailbox") is None

@@ -26,6 +26,7 @@ from greenline.conversations.events import (
 from greenline.conversations.files import file_path, save_file
 from greenline.conversations.retention import Retention
 from greenline.conversations.views import ConversationView
+from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from support.database import all_text
 from support.journal import BEGIN, Timed, projection, started, write
@@ -55,7 +56,7 @@ async def number(pool: Pool, clock: ManualClock) -> None:
 
 @pytest.fixture
 def retention(pool: Pool, clock: ManualClock, tmp_path: Path) -> Retention:
-    return Retention(pool, clock, tmp_path)
+    return Retention(pool, clock, tmp_path, FolderObjects(tmp_path))
 
 
 def keeps(days: int, *, transcript: bool = True, audio: bool = False, existing: bool = False) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""Large things that are written once and read in parts, such as recordings: where they lie is the operator's choice.
+
+A key is a path of names that the server made. An object appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from greenline.errors import ConfigurationError, Unavailable
+from greenline.settings import Settings
+from greenline.store.disk import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from obstore.store import ObjectStore
+
+PIECE_BYTES: Final = 262_144
+"""Read at once: a slow reader holds no more than this in memory."""
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}(/[A-Za-z0-9_-]{1,128})*\.[a-z0-9]{1,8}")
+_T = TypeVar("_T")
+
+
+class ObjectMissing(Exception):
+    """No object has this key."""
+
+
+class StorageFault(Unavailable):
+    """The storage of recordings can't be reached or refuses. Try again in a moment; the server's log says more."""
+
+    code = "storage_unavailable"
+
+
+class Objects(Protocol):
+    """Where objects lie. Every method raises `StorageFault` when that place fails."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Return when ``data`` is kept for good; what was there before is replaced."""
+        ...
+
+    def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` to before ``end``, in pieces. Raises `ObjectMissing`."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Return when it is gone; one that is gone already is passed over."""
+        ...
+
+
+class FolderObjects:
+    """Objects as files below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def put(self, key: str, data: bytes) -> None:
+        """As `Objects.put`."""
+        try:
+            await asyncio.to_thread(write_whole, self._path(key), data)
+        except OSError as error:
+            raise StorageFault(f"{key} can't be written: {error.strerror}.") from error
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """As `Objects.read`."""
+        while start < end:
+            piece = await asyncio.to_thread(_read, self._path(key), start, min(PIECE_BYTES, end - start))
+            if not piece:
+                raise StorageFault(f"{key} is shorter than it was.")
+            yield piece
+            start += len(piece)
+
+    async def delete(self, key: str) -> None:
+        """As `Objects.delete`."""
+        await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / _checked(key)
+
+
+class BucketObjects:
+    """Objects in a bucket of S3 or of a service that speaks its API."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def put(self, key: str, data: bytes) -> None:
+        """As `Objects.put`."""
+        from obstore import put_async
+
+        await _from_bucket(put_async(self._store, _checked(key), data))
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """As `Objects.read`."""
+        from obstore import get_range_async
+
+        for at in range(start, end, PIECE_BYTES):
+            wanted = get_range_async(self._store, _checked(key), start=at, end=min(at + PIECE_BYTES, end))
+            yield bytes(await _from_bucket(wanted))
+
+    async def delete(self, key: str) -> None:
+        """As `Objects.delete`."""
+        from obstore import delete_async
+
+        await _from_bucket(delete_async(self._store, _checked(key)))
+
+
+def open_objects(settings: Settings) -> Objects:
+    """The place that ``recordings_url`` names, else the data directory. Raises `ConfigurationError`."""
+    if settings.recordings_url is None:
+        return FolderObjects(settings.data_dir)
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+
+    try:
+        return BucketObjects(S3Store.from_url(settings.recordings_url))
+    except (BaseError, ValueError) as error:
+        raise ConfigurationError(
+            "GREENLINE_RECORDINGS_URL is no bucket that can be opened: it is s3://bucket or s3://bucket/folder, with "
+            "the variables AWS_* for its key, region and endpoint."
+        ) from error
+
+
+async def _from_bucket(answer: Awaitable[_T]) -> _T:
+    from obstore.exceptions import BaseError, NotFoundError
+
+    try:
+        return await answer
+    except (NotFoundError, FileNotFoundError) as error:
+        raise ObjectMissing from error
+    except (BaseError, OSError) as error:
+        raise StorageFault(
+            f"The bucket of recordings refuses or can't be reached: {type(error).__name__}."
+        ) from error
+
+
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ValueError("not a key of the server's making")
+    return key
+
+
+def _read(path: Path, start: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+    except FileNotFoundError as error:
+        raise ObjectMissing from error
+    except OSError as error:
+        raise StorageFault(f"{path.name} can't be read: {error.strerror}.") from error

@@ -1,0 +1,84 @@
+"""Objects in the data directory and in a bucket: the same behaviour, and errors that an operator understands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from greenline.errors import ConfigurationError
+from greenline.settings import Settings
+from greenline.store.objects import (
+    PIECE_BYTES,
+    BucketObjects,
+    FolderObjects,
+    ObjectMissing,
+    Objects,
+    StorageFault,
+    open_objects,
+)
+from support.bucket import Bucket, bucket
+
+KEY = "recordings/ws_1/conv_1.mp3"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Objects]:
+    if request.param == "folder":
+        yield open_objects(Settings(data_dir=tmp_path))
+        return
+    async with bucket():
+        yield open_objects(Settings(data_dir=tmp_path, recordings_url="s3://calls/of/mine"))
+
+
+async def read(objects: Objects, start: int, end: int) -> bytes:
+    return b"".join([piece async for piece in objects.read(KEY, start, end)])
+
+
+async def test_what_was_put_can_be_read_in_parts_until_it_is_deleted(objects: Objects) -> None:
+    data = bytes(range(256)) * (PIECE_BYTES // 128)
+    await objects.put(KEY, b"something older")
+    await objects.put(KEY, data)
+    assert await read(objects, 0, len(data)) == data
+    assert await read(objects, 3, len(data) - 2) == data[3:-2]
+    await objects.delete(KEY)
+    with pytest.raises(ObjectMissing):
+        await read(objects, 0, 1)
+    await objects.delete(KEY)
+
+
+@pytest.mark.parametrize("key", ["../secret.key", "/etc/passwd", "recordings", "a//b.mp3", "a/../b.mp3", ""])
+async def test_only_names_of_the_servers_making_are_keys(objects: Objects, key: str) -> None:
+    with pytest.raises(ValueError, match="key"):
+        await objects.put(key, b"x")
+
+
+async def test_a_folder_that_cant_be_written_is_a_fault_of_the_storage(tmp_path: Path) -> None:
+    (tmp_path / "recordings").write_text("no folder")
+    with pytest.raises(StorageFault):
+        await FolderObjects(tmp_path).put(KEY, b"x")
+
+
+async def test_a_bucket_that_refuses_is_a_fault_of_the_storage() -> None:
+    async with bucket() as served:
+        objects = open_objects(Settings(recordings_url="s3://calls"))
+        assert isinstance(objects, BucketObjects)
+        served.refuse = 403
+        for attempt in (objects.put(KEY, b"x"), read(objects, 0, 1), objects.delete(KEY)):
+            with pytest.raises(StorageFault) as refused:
+                await attempt
+            assert "secret" not in refused.value.message
+
+
+async def test_a_bucket_holds_objects_under_its_folder() -> None:
+    served: Bucket
+    async with bucket() as served:
+        await open_objects(Settings(recordings_url="s3://calls/of/mine")).put(KEY, b"x")
+        assert served.objects == {f"/calls/of/mine/{KEY}": b"x"}
+
+
+@pytest.mark.parametrize("url", ["calls", "s3://", "ftp://calls"])
+def test_a_url_that_names_no_bucket_stops_the_server(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="RECORDINGS_URL"):
+        open_objects(Settings(recordings_url=url))

@@ -1,0 +1,84 @@
+"""A bucket on loopback that speaks as much of S3 as recordings need: put, get with a range, delete of a list."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+import pytest
+from aiohttp import web
+
+
+@dataclass
+class Bucket:
+    """``refuse`` answers everything with that status."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    refuse: int | None = None
+    url: str = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer as S3 would."""
+        assert "AWS4-HMAC-SHA256" in request.headers["authorization"]
+        if self.refuse is not None:
+            return web.Response(status=self.refuse, text="<Error><Code>AccessDenied</Code></Error>")
+        body = await request.read()
+        if request.method == "PUT":
+            self.objects[request.path] = body
+            return web.Response(headers={"etag": '"1"'})
+        if request.method == "POST":
+            return self._delete(request.path, body.decode())
+        return self._get(request)
+
+    def _delete(self, bucket: str, body: str) -> web.Response:
+        keys = re.findall("<Key>(.*?)</Key>", body)
+        for key in keys:
+            self.objects.pop(f"{bucket}/{key}", None)
+        gone = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+        return web.Response(text=f"<DeleteResult>{gone}</DeleteResult>")
+
+    def _get(self, request: web.Request) -> web.Response:
+        found = self.objects.get(request.path)
+        if found is None:
+            return web.Response(status=404, text="<Error><Code>NoSuchKey</Code></Error>")
+        part = request.http_range
+        start, stop = part.start or 0, min(part.stop or len(found), len(found))
+        headers = {
+            "content-range": f"bytes {start}-{stop - 1}/{len(found)}",
+            "etag": '"1"',
+            "last-modified": "Mon, 05 Jan 2026 09:00:00 GMT",
+        }
+        return web.Response(status=206, body=found[start:stop], headers=headers)
+
+
+@contextlib.contextmanager
+def bucket_key(url: str) -> Iterator[None]:
+    """The environment of a server that may use the bucket."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_REGION", "eu-central-1")
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        yield
+
+
+@contextlib.asynccontextmanager
+async def bucket() -> AsyncIterator[Bucket]:
+    """A bucket, and the environment to use it, until the block ends."""
+    served = Bucket()
+    application = web.Application(client_max_size=100_000_000)
+    application.router.add_route("*", "/{path:.*}", served.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        with bucket_key(served.url):
+            yield served
+    finally:
+        await runner.cleanup()
