@@ -29,12 +29,15 @@ from greenline.speech.models import (
     Voice,
 )
 from greenline.speech.resample import Resampler
+from greenline.speech.usage import SpeechUsage
 
 log = structlog.get_logger(__name__)
 
 REST: Final = timedelta(seconds=30)
 """Long enough that a conversation does not stumble at each sentence, short enough to return to the better voice."""
 _MAX_BYTES: Final = MAX_UTTERANCE_SECONDS * HEARING_RATE * 2
+
+BYTES_PER_SAMPLE: Final = 2
 
 T = TypeVar("T", Recogniser, Synthesiser)
 
@@ -94,13 +97,18 @@ class SynthesiserCascade:
         """The candidates belong to the server: it closes them."""
 
     async def _pieces(self, candidate: Synthesiser, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
+        usage, name = voice.usage or SpeechUsage(), candidate.name
         chunks = candidate.say(text, voice)
+        characters = len(text)
         try:
             while True:
                 async with asyncio.timeout(self._seconds):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return
+                usage.spoken_characters[name] += characters
+                usage.spoken_seconds[name] += len(chunk.pcm) / BYTES_PER_SAMPLE / candidate.rate
+                characters = 0
                 yield chunk
         except TimeoutError as error:
             raise SynthesisError(candidate.name, f"no sound for {self._seconds:.0f} s") from error
@@ -121,19 +129,26 @@ class RecogniserCascade:
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream at the first that opens; another takes its place when it fails, with what it has not finished."""
-        return await _StreamCascade.of(self._opener(options), self._rests, self._seconds)
+        opener, usage = self._opener(options), options.usage or SpeechUsage()
+        async for stream in opener():
+            return _StreamCascade(opener, stream, self._rests, self._seconds, usage)
+        raise AssertionError("an opener gives a stream or raises")
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
         """A recording, by the first who manages."""
         errors: list[SpeechError] = []
         for candidate in self._rests.order(self._candidates):
             try:
-                return await candidate.transcribe(audio, mime_type, options)
+                transcript = await candidate.transcribe(audio, mime_type, options)
             except AudioError:
                 raise  # no provider hears what is no sound
             except SpeechError as error:
                 self._rests.failed(candidate.name, error)
                 errors.append(error)
+            else:
+                if options.usage is not None:
+                    options.usage.transcribed_seconds[candidate.name] += transcript.seconds
+                return transcript
         raise errors[0]
 
     async def aclose(self) -> None:
@@ -171,7 +186,9 @@ class _StreamCascade:
         first: RecognitionStream,
         rests: Rests,
         seconds: float,
+        usage: SpeechUsage,
     ) -> None:
+        self._usage = usage
         self._opener = opener
         self._stream = first
         self._rests = rests
@@ -180,15 +197,6 @@ class _StreamCascade:
         self._replaced = asyncio.Event()
         self._closed = False
 
-    @classmethod
-    async def of(
-        cls, opener: Callable[[], AsyncIterator[RecognitionStream]], rests: Rests, seconds: float
-    ) -> _StreamCascade:
-        """Over the first stream that opens. Raises the error of the first provider when none does."""
-        async for stream in opener():
-            return cls(opener, stream, rests, seconds)
-        raise AssertionError("an opener gives a stream or raises")
-
     @property
     def provider(self) -> str:
         return self._stream.provider
@@ -196,7 +204,7 @@ class _StreamCascade:
     def push(self, pcm: bytes) -> None:
         if len(self._sound) + len(pcm) <= _MAX_BYTES:
             self._sound += pcm
-        self._stream.push(pcm)
+        self._push(pcm)
 
     async def finish(self) -> str:
         sound = bytes(self._sound)
@@ -230,13 +238,17 @@ class _StreamCascade:
             async for stream in self._opener():
                 self._stream = stream
                 self._replaced.set()
-                stream.push(sound)
+                self._push(sound)
                 try:
                     return await self._finish(stream)
                 except RecognitionError as error:
                     self._rests.failed(stream.provider, error)
                     await stream.aclose()
         raise first
+
+    def _push(self, pcm: bytes) -> None:
+        self._usage.heard_seconds[self._stream.provider] += len(pcm) / BYTES_PER_SAMPLE / HEARING_RATE
+        self._stream.push(pcm)
 
     async def _finish(self, stream: RecognitionStream) -> str:
         try:

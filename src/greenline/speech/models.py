@@ -10,17 +10,23 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
+from greenline.speech.usage import SpeechUsage
+
 HEARING_RATE: Final = 16_000
 """Samples a second of everything that recognisers and voice detectors are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionOptions:
-    """What to expect. ``language`` is a code such as ``en``; ``keywords`` are words to prefer."""
+    """What to expect. ``language`` is a code such as ``en``; ``keywords`` are words to prefer.
+
+    ``usage`` is the meter of the conversation, to which is added what was heard.
+    """
 
     provider: str = ""
     language: str | None = None
     keywords: tuple[str, ...] = ()
+    usage: SpeechUsage | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,10 @@ class Recogniser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Whose voice and how. ``voice_id`` and ``model_id`` are the agent's; a provider maps what it doesn't know."""
+    """Whose voice and how. ``voice_id`` and ``model_id`` are the agent's; a provider maps what it doesn't know.
+
+    ``usage`` is the meter of the conversation, to which is added what was spoken.
+    """
 
     provider: str = ""
     voice_id: str = ""
@@ -120,6 +129,7 @@ class Voice:
     speed: float = 1.0
     stability: float = 0.5
     similarity_boost: float = 0.8
+    usage: SpeechUsage | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

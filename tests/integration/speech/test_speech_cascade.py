@@ -17,6 +17,7 @@ from greenline.speech.factory import SpeechServices, build_speech
 from greenline.speech.models import HEARING_RATE, Chunk, Partial, RecognitionOptions, Voice
 from greenline.speech.notes import encode_note
 from greenline.speech.resample import resample
+from greenline.speech.usage import SpeechUsage
 from support.coded_speech import coded, decoded
 from support.sounds import rms, sine
 from support.speech_http import Answer, SpeechHttp, says, speech_http
@@ -243,3 +244,39 @@ async def test_a_recording_is_heard_by_the_next_and_junk_by_nobody(clock: Manual
         with pytest.raises(SpeechError):
             await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
         await services.aclose()
+
+
+async def test_whoever_heard_and_spoke_is_on_the_meter(
+    clock: ManualClock, nova: Nova, voice_server: SpeechHttp
+) -> None:
+    nova.faults = Faults(cut_after_seconds=0.1, deaf=True)
+    other = Scribe()
+    async with hearing(other):
+        urls = {"deepgram": nova.url, "elevenlabs": other.url, "openai": voice_server.url}
+        services = speech(clock, urls, stt="deepgram", tts="openai", tts_backups=("embedded",))
+        usage = SpeechUsage()
+        options = RecognitionOptions(usage=usage)
+        stream = await services.recogniser(options).open(options)
+        stream.push(coded("where is it"))
+        await stream.finish()
+        await stream.aclose()
+        voice = Voice(usage=usage)
+        seconds = 0.0
+        async for chunk in services.synthesiser(voice).say("Hello there", voice):
+            seconds += len(chunk.pcm) / 2 / 24_000
+        await services.aclose()
+    heard = pytest.approx(0.66)
+    assert usage.heard_seconds == {"deepgram:nova-3": heard, "elevenlabs:scribe_v2_realtime": heard}
+    assert usage.spoken_characters == {"embedded": 11}
+    assert usage.spoken_seconds == {"embedded": pytest.approx(seconds, abs=0.01)}
+
+
+async def test_a_recording_is_on_the_meter(clock: ManualClock) -> None:
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    async with speech_http(says({"text": "Yes."})) as server:
+        services = speech(clock, {"openai": server.url})
+        options = RecognitionOptions(usage=SpeechUsage())
+        await services.recogniser(options).transcribe(note.data, note.mime_type, options)
+        await services.aclose()
+    assert options.usage is not None
+    assert options.usage.transcribed_seconds == {"openai:gpt-4o-mini-transcribe": pytest.approx(0.5, abs=0.01)}
