@@ -122,6 +122,7 @@ async def test_files_replies_and_reactions_travel(place: Place) -> None:
     await answer.get_by_label("Reply or react").click()
     await phone.get_by_role("button", name="React with 👍").click()
     await expect(answer.locator(".gl-reactions")).to_have_text("👍")
+    await expect(phone.get_by_role("button", name="React with 👍")).to_have_count(0)
     await answer.get_by_label("Reply or react").click()
     await phone.get_by_role("button", name="Reply", exact=True).click()
     await write(phone, "Thanks")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
 
 from nicegui import ui
 from starlette.requests import Request
@@ -11,13 +13,15 @@ from greenline.web import console_agents, console_conversation, console_inbox, c
 from greenline.web.console_frame import Visit, draw_head, draw_sign_in, visit
 from greenline.web.parts import styled_page
 
+SEARCH_MAX: Final = 200
 Draw = Callable[[Visit], Awaitable[None]]
 
 
 @ui.page("/console", title="Console")
-async def inbox_page(request: Request, refused: str = "") -> None:
-    """The conversations. ``refused``: what did not sign in, a ``key`` or a ``link``."""
-    await _page(request, "Conversations", "/console", console_inbox.draw, refused=refused)
+async def inbox_page(request: Request, q: str = "", after: str = "", refused: str = "") -> None:
+    """The conversations, or those with the words of ``q``. ``refused``: a ``key`` or a ``link`` did not sign in."""
+    draw = partial(console_inbox.draw, search=q[:SEARCH_MAX].strip(), after=after)
+    await _page(request, "Conversations", "/console", draw, refused=refused)
 
 
 @ui.page("/console/conversations/{conversation_id}", title="Conversation")

@@ -1,9 +1,10 @@
 -- name: inbox
--- The conversations that began last, with what an inbox shows of each.
+-- The conversations that began last, with what an inbox shows of each. $2: how many; $3: words in lower case that
+-- must all be known of a conversation; $4, $5: start and id of the last one seen, or null. Ids compare by their bytes.
 select c.id, c.status, c.error, c.termination_reason, c.agent_id, a.name as agent_name, c.started_at,
   greatest(c.started_at, c.last_user_message_at, c.last_agent_message_at) as active_at,
-  w.profile_name, w.wa_id, w.bsuid, c.user_id, c.source, n.phone_number_name, l.kind as last_kind, l.text as last_text,
-  f.failures
+  w.profile_name, w.wa_id, w.bsuid, c.user_id, c.source, c.text_only, n.phone_number_name,
+  l.kind as last_kind, l.text as last_text, f.failures, coalesce(h.is_human, false) as is_human
 from conversation c
 left join agent a on a.id = c.agent_id and a.workspace_id = c.workspace_id
 left join whatsapp_chat w on w.id = c.chat_id and w.workspace_id = c.workspace_id
@@ -18,8 +19,23 @@ left join lateral (
   select count(*) as failures from outbox o
   where o.conversation_id = c.id and o.workspace_id = c.workspace_id and o.state = 'failed'
 ) f on true
+left join lateral (
+  select (e.data ->> 'active')::boolean as is_human from conversation_event e
+  where e.conversation_id = c.id and e.workspace_id = c.workspace_id and e.kind = 'human_takeover'
+  order by e.seq desc limit 1
+) h on true
 where c.workspace_id = $1
-order by c.started_at desc, c.id desc
+  and ($4::timestamptz is null or (c.started_at, c.id collate "C") < ($4, $5::text))
+  and not exists (
+    select from unnest($3::text[]) as word
+    where position(word in lower(concat_ws(' ', w.profile_name, w.wa_id, w.bsuid, c.user_id, c.id, c.title))) = 0
+      and not exists (
+        select from conversation_event e
+        where e.conversation_id = c.id and e.workspace_id = c.workspace_id
+          and e.kind in ('user_message', 'agent_message') and position(word in lower(e.data ->> 'text')) > 0
+      )
+  )
+order by c.started_at desc, c.id collate "C" desc
 limit $2;
 
 -- name: place
@@ -27,11 +43,22 @@ limit $2;
 select last_seq, status, title from conversation where workspace_id = $1 and id = $2;
 
 -- name: person
-select w.profile_name, w.wa_id, w.bsuid, n.phone_number_name, n.phone_number
+select w.profile_name, w.wa_id, w.bsuid, n.phone_number_name, n.phone_number, c.source, c.text_only
 from conversation c
 left join whatsapp_chat w on w.id = c.chat_id and w.workspace_id = c.workspace_id
 left join whatsapp_account n on n.phone_number_id = c.phone_number_id and n.workspace_id = c.workspace_id
 where c.workspace_id = $1 and c.id = $2;
+
+-- name: is_human
+-- Whether a human has taken over.
+select (data ->> 'active')::boolean from conversation_event
+where workspace_id = $1 and conversation_id = $2 and kind = 'human_takeover'
+order by seq desc limit 1;
+
+-- name: waits
+-- Where the silence before spoken answers came from.
+select data ->> 'message_id' as message_id, data -> 'waits' as waits from conversation_event
+where workspace_id = $1 and conversation_id = $2 and kind = 'turn_timed';
 
 -- name: agent_names
 -- For choosing one.

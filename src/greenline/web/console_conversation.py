@@ -1,30 +1,26 @@
-"""One conversation: its transcript, how long each part took, and what became of each message."""
+"""One conversation: what is known of it, its transcript, and a human's way into it while it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Any, Final
 from urllib.parse import quote
 
-from greenline.channels.whatsapp.graph_errors import ADVICE
 from greenline.conversations import service, uploads
-from greenline.conversations.deliveries import DeliveryError, MessageDelivery, TurnDelivery
-from greenline.conversations.files import ConversationFile
+from greenline.conversations.files import ConversationFile, list_files, read_file
 from greenline.conversations.models import ConversationNotFound
-from greenline.conversations.transcript_models import Turn
 from greenline.conversations.views import ConversationView
 from greenline.llm.prices import token_prices
 from greenline.store.sql import load_sql
 from greenline.web.console_frame import Visit, keep_fresh
-from greenline.web.console_inbox import clock_time, person_name, status_chip
-from greenline.web.parts import Tag, box, browser_timezone, link, rich_text
+from greenline.web.console_inbox import channel, person_name, status_chip
+from greenline.web.console_operator import Operator
+from greenline.web.console_turn import Beside, Transcript, seconds
+from greenline.web.parts import Tag, box, browser_timezone, link
+from greenline.web.sound import Sound, sound_of
 
-STATES: Final = ("accepted", "sent", "delivered", "read", "played", "failed")
-METRIC_WORDS: Final = {
-    "convai_llm_service_tt_last_sentence": "model",
-    "convai_llm_tool_request_generation_latency": "model",
-    "convai_llm_service_ttfb": "first token",
-}
+OPEN: Final = ("initiated", "in-progress")
 _sql = load_sql(__package__, "console.sql")
 
 
@@ -40,20 +36,28 @@ async def draw(visitor: Visit, conversation_id: str) -> None:
 
 
 class ConversationPage:
-    """The whole is drawn again when its journal grew."""
+    """Drawn again where its journal grew."""
 
     def __init__(self, visitor: Visit, conversation_id: str, zone: tzinfo) -> None:
         self._visitor = visitor
         self._id = conversation_id
         self._zone = zone
         self._place: tuple[Any, ...] | None = None
-        self._body = box("gl-conversation")
+        self._sounds: dict[str, Sound | None] = {}
+        with box("gl-conversation"):
+            self._missing = Tag("div", "", "gl-empty")
+            self._head = box("gl-conversation")
+            self._operator = Operator(visitor, conversation_id)
+            self._transcript = Transcript(zone)
+        self._transcript.set_visibility(False)
 
     async def refresh(self) -> None:
         """Bring the page up to date."""
         pool, workspace_id = self._visitor.services.pool, self._visitor.workspace.id
         row = await pool.fetchrow(_sql["place"], workspace_id, self._id)
-        place = tuple(row) if row else ()
+        # Links to files are renewed before they end.
+        links = int(self._visitor.services.clock.now().timestamp() / (uploads.LINK_LIFE.total_seconds() / 2))
+        place = (*row, links) if row else ()
         if place == self._place:
             return
         try:
@@ -61,7 +65,7 @@ class ConversationPage:
         except ConversationNotFound as error:
             self._show_missing(error.message)
         else:
-            self._show(shown, await pool.fetchrow(_sql["person"], workspace_id, self._id))
+            await self._show(shown, links)
         self._place = place
 
     def _link(self, file: ConversationFile) -> str:
@@ -70,19 +74,35 @@ class ConversationPage:
         return f"{place}?token={token}"
 
     def _show_missing(self, message: str) -> None:
-        self._body.clear()
-        with self._body:
-            Tag("div", message, "gl-empty")
+        self._missing.set_text(message)
+        self._missing.set_visibility(True)
+        self._head.clear()
+        self._operator.show(is_open=False, is_human=False)
+        self._transcript.set_visibility(False)
 
-    def _show(self, shown: ConversationView, person: Any) -> None:
-        self._body.clear()
-        with self._body:
+    async def _show(self, shown: ConversationView, links: int) -> None:
+        pool, key = self._visitor.services.pool, (self._visitor.workspace.id, self._id)
+        person = await pool.fetchrow(_sql["person"], *key)
+        waits = {row["message_id"]: row["waits"] for row in await pool.fetch(_sql["waits"], *key)}
+        is_human = bool(await pool.fetchval(_sql["is_human"], *key))
+        sounds = await self._listen(await list_files(pool, *key))
+        self._missing.set_visibility(False)
+        self._head.clear()
+        with self._head:
             self._show_head(shown, person)
-            with box("gl-card gl-transcript"):
-                for turn in shown.transcript:
-                    self._show_turn(turn)
-                if not shown.transcript:
-                    Tag("div", "Nothing was said yet.", "gl-empty")
+        self._operator.show(is_open=shown.status in OPEN, is_human=is_human)
+        self._transcript.set_visibility(True)
+        self._transcript.show(shown.transcript, Beside(sounds, waits, links))
+
+    async def _listen(self, files: Iterable[ConversationFile]) -> dict[str, Sound]:
+        for file in files:
+            if file.mime_type.startswith("audio/") and file.id not in self._sounds:
+                try:
+                    data = await read_file(self._visitor.services.settings.data_dir, file)
+                except FileNotFoundError:  # of another server's data directory
+                    data = b""
+                self._sounds[file.id] = await sound_of(data)
+        return {name: sound for name, sound in self._sounds.items() if sound is not None}
 
     def _show_head(self, shown: ConversationView, person: Any) -> None:
         about = shown.metadata
@@ -92,6 +112,7 @@ class ConversationPage:
         if shown.analysis and shown.analysis.transcript_summary:
             Tag("p", shown.analysis.transcript_summary, "gl-soft")
         with box("gl-facts"):
+            _fact("Channel", channel(person))
             if person["phone_number_name"]:
                 _fact("Number", f"{person['phone_number_name']} ({person['phone_number']})")
             with box("gl-fact"):
@@ -101,7 +122,7 @@ class ConversationPage:
             _fact("Began", begun.strftime("%d %b %Y, %H:%M:%S").lstrip("0"))
             _fact("Duration", f"{about.call_duration_secs} s")
             if about.queue_wait_secs is not None:
-                _fact("Wait in the queue", _seconds(about.queue_wait_secs))
+                _fact("Wait in the queue", seconds(about.queue_wait_secs))
             if about.cost_fiat:
                 _fact("Cost of models", f"${about.cost_fiat:.5f}")
             _fact("Ended by", about.termination_reason)
@@ -109,78 +130,9 @@ class ConversationPage:
         if about.error:
             Tag("p", f"Failed ({about.error.code}): {about.error.reason or 'no reason was given'}", "gl-bad")
 
-    def _show_turn(self, turn: Turn) -> None:
-        with box(f"gl-turn {turn.role}"):
-            with box("gl-turn-head"):
-                Tag("span", "Agent" if turn.role == "agent" else "Person", "gl-turn-who")
-                Tag("span", clock_time(turn.created_at_unix_ms / 1000, self._zone), "gl-soft gl-small")
-                for note in _notes(turn):
-                    Tag("span", note, "gl-soft gl-small")
-            if turn.message:
-                rich_text(turn.message)
-            for file in turn.file_inputs:
-                link(f"📄 {file.original_filename} ({file.mime_type})", file.file_url)
-            _show_tools(turn)
-            for attempt in turn.llm_attempts:
-                Tag("div", f"{attempt.model} did not answer ({_seconds(attempt.seconds)}): {attempt.error}", "gl-bad")
-            if turn.delivery:
-                self._show_delivery(turn.delivery)
-
-    def _show_delivery(self, delivery: TurnDelivery) -> None:
-        with box("gl-delivery"):
-            for message in delivery.messages:
-                with box("gl-line-foot"):
-                    Tag("span", message.state, f"gl-chip delivery-{message.state}")
-                    for state, at in _times(message):
-                        Tag("span", f"{state} {clock_time(at, self._zone)}", "gl-soft gl-small")
-                if message.error:
-                    Tag("div", explain(message.error), "gl-bad")
-
-
-def explain(error: DeliveryError) -> str:
-    """What went wrong with a message, and what an operator can do, where that is known."""
-    told = " ".join(str(part) for part in (error.title, error.details) if part) or "No reason was given."
-    code = f" (code {error.code})" if error.code is not None else ""
-    advice = ADVICE.get(error.code) if isinstance(error.code, int) else None
-    return f"{told}{code}{f' {advice}' if advice else ''}"
-
 
 def _fact(name: str, value: str) -> None:
     if value:
         with box("gl-fact"):
             Tag("span", name, "gl-soft gl-small")
             Tag("span", value, "gl-text")
-
-
-def _show_tools(turn: Turn) -> None:
-    for call in turn.tool_calls:
-        with box("gl-tool", "details"):
-            Tag("summary", f"Tool called: {call.tool_name}")
-            Tag("pre", call.params_as_json, "gl-detail")
-    for result in turn.tool_results:
-        with box(f"gl-tool{' gl-bad' if result.is_error else ''}", "details"):
-            Tag("summary", f"Tool returned: {result.tool_name}, {_seconds(result.tool_latency_secs)}")
-            Tag("pre", result.raw_error_message or result.result_value, "gl-detail")
-
-
-def _notes(turn: Turn) -> list[str]:
-    notes = []
-    if turn.source_medium and turn.source_medium != "text":
-        notes.append(turn.source_medium)
-    if turn.origin and turn.origin != "model":
-        notes.append(turn.origin.replace("_", " "))
-    if turn.producing_llm:
-        notes.append(turn.producing_llm)
-    if turn.conversation_turn_metrics:
-        metrics = turn.conversation_turn_metrics.metrics.items()
-        notes += [f"{METRIC_WORDS.get(name, name)} {_seconds(metric.elapsed_time)}" for name, metric in metrics]
-    return notes
-
-
-def _times(message: MessageDelivery) -> list[tuple[str, float]]:
-    found = ((state, getattr(message, f"{state}_at_unix_ms")) for state in STATES)
-    return [(state, at / 1000) for state, at in found if at is not None]
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

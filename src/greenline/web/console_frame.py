@@ -91,8 +91,8 @@ def draw_head(visitor: Visit, here: str) -> ui.element:
     return box("gl-main", "main")
 
 
-def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]]) -> None:
-    """Run ``refresh`` every second while the page is open and its person may see it."""
+def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]], *, seconds: float = REFRESH_SECONDS) -> None:
+    """Run ``refresh`` every few seconds while the page is open and its person may see it."""
 
     async def loop() -> None:
         while True:
@@ -101,7 +101,7 @@ def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]]) -> None:
                     ui.navigate.to("/console")
                     return
                 await refresh()
-                await asyncio.sleep(REFRESH_SECONDS)
+                await asyncio.sleep(seconds)
             except DATABASE_GONE as error:
                 log.warning("web.console_waits", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,17 +1,23 @@
-"""The inbox: conversations, the liveliest first."""
+"""The inbox: conversations, the newest first, in pages; and the search in them."""
 
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from nicegui import ui
 
+from greenline.store import cursor as cursors
 from greenline.store.sql import load_sql
 from greenline.web.console_frame import Visit, keep_fresh
-from greenline.web.parts import Tag, box, browser_timezone
+from greenline.web.parts import Tag, box, browser_timezone, link
 
-SHOWN: Final = 100
+SHOWN: Final = 50
+"""Conversations on a page."""
+SEARCH_SECONDS: Final = 10.0
+"""A search reads messages: its results are brought up to date more seldom."""
+WORDS: Final = 8
 STATUS_WORDS: Final = {
     "initiated": "waiting for the person",
     "in-progress": "open",
@@ -19,34 +25,54 @@ STATUS_WORDS: Final = {
     "done": "done",
     "failed": "failed",
 }
+_ORDER: Final = "inbox"
 _sql = load_sql(__package__, "console.sql")
 
 
-async def draw(visitor: Visit) -> None:
-    """Draw the inbox, and keep it up to date."""
+async def draw(visitor: Visit, search: str = "", after: str = "") -> None:
+    """Draw a page of the inbox, and keep it up to date. ``after`` is the cursor of a link to older ones."""
     zone = await browser_timezone()
     if zone is None:
         return
-    Tag("h1", "Conversations", "gl-h1")
-    inbox = Inbox(visitor, zone)
+    with box("gl-head-row"):
+        Tag("h1", "Conversations", "gl-h1 gl-grow")
+        _draw_search(search)
+    inbox = Inbox(visitor, zone, search, after)
     await inbox.refresh()
-    keep_fresh(visitor, inbox.refresh)
+    keep_fresh(visitor, inbox.refresh, **({"seconds": SEARCH_SECONDS} if search else {}))
+
+
+def _draw_search(search: str) -> None:
+    with box("gl-search", "form") as form:
+        form.props["method"], form.props["action"], form.props["role"] = "get", "/console", "search"
+        field = box("gl-field", "input").props("type=search name=q maxlength=200")
+        field.props["aria-label"] = field.props["placeholder"] = "Search people and messages"
+        field.props["value"] = search
 
 
 class Inbox:
-    """The lines of the inbox. Only what changed is drawn again."""
+    """The lines of a page. Only what changed is drawn again."""
 
-    def __init__(self, visitor: Visit, zone: tzinfo) -> None:
+    def __init__(self, visitor: Visit, zone: tzinfo, search: str, after: str) -> None:
         self._visitor = visitor
         self._zone = zone
+        self._search = search
+        self._words = [word.lstrip("+").lower() for word in search.replace("\0", "").split()[:WORDS]]
+        self._after = _position(after)
         self._lines: dict[str, tuple[dict[str, Any], ui.element]] = {}
         self._list = box("gl-card gl-inbox")
-        self._empty = Tag("div", "No conversation yet. As soon as somebody writes, it appears here.", "gl-empty")
+        self._empty = Tag("div", _nothing(search, after), "gl-empty")
+        with box("gl-pages", "nav"):
+            self._newest = link("← Newest", self._address())
+            self._older = link("Older →", "")
+        self._newest.set_visibility(bool(self._after[0]))
 
     async def refresh(self) -> None:
         """Bring the lines up to date."""
         pool, workspace = self._visitor.services.pool, self._visitor.workspace
-        rows = [dict(row) for row in await pool.fetch(_sql["inbox"], workspace.id, SHOWN)]
+        found = await pool.fetch(_sql["inbox"], workspace.id, SHOWN + 1, self._words, *self._after)
+        rows = [dict(row) for row in found[:SHOWN]]
+        self._show_older(rows[-1] if len(found) > SHOWN else None)
         rows.sort(key=lambda row: (row["active_at"], row["id"]), reverse=True)
         for gone in self._lines.keys() - {row["id"] for row in rows}:
             self._lines.pop(gone)[1].delete()
@@ -55,6 +81,16 @@ class Inbox:
             self._show(row, today == row["active_at"].astimezone(self._zone).date(), place)
         self._list.set_visibility(bool(rows))
         self._empty.set_visibility(not rows)
+
+    def _show_older(self, last: dict[str, Any] | None) -> None:
+        if last is not None:
+            cursor = cursors.encode(_ORDER, cursors.from_moment(last["started_at"]), last["id"])
+            self._older.props["href"] = self._address(after=cursor)
+        self._older.set_visibility(last is not None)
+
+    def _address(self, **query: str) -> str:
+        query = {**({"q": self._search} if self._search else {}), **query}
+        return f"/console?{urlencode(query)}" if query else "/console"
 
     def _show(self, row: dict[str, Any], is_today: bool, place: int) -> None:
         known, line = self._lines.get(row["id"], (None, None))
@@ -77,9 +113,31 @@ def person_name(row: Any) -> str:
     return str(row["profile_name"] or (f"+{row['wa_id']}" if row["wa_id"] else row["bsuid"]) or "Unknown")
 
 
+def channel(row: Any) -> str:
+    """Where a conversation happens: ``source`` and ``text_only`` of its row."""
+    if row["source"] == "whatsapp":
+        return "WhatsApp chat" if row["text_only"] else "WhatsApp call"
+    return f"{row['source'].replace('_', ' ')}, {'text' if row['text_only'] else 'voice'}"
+
+
 def status_chip(status: str) -> None:
     """A status as people read it."""
     Tag("span", STATUS_WORDS.get(status, status), f"gl-chip status-{status}")
+
+
+def _position(after: str) -> tuple[datetime | None, str | None]:
+    """Where a page begins; at the newest for a cursor that is not ours."""
+    try:
+        moment, name = cursors.decode(after, _ORDER, int, str)
+        return cursors.to_moment(moment), name
+    except cursors.InvalidCursor:
+        return None, None
+
+
+def _nothing(search: str, after: str) -> str:
+    if search:
+        return "No conversation has all of these words."
+    return "No older conversation." if after else "No conversation yet. As soon as somebody writes, it appears here."
 
 
 def _fill(row: dict[str, Any], time: str) -> None:
@@ -94,8 +152,12 @@ def _fill(row: dict[str, Any], time: str) -> None:
             Tag("div", f"{'' if row['last_kind'] == 'user_message' else 'Agent: '}{row['last_text']}", "gl-line-text")
         with box("gl-line-foot"):
             status_chip(row["status"])
+            if row["is_human"] and row["status"] == "in-progress":
+                Tag("span", "a human answers", "gl-chip status-human")
             if row["failures"]:
                 Tag("span", f"{row['failures']} not delivered", "gl-chip status-failed")
+            if not row["text_only"]:
+                Tag("span", channel(row), "gl-chip")
             Tag("span", row["agent_name"] or "agent deleted", "gl-soft gl-small")
             if row["phone_number_name"]:
                 Tag("span", f"on {row['phone_number_name']}", "gl-soft gl-small")

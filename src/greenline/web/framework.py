@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 from fastapi import FastAPI
-from nicegui import app, ui
+from nicegui import app, binding, ui
 from starlette.types import ASGIApp
 
 import greenline.web.console
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 async def run() -> AsyncIterator[ASGIApp]:
     """The application while NiceGUI runs. Once in a process."""
     shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    binding.MAX_PROPAGATION_TIME = 1.0  # seconds; the framework warns at 10 ms, which any busy machine takes
     ui.run_with(shell, title="Greenline", dark=None, tailwind=False, show_welcome_message=False)
     app.on_page_exception(_failed_page)
     async with shell.router.lifespan_context(shell):

@@ -50,12 +50,16 @@ class Composer:
         with box("gl-replying") as self._quote_bar:
             self._quote = Tag("div", "", "gl-grow")
             button("✕", lambda: self.reply(None), "gl-icon", "Don't reply to it")
-        self._upload = ui.upload(
-            auto_upload=True,
-            max_file_size=FILE_MAX_BYTES,
-            on_upload=self._send_file,
-            on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
-        ).classes("gl-upload").style("display: none")
+        self._upload = (
+            ui.upload(
+                auto_upload=True,
+                max_file_size=FILE_MAX_BYTES,
+                on_upload=self._send_file,
+                on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
+            )
+            .classes("gl-upload")
+            .style("display: none")
+        )
         with box("gl-composer"):
             with button("", lambda: self._upload.run_method("pickFiles"), "gl-icon", "Send a file"):
                 ui.icon("attach_file")

@@ -1,0 +1,97 @@
+"""Where a human steps into a conversation that runs: takes over, writes, hands back, ends it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from greenline.channels.orders import MAX_TEXT, Order, place
+from greenline.errors import GreenlineError
+from greenline.web.console_frame import Visit
+from greenline.web.parts import Tag, box, button
+
+ENTER: Final = """(event) => {
+  if (event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  emit(event.target.value);
+  event.target.value = '';
+}"""
+CLICK: Final = """() => {
+  const field = document.querySelector('.gl-operator textarea');
+  emit(field.value);
+  field.value = '';
+  field.focus();
+}"""
+
+
+class Operator:
+    """The panel. It shows nothing once the conversation is over."""
+
+    def __init__(self, visitor: Visit, conversation_id: str) -> None:
+        self._visitor = visitor
+        self._id = conversation_id
+        self._state: tuple[bool, bool] | None = None
+        self._panel = box("gl-card gl-operator").props("role=group aria-label='Step in'")
+        self._panel.set_visibility(False)
+
+    def show(self, *, is_open: bool, is_human: bool) -> None:
+        """Bring the panel up to date. ``is_human``: whether a human has taken over."""
+        if self._state == (is_open, is_human):
+            return
+        self._state = (is_open, is_human)
+        self._panel.clear()
+        self._panel.set_visibility(is_open)
+        if is_open:
+            with self._panel:
+                self._draw_human() if is_human else self._draw_agent()
+
+    def _draw_agent(self) -> None:
+        with box("gl-operator-row"):
+            Tag("div", "The agent answers.", "gl-grow gl-soft")
+            button("Take over", lambda: self._order(Order("enable_human_takeover")), "gl-button")
+            button("End", self._ask_end, "gl-button gl-plain")
+
+    def _draw_human(self) -> None:
+        with box("gl-operator-row"):
+            Tag("div", "You have taken over: the agent is silent.", "gl-grow gl-soft")
+            button("Hand back", lambda: self._order(Order("disable_human_takeover")), "gl-button")
+            button("End", self._ask_end, "gl-button gl-plain")
+        with box("gl-operator-row"):
+            field = box("gl-field", "textarea").props("rows=1")
+            field.props["placeholder"] = field.props["aria-label"] = "Write as a human"
+            field.props["maxlength"] = MAX_TEXT
+            field.on("keydown.enter", self._written, js_handler=ENTER)
+            with box("gl-icon gl-send", "button").props("type=button aria-label=Send title=Send") as send:
+                ui.icon("send")
+            send.on("click", self._written, js_handler=CLICK)
+
+    async def _written(self, event: GenericEventArguments) -> None:
+        text = str(event.args).strip()
+        if text:
+            await self._order(Order("send_human_message", text))
+
+    def _ask_end(self) -> None:
+        with self._panel, ui.dialog() as dialog, box("gl-sheet"):
+            Tag("div", "End this conversation?", "gl-sheet-title")
+
+            async def end() -> None:
+                dialog.close()
+                await self._order(Order("end_call"))
+
+            with box("gl-operator-row"):
+                button("End it", end, "gl-button")
+                button("Let it run", dialog.close, "gl-button gl-plain")
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _order(self, order: Order) -> None:
+        if not await self._visitor.is_allowed():
+            ui.navigate.to("/console")
+            return
+        services = self._visitor.services
+        try:
+            await place(services.pool, services.clock, self._visitor.workspace.id, self._id, order)
+        except GreenlineError as error:
+            ui.notify(error.message, type="negative")
