@@ -34,8 +34,10 @@ class ScriptedSession:
         for listener in list(self._listeners):
             listener(event)
 
-    async def run(self) -> None:
+    async def run(self) -> SessionEnded:
         await self._over.wait()
+        assert self.ended is not None
+        return self.ended
 
     def hear(self, pcm: bytes) -> None:
         self.heard.append(("sound", pcm))

@@ -39,6 +39,9 @@ def apply_overrides(
     field whose switch is off.
     """
     given = override.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    # A client for chats always says so: to an agent that only chats it changes nothing.
+    if given.get("conversation", {}).get("text_only") is config.conversation.text_only:
+        del given["conversation"]["text_only"]
     allowed = _allowed(given, settings.conversation_config_override, ())
     # The SDK without audio writes text_only at the top: it is an offer, not an override that could be forbidden.
     if given.get("text_only") is True and settings.conversation_config_override.conversation.text_only:

@@ -20,6 +20,12 @@ class MonitorCommand(BaseModel):
     parameters: dict[str, Any] | None = None
 
 
+@router.websocket("/conversation")
+async def converse(websocket: WebSocket) -> None:
+    """Talk to an agent."""
+    await cast("AppServices", websocket.app.state.services).sockets.converse(websocket)
+
+
 @router.websocket("/conversations/{conversation_id}/monitor")
 async def monitor(websocket: WebSocket, conversation_id: str) -> None:
     """Watch a conversation while it runs, and step in."""

@@ -117,6 +117,13 @@ def test_text_only_at_the_top_is_taken_where_it_is_allowed_and_ignored_elsewhere
     assert apply_overrides(CONFIG, override({"text_only": True}), allowed).conversation.text_only is True
 
 
+def test_saying_text_only_to_an_agent_that_only_chats_changes_nothing() -> None:
+    chats = ConversationConfig.model_validate({"conversation": {"text_only": True}})
+    assert apply_overrides(chats, override({"conversation": {"text_only": True}}), settings()) == chats
+    with pytest.raises(OverrideNotAllowed):
+        apply_overrides(chats, override({"conversation": {"text_only": False}}), settings())
+
+
 @given(st.sets(st.sampled_from(sorted(VALUES))), st.sets(st.sampled_from(sorted(VALUES))))
 def test_an_override_is_applied_exactly_when_all_of_it_is_allowed(
     given_paths: set[tuple[str, ...]], allowed: set[tuple[str, ...]]

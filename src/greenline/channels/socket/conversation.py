@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver
 from greenline.channels.socket.dispatch import Dispatch
-from greenline.channels.socket.errors import Silent, SocketClosed
+from greenline.channels.socket.errors import CRASH, Silent, SocketClosed
 from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.pings import PING_SECONDS, Pings
 from greenline.channels.socket.server_messages import Filter, frames
@@ -46,7 +46,6 @@ class SocketConversation:
         self._idle_seconds = idle_seconds
         self._heard_at = clock.now()
         self._human_speaks = False
-        self._ended: SessionEnded | None = None
         self._leave: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
 
     def leave(self, why: SocketClosed) -> None:
@@ -67,15 +66,14 @@ class SocketConversation:
             await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             if not session.done():
                 await self._cut(tasks, session)
-            await session
+            return await session
         finally:
             unsubscribe()
             for task in (session, *tasks):
                 task.cancel()
             await asyncio.gather(session, *tasks, return_exceptions=True)
-        return self._ended or SessionEnded(1000, "The conversation has ended.")
 
-    async def _cut(self, tasks: list[asyncio.Task[None]], session: asyncio.Task[None]) -> None:
+    async def _cut(self, tasks: list[asyncio.Task[None]], session: asyncio.Task[SessionEnded]) -> None:
         """End the session for what one of the tasks met, and raise that."""
         try:
             for task in tasks:
@@ -87,13 +85,14 @@ class SocketConversation:
         except SocketClosed as closed:
             self._session.end(closed.reason, error_type=closed.error_type, code=closed.code)
             raise
+        except Exception:
+            self._session.end("The server met an unexpected error.", code=CRASH, error_type="unknown_websocket_crash")
+            raise
         finally:
             await session
 
     def _tell(self, event: LiveEvent) -> None:
-        if isinstance(event, SessionEnded):
-            self._ended = event
-        elif isinstance(event, TakenOver):
+        if isinstance(event, TakenOver):
             self._human_speaks = event.by_human
             self._heard_at = self._clock.now()
         for frame in frames(event):

@@ -23,7 +23,7 @@ def refusal(error: GreenlineError, config: ConversationConfig) -> SocketClosed:
         return SocketClosed(CONTRACT, "override_error", error.message)
     if error.http_status >= _SERVER_FAULT:
         return SocketClosed(OPERATIONAL, "http_exception", error.message)
-    return SocketClosed(CONTRACT, "value_error", error.message, code=error.code)
+    return SocketClosed(CONTRACT, "value_error", error.message, status=error.code)
 
 
 def bad_start(error: ValidationError) -> SocketClosed:

@@ -43,11 +43,11 @@ class Sockets:
     """Serves the agent socket and the monitor."""
 
     def __init__(
-        self, *, pool: Pool, keyring: Keyring, vault: Vault, clock: Clock, settings: Settings, sessions: Sessions | None = None
+        self, *, pool: Pool, keyring: Keyring, vault: Vault, clock: Clock, settings: Settings, sessions: Sessions
     ) -> None:
         self._gate = Gate(pool, keyring, vault, clock)
         self._monitors = Monitors(pool, keyring, clock, max_bytes=settings.socket_message_max_bytes)
-        self._sessions: Sessions = sessions  # type: ignore[assignment]
+        self._sessions = sessions
         self._clock = clock
         self._settings = settings
         self._running: set[SocketConversation] = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from greenline.agents.config import ConversationConfig
-from greenline.channels.live.models import AudioOut, Listener
+from greenline.channels.live.models import AudioOut, Listener, SessionEnded
 from greenline.channels.socket.access import Admission
 
 
@@ -33,7 +33,7 @@ class Session(Protocol):
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
         ...
 
-    async def run(self) -> None:
+    async def run(self) -> SessionEnded:
         """Greet, listen and answer until the end, which is written when this returns."""
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.initiation import InitiationData
+from greenline.agents.initiation import InitiationData, SourceInfo
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get
 from greenline.channels.live.begin import Beginning, LiveSessions
@@ -39,14 +39,15 @@ class SocketSessions:
         environment = admission.environment or data.environment or PRODUCTION
         if environment != PRODUCTION:
             raise Refused(f"There is no environment {environment[:60]}; the one of this workspace is {PRODUCTION}.")
-        info = data.source_info
-        source = start.source or (info.source if info else None) or UNKNOWN_SOURCE
+        info = data.source_info or SourceInfo()
+        source = start.source or info.source or UNKNOWN_SOURCE
+        info = SourceInfo(source=source, version=info.version or start.version or None)
         beginning = Beginning(
             version=await self._version(start, data),
             workspace_id=admission.workspace_id,
             source=source,
             method=admission.method,
-            data=data,
+            data=data.model_copy(update={"source_info": info}),
             conversation_id=admission.conversation_id,
         )
         return await self._live.begin(beginning, out)
