@@ -1,0 +1,224 @@
+"""Calls as a business meets them: the whole server with its own speech, the official SDK, a phone with real media."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from elevenlabs.client import AsyncElevenLabs
+from elevenlabs.core.api_error import ApiError
+
+from greenline.clock import ManualClock, SystemClock
+from greenline.settings import Settings
+from support.calling import TEMPLATE, CallMeta, permitted
+from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.rtc_peer import RtcPeer
+from support.scripted import Answer, Request, scripted
+from support.voice import voiced_seconds
+from support.wait import eventually, until
+
+ANN = "15551230000"
+
+
+class CallingMeta(GraphStandIn):
+    """Accounts and templates of the stand-in, and the Calling API."""
+
+    def __init__(self) -> None:
+        super().__init__(templates=[TEMPLATE])
+        self.calls = CallMeta()
+
+    def __call__(self, request: Request) -> Answer:
+        path = request.target.split("?")[0]
+        if path.endswith(("/calls", "/call_permissions")):
+            return self.calls(request)
+        return super().__call__(request)
+
+
+@pytest.fixture
+def meta() -> CallingMeta:
+    """Meta's side."""
+    return CallingMeta()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Speech takes its time: the server of these tests runs by the machine's clock."""
+    return SystemClock()  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def settings(settings: Settings, meta: CallingMeta) -> AsyncIterator[Settings]:
+    """The server of these tests asks the stand-in."""
+    async with scripted(meta) as server:
+        changed = {"graph_url": server.url, "meta_app_secret": ("secret",), "call_drain_seconds": 1.0}
+        yield settings.model_copy(update=changed)
+
+
+@pytest.fixture
+async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
+    """An agent that answers the calls of a connected number."""
+    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
+    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    config: Any = {
+        "agent": {"first_message": "Hello, this is the tea shop. How can I help you?", "prompt": {"prompt": "Tea."}}
+    }
+    made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
+    await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)
+    return made.agent_id
+
+
+async def deliver(http: httpx2.AsyncClient, field: str = "calls", **value: Any) -> None:
+    """A signed webhook."""
+    change = {"field": field, "value": {"metadata": {"phone_number_id": NUMBER}, **value}}
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [change]}]}).encode()
+    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": f"sha256={signature}"}
+    assert (await http.post("/webhooks/whatsapp", content=body, headers=headers)).status_code == 200
+
+
+def call(event: str, wacid: str, **more: Any) -> dict[str, Any]:
+    return {"id": wacid, "from": ANN, "to": "15550001111", "event": event, "timestamp": "1790000000", **more}
+
+
+async def ended(client: AsyncElevenLabs, conversation_id: str) -> Any:
+    """The conversation, when its call is over."""
+
+    async def over() -> Any:
+        found = await client.conversational_ai.conversations.get(conversation_id)
+        return found if found.metadata.whatsapp and found.metadata.whatsapp.call_result else None
+
+    return await until(over)
+
+
+async def test_a_person_calls_and_hears_the_agent(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    await meta.calls.action("accept")
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.5, seconds=20)
+    end = call("terminate", "wacid.1", status="COMPLETED", start_time="1", end_time="5", duration=4)
+    await deliver(http, calls=[end])
+    await peer.close()
+
+    async def listed() -> Any:
+        page = await client.conversational_ai.conversations.list(conversation_initiation_source="whatsapp")
+        return page.conversations
+
+    (summary,) = await until(listed)
+    found = await ended(client, summary.conversation_id)
+    assert found.agent_id == agent_id
+    assert found.transcript[0].message is not None
+    assert found.transcript[0].role == "agent"
+    whatsapp = found.metadata.whatsapp
+    assert (whatsapp.direction, whatsapp.whatsapp_user_id, whatsapp.call_result) == ("inbound", ANN, "answered")
+    assert found.metadata.text_only is False
+    assert found.metadata.termination_reason == "The person hung up."
+    assert whatsapp.call_permission_request is None
+
+
+async def test_the_business_calls_after_the_person_has_agreed(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    meta.calls.permission = permitted("no_permission")
+    started = await client.conversational_ai.whatsapp.outbound_call(
+        whatsapp_phone_number_id=NUMBER,
+        whatsapp_user_id=ANN,
+        whatsapp_call_permission_request_template_name="may_we_call",
+        whatsapp_call_permission_request_template_language_code="en",
+        agent_id=agent_id,
+    )
+    assert started.success
+    assert started.conversation_id is not None
+
+    async def asked() -> Any:
+        found = await client.conversational_ai.conversations.get(started.conversation_id)
+        request = found.metadata.whatsapp.call_permission_request
+        return found if request and request.state == "sent" and meta.sent else None
+
+    found = await until(asked)
+    assert (found.status, found.metadata.text_only) == ("initiated", False)
+    reply = {"response": "accept", "is_permanent": True, "response_source": "user_action"}
+    interactive = {"type": "call_permission_reply", "call_permission_reply": reply}
+    message = {"from": ANN, "id": "wamid.P", "timestamp": "1790000000", "type": "interactive"}
+    await deliver(http, "messages", messages=[{**message, "interactive": interactive}])
+    connect = await meta.calls.action("connect")
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="actpass")}
+    await deliver(http, calls=[call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)])
+    await deliver(http, statuses=[{"id": "wacid.OUT1", "type": "call", "status": "RINGING"}])
+    await deliver(http, statuses=[{"id": "wacid.OUT1", "type": "call", "status": "ACCEPTED"}])
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+    await deliver(http, calls=[call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)])
+    await peer.close()
+    found = await ended(client, started.conversation_id)
+    whatsapp = found.metadata.whatsapp
+    assert (whatsapp.direction, whatsapp.call_result) == ("outbound", "answered")
+    request = whatsapp.call_permission_request
+    assert (request.state, request.permanent, request.granted_by_user_call) == ("accepted", True, False)
+    assert request.requested_at_unix <= request.responded_at_unix
+
+
+async def test_who_declines_is_told_of_as_the_reference_does(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    meta.calls.permission = permitted("no_permission")
+    body = {
+        "whatsapp_phone_number_id": NUMBER,
+        "whatsapp_user_id": ANN,
+        "whatsapp_call_permission_request_template_name": "may_we_call",
+        "whatsapp_call_permission_request_template_language_code": "en",
+        "agent_id": agent_id,
+    }
+    started = (await http.post("/v1/convai/whatsapp/outbound-call", json=body)).json()
+    with pytest.raises(ApiError) as refused:
+        await client.conversational_ai.whatsapp.outbound_call(**body)
+    assert refused.value.status_code == 409
+
+    async def asked() -> bool:
+        return bool(meta.sent)
+
+    await until(asked)
+    reply = {"type": "call_permission_reply", "call_permission_reply": {"response": "reject"}}
+    message = {"from": ANN, "id": "wamid.P", "timestamp": "1790000000", "type": "interactive", "interactive": reply}
+    await deliver(http, "messages", messages=[message])
+    found = await ended(client, started["conversation_id"])
+    assert found.status == "failed"
+    assert found.metadata.error.reason == "User declined the call permission request."
+    assert found.metadata.whatsapp.call_permission_request.state == "declined"
+    page = await client.conversational_ai.conversations.list()
+    assert len(page.conversations) == 1, "the answer to the request begins no conversation by text"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"whatsapp_user_id": "+1 (555) 123-0000"}, 400, "invalid_whatsapp_user_id"),
+        ({"whatsapp_phone_number_id": "1"}, 404, None),
+        ({"agent_id": "agent_x"}, 404, None),
+        ({"whatsapp_call_permission_request_template_name": "nope"}, 404, "template_not_found"),
+    ],
+)
+async def test_a_wrong_request_is_refused_with_what_to_do(
+    http: httpx2.AsyncClient, agent_id: str, change: dict[str, str], status: int, code: str | None
+) -> None:
+    body = {
+        "whatsapp_phone_number_id": NUMBER,
+        "whatsapp_user_id": ANN,
+        "whatsapp_call_permission_request_template_name": "may_we_call",
+        "whatsapp_call_permission_request_template_language_code": "en",
+        "agent_id": agent_id,
+        **change,
+    }
+    response = await http.post("/v1/convai/whatsapp/outbound-call", json=body)
+    assert response.status_code == status
+    detail = response.json()["detail"]
+    assert detail["message"]
+    assert code in (None, detail["status"])
