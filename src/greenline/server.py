@@ -13,8 +13,12 @@ from fastapi import FastAPI
 from greenline.api.app import create_api
 from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.live.begin import LiveSessions
 from greenline.channels.socket.service import Sockets
+from greenline.channels.socket.sessions import SocketSessions
 from greenline.channels.whatsapp.account_checks import TokenWatch
+from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents
+from greenline.channels.whatsapp.calls.service import Calls
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
@@ -23,15 +27,16 @@ from greenline.insight.service import Insight
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
-from greenline.speech.absent import NoSpeech
+from greenline.speech.factory import build_speech
+from greenline.speech.models import Speech
 from greenline.store.database import open_database
 from greenline.store.migrate import migrate
+from greenline.store.objects import open_objects
 from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from greenline.tools.guard import guarded_client
 from greenline.web.app import install as install_pages
-from greenline.store.objects import open_objects
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 
@@ -55,7 +60,7 @@ def create_app(settings: Settings, clock: Clock | None = None, models: LanguageM
 
 @contextlib.asynccontextmanager
 async def open_services(
-    settings: Settings, clock: Clock, models: LanguageModels | None = None
+    settings: Settings, clock: Clock, models: LanguageModels | None = None, speech: Speech | None = None
 ) -> AsyncIterator[AppServices]:
     """Open the store, make every part, start what works in the background; undo it in reverse.
 
@@ -71,19 +76,40 @@ async def open_services(
         wakeups = Wakeups(dsn)
         await wakeups.start()
         stack.push_async_callback(wakeups.aclose)
+        objects = await asyncio.to_thread(open_objects, settings)
         graph = GraphClient(settings)
         stack.push_async_callback(graph.aclose)
         if models is None:
             models, endpoints = build_models(settings, os.environ, guarded_client(settings))
             stack.push_async_callback(endpoints.aclose)
-        objects = await asyncio.to_thread(open_objects, settings)
+        if speech is None:
+            made = build_speech(settings, clock)
+            stack.push_async_callback(made.aclose)
+            speech = made
         whatsapp = WhatsApp(
             pool=pool,
             wakeups=wakeups,
             graph=graph,
             vault=vault,
             models=models,
-            speech=NoSpeech(),
+            speech=speech,
+            clock=clock,
+            settings=settings,
+        )
+        live = LiveSessions(
+            pool=pool,
+            wakeups=wakeups,
+            vault=vault,
+            models=models,
+            speech=speech,
+            clock=clock,
+            settings=settings,
+        )
+        calls = Calls(
+            pool=pool,
+            wakeups=wakeups,
+            vault=vault,
+            agents=LiveCallAgents(pool, live, clock, settings),
             clock=clock,
             settings=settings,
         )
@@ -91,6 +117,14 @@ async def open_services(
         retention = Retention(pool, clock, settings.data_dir, objects)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         keyring = Keyring(pool, clock)
+        sockets = Sockets(
+            pool=pool,
+            keyring=keyring,
+            vault=vault,
+            clock=clock,
+            settings=settings,
+            sessions=SocketSessions(pool, live),
+        )
         services = AppServices(
             settings=settings,
             clock=clock,
@@ -100,12 +134,13 @@ async def open_services(
             keyring=keyring,
             graph=graph,
             models=models,
+            objects=objects,
             whatsapp=whatsapp,
-            sockets=Sockets(pool=pool, keyring=keyring, vault=vault, clock=clock, settings=settings),
-            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens, retention)),
+            sockets=sockets,
+            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens, retention, live), sessions=(sockets, calls)),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
-        for part in services.lifecycle.workers:
+        for part in services.lifecycle.parts:
             part.start()
         yield services
 
@@ -116,4 +151,3 @@ async def _bootstrap(settings: Settings, clock: Clock, pool: Pool) -> None:
     if made is not None:
         sys.stderr.write(f"API key of the default workspace, shown only now: {made.secret}\n")
         sys.stderr.flush()
-            objects=objects,
