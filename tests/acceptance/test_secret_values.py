@@ -9,6 +9,9 @@ import httpx2
 import pytest
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core import ApiError
+from elevenlabs.environment_variables.types.environment_variables_create_request_body import (
+    EnvironmentVariablesCreateRequestBody_String as StringVariable,
+)
 
 from greenline.settings import Settings
 from support.database import all_text
@@ -64,7 +67,7 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient, model: Fak
     return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
 
 
-async def start(client: AsyncElevenLabs, agent_id: str, **variables: Any) -> str:
+async def start(client: AsyncElevenLabs, agent_id: str, environment: str | None = None, **variables: Any) -> str:
     started = await client.conversational_ai.whatsapp.outbound_message(
         whatsapp_phone_number_id=NUMBER,
         whatsapp_user_id="4915112345678",
@@ -72,7 +75,7 @@ async def start(client: AsyncElevenLabs, agent_id: str, **variables: Any) -> str
         template_language_code="en",
         template_params=[],
         agent_id=agent_id,
-        conversation_initiation_client_data={"dynamic_variables": variables},
+        conversation_initiation_client_data={"dynamic_variables": variables, "environment": environment},
     )
     return started.conversation_id
 
@@ -155,6 +158,29 @@ async def test_a_start_without_what_the_agent_uses_is_refused(
     assert (detail["status"], detail["variables"]) == ("missing_dynamic_variable", missing)
     assert await server.services.pool.fetchval("select count(*) from conversation") == 0
     assert meta.sent == []
+
+
+async def test_a_conversation_has_the_values_of_its_environment(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: GraphStandIn, model: FakeLlm, agent_id: str
+) -> None:
+    variable = StringVariable(label="season", values={"production": "spring", "test": "winter"})
+    await client.environment_variables.create(request=variable)
+    config: Any = {"agent": {"prompt": {"prompt": "It is {{system__env_season}}, {{name}}."}}}
+    await client.conversational_ai.agents.update(agent_id, conversation_config=config)
+    given = {"name": "Ann", "secret__token": VARIABLE}
+
+    conversation_id = await start(client, agent_id, environment="test", **given)
+    await reply(http)
+
+    async def answered() -> bool:
+        return len(meta.sent) == 2
+
+    await until(answered)
+    assert "It is winter, Ann." in str(model.seen[0].body)
+    assert (await client.conversational_ai.conversations.get(conversation_id)).environment == "test"
+    with pytest.raises(ApiError) as refused:
+        await start(client, agent_id, environment="nowhere", **given)
+    assert refused.value.body["detail"]["status"] == "environment_not_found"
 
 
 async def test_a_secret_variable_in_the_prompt_is_refused(client: AsyncElevenLabs, agent_id: str) -> None:

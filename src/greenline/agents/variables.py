@@ -17,6 +17,8 @@ from greenline.llm.cascade import CUSTOM
 
 SYSTEM: Final = "system__"
 SECRET: Final = "secret__"  # noqa: S105 - a prefix of names
+ENVIRONMENT: Final = "system__env_"
+"""Before the label of an environment variable."""
 
 # Text in double braces that is no name, such as JSON or a template's {{1}}, is left as it stands.
 _PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\W\d][\w.-]*)[ \t]*\}\}")
@@ -63,6 +65,26 @@ def render(text: str, values: Mapping[str, Any]) -> str:
     if missing:
         raise MissingVariables(missing)
     return _PLACEHOLDER.sub(lambda match: as_text(values[match.group(1)]), text)
+
+
+def environment_labels(texts: Iterable[str]) -> set[str]:
+    """The labels of the environment variables that texts use."""
+    names = (name for text in texts for name in placeholders(text))
+    return {name.removeprefix(ENVIRONMENT) for name in names if name.startswith(ENVIRONMENT)}
+
+
+def fill_environment(text: str, values: Mapping[str, str]) -> str | None:
+    """``text`` with its environment variables filled in by label, and nothing else; None when one is missing."""
+    if environment_labels([text]) - values.keys():
+        return None
+    return _PLACEHOLDER.sub(
+        lambda match: (
+            values[name.removeprefix(ENVIRONMENT)]
+            if (name := match.group(1)).startswith(ENVIRONMENT)
+            else match.group(0)
+        ),
+        text,
+    )
 
 
 def as_text(value: Any) -> str:

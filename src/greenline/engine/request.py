@@ -14,6 +14,7 @@ from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.llm.cascade import CUSTOM
 from greenline.llm.models import Cascade, CustomLlm, ModelRequest
 
+_URL: Final = "custom_llm.url"
 _API_KEY: Final = "custom_llm.api_key"
 _HEADERS: Final = "custom_llm.request_headers."
 
@@ -52,7 +53,7 @@ async def _custom_llm(prompt: PromptConfig, lookup: Lookup) -> CustomLlm | None:
         raise ValueUnavailable("custom_llm.auth_connection: the workspace has no auth connections. Use api_key.")
     texts = await lookup.texts(_named(config))
     return CustomLlm(
-        url=config.url,
+        url=texts[_URL],
         model_id=config.model_id,
         api_key=texts.get(_API_KEY),
         headers={name: texts[_HEADERS + name] for name in config.request_headers},
@@ -62,5 +63,8 @@ async def _custom_llm(prompt: PromptConfig, lookup: Lookup) -> CustomLlm | None:
 
 
 def _named(config: CustomLlmConfig) -> dict[str, HeaderValue]:
-    headers: dict[str, HeaderValue] = {_HEADERS + name: value for name, value in config.request_headers.items()}
-    return headers if config.api_key is None else {**headers, _API_KEY: config.api_key}
+    named: dict[str, HeaderValue] = {_HEADERS + name: value for name, value in config.request_headers.items()}
+    named[_URL] = config.url
+    if config.api_key is not None:
+        named[_API_KEY] = config.api_key
+    return named

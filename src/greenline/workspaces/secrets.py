@@ -31,7 +31,7 @@ class SecretNotFound(NotFound):
 
 
 class SecretInUse(BadRequest):
-    """Agents use this secret. Take it out of their configuration first."""
+    """Agents or environment variables use this secret. Take it out there first."""
 
     code = "secret_in_use"
 
@@ -117,18 +117,19 @@ async def list_agents(
 
 
 async def delete(pool: Pool, workspace_id: str, secret_id: str) -> None:
-    """Delete a secret that no agent uses at the newest version of a branch.
+    """Delete a secret that no agent uses at the newest version of a branch, and no environment variable.
 
-    Raises `SecretNotFound`, and `SecretInUse` with the names of agents.
+    Raises `SecretNotFound`, and `SecretInUse` with the names of its users.
     """
     async with pool.acquire() as connection, connection.transaction():
         if await connection.fetchval(_sql["lock"], workspace_id, secret_id) is None:
             raise SecretNotFound
         rows = await connection.fetch(_sql["agents"], workspace_id, [secret_id], 20, None, None)
-        if rows:
-            names = ", ".join(row["name"] for row in rows)
+        labels = [row["label"] for row in await connection.fetch(_sql["variables"], workspace_id, secret_id)]
+        if rows or labels:
+            users = [row["name"] for row in rows] + [f"the environment variable {label}" for label in labels]
             raise SecretInUse(
-                f"This secret is used by {names}. Take it out of their configuration first.",
+                f"This secret is used by {', '.join(users)}. Take it out there first.",
                 agent_ids=[row["id"] for row in rows],
             )
         await connection.execute(_sql["delete"], workspace_id, secret_id)

@@ -48,3 +48,10 @@ with named as (
     and ($4::timestamptz is null or (a.created_at, a.id collate "C") < ($4, $5::text))
 )
 select secret_id, id, name, created_at from numbered where place <= $3 order by secret_id, place;
+
+-- name: variables
+-- Environment variables that have the secret $2 as a value.
+select label from environment_variable
+where workspace_id = $1 and type = 'secret'
+  and jsonb_path_exists(by_environment, '$.* ? (@.secret_id == $id)', jsonb_build_object('id', $2::text))
+order by label;

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
+from greenline.agents.config import ConversationConfig
 from greenline.agents.config.locators import HeaderValue
-from greenline.agents.lookup import Lookup, ValueUnavailable, seal_secrets
+from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables, seal_secrets
 from greenline.clock import ManualClock
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.workspaces import secrets
+from greenline.workspaces import environments, secrets
+from greenline.workspaces.environments import VariableType
 from support.rows import WORKSPACE, insert_workspace
 
 VARIABLES = {"name": "Ann", "age": 7, "none": None, "secret__token": "tok", "secret__number": 5, "secret__none": None}
@@ -56,6 +59,31 @@ async def test_values_of_every_kind_are_found(pool: Pool, vault: Vault, clock: M
         "token": "tok",
         "other": "5",
     }
+
+
+async def test_environment_variables_are_those_of_the_conversation(
+    pool: Pool, vault: Vault, clock: ManualClock
+) -> None:
+    await insert_workspace(pool, clock.now())
+    secret_id = await secrets.create(pool, vault, clock, WORKSPACE, name="k", value="key")
+    made: list[tuple[str, VariableType, dict[str, Any]]] = [
+        ("host", "string", {"production": "a.example", "staging": "b.example"}),
+        ("key", "secret", {"production": {"secret_id": secret_id}}),
+    ]
+    for label, kind, values in made:
+        await environments.create_variable(pool, clock, WORKSPACE, label=label, kind=kind, values=values)
+    staging = replace(lookup(pool, vault), environment="staging")
+
+    named = {"url": "https://{{system__env_host}}/{{name}}", "key": {"env_var_label": "key"}}
+    assert await texts(staging, **named) == {"url": "https://b.example/{{name}}", "key": "key"}
+    assert (await texts(lookup(pool, vault), **named))["url"] == "https://a.example/{{name}}"
+    with pytest.raises(ValueUnavailable, match="no environment variable key with a text"):
+        await texts(staging, url="https://{{system__env_key}}")
+
+    prompt = {"agent": {"prompt": {"prompt": "{{system__env_host}} {{system__env_key}} {{name}}"}}}
+    config = ConversationConfig.model_validate(prompt)
+    found = await environment_variables(pool, vault, WORKSPACE, "staging", config)
+    assert found == {"system__env_host": "b.example"}
 
 
 async def test_all_that_is_missing_is_named_with_its_place(pool: Pool, vault: Vault) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.lookup import Lookup, ValueUnavailable
+from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
@@ -137,6 +137,7 @@ class Dialogues:
             conversation_id=conversation.id,
             variables=started.variables,
             sealed=started.sealed_variables,
+            environment=conversation.environment,
         )
         extra_body = conversation.initiation.get("custom_llm_extra_body") or {}
         try:
@@ -243,6 +244,10 @@ class Dialogues:
             user_id=chat.user_id,
             authorization_method="whatsapp",
         )
+        config = configured(version, {})
+        own = await environment_variables(
+            self._pool, self._vault, chat.workspace_id, conversation.environment, config
+        )
         summary, remembered = await thread(self._pool, chat, self._settings, commit.now)
         started = Started(
             agent_id=version.agent_id,
@@ -257,13 +262,13 @@ class Dialogues:
                 phone_number_id=chat.phone_number_id,
                 user_id=chat.user_id,
                 inbound=True,
-                own={},
+                own=own,
                 now=commit.now,
             ),
             summary=summary,
             remembered=remembered,
         )
-        return _opened(Dialogue(conversation, version, configured(version, {}), started))
+        return _opened(Dialogue(conversation, version, config, started))
 
     async def _version(self, row: Projection, commit: TurnCommit) -> AgentVersion:
         if row.version_id not in commit.versions:

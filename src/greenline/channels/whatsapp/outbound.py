@@ -7,14 +7,14 @@ aliases, and later the one in Meta's answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import structlog
 
 from greenline.agents.initiation import InitiationData
-from greenline.agents.lookup import seal_secrets
+from greenline.agents.lookup import environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import check_start
 from greenline.agents.service import live_version
@@ -31,25 +31,19 @@ from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, Started, dump_event
 from greenline.conversations.projection import Projection, fold
-from greenline.errors import BadRequest, NotFound
+from greenline.errors import BadRequest
 from greenline.ids import new_id
 from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
+from greenline.workspaces.environments import PRODUCTION, check_environment
 
 log = structlog.get_logger(__name__)
 
-PRODUCTION: Final = "production"
 MARKETING_STOPPED: Final = 131050  # Meta: the person stopped marketing messages
 
 _sql = load_sql(__package__, "outbound.sql")
-
-
-class EnvironmentNotFound(NotFound):
-    """The workspace has no environment of this name. Leave it out for production."""
-
-    code = "environment_not_found"
 
 
 class MarketingStopped(BadRequest):
@@ -80,6 +74,8 @@ class _Plan:
     template: Template
     filled: Filled
     request: OutboundMessage
+    environment: str
+    environment_texts: Mapping[str, str]
 
 
 async def start_outbound(
@@ -99,7 +95,9 @@ async def start_outbound(
     template, filled = await templates.fill(
         account, request.template_name, request.template_language, request.template_params
     )
-    plan = _Plan(account, version, template, filled, request)
+    start, environment = request.initiation, request.initiation.environment or PRODUCTION
+    own = await environment_variables(pool, vault, workspace_id, environment, configured(version, kept(start)))
+    plan = _Plan(account, version, template, filled, request, environment, own)
     conversation_id = await _write(pool, vault, clock, plan)
     log.info("outbound.started", conversation_id=conversation_id, template=template.name)
     return conversation_id
@@ -111,8 +109,7 @@ async def startable_version(pool: Pool, workspace_id: str, agent_id: str, start:
     Raises `AgentNotFound`, `BranchNotFound`, `EnvironmentNotFound`, `OverrideNotAllowed`, `MissingVariables` or
     `SecretVariable`.
     """
-    if start.environment not in (None, PRODUCTION):
-        raise EnvironmentNotFound(f"{EnvironmentNotFound().message} Asked for: {start.environment}.")
+    await check_environment(pool, workspace_id, start.environment)
     version = await live_version(pool, workspace_id, agent_id, branch_id=start.branch_id)
     check_start(start, version.platform_settings.overrides)
     # What the reply would fail on must not wait for it.
@@ -135,6 +132,7 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
             version_id=plan.version.id,
             source=SOURCE,
             started_at=now,
+            environment=plan.environment,
             direction="outbound",
             chat_id=chat_id,
             phone_number_id=account.phone_number_id,
@@ -198,7 +196,7 @@ def started_by_business(
         phone_number_id=conversation.phone_number_id or "",
         user_id=recipient,
         inbound=False,
-        own=start.dynamic_variables,
+        own={**start.dynamic_variables, **plan.environment_texts},
         now=conversation.started_at,
         text_only=conversation.text_only,
     )

@@ -19,7 +19,6 @@ from greenline.channels.whatsapp.accounts import Accounts, get_account, mark_tok
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.outbound import (
-    EnvironmentNotFound,
     MarketingStopped,
     OutboundMessage,
     start_outbound,
@@ -36,6 +35,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault, open_vault
+from greenline.workspaces.environments import EnvironmentNotFound
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
