@@ -194,6 +194,7 @@ class _StreamCascade:
         self._rests = rests
         self._seconds = seconds
         self._sound = bytearray()
+        self._moving = False
         self._replaced = asyncio.Event()
         self._closed = False
 
@@ -204,7 +205,8 @@ class _StreamCascade:
     def push(self, pcm: bytes) -> None:
         if len(self._sound) + len(pcm) <= _MAX_BYTES:
             self._sound += pcm
-        self._push(pcm)
+        if not self._moving:
+            self._push(pcm)
 
     async def finish(self) -> str:
         sound = bytes(self._sound)
@@ -233,18 +235,33 @@ class _StreamCascade:
 
     async def _again(self, sound: bytes, first: RecognitionError) -> str:
         """Let others hear the utterance. Raises the first error when nobody understood."""
-        await self._stream.aclose()
-        with contextlib.suppress(SpeechError):
-            async for stream in self._opener():
-                self._stream = stream
-                self._replaced.set()
-                self._push(sound)
-                try:
-                    return await self._finish(stream)
-                except RecognitionError as error:
-                    self._rests.failed(stream.provider, error)
-                    await stream.aclose()
+        self._moving = True
+        try:
+            await self._stream.aclose()
+            with contextlib.suppress(SpeechError):
+                async for stream in self._opener():
+                    self._stream = stream
+                    self._replaced.set()
+                    try:
+                        return await self._hear_again(sound)
+                    except RecognitionError as error:
+                        self._rests.failed(stream.provider, error)
+                        await stream.aclose()
+        finally:
+            self._moving = False
         raise first
+
+    async def _hear_again(self, sound: bytes) -> str:
+        """What the new stream makes of the utterance. What was said since its end comes after it."""
+        self._push(sound)
+        finishing = asyncio.create_task(self._finish(self._stream))
+        await asyncio.sleep(0)  # it has begun: now another utterance may follow
+        self._push(bytes(self._sound))
+        self._moving = False
+        try:
+            return await finishing
+        finally:
+            finishing.cancel()
 
     def _push(self, pcm: bytes) -> None:
         self._usage.heard_seconds[self._stream.provider] += len(pcm) / BYTES_PER_SAMPLE / HEARING_RATE

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -86,14 +87,23 @@ class DeepgramRecogniser:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What was said between two moments of the sound that was sent, in seconds."""
+
+    begin: float
+    end: float
+    text: str
+
+
 class NovaStream(SocketStream):
     """An utterance is what lies between two moments of the sound that was sent; results say which time they cover."""
 
     def __init__(self, provider: str, socket: SpeechSocket) -> None:
         self._sent = 0.0
         self._begin = 0.0
-        self._finals: list[tuple[float, str]] = []
-        self._interim: tuple[float, str] = (0.0, "")
+        self._finals: list[_Result] = []
+        self._interim: _Result | None = None
         self._finalized = 0
         super().__init__(provider, socket)
 
@@ -109,7 +119,7 @@ class NovaStream(SocketStream):
         end, before = self._sent, self._finalized
         self._socket.send(_FINALIZE)
         await self.until(lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING, FINALIZE_SECONDS)
-        text = self._so_far()
+        text = self._said(end)
         self._forget(end)
         return text
 
@@ -123,34 +133,36 @@ class NovaStream(SocketStream):
             raise RecognitionError(self.provider, str(message.get("description") or message)[:200])
         if message.get("type") != "Results":
             return
-        end = message["start"] + message["duration"]
+        begin = float(message["start"])
+        result = _Result(begin, begin + float(message["duration"]), _alternative(message["channel"]))
         self._finalized += bool(message.get("from_finalize"))
-        if end <= self._begin + _ROUNDING:
+        if result.end <= self._begin + _ROUNDING:
             return
-        text = _alternative(message["channel"])
         if message.get("is_final"):
-            self._finals.append((end, text))
+            self._finals.append(result)
+            self._interim = None
         else:
-            self._interim = (end, text)
-        so_far = self._so_far()
-        if message.get("speech_final") and so_far:
-            self.hint(EndOfTurn(so_far, eager=True))
-        elif text:
-            self.hint(Partial(so_far))
+            self._interim = result
+        said = self._said(result.end)
+        if message.get("speech_final") and said:
+            self.hint(EndOfTurn(said, eager=True))
+        elif result.text:
+            self.hint(Partial(said))
 
-    def _so_far(self) -> str:
-        texts = [text for _, text in self._finals]
-        if self._interim[0] > self._heard_until() + _ROUNDING:
-            texts.append(self._interim[1])
-        return " ".join(text for text in texts if text)
+    def _said(self, end: float) -> str:
+        """The words of what began before ``end``."""
+        results = [*self._finals, *([self._interim] if self._interim else [])]
+        return " ".join(result.text for result in results if result.text and result.begin < end - _ROUNDING)
 
     def _heard_until(self) -> float:
-        return self._finals[-1][0] if self._finals else self._begin
+        return self._finals[-1].end if self._finals else self._begin
 
     def _forget(self, until: float) -> None:
+        """What began later belongs to the next utterance."""
         self._begin = until
-        self._finals = []
-        self._interim = (0.0, "")
+        self._finals = [result for result in self._finals if result.begin >= until - _ROUNDING]
+        if self._interim is not None and self._interim.begin < until - _ROUNDING:
+            self._interim = None
 
 
 class DeepgramSynthesiser:

@@ -77,9 +77,9 @@ class FluxStream(SocketStream):
     """An utterance is made of the turns since the last one, most often of one. Flux numbers its turns."""
 
     def __init__(self, provider: str, socket: SpeechSocket) -> None:
-        self._sent = 0.0
+        self._pushed_bytes = 0
         self._heard = 0.0
-        self._pushed = False
+        self._pending = False
         self._turns: dict[int, str] = {}
         self._open: int | None = None
         self._taken = -1
@@ -88,30 +88,34 @@ class FluxStream(SocketStream):
 
     def push(self, pcm: bytes) -> None:
         """Send it."""
-        self._pushed = True
+        self._pending = True
         self._send(pcm)
 
     async def finish(self) -> str:
-        """Let Flux hear all that was sent and end its turn."""
-        if not self._pushed:
+        """Take the turns that have ended, or let Flux hear all that was sent and end its turn."""
+        if not self._pending:
             return ""
-        end = self._sent
-        self._send(_FLUSH)
-        await self.until(lambda: self._heard >= end, WAIT_SECONDS)
-        if self._open is not None:
+        self._pending = False
+        if self._open is not None or not self._turns:
+            end = self._sent
+            self._send(_FLUSH)
+            await self.until(lambda: self._heard >= end, WAIT_SECONDS)
+        last = max(self._turns, default=self._taken)
+        if self._open == last:
             self._socket.send(_FORCE)
-            await self.until(lambda: self._open is None, WAIT_SECONDS)
-        text = self._so_far()
-        self._take()
+            await self.until(lambda: self._open != last, WAIT_SECONDS)
+        text = " ".join(text for turn, text in self._turns.items() if turn <= last)
+        self._take(last)
         return text
 
     def drop(self) -> None:
         """End the turn that may have begun; it is left out by its time, and then by its number."""
-        if self._pushed:
+        if self._pending:
+            self._pending = False
             self._send(_FLUSH)
             self._socket.send(_FORCE)
             self._dropped = self._sent
-        self._take()
+        self._take(max(self._turns, default=self._taken))
 
     async def aclose(self) -> None:
         """Say so, and close the connection."""
@@ -142,12 +146,19 @@ class FluxStream(SocketStream):
     def _so_far(self) -> str:
         return " ".join(self._turns.values())
 
+    @property
+    def _sent(self) -> float:
+        """The time of the stream, as Flux counts it."""
+        sound = self._pushed_bytes + self._socket.kept_alive * len(_KEEP_ALIVE.frame)
+        return sound / 2 / HEARING_RATE
+
     def _send(self, pcm: bytes) -> None:
-        self._sent += len(pcm) / 2 / HEARING_RATE
+        self._pushed_bytes += len(pcm)
         self._socket.send(pcm)
 
-    def _take(self) -> None:
-        self._taken = max(self._turns, default=self._taken)
-        self._turns = {}
-        self._open = None
-        self._pushed = False
+    def _take(self, last: int) -> None:
+        """Forget the turns up to ``last``; of one that began since then more is to come."""
+        self._taken = last
+        self._turns = {turn: text for turn, text in self._turns.items() if turn > last}
+        if self._open is not None and self._open <= last:
+            self._open = None

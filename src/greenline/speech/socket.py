@@ -39,6 +39,8 @@ class SpeechSocket:
         self._keep_alive = keep_alive
         self._frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._waiting = 0
+        self.kept_alive = 0
+        """How often the frame of ``keep_alive`` was sent."""
         self._sender = asyncio.create_task(self._send())
 
     @classmethod
@@ -97,6 +99,7 @@ class SpeechSocket:
                         self._waiting -= len(frame)
                 except TimeoutError:
                     frame = self._keep_alive.frame if self._keep_alive else b""
+                    self.kept_alive += 1
                 await self._connection.send(frame)
         except ConnectionClosed:
             return  # the reader says why

@@ -66,6 +66,17 @@ async def test_what_is_dropped_is_not_in_the_next_utterance(nova: Nova) -> None:
     await stream.aclose()
 
 
+async def test_who_speaks_on_while_the_text_is_awaited_is_heard_next(nova: Nova) -> None:
+    stream = await recogniser(nova).open(OPTIONS)
+    stream.push(coded("where is it"))
+    first = asyncio.create_task(stream.finish())
+    await asyncio.sleep(0)
+    stream.push(coded("yes please yes"))
+    assert await first == "where is it"
+    assert await stream.finish() == "yes please yes"
+    await stream.aclose()
+
+
 async def test_a_finalize_that_is_not_answered_gives_what_was_understood_so_far(nova: Nova) -> None:
     nova.least_to_finalize = 10
     stream = await recogniser(nova).open(OPTIONS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from greenline.speech.flux import FluxRecogniser
 from greenline.speech.http import Address
 from greenline.speech.models import EndOfTurn, Hint, Partial, RecognitionOptions, RecognitionStream, TurnResumed
 from greenline.speech.notes import NOTE_MIME_TYPE, encode_note
+from greenline.speech.socket import KeepAlive
 from support.coded_speech import coded, silence
 from support.sounds import sine
 from support.speech_http import says, speech_http
@@ -63,6 +65,29 @@ async def test_a_turn_that_flux_has_ended_is_taken(flux: Flux) -> None:
     assert found[-2:] == [EndOfTurn("where is it", eager=True), EndOfTurn("where is it")]
     assert await stream.finish() == "where is it"
     assert {"type": "ForceEndTurn"} not in flux.texts
+    await stream.aclose()
+
+
+async def test_nothing_is_lost_or_said_twice_when_somebody_speaks_on_while_the_text_is_awaited(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    push(stream, coded("where is it"))
+    first = asyncio.create_task(stream.finish())
+    await asyncio.sleep(0)
+    push(stream, coded("yes please") + silence(0.3))
+    texts = [await first, await stream.finish()]
+    assert " ".join(filter(None, texts)) == "where is it yes please"
+    await stream.aclose()
+
+
+async def test_the_silence_that_keeps_the_connection_counts_as_time(
+    flux: Flux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenline.speech.flux._KEEP_ALIVE", KeepAlive(bytes(3_200), 0.02))
+    stream = await recogniser(flux).open(OPTIONS)
+    await eventually(lambda: len(flux.sound) > 16_000)
+    for text in ("where is it", "no"):
+        push(stream, coded(text))
+        assert await stream.finish() == text
     await stream.aclose()
 
 

@@ -171,6 +171,26 @@ async def test_when_the_recogniser_dies_another_hears_the_whole_utterance(
         await eventually(lambda: (nova.open, other.open) == (0, 0))
 
 
+async def test_who_speaks_on_while_another_takes_over_is_heard_next(clock: ManualClock, nova: Nova) -> None:
+    nova.faults = Faults(cut_after_seconds=0.1, deaf=True)
+    other = Scribe()
+    async with hearing(other):
+        services = speech(clock, {"deepgram": nova.url, "elevenlabs": other.url}, stt="deepgram")
+        options = RecognitionOptions()
+        stream = await services.recogniser(options).open(options)
+        stream.push(coded("where is it"))
+        first = asyncio.create_task(stream.finish())
+        await asyncio.sleep(0)
+        words = coded("yes please repeat that")
+        for at in range(0, len(words), 640):
+            stream.push(words[at : at + 640])
+            await asyncio.sleep(0)
+        assert await first == "where is it"
+        assert await stream.finish() == "yes please repeat that"
+        await stream.aclose()
+        await services.aclose()
+
+
 async def test_a_connection_that_was_only_cut_is_made_again(clock: ManualClock, nova: Nova) -> None:
     services = speech(clock, {"deepgram": nova.url})
     options = RecognitionOptions()
