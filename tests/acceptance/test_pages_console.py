@@ -1,5 +1,6 @@
 """What an operator does in the console, in a real browser, while people write."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,9 +8,17 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, TurnTimed, UserMessage
+from greenline.conversations.recordings import keep_recording
+from greenline.settings import Settings
+from greenline.speech.mp3 import encode_mp3
+from greenline.store.objects import open_objects
 from greenline.store.pool import Pool
-from support.browser import chromium
+from support.browser import chromium, new_page
+from support.journal import BEGIN, projection, started
+from support.journal import write as write_journal
 from support.pages import Place, pages
+from support.sounds import sine
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
 expect.set_options(timeout=20_000)
@@ -94,6 +103,45 @@ async def test_the_inbox_has_pages_and_can_be_searched(place: Place, pool: Pool)
             await expect(lines).to_have_count(1)
         else:
             await expect(console.get_by_text("No conversation has all of these words.")).to_be_visible()
+
+
+async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(
+    place: Place, pool: Pool, settings: Settings, tmp_path: Path
+) -> None:
+    workspace = await pool.fetchval("select id from workspace")
+    row = projection(workspace_id=workspace, text_only=False)
+    said = [
+        UserMessage(id="m1", text="When are you open?", medium="audio"),
+        AgentMessage(id="m2", text="At nine", medium="audio"),
+        TurnTimed(message_id="m2", waits={"end_of_turn": 300.0, "recognition": 40.0, "first_sentence": 160.0}),
+        AgentInterrupted(message_id="m2", heard="At"),
+    ]
+    await write_journal(pool, row, [(0, started(row)), *((1.0, event) for event in said), (4.0, Ended(reason="x"))])
+    mp3 = await asyncio.to_thread(encode_mp3, [sine(3.0, 16_000)], 16_000)
+    objects = open_objects(settings.model_copy(update={"data_dir": tmp_path}))
+    kept = {"seconds": 3.0, "has_user": True, "has_agent": True, "now": BEGIN}
+    await keep_recording(pool, objects, workspace, row.id, mp3, **kept)
+
+    console = await place.console()
+    await console.locator(".gl-line").click()
+    await expect(console.get_by_text("WhatsApp call")).to_be_visible()
+    await console.get_by_text("Silence before it: 500 ms").click()
+    waits = console.locator(".gl-wait")
+    await expect(waits).to_have_text(["end of turn300 ms", "recognition40 ms", "first sentence160 ms"])
+    track, bar = await waits.nth(2).locator(".gl-wait-track").bounding_box(), waits.nth(2).locator(".gl-wait-bar")
+    drawn = await bar.bounding_box()
+    assert track is not None
+    assert drawn is not None
+    assert drawn["x"] - track["x"] == pytest.approx(track["width"] * 0.68, abs=2)
+    assert drawn["width"] == pytest.approx(track["width"] * 0.32, abs=2)
+
+    recording = console.get_by_label("Recording")
+    await recording.evaluate("audio => audio.load() || audio.play()")
+    await expect(recording).to_have_js_property("paused", value=False)
+    assert await recording.evaluate("audio => audio.duration") == pytest.approx(3.0, abs=0.2)
+    stranger = await new_page(place.browser)
+    refused = await stranger.request.get(f"{place.url}/console/conversations/{row.id}/audio")
+    assert refused.status == 401
 
 
 async def add_conversations(pool: Pool, count: int) -> None:

@@ -6,9 +6,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from nicegui import ui
+from nicegui import app, ui
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.status import HTTP_401_UNAUTHORIZED
 
+from greenline.api.conversations import get_audio
+from greenline.errors import GreenlineError
 from greenline.web import console_agents, console_conversation, console_inbox, console_numbers
 from greenline.web.console_frame import Visit, draw_head, draw_sign_in, visit
 from greenline.web.parts import styled_page
@@ -28,6 +32,18 @@ async def inbox_page(request: Request, q: str = "", after: str = "", refused: st
 async def conversation_page(request: Request, conversation_id: str) -> None:
     """One conversation."""
     await _page(request, "Conversation", "", lambda visitor: console_conversation.draw(visitor, conversation_id))
+
+
+@app.get("/console/conversations/{conversation_id}/audio")
+async def conversation_audio(request: Request, conversation_id: str) -> Response:
+    """The recording of a conversation, for the player: as the API serves it, by the sign-in instead of a key."""
+    visitor = await visit(request)
+    if visitor is None:
+        return Response("Sign in at /console.", HTTP_401_UNAUTHORIZED)
+    try:
+        return await get_audio(conversation_id, request, visitor.services, visitor.workspace)
+    except GreenlineError as error:
+        return Response(error.message, error.http_status)
 
 
 @ui.page("/console/numbers", title="Numbers")

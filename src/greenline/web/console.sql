@@ -4,13 +4,15 @@
 select c.id, c.status, c.error, c.termination_reason, c.agent_id, a.name as agent_name, c.started_at,
   greatest(c.started_at, c.last_user_message_at, c.last_agent_message_at) as active_at,
   w.profile_name, w.wa_id, w.bsuid, c.user_id, c.source, c.text_only, n.phone_number_name,
-  l.kind as last_kind, l.text as last_text, f.failures, coalesce(h.is_human, false) as is_human
+  l.speaker, l.text as last_text, f.failures, coalesce(h.is_human, false) as is_human
 from conversation c
 left join agent a on a.id = c.agent_id and a.workspace_id = c.workspace_id
 left join whatsapp_chat w on w.id = c.chat_id and w.workspace_id = c.workspace_id
 left join whatsapp_account n on n.phone_number_id = c.phone_number_id and n.workspace_id = c.workspace_id
 left join lateral (
-  select e.kind, left(e.data ->> 'text', 160) as text from conversation_event e
+  select case when e.kind = 'user_message' then 'person' when e.data ->> 'origin' = 'human' then 'human' else 'agent' end
+    as speaker, left(e.data ->> 'text', 160) as text
+  from conversation_event e
   where e.conversation_id = c.id and e.workspace_id = c.workspace_id
     and e.kind in ('user_message', 'agent_message') and e.data ->> 'text' <> ''
   order by e.seq desc limit 1
@@ -40,7 +42,10 @@ limit $2;
 
 -- name: place
 -- How far a conversation's journal goes: changes with everything that a page shows of it.
-select last_seq, status, title from conversation where workspace_id = $1 and id = $2;
+select last_seq, status, title, exists (
+  select from conversation_recording r where r.conversation_id = c.id and r.workspace_id = c.workspace_id
+) as has_recording
+from conversation c where workspace_id = $1 and id = $2;
 
 -- name: person
 select w.profile_name, w.wa_id, w.bsuid, n.phone_number_name, n.phone_number, c.source, c.text_only

@@ -47,8 +47,11 @@ class ConversationPage:
         with box("gl-conversation"):
             self._missing = Tag("div", "", "gl-empty")
             self._head = box("gl-conversation")
+            self._recording = box("gl-recorded", "audio").props("controls preload=none aria-label=Recording")
             self._operator = Operator(visitor, conversation_id)
             self._transcript = Transcript(zone)
+        self._recording.props["src"] = f"/console/conversations/{quote(conversation_id, safe='')}/audio"
+        self._recording.set_visibility(False)
         self._transcript.set_visibility(False)
 
     async def refresh(self) -> None:
@@ -77,6 +80,7 @@ class ConversationPage:
         self._missing.set_text(message)
         self._missing.set_visibility(True)
         self._head.clear()
+        self._recording.set_visibility(False)
         self._operator.show(is_open=False, is_human=False)
         self._transcript.set_visibility(False)
 
@@ -90,6 +94,7 @@ class ConversationPage:
         self._head.clear()
         with self._head:
             self._show_head(shown, person)
+        self._recording.set_visibility(shown.has_audio)
         self._operator.show(is_open=shown.status in OPEN, is_human=is_human)
         self._transcript.set_visibility(True)
         self._transcript.show(shown.transcript, Beside(sounds, waits, links))

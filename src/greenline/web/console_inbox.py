@@ -18,6 +18,7 @@ SHOWN: Final = 50
 SEARCH_SECONDS: Final = 10.0
 """A search reads messages: its results are brought up to date more seldom."""
 WORDS: Final = 8
+SPEAKERS: Final = {"person": "", "agent": "Agent: ", "human": "Human: "}
 STATUS_WORDS: Final = {
     "initiated": "waiting for the person",
     "in-progress": "open",
@@ -35,7 +36,7 @@ async def draw(visitor: Visit, search: str = "", after: str = "") -> None:
     if zone is None:
         return
     with box("gl-head-row"):
-        Tag("h1", "Conversations", "gl-h1 gl-grow")
+        Tag("h1", "Conversations", "gl-h1")
         _draw_search(search)
     inbox = Inbox(visitor, zone, search, after)
     await inbox.refresh()
@@ -149,7 +150,7 @@ def _fill(row: dict[str, Any], time: str) -> None:
             Tag("span", name, "gl-line-name")
             Tag("span", _moment(time), "gl-soft gl-small")
         if row["last_text"]:
-            Tag("div", f"{'' if row['last_kind'] == 'user_message' else 'Agent: '}{row['last_text']}", "gl-line-text")
+            Tag("div", f"{SPEAKERS[row['speaker']]}{row['last_text']}", "gl-line-text")
         with box("gl-line-foot"):
             status_chip(row["status"])
             if row["is_human"] and row["status"] == "in-progress":

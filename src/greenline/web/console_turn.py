@@ -54,6 +54,7 @@ class Transcript:
     def show(self, turns: Sequence[Turn], beside: Beside) -> None:
         """Bring the transcript up to date."""
         self._empty.set_visibility(not turns)
+        turns = _each_file_once(turns)
         if [turn.id for turn in turns[: len(self._rows)]] != [name for name, _, _ in self._rows]:
             for _, _, element in self._rows:
                 element.delete()
@@ -130,6 +131,17 @@ def explain(error: DeliveryError) -> str:
 def seconds(value: float) -> str:
     """A duration as people read it."""
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _each_file_once(turns: Sequence[Turn]) -> list[Turn]:
+    """A voice note can say several turns: it is shown with the last of them."""
+    shown: set[str] = set()
+    found = []
+    for turn in reversed(turns):
+        files = [file for file in turn.file_inputs if file.file_id not in shown]
+        shown.update(file.file_id for file in files)
+        found.append(turn.model_copy(update={"file_inputs": files}))
+    return found[::-1]
 
 
 def _key(turn: Turn, beside: Beside) -> Any:
