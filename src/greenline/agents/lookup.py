@@ -15,7 +15,7 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.config.locators import EnvironmentLocator, HeaderValue, SecretLocator, VariableLocator
 from greenline.agents.variables import ENVIRONMENT, SECRET, as_text, environment_labels, fill_environment
 from greenline.errors import BadRequest
-from greenline.store.pool import Pool
+from greenline.store.pool import Connection, Pool
 from greenline.store.vault import SecretUnreadable, Vault
 from greenline.workspaces import environments
 from greenline.workspaces.environments import PRODUCTION
@@ -111,7 +111,7 @@ class Lookup:
 
 
 async def environment_variables(
-    pool: Pool, vault: Vault, workspace_id: str, environment: str, config: ConversationConfig
+    pool: Pool | Connection, vault: Vault, workspace_id: str, environment: str, config: ConversationConfig
 ) -> dict[str, str]:
     """The environment variables that an agent's texts use, as dynamic variables of a conversation that begins.
 

@@ -210,7 +210,13 @@ async def list_variables(
 
 
 async def texts(
-    pool: Pool, vault: Vault, workspace_id: str, environment: str, labels: Collection[str], *, secret: bool
+    pool: Pool | Connection,
+    vault: Vault,
+    workspace_id: str,
+    environment: str,
+    labels: Collection[str],
+    *,
+    secret: bool,
 ) -> dict[str, str]:
     """What labels stand for in an environment; those that stand for nothing are left out.
 

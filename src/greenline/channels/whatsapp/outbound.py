@@ -7,7 +7,7 @@ aliases, and later the one in Meta's answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -74,8 +74,6 @@ class _Plan:
     template: Template
     filled: Filled
     request: OutboundMessage
-    environment: str
-    environment_texts: Mapping[str, str]
 
 
 async def start_outbound(
@@ -95,9 +93,7 @@ async def start_outbound(
     template, filled = await templates.fill(
         account, request.template_name, request.template_language, request.template_params
     )
-    start, environment = request.initiation, request.initiation.environment or PRODUCTION
-    own = await environment_variables(pool, vault, workspace_id, environment, configured(version, kept(start)))
-    plan = _Plan(account, version, template, filled, request, environment, own)
+    plan = _Plan(account, version, template, filled, request)
     conversation_id = await _write(pool, vault, clock, plan)
     log.info("outbound.started", conversation_id=conversation_id, template=template.name)
     return conversation_id
@@ -132,7 +128,7 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
             version_id=plan.version.id,
             source=SOURCE,
             started_at=now,
-            environment=plan.environment,
+            environment=request.initiation.environment or PRODUCTION,
             direction="outbound",
             chat_id=chat_id,
             phone_number_id=account.phone_number_id,
@@ -144,7 +140,9 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
         said = AgentMessage(
             id=new_id("msg"), text=plan.filled.text, origin="template", outbox_ids=(outbox_id,), template=named
         )
-        started = started_by_business(vault, conversation, plan.version, request.initiation, request.user_id)
+        started = await started_by_business(
+            connection, vault, conversation, plan.version, request.initiation, request.user_id
+        )
         events: list[Event] = [started, said]
         await connection.execute(
             _sql["begin"],
@@ -186,17 +184,26 @@ async def _chat(connection: Connection, clock: Clock, plan: _Plan) -> str:
     return chat_id
 
 
-def started_by_business(
-    vault: Vault, conversation: Projection, version: AgentVersion, start: InitiationData, recipient: str
+async def started_by_business(
+    connection: Connection,
+    vault: Vault,
+    conversation: Projection,
+    version: AgentVersion,
+    start: InitiationData,
+    recipient: str,
 ) -> Started:
     """The first event of a conversation that the business begins with ``recipient``."""
+    config = configured(version, kept(start))
+    environment = await environment_variables(
+        connection, vault, conversation.workspace_id, conversation.environment, config
+    )
     own = variables(
         version=version,
         conversation_id=conversation.id,
         phone_number_id=conversation.phone_number_id or "",
         user_id=recipient,
         inbound=False,
-        own={**start.dynamic_variables, **plan.environment_texts},
+        own={**start.dynamic_variables, **environment},
         now=conversation.started_at,
         text_only=conversation.text_only,
     )

@@ -35,6 +35,7 @@ from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
+from greenline.workspaces.environments import PRODUCTION
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +126,7 @@ class CallStarter:
             raise MarketingStopped
         conversation = _conversation(plan, chat_id, now)
         version, start = plan.version, request.initiation
-        started = started_by_business(self._vault, conversation, version, start, request.user_id)
+        started = await started_by_business(connection, self._vault, conversation, version, start, request.user_id)
         await connection.execute(
             _outbound["begin"],
             account.workspace_id,
@@ -170,6 +171,7 @@ def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
         version_id=plan.version.id,
         source=SOURCE,
         started_at=now,
+        environment=request.initiation.environment or PRODUCTION,
         text_only=False,
         direction="outbound",
         chat_id=chat_id,
