@@ -277,6 +277,13 @@ class Settings(BaseSettings):
         "that is built in.",
     )
 
+    # Recordings
+    recordings_url: str | None = Field(
+        None,
+        description="Bucket for the recordings of conversations, `s3://bucket/folder`, with key, region and endpoint in "
+        "the variables `AWS_*`; unset: the data directory.",
+    )
+
     # Outbound requests
     outbound_allow: CommaList = Field(
         (),
@@ -289,13 +296,6 @@ class Settings(BaseSettings):
         "llm_backups",
         "stt_backups",
         "tts_backups",
-    # Recordings
-    recordings_url: str | None = Field(
-        None,
-        description="Bucket for the recordings of conversations, `s3://bucket/folder`, with key, region and endpoint in "
-        "the variables `AWS_*`; unset: the data directory.",
-    )
-
         "outbound_allow",
         mode="before",
     )
