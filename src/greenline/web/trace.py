@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 
-Side: TypeAlias = Literal["person", "webhook", "turn", "model", "tool", "graph", "status", "fault"]
+Side: TypeAlias = Literal["person", "webhook", "turn", "model", "speech", "tool", "graph", "status", "fault"]
 
 LIMIT: Final = 200
 """Steps of each kind that are read: about the last forty messages."""
@@ -50,7 +50,7 @@ class Inside:
         arguments = (*self._chat, self._since, LIMIT)
         return [
             *(_received(row) for row in await self._pool.fetch(_sql["inbox"], *arguments)),
-            *_noted(await self._pool.fetch(_sql["journal"], *arguments)),
+            *journal_steps(await self._pool.fetch(_sql["journal"], *arguments)),
             *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
         ]
 
@@ -118,39 +118,74 @@ def _received(row: Record) -> Step:
     return Step(f"inbox:{row['id']}", at, "webhook", title, error or "", bad=bool(error), rank=1, detail=detail)
 
 
-def _noted(rows: Iterable[Record]) -> Iterable[Step]:
+def journal_steps(rows: Iterable[Record | Mapping[str, Any]]) -> Iterable[Step]:
+    """What a conversation's journal tells; a row has ``conversation_id``, ``seq``, ``at``, ``kind`` and ``data``."""
     for row in rows:
         tell, data = _TELLERS.get(row["kind"]), row["data"]
-        if tell is not None:
-            key, at = f"{row['conversation_id']}:{row['seq']:012}", row["at"].timestamp()
-            side, title, note, bad = tell(data)
-            yield Step(key, at, side, title, note, bad, rank=5, detail=data)
+        key, at = f"{row['conversation_id']}:{row['seq']:012}", row["at"].timestamp()
+        for place, (side, title, note, bad) in enumerate(tell(data) if tell else ()):
+            yield Step(f"{key}:{place}", at, side, title, note, bad, rank=5, detail=data)
 
 
-def _agent_message(data: Mapping[str, Any]) -> Told:
+def _user_message(data: Mapping[str, Any]) -> Iterable[Told]:
+    if data.get("medium") == "audio":
+        yield "speech", "Recognised", _cut(data["text"]), False
+    yield "turn", "Turn takes the message", _cut(data["text"]), False
+
+
+def _agent_message(data: Mapping[str, Any]) -> Iterable[Told]:
     if data.get("model"):
-        return "model", f"Model: {data['model']}", _model_note(data), False
-    origin = str(data.get("origin", "model")).replace("_", " ")
-    return "turn", f"Agent speaks ({origin})", _cut(data["text"]), origin == "failure"
+        yield "model", f"Model: {data['model']}", _model_note(data), False
+    else:
+        origin = str(data.get("origin", "model")).replace("_", " ")
+        who = "A human writes" if origin == "human" else f"Agent speaks ({origin})"
+        yield "turn", who, _cut(data["text"]), origin == "failure"
+    if data.get("medium") == "audio":
+        yield "speech", "Voice note made" if data.get("file_ids") else "Spoken", _cut(data["text"]), False
 
 
-def _tool_returned(data: Mapping[str, Any]) -> Told:
+def _tool_returned(data: Mapping[str, Any]) -> Iterable[Told]:
     failed = bool(data.get("is_error"))
-    return "tool", f"Tool returned: {data['name']}", _seconds(data.get("seconds", 0.0)), failed
+    yield "tool", f"Tool returned: {data['name']}", _seconds(data.get("seconds", 0.0)), failed
+
+
+def _turn_timed(data: Mapping[str, Any]) -> Iterable[Told]:
+    waits = data["waits"]
+    parts = ", ".join(f"{name.replace('_', ' ')} {wait:.0f}" for name, wait in waits.items())
+    yield "speech", f"Silence before the answer: {sum(waits.values()):.0f} ms", parts, False
+
+
+def _call_permission(data: Mapping[str, Any]) -> Iterable[Told]:
+    lasting = "" if data.get("permanent") is None else "permanent" if data["permanent"] else "temporary"
+    yield "person", f"Permission to call: {data['state']}", lasting, data["state"] in ("declined", "blocked")
+
+
+def _one(side: Side, title: str, note: str = "") -> Callable[[Mapping[str, Any]], Iterable[Told]]:
+    """Tells one step; ``note`` names the field that is told beside it."""
+    return lambda data: [(side, title, _cut(data.get(note) or "") if note else "", False)]
 
 
 Told: TypeAlias = tuple[Side, str, str, bool]
 """Side, title, note, and whether it is bad."""
-_TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Told]]] = {
-    "started": lambda data: ("turn", "Conversation begins", "", False),
-    "user_message": lambda data: ("turn", "Turn takes the message", _cut(data["text"]), False),
+_TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterable[Told]]]] = {
+    "started": _one("turn", "Conversation begins"),
+    "user_message": _user_message,
     "agent_message": _agent_message,
-    "tool_called": lambda data: ("tool", f"Tool called: {data['name']}", "", False),
+    "tool_called": lambda data: [("tool", f"Tool called: {data['name']}", "", False)],
     "tool_returned": _tool_returned,
-    "turn_failed": lambda data: ("turn", "Turn failed", str(data["reason"]), True),
-    "ended": lambda data: ("turn", "Conversation ends", str(data["reason"]), data.get("status") == "failed"),
-    "summarised": lambda data: ("model", "Conversation summarised", str(data["title"]), False),
-    "noted": lambda data: ("turn", str(data["what"]).replace("_", " ").capitalize(), "", False),
+    "turn_failed": lambda data: [("turn", "Turn failed", str(data["reason"]), True)],
+    "turn_timed": _turn_timed,
+    "agent_interrupted": _one("speech", "Interrupted; heard so far", "heard"),
+    "user_silent": _one("turn", "The person says nothing: the agent goes on"),
+    "contextual_update": _one("turn", "Background is given", "text"),
+    "human_takeover": lambda data: [
+        ("turn", "A human takes over" if data["active"] else "A human hands back", "", False)
+    ],
+    "call_permission": _call_permission,
+    "call_ended": lambda data: [("turn", f"Call over: {data['result']}", str(data.get("reason") or ""), False)],
+    "ended": lambda data: [("turn", "Conversation ends", str(data["reason"]), data.get("status") == "failed")],
+    "summarised": _one("model", "Conversation summarised", "title"),
+    "noted": lambda data: [("turn", str(data["what"]).replace("_", " ").capitalize(), "", False)],
 }
 
 

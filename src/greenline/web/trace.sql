@@ -10,9 +10,11 @@ where i.phone_number_id = $2 and i.identifier = any($3::text[])
 limit 1;
 
 -- name: inbox
--- Webhooks of a chat from $3 on.
+-- Webhooks of a chat and of its calls from $3 on.
 select id, kind, dedupe, payload, received_at, done_at, error from inbox
-where workspace_id = $1 and mailbox_id = $2 and received_at >= $3
+where workspace_id = $1 and received_at >= $3 and (mailbox_id = $2 or mailbox_id in (
+  select c.mailbox_id from whatsapp_call c where c.workspace_id = $1 and c.chat_id = $2
+)) and kind <> 'order'
 order by id desc limit $4;
 
 -- name: journal

@@ -1,10 +1,21 @@
 """The steps behind a chat, from the log of the wire."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from greenline.web.trace import Step, in_order, taken, wire_step
+from greenline.conversations.events import (
+    AgentInterrupted,
+    AgentMessage,
+    CallPermission,
+    Event,
+    HumanTakeover,
+    TurnTimed,
+    UserMessage,
+    dump_event,
+)
+from greenline.web.trace import Step, in_order, journal_steps, taken, wire_step
 
 
 def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -61,3 +72,41 @@ def test_a_message_is_taken_when_its_webhook_is_committed() -> None:
 def test_events_of_the_same_moment_are_in_the_order_of_the_log() -> None:
     steps = [wire_step({**event("read_receipt"), "seq": seq}, "ann", "1") for seq in (10, 9)]
     assert [step.detail["seq"] for step in in_order(step for step in steps if step)] == [9, 10]
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (UserMessage(id="m", text="hi"), [("turn", "Turn takes the message", "hi")]),
+        (
+            UserMessage(id="m", text="hi", medium="audio"),
+            [("speech", "Recognised", "hi"), ("turn", "Turn takes the message", "hi")],
+        ),
+        (
+            AgentMessage(id="m", text="Nine", model="offline", seconds=0.25, medium="audio", file_ids=("file_1",)),
+            [("model", "Model: offline", "250 ms"), ("speech", "Voice note made", "Nine")],
+        ),
+        (AgentMessage(id="m", text="Hi", origin="human"), [("turn", "A human writes", "Hi")]),
+        (
+            TurnTimed(message_id="m", waits={"end_of_turn": 300.0, "recognition": 41.6}),
+            [("speech", "Silence before the answer: 342 ms", "end of turn 300, recognition 42")],
+        ),
+        (AgentInterrupted(message_id="m", heard="We are"), [("speech", "Interrupted; heard so far", "We are")]),
+        (HumanTakeover(active=True), [("turn", "A human takes over", "")]),
+        (
+            CallPermission(state="accepted", permanent=False),
+            [("person", "Permission to call: accepted", "temporary")],
+        ),
+        (CallPermission(state="sent"), [("person", "Permission to call: sent", "")]),
+    ],
+)
+def test_an_event_of_the_journal_is_told_in_steps(event: Event, told: list[tuple[str, str, str]]) -> None:
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    row = {"conversation_id": "conv_1", "seq": 3, "at": at, "kind": event.kind, "data": dump_event(event)}
+    steps = in_order(journal_steps([row]))
+    assert [(step.side, step.title, step.note) for step in steps] == told
+
+
+def test_an_event_that_is_not_known_is_no_step() -> None:
+    row = {"conversation_id": "conv_1", "seq": 3, "at": datetime(2026, 1, 5, tzinfo=UTC), "kind": "x", "data": {}}
+    assert list(journal_steps([row])) == []
