@@ -129,8 +129,8 @@ class _Decoder:
         sound = prepared(pcm)
         spoken_words, fit = self._run(known.name, sound)
         phrase = known.written.get(spoken_words, "")
-        if not phrase:
-            return ""
+        if not phrase or fit > _DOUBT:  # free phones fit no better than perfectly: no need to ask them
+            return phrase
         _, best_fit = self._run(_PHONES, sound)
         return phrase if fit - best_fit > _DOUBT else ""
 
