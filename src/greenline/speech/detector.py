@@ -26,6 +26,7 @@ _GATE_MODE: Final = 1
 """Of 0 (lets most pass) to 3: a gate may be wrong about noise, not about voice."""
 _HANGOVER: Final = 12
 """Windows that Silero looks at after the gate closed: it must see the end of the voice."""
+_INPUTS: Final = {"input", "state", "sr"}
 _CONTEXT: Final = 64
 """Samples of the window before that the ONNX model wants in front."""
 
@@ -114,10 +115,17 @@ def open_session(model: Path) -> Session:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        session: Session = runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has its own classes for a missing and for a wrong file
         raise SpeechNotConfigured("silero", f"GREENLINE_VAD_MODEL={model} is no model: {error}") from error
-    return session
+    inputs = {given.name for given in session.get_inputs()}
+    if inputs != _INPUTS:
+        raise SpeechNotConfigured(
+            "silero",
+            f"GREENLINE_VAD_MODEL={model} takes {sorted(inputs)}, and Silero since version 5 {sorted(_INPUTS)}",
+        )
+    checked: Session = session
+    return checked
 
 
 class _Windows:
