@@ -19,7 +19,7 @@ from greenline.clock import Clock
 from greenline.conversations.events import Remembered, Resumed
 from greenline.conversations.journal import read_journal
 from greenline.conversations.projection import Projection
-from greenline.errors import NotFound
+from greenline.errors import BadRequest, NotFound
 from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -29,6 +29,12 @@ class NobodyAnswers(NotFound):
     """No agent is assigned to the number: assign one, so that its calls are answered."""
 
     code = "no_agent_assigned"
+
+
+class NothingKept(BadRequest):
+    """The agent keeps nothing: calls on WhatsApp are not taken in zero-retention mode."""
+
+    code = "zero_retention_mode"
 
 
 class LiveVoice:
@@ -92,7 +98,7 @@ class LiveCallAgents:
         self._store = CallStore(pool)
 
     async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> LiveVoice:
-        """The agent for a call. Raises `NobodyAnswers`, and what `LiveSessions.check` raises."""
+        """The agent for a call. Raises `NobodyAnswers`, `NothingKept`, and what `LiveSessions.check` raises."""
         projection = await self._store.conversation(row) if row.conversation_id else None
         if projection is not None:
             beginning = await self._outbound(row, line, projection)
@@ -101,6 +107,8 @@ class LiveCallAgents:
             beginning = await self._inbound(row, line, version)
         else:
             raise NobodyAnswers
+        if beginning.version.platform_settings.privacy.zero_retention_mode:
+            raise NothingKept
         self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)
 

@@ -1,0 +1,148 @@
+"""Calls when their server leaves in order, and when it is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from support.calling import CallMeta
+from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.rtc_peer import RtcPeer
+from support.scripted import Answer, Request, scripted
+from support.server import ServeProcess, serve_process
+from support.voice import voiced_seconds
+from support.wait import eventually, until
+
+
+class CallingMeta(GraphStandIn):
+    """Accounts of the stand-in, and the Calling API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = CallMeta()
+
+    def __call__(self, request: Request) -> Answer:
+        return self.calls(request) if request.target.endswith("/calls") else super().__call__(request)
+
+
+@pytest.fixture
+def meta() -> CallingMeta:
+    """Meta's side."""
+    return CallingMeta()
+
+
+@pytest.fixture
+async def environment(dsn: str, tmp_path: Path, meta: CallingMeta) -> AsyncIterator[dict[str, str]]:
+    """Of servers on one database and one key, that ask the stand-in."""
+    async with scripted(meta) as graph:
+        yield {
+            "GREENLINE_DATABASE_URL": dsn,
+            "GREENLINE_API_KEY": "gl_test",
+            "GREENLINE_GRAPH_URL": graph.url,
+            "GREENLINE_META_APP_SECRET": "secret",
+            "GREENLINE_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "GREENLINE_LEASE_SECONDS": "1",
+            "GREENLINE_CALL_DRAIN_SECONDS": "2",
+            "GREENLINE_CONSOLE": "false",
+        }
+
+
+@asynccontextmanager
+async def client(server: ServeProcess) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": "gl_test"}, trust_env=False) as http:
+        yield http
+
+
+async def furnish(http: httpx2.AsyncClient) -> None:
+    """A connected number with an agent that greets."""
+    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
+    (await http.post("/v1/convai/whatsapp-accounts", json=body)).raise_for_status()
+    config = {"agent": {"first_message": "Hello, this is the tea shop. How can I help you?"}}
+    made = await http.post("/v1/convai/agents/create", json={"name": "Rosie", "conversation_config": config})
+    assigned = {"assigned_agent_id": made.json()["agent_id"]}
+    (await http.patch(f"/v1/convai/whatsapp-accounts/{NUMBER}", json=assigned)).raise_for_status()
+
+
+async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer) -> None:
+    """A person calls and hears the agent."""
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    call: dict[str, Any] = {"id": "wacid.1", "from": "15551230000", "to": "15550001111", "event": "connect"}
+    value = {"metadata": {"phone_number_id": NUMBER}, "calls": [{**call, "session": session}]}
+    entry = {"id": WABA, "changes": [{"field": "calls", "value": value}]}
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": f"sha256={signature}"}
+    (await http.post("/webhooks/whatsapp", content=body, headers=headers)).raise_for_status()
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    await meta.calls.action("accept")
+    peer.out.open()
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2, seconds=30)
+
+
+async def conversation(http: httpx2.AsyncClient) -> dict[str, Any]:
+    """The only conversation, when it has ended."""
+
+    async def over() -> dict[str, Any] | None:
+        (found,) = (await http.get("/v1/convai/conversations")).json()["conversations"]
+        return found if found["status"] in ("done", "failed") else None
+
+    found = await until(over)
+    assert found is not None
+    whole: dict[str, Any] = (await http.get(f"/v1/convai/conversations/{found['conversation_id']}")).json()
+    return whole
+
+
+async def test_a_server_that_leaves_lets_its_call_go_on_and_then_ends_it(
+    environment: dict[str, str], tmp_path: Path, meta: CallingMeta
+) -> None:
+    peer = RtcPeer()
+    async with serve_process(tmp_path, environment=environment) as server:
+        await server.ready()
+        async with client(server) as http:
+            await furnish(http)
+            await talk(http, meta, peer)
+        server.kill(signal.SIGTERM)
+        heard = len(peer.heard)
+        await eventually(lambda: len(peer.heard) > heard + 32_000)  # a second of sound, words or silence
+        assert "terminate" not in meta.calls.names()
+        await meta.calls.action("terminate")
+        assert await server.ended() == 0
+    await peer.close()
+    async with serve_process(tmp_path, environment=environment) as server:
+        await server.ready()
+        async with client(server) as http:
+            found = await conversation(http)
+    assert found["metadata"]["termination_reason"] == "The server is shutting down."
+    assert found["metadata"]["whatsapp"]["call_result"] == "answered"
+    assert found["transcript"][0]["role"] == "agent"
+
+
+async def test_the_call_of_a_killed_server_is_ended_by_the_next(
+    environment: dict[str, str], tmp_path: Path, meta: CallingMeta
+) -> None:
+    peer = RtcPeer()
+    async with serve_process(tmp_path, environment=environment) as server:
+        await server.ready()
+        async with client(server) as http:
+            await furnish(http)
+            await talk(http, meta, peer)
+        server.kill()
+        await server.ended()
+    assert "terminate" not in meta.calls.names()
+    async with serve_process(tmp_path, environment=environment) as server:
+        await server.ready()
+        await meta.calls.action("terminate")
+        async with client(server) as http:
+            found = await conversation(http)
+    await peer.close()
+    assert found["status"] == "failed"
+    assert found["metadata"]["whatsapp"]["call_result"] == "failed"
