@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.calling import TEMPLATE, CallMeta, permitted
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer, Request, scripted
+from support.server import RunningServer
 from support.voice import voiced_seconds
 from support.wait import eventually, until
 
@@ -122,6 +124,41 @@ async def test_a_person_calls_and_hears_the_agent(
     assert found.metadata.text_only is False
     assert found.metadata.termination_reason == "The person hung up."
     assert whatsapp.call_permission_request is None
+
+
+async def test_the_call_knows_the_chat_and_the_chat_the_call(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, server: RunningServer, meta: CallingMeta, agent_id: str
+) -> None:
+    text = {"from": ANN, "timestamp": str(int(time.time())), "type": "text"}
+    await deliver(http, "messages", messages=[{**text, "id": "wamid.1", "text": {"body": "I drink oolong"}}])
+
+    async def answered(count: int) -> bool:
+        return len(meta.sent) >= count
+
+    await until(lambda: answered(1))
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, calls=[call("connect", "wacid.1", session=session)])
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
+    await deliver(http, calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=3)])
+    await peer.close()
+
+    async def remembered(direction: str) -> set[str]:
+        rows = await server.services.pool.fetch(
+            """select e.data -> 'remembered' as said from conversation c
+               join conversation_event e on e.conversation_id = c.id and e.kind = 'started'
+               where c.text_only = $1""",
+            direction == "text",
+        )
+        return {entry["text"] for row in rows for entry in row["said"] or ()}
+
+    assert "I drink oolong" in await until(lambda: remembered("voice"))
+    (written,) = (await client.conversational_ai.conversations.list(text_only=True)).conversations
+    await client.conversational_ai.conversations.delete(written.conversation_id)
+    await deliver(http, "messages", messages=[{**text, "id": "wamid.2", "text": {"body": "And now?"}}])
+    await until(lambda: answered(2))
+    assert any("tea shop" in said for said in await until(lambda: remembered("text")))
 
 
 async def test_the_business_calls_after_the_person_has_agreed(

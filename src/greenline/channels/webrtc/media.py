@@ -50,19 +50,12 @@ class MediaStatistics:
 class MediaCall:
     """A peer connection with one audio stream: either `answer` and `start`, or `offer` and `apply_answer`.
 
-    ``on_pcm`` gets what the person says as 16-bit PCM of 16 kHz, ``on_digit`` the keys they press, ``on_first`` the
-    id of a turn when its first packet goes out. Speech is written to ``out``; nothing is sent before `accepted`.
-    All callbacks run in the event loop and must not wait.
+    ``on_pcm`` gets what the person says as 16-bit PCM of 16 kHz, ``on_digit`` the keys they press; both run in the
+    event loop and must not wait. Speech is written to ``out``; nothing is sent before `accepted`.
     """
 
-    def __init__(
-        self,
-        *,
-        on_pcm: Callable[[bytes], None],
-        on_digit: Callable[[str], None],
-        on_first: Callable[[int], None] | None = None,
-    ) -> None:
-        self.out = OpusOut(on_first)
+    def __init__(self, *, on_pcm: Callable[[bytes], None], on_digit: Callable[[str], None]) -> None:
+        self.out = OpusOut()
         self._on_pcm = on_pcm
         self._on_digit = on_digit
         self._incoming: OpusIn | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -32,31 +31,26 @@ _TIME_BASE: Final = Fraction(1, CLOCK_RATE)
 
 
 class OpusOut(MediaStreamTrack):
-    """The track that aiortc sends, and where speech is written.
-
-    ``on_first`` gets the id of a turn when its first packet goes out.
-    """
+    """The track that aiortc sends, and where speech is written (`greenline.channels.live.models.AudioOut`)."""
 
     kind = "audio"
 
-    def __init__(self, on_first: Callable[[int], None] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.packets = 0
         self.first_packet_at: float | None = None
         """Of the event loop's clock."""
         self.event_payload_type: int | None = None
         """How the peer takes keypad digits; None if it does not."""
-        self._on_first = on_first
         self._time = asyncio.get_running_loop().time
         self._opened = asyncio.Event()
         self._began = 0.0
         self._number = 0
         self._encoder = OpusEncoder()
-        self._speech: deque[tuple[int, memoryview]] = deque()
+        self._speech: deque[memoryview] = deque()
         self._unsent = 0
         """Bytes in ``_speech``."""
         self._speaking = False
-        self._heard_of: int | None = None
         self._keys: deque[bytes | None] = deque()
         """Payloads of key presses; None is 20 ms of pause."""
         self._key_time: int | None = None
@@ -77,7 +71,7 @@ class OpusOut(MediaStreamTrack):
     def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
         """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
         if pcm and self.readyState == "live":
-            self._speech.append((event_id, memoryview(pcm)))
+            self._speech.append(memoryview(pcm))
             self._unsent += len(pcm)
 
     def clear(self) -> float:
@@ -152,16 +146,12 @@ class OpusOut(MediaStreamTrack):
 
     def _take(self) -> bytes:
         frame = bytearray()
-        if (event_id := self._speech[0][0]) != self._heard_of:
-            self._heard_of = event_id
-            if self._on_first is not None:
-                self._on_first(event_id)
         while self._speech and len(frame) < FRAME_BYTES:
-            event_id, pcm = self._speech.popleft()
+            pcm = self._speech.popleft()
             wanted = FRAME_BYTES - len(frame)
             frame += pcm[:wanted]
             if len(pcm) > wanted:
-                self._speech.appendleft((event_id, pcm[wanted:]))
+                self._speech.appendleft(pcm[wanted:])
         self._unsent -= len(frame)
         return bytes(frame)
 

@@ -22,7 +22,6 @@ class Ear:
     def __init__(self) -> None:
         self.pcm = bytearray()
         self.digits: list[str] = []
-        self.first: list[int] = []
 
     @property
     def seconds(self) -> float:
@@ -35,7 +34,7 @@ async def inbound(
 ) -> AsyncIterator[tuple[MediaCall, Ear, RtcPeer]]:
     """A call that the peer has begun, connected and accepted."""
     ear, peer = Ear(), RtcPeer(network)
-    call = MediaCall(on_pcm=ear.pcm.extend, on_digit=ear.digits.append, on_first=ear.first.append)
+    call = MediaCall(on_pcm=ear.pcm.extend, on_digit=ear.digits.append)
     try:
         answer = await call.answer(await peer.offer(setup=setup))
         await peer.apply_answer(answer)
@@ -57,7 +56,6 @@ async def test_an_inbound_call_carries_sound_both_ways() -> None:
         call.accepted()
         call.out.write(tone(0.6), 7)
         await eventually(lambda: voiced_seconds(bytes(peer.heard)) >= 0.58)
-        assert ear.first == [7]
         assert call.out.queued == 0
         figures = call.statistics()
         assert figures.packets_sent > 25
