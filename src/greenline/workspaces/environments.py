@@ -114,9 +114,10 @@ async def delete_environment(pool: Pool, clock: Clock, workspace_id: str, name: 
     if name == PRODUCTION:
         raise ProductionStays
     async with pool.acquire() as connection, connection.transaction():
+        # First the variables, then the environment, as a change of a variable does: else both could wait for ever.
+        await connection.execute(_sql["forget_values"], workspace_id, name, clock.now())
         if await connection.fetchval(_sql["delete"], workspace_id, name) is None:
             raise EnvironmentNotFound
-        await connection.execute(_sql["forget_values"], workspace_id, name, clock.now())
 
 
 async def check_environment(pool: Pool, workspace_id: str, name: str | None) -> str:
