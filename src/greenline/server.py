@@ -102,6 +102,7 @@ async def open_services(
             vault=vault,
             models=models,
             speech=speech,
+            objects=objects,
             clock=clock,
             settings=settings,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, shown
 from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
 from greenline.channels.live.models import AudioOut
+from greenline.channels.live.recorder import Recorder
+from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
 from greenline.channels.live.turn import Agent
 from greenline.channels.whatsapp.chat import to_projection
@@ -31,6 +34,7 @@ from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Claim, Mailboxes
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
@@ -82,6 +86,7 @@ class LiveSessions:
         vault: Vault,
         models: LanguageModels,
         speech: Speech,
+        objects: Objects,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -93,6 +98,7 @@ class LiveSessions:
         self._settings = settings
         self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         self._writer = JournalWriter(pool, clock)
+        self._recordings = Recordings(pool, objects, clock, settings.data_dir)
         self._worker = Worker(
             self._mailboxes,
             wakeups,
@@ -107,14 +113,17 @@ class LiveSessions:
     def start(self) -> None:
         """Begin to look after conversations whose process died."""
         self._worker.start()
+        self._recordings.start()
 
     async def stop(self, seconds: float) -> None:
         """Wait ``seconds`` for conversations to end, then cut them."""
+        deadline = asyncio.get_running_loop().time() + seconds
         await self._worker.stop(seconds)
+        await self._recordings.stop(max(0.0, deadline - asyncio.get_running_loop().time()))
 
     def state(self) -> dict[str, bool]:
         """Whether it works, for `/readyz`."""
-        return {"live": self._worker.running}
+        return {"live": self._worker.running, **self._recordings.state()}
 
     def check(self, beginning: Beginning) -> None:
         """Whether a conversation could begin so. Raises what `begin` raises for start data."""
@@ -139,6 +148,7 @@ class LiveSessions:
         except BaseException:
             self._worker.let_go(claim)
             raise
+        voice = out(agent.config) if out is not None and not agent.text_only else None
         return LiveSession(
             agent=agent,
             journal=journal,
@@ -147,11 +157,16 @@ class LiveSessions:
             holder=self._worker,
             models=self._models,
             speech=self._speech,
-            out=out(agent.config) if out is not None and not agent.text_only else None,
+            out=voice,
+            recorder=self._recorder(beginning, conversation_id) if voice is not None else None,
             files=self._files(beginning.workspace_id, conversation_id),
             clock=self._clock,
             settings=self._settings,
         )
+
+    def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:
+        privacy = beginning.version.platform_settings.privacy
+        return self._recordings.begin(beginning.workspace_id, conversation_id, privacy)
 
     def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
         version, data = beginning.version, beginning.data

@@ -35,6 +35,7 @@ from greenline.channels.live.models import (
     VadScore,
 )
 from greenline.channels.live.mouth import Utterance
+from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, build_turn
 from greenline.channels.orders import ITEM, Order, load_order
@@ -92,6 +93,7 @@ class LiveSession:
         models: LanguageModels,
         speech: Speech,
         out: AudioOut | None,
+        recorder: Recorder | None,
         files: Files,
         clock: Clock,
         settings: Settings,
@@ -104,7 +106,8 @@ class LiveSession:
         self._holder = holder
         self._models = models
         self._speech = speech
-        self._out = None if agent.text_only else out
+        self._recorder = recorder
+        self._out = out if out is None or recorder is None else recorder.beside(out)
         self._load_files = files
         self._clock = clock
         self._settings = settings
@@ -182,6 +185,8 @@ class LiveSession:
         """Sound at `greenline.speech.models.HEARING_RATE`."""
         if self._listening is not None and not self._end.done():
             self._listening.hear(pcm)
+            if self._recorder is not None:
+                self._recorder.hear(pcm)
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         """A finished turn of the person, in writing."""
@@ -249,6 +254,8 @@ class LiveSession:
     async def _open(self) -> None:
         self._spawn(self._follow_orders())
         self._spawn(self._watch_journal())
+        if self._recorder is not None:
+            self._spawn(self._recorder.run())
         self._timers.set("duration", self.config.conversation.max_duration_seconds, self._too_long)
         if self._listening is not None:
             try:
@@ -275,6 +282,8 @@ class LiveSession:
             await self._journal.close(Ended(reason=ended.reason, status="failed" if failed else "done", error=error))
         except LeaseLost:
             log.warning("live.lease_lost", conversation_id=self.conversation_id)
+        if self._recorder is not None:
+            await self._recorder.close()
         self._tell(ended)
 
     def _too_long(self) -> None:

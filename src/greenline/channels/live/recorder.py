@@ -1,0 +1,193 @@
+"""Records both sides of a conversation as they are heard, to a file that grows while it runs.
+
+The file is PCM of 16 bit at `RATE` with two channels: the person left, the agent right. Both lie on one line of time,
+that of the server: what the agent says is placed where it is played, not where it is made, and what is cut off by an
+interruption is not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import structlog
+
+from greenline.channels.live.models import AudioOut
+from greenline.speech.models import HEARING_RATE, Alignment
+from greenline.speech.resample import Resampler
+from greenline.store.disk import make_folder
+
+log = structlog.get_logger(__name__)
+
+RATE: Final = HEARING_RATE
+BLOCK_SECONDS: Final = 1.0
+"""Between two writes; what a killed process loses of its recordings is about twice as much."""
+JITTER_SECONDS: Final = 0.2
+"""Sound that comes this late still belongs to what came before it."""
+_SAMPLE_BYTES: Final = 2
+
+
+class Track:
+    """One side, from the place ``start`` on; what lies before was taken. Places are samples from the beginning."""
+
+    def __init__(self) -> None:
+        self._sound = bytearray()
+        self._gap = (0, 0)
+        self.start = 0
+
+    @property
+    def end(self) -> int:
+        """The place after the last sample."""
+        return self.start + len(self._sound) // _SAMPLE_BYTES
+
+    def put(self, pcm: bytes, at: int) -> None:
+        """Add sound that was heard at the place ``at``, or follows what is there already."""
+        silent = at - self.end
+        if silent > JITTER_SECONDS * RATE:
+            self._gap = (self.end, silent)
+            self._sound.extend(bytes(silent * _SAMPLE_BYTES))
+        self._sound.extend(pcm)
+        self._close_gap(self.end - at - len(pcm) // _SAMPLE_BYTES)
+
+    def cut(self, samples: int) -> None:
+        """Take the last ``samples`` away: they were not heard."""
+        keep = max(0, len(self._sound) // _SAMPLE_BYTES - samples)
+        del self._sound[keep * _SAMPLE_BYTES :]
+
+    def take(self, until: int) -> bytes:
+        """The sound up to the place ``until``, filled up with silence."""
+        size = max(0, until - self.start) * _SAMPLE_BYTES
+        taken = bytes(self._sound[:size]).ljust(size, b"\0")
+        del self._sound[:size]
+        self.start = max(self.start, until)
+        return taken
+
+    def _close_gap(self, early: int) -> None:
+        """What filled a gap came after all, in a burst: take out as much silence as the end is ahead by now."""
+        place, size = self._gap
+        surplus = min(early, size)
+        if surplus > JITTER_SECONDS * RATE and place >= self.start:
+            at = (place - self.start) * _SAMPLE_BYTES
+            del self._sound[at : at + surplus * _SAMPLE_BYTES]
+            self._gap = (place, size - surplus)
+
+
+class Recorder:
+    """One conversation. ``now`` tells seconds, from any beginning.
+
+    At its end ``done`` is told of the file, if it holds anything.
+    """
+
+    def __init__(
+        self, path: Path, now: Callable[[], float], done: Callable[[Path], None] = lambda path: None
+    ) -> None:
+        self.path = path
+        self.closed = False
+        """Whether nothing more is written."""
+        self._now = now
+        self._done = done
+        self._begun_at: float | None = None
+        self._person = Track()
+        self._agent = Track()
+        self._broken = False
+
+    def hear(self, pcm: bytes) -> None:
+        """Sound of the person that has just come, at `RATE`."""
+        if not self._broken:
+            self._person.put(pcm, self._place() - len(pcm) // _SAMPLE_BYTES)
+
+    def beside(self, out: AudioOut) -> AudioOut:
+        """``out``, whose speech is recorded as well."""
+        return _Recorded(out, self)
+
+    def speak(self, pcm: bytes, ahead: float) -> None:
+        """Sound of the agent at `RATE`, that is played in ``ahead`` seconds."""
+        if not self._broken:
+            self._agent.put(pcm, self._place() + int(ahead * RATE))
+
+    def unsay(self, seconds: float) -> None:
+        """The last seconds of the agent are not played."""
+        self._agent.cut(int(seconds * RATE))
+
+    async def run(self) -> None:
+        """Write what was heard, again and again, until cancelled. A disk that fails ends the recording only."""
+        self._place()
+        while True:
+            await asyncio.sleep(BLOCK_SECONDS)
+            await self._write(self._place() - int(BLOCK_SECONDS * RATE))
+
+    async def close(self) -> bool:
+        """Write the rest; whether the file holds anything. Speech that is not yet played is left out."""
+        place = self._place()
+        self._agent.cut(self._agent.end - place)
+        await self._write(max(self._person.end, self._agent.end))
+        written = not self._broken and await asyncio.to_thread(self.path.exists)
+        self.closed = True
+        if written:
+            self._done(self.path)
+        return written
+
+    async def discard(self) -> None:
+        """Take away what was written, if the disk lets us."""
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self.path.unlink, missing_ok=True)
+
+    def _place(self) -> int:
+        """Where we are on the line of time; it begins with the first question."""
+        if self._begun_at is None:
+            self._begun_at = self._now()
+        return int((self._now() - self._begun_at) * RATE)
+
+    async def _write(self, until: int) -> None:
+        person, agent = self._person.take(until), self._agent.take(until)
+        if self._broken or not person:
+            return
+        block = np.column_stack([np.frombuffer(side, "<i2") for side in (person, agent)]).tobytes()
+        try:
+            await asyncio.to_thread(_append, self.path, block)
+        except OSError as error:
+            log.warning("recording.broken", path=str(self.path), error=error.strerror)
+            self._broken = True
+            await self.discard()
+
+
+class _Recorded:
+    """An `AudioOut` that a recorder listens to."""
+
+    def __init__(self, out: AudioOut, recorder: Recorder) -> None:
+        self._out = out
+        self._recorder = recorder
+        self._resampler = Resampler(out.rate, RATE)
+
+    @property
+    def rate(self) -> int:
+        return self._out.rate
+
+    @property
+    def queued(self) -> float:
+        return self._out.queued
+
+    def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        self._recorder.speak(self._resampler.push(pcm), self._out.queued)
+        self._out.write(pcm, event_id, alignment)
+
+    def clear(self) -> float:
+        unplayed = self._out.clear()
+        self._recorder.unsay(unplayed)
+        self._resampler.reset()
+        return unplayed
+
+
+def _append(path: Path, block: bytes) -> None:
+    make_folder(path.parent)
+    with open(path, "ab", opener=_private) as file:
+        file.write(block)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

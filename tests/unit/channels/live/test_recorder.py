@@ -1,0 +1,161 @@
+"""Where the two sides of a conversation lie in its recording."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.channels.live.recorder import JITTER_SECONDS, RATE, Recorder, Track
+from greenline.speech.models import Alignment
+
+FRAME = RATE // 50
+
+
+def sound(value: int, seconds: float) -> bytes:
+    return np.full(round(seconds * RATE), value, "<i2").tobytes()
+
+
+class Clock:
+    """Seconds, as the test says."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Out:
+    """A voice that plays in the test's time."""
+
+    rate = RATE
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = 0.0
+
+    @property
+    def queued(self) -> float:
+        return max(0.0, self._until - self._clock())
+
+    def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        self._until = max(self._until, self._clock()) + len(pcm) / 2 / self.rate
+
+    def clear(self) -> float:
+        left, self._until = self.queued, 0.0
+        return left
+
+
+@pytest.fixture
+def clock() -> Clock:  # type: ignore[override]
+    return Clock()
+
+
+@pytest.fixture
+def recorder(clock: Clock, tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "ws_1" / "conv_1.pcm", clock)
+
+
+def talk(recorder: Recorder, clock: Clock, value: int, seconds: float) -> None:
+    """The person makes a sound, frame by frame as time goes by."""
+    for _ in range(round(seconds * 50)):
+        clock.seconds += 0.02
+        recorder.hear(sound(value, 0.02))
+
+
+async def sides(recorder: Recorder) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    assert await recorder.close()
+    frames = np.frombuffer(recorder.path.read_bytes(), "<i2").reshape(-1, 2)
+    return frames[:, 0], frames[:, 1]
+
+
+def extent(side: np.ndarray, value: int) -> tuple[float, float]:  # type: ignore[type-arg]
+    """First and last second of a sound."""
+    places = np.flatnonzero(side == value)
+    return round(float(places[0]) / RATE, 2), round(float(places[-1] + 1) / RATE, 2)
+
+
+async def test_each_side_lies_where_it_was_heard(recorder: Recorder, clock: Clock) -> None:
+    out = recorder.beside(Out(clock))
+    talk(recorder, clock, 5, 1.0)
+    out.write(sound(7, 0.5), 1)
+    out.write(sound(8, 0.5), 1)
+    talk(recorder, clock, 1, 2.0)
+    person, agent = await sides(recorder)
+    assert len(person) == 3 * RATE  # the line of time begins when the first frame is over
+    assert extent(person, 5) == (0.0, 1.0)
+    assert extent(agent, 7) == (0.98, 1.48)
+    assert extent(agent, 8) == (1.48, 1.98)
+    assert oct(os.stat(recorder.path).st_mode)[-3:] == "600"
+
+
+async def test_what_an_interruption_cut_is_not_in_it(recorder: Recorder, clock: Clock) -> None:
+    out = recorder.beside(Out(clock))
+    talk(recorder, clock, 0, 1.0)
+    out.write(sound(7, 10.0), 1)
+    talk(recorder, clock, 5, 2.0)
+    assert out.clear() == pytest.approx(8.0)
+    out.write(sound(8, 1.0), 2)
+    talk(recorder, clock, 0, 2.0)
+    _, agent = await sides(recorder)
+    assert extent(agent, 7) == (0.98, 2.98)
+    assert extent(agent, 8) == (2.98, 3.98)
+
+
+async def test_speech_that_was_not_played_at_the_end_is_not_in_it(recorder: Recorder, clock: Clock) -> None:
+    out = recorder.beside(Out(clock))
+    talk(recorder, clock, 0, 1.0)
+    out.write(sound(7, 10.0), 1)
+    talk(recorder, clock, 0, 1.0)
+    person, agent = await sides(recorder)
+    assert len(person) == len(agent) == 2 * RATE
+    assert extent(agent, 7) == (0.98, 1.98)
+
+
+async def test_a_pause_of_the_network_is_filled_and_a_burst_after_it_takes_its_place(
+    recorder: Recorder, clock: Clock
+) -> None:
+    talk(recorder, clock, 5, 1.0)
+    clock.seconds += 1.0
+    for _ in range(50):
+        recorder.hear(sound(6, 0.02))
+    talk(recorder, clock, 7, 1.0)
+    person, _ = await sides(recorder)
+    assert extent(person, 5) == (0.0, 1.0)
+    assert extent(person, 6)[0] == pytest.approx(1.0, abs=JITTER_SECONDS)
+    assert extent(person, 7)[1] == pytest.approx(3.0, abs=JITTER_SECONDS)
+
+
+async def test_a_conversation_without_any_sound_leaves_no_file(recorder: Recorder) -> None:
+    assert not await recorder.close()
+
+
+async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(
+    recorder: Recorder, clock: Clock, tmp_path: Path
+) -> None:
+    (tmp_path / "ws_1").write_text("no folder")
+    talk(recorder, clock, 5, 1.0)
+    assert not await recorder.close()
+    recorder.hear(sound(5, 1.0))
+
+
+@given(st.lists(st.tuples(st.integers(0, RATE), st.integers(1, FRAME * 5), st.booleans()), min_size=1, max_size=30))
+def test_a_track_is_one_line_without_holes_or_overlaps(steps: list[tuple[int, int, bool]]) -> None:
+    """However sound comes, gaps and bursts: all of it is taken, once, in its order."""
+    track, place, taken, given_ = Track(), 0, b"", b""
+    for number, (wait, size, take) in enumerate(steps, start=1):
+        place += wait
+        pcm = np.full(size, number, "<i2").tobytes()
+        given_ += pcm
+        track.put(pcm, place)
+        if take:
+            taken += track.take(track.start + wait)
+            assert len(taken) // 2 == track.start
+    taken += track.take(track.end)
+    heard = np.frombuffer(taken, "<i2")
+    assert heard[heard != 0].tobytes() == given_
