@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, cast
 
+from aioice.ice import CandidatePair, Connection
 from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
 from av import AudioResampler
 
@@ -68,7 +69,7 @@ class RtcPeer:
         self._connection.addTrack(self.out)
         await self._connection.setLocalDescription(await self._connection.createOffer())
         if lite:
-            self._ice._connection.ice_controlling = False
+            _only_answers(self._ice._connection)
         self._impair(126)
         return _as_meta(self._connection.localDescription.sdp, lite=lite, setup=setup)
 
@@ -84,6 +85,7 @@ class RtcPeer:
             "client" if setup == "active" else "server"
         )
         self._impair(126)
+        _only_answers(self._ice._connection)
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         return _as_meta(self._connection.localDescription.sdp, lite=True, setup=setup)
 
@@ -120,6 +122,22 @@ class RtcPeer:
             frame.pts = None
             for part in resampler.resample(frame):
                 self.heard += bytes(part.planes[0])[: part.samples * 2]
+
+
+def _only_answers(connection: Connection) -> None:
+    """Make a peer lite (RFC 8445, 2.5): it never sends a check, and is always controlled."""
+    connection.ice_controlling = False
+
+    async def wait_for_check(pair: CandidatePair) -> None:
+        pair.state = CandidatePair.State.SUCCEEDED
+        pair.nominated = pair.remote_nominated
+        connection.check_complete(pair)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    connection.check_start = wait_for_check  # type: ignore[method-assign]
+    connection.query_consent = never  # type: ignore[method-assign]
 
 
 def _as_meta(sdp: str, *, lite: bool, setup: str) -> str:
