@@ -60,7 +60,8 @@ class File:
 class Bubble:
     """A message. ``mine`` is the person's own; ``list_label`` opens ``choices`` as a list.
 
-    ``played`` is of voice notes that the person received.
+    ``played`` is of voice notes that the person received. ``asks_to_call``: the business asks for the permission to
+    call, and has no answer yet.
     """
 
     id: str
@@ -76,12 +77,18 @@ class Bubble:
     list_label: str = ""
     file: File | None = None
     played: bool = False
+    asks_to_call: bool = False
 
 
 def bubbles(messages: Sequence[Mapping[str, Any]], taken: Collection[str]) -> list[Bubble]:
     """The bubbles of a chat; ``taken`` are ids of the person's messages that the business has."""
     texts = {str(message["id"]): _short(message) for message in messages}
-    return [_bubble(message, texts, taken) for message in messages if message["type"] != "reaction"]
+    answered = {_answers(message) for message in messages if _permission_reply(message)}
+    return [
+        _bubble(message, texts, taken, asks_to_call=_asks_to_call(message) and message["id"] not in answered)
+        for message in messages
+        if message["type"] != "reaction"
+    ]
 
 
 def pieces(text: str) -> list[Piece]:
@@ -101,7 +108,9 @@ def pieces(text: str) -> list[Piece]:
     return found
 
 
-def _bubble(message: Mapping[str, Any], texts: Mapping[str, str], taken: Collection[str]) -> Bubble:
+def _bubble(
+    message: Mapping[str, Any], texts: Mapping[str, str], taken: Collection[str], *, asks_to_call: bool
+) -> Bubble:
     kind, mine = str(message["type"]), message["direction"] == "in"
     content = message.get(kind)
     content = content if isinstance(content, dict) else {}
@@ -115,14 +124,35 @@ def _bubble(message: Mapping[str, Any], texts: Mapping[str, str], taken: Collect
         text=_text(message, kind, content),
         header=str((interactive.get("header") or {}).get("text") or ""),
         footer=str((interactive.get("footer") or {}).get("text") or ""),
-        quoted=texts.get(str((message.get("context") or {}).get("id") or ""), ""),
+        quoted=texts.get(_answers(message), ""),
         tick=_tick(message, mine, taken),
         reactions=tuple(emoji for emoji in message.get("reactions", ()) if emoji),
         choices=choices,
         list_label=str(action.get("button") or "") if action.get("sections") else "",
         file=_file(kind, content) if kind in FILES else None,
         played=message.get("status") == "played",
+        asks_to_call=asks_to_call,
     )
+
+
+def _answers(message: Mapping[str, Any]) -> str:
+    """The id of the message that this one replies to."""
+    return str((message.get("context") or {}).get("id") or "")
+
+
+def _permission_reply(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    interactive = message.get("interactive")
+    return interactive.get("call_permission_reply") if isinstance(interactive, dict) else None
+
+
+def _asks_to_call(message: Mapping[str, Any]) -> bool:
+    if message["direction"] != "out":
+        return False
+    interactive, template = message.get("interactive"), message.get("template")
+    if isinstance(interactive, dict):
+        return interactive.get("type") == "call_permission_request"
+    components = template.get("components") if isinstance(template, dict) else None
+    return any(str(part.get("type", "")).lower() == "call_permission_request" for part in components or ())
 
 
 def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tick:
@@ -140,6 +170,8 @@ def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> 
         return str(content.get("body") or "")
     if kind in FILES:
         return str(content.get("caption") or "")
+    if permission := _permission_reply(message):
+        return _permission_text(permission)
     if kind == "interactive":
         reply = content.get("button_reply") or content.get("list_reply") or {}
         return str(reply.get("title") or (content.get("body") or {}).get("text") or "")
@@ -149,6 +181,12 @@ def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> 
         name = content.get("name") or content.get("address") or ""
         return f"📍 {name} {content.get('latitude')}, {content.get('longitude')}".replace("  ", " ")
     return f"[{kind}]"
+
+
+def _permission_text(reply: Mapping[str, Any]) -> str:
+    if reply.get("response") != "accept":
+        return "📵 You do not want to be called."
+    return "📞 You may call me." if reply.get("is_permanent") else "📞 You may call me for seven days."
 
 
 def _short(message: Mapping[str, Any]) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import httpx2
+
+Permission: TypeAlias = Literal["permanent", "temporary", "declined"]
+
+PERMISSION_SECONDS: Final = 168 * 3600  # Meta: Call permissions
 
 
 class EmulatorGone(Exception):
@@ -89,6 +93,13 @@ class Control:
         """A person reads everything."""
         await self._call("POST", f"/people/{person_id}/read", {"phone_number_id": number_id})
 
+    async def permit(self, person_id: str, number_id: str, message_id: str, answer: Permission) -> None:
+        """A person answers a request to be called."""
+        reply = permission_reply(answer, (await self.state())["now"])
+        context = {"id": message_id}
+        body = {"phone_number_id": number_id, "type": "interactive", "interactive": reply, "context": context}
+        await self._call("POST", f"/people/{person_id}/messages", body)
+
     async def play(self, person_id: str, number_id: str, message_id: str) -> None:
         """A person plays a voice note."""
         body = {"phone_number_id": number_id, "message_id": message_id}
@@ -111,3 +122,16 @@ class Control:
         if answer.is_error:
             raise EmulatorGone(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
         return answer
+
+
+def permission_reply(answer: Permission, now: float) -> dict[str, Any]:
+    """What a phone sends when the person answers a request to be called (Meta: Call permissions)."""
+    reply: dict[str, Any] = {
+        "response": "reject" if answer == "declined" else "accept",
+        "response_source": "user_action",
+    }
+    if answer != "declined":
+        reply["is_permanent"] = answer == "permanent"
+    if answer == "temporary":
+        reply["expiration_timestamp"] = str(int(now) + PERMISSION_SECONDS)
+    return {"type": "call_permission_reply", "call_permission_reply": reply}

@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from greenline.api.errors import DATABASE_GONE
 from greenline.store.pool import Pool
-from greenline.web.chat import Bubble, bubbles
-from greenline.web.control import Control, EmulatorGone, SentFile
+from greenline.web.chat import bubbles
+from greenline.web.control import Control, EmulatorGone
 from greenline.web.files import Files
 from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
-from greenline.web.phone_bubble import Acts
-from greenline.web.phone_composer import Composer, Outlet
+from greenline.web.phone_acts import Acts
+from greenline.web.phone_composer import Composer
 from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
 from greenline.web.scope import emulator_of, services_of
@@ -84,9 +84,9 @@ class PhonePage:
         self._emulator = emulator
         self._pool = pool
         self._number: str = number["id"]
-        self._wa_id = "".join(sign for sign in number["display"] if sign.isdigit())
         self._people: dict[str, dict[str, Any]] = {person["person_id"]: person for person in state["people"]}
-        self._person: str = next(iter(self._people))
+        wa_id = "".join(sign for sign in number["display"] if sign.isdigit())
+        self._acts = Acts(emulator, self._number, wa_id, next(iter(self._people)))
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._unread: Counter[str] = Counter()
         self._seen = max(0, int(state["last_event"]) - EVENTS_KEPT)
@@ -99,8 +99,8 @@ class PhonePage:
     def choose(self, person_id: str) -> None:
         """Play this person; one that is not there is left out of account."""
         if person_id in self._people:
-            self._person = person_id
-        self._unread[self._person] = 0
+            self._acts.person_id = person_id
+        self._unread[self._acts.person_id] = 0
         self._inside = None
         self._composer.reply(None)
         self._screen.clear()
@@ -126,24 +126,6 @@ class PhonePage:
                 self._note.set_text("connection lost, trying again …")
                 await asyncio.sleep(RETRY_SECONDS)
 
-    # What the person does
-
-    async def _say(self, text: str, replied: Bubble | None) -> None:
-        context = {"from": self._wa_id, "id": replied.id} if replied else None
-        await self._try(self._emulator.say(self._person, self._number, text, context))
-
-    async def _send_file(self, file: SentFile) -> None:
-        await self._try(self._emulator.send_file(self._person, self._number, file))
-
-    async def _play(self, message_id: str) -> None:
-        await self._try(self._emulator.play(self._person, self._number, message_id))
-
-    async def _tap(self, message_id: str, place: int) -> None:
-        await self._try(self._emulator.tap(self._person, self._number, message_id, place))
-
-    async def _react(self, message_id: str, emoji: str) -> None:
-        await self._try(self._emulator.react(self._person, self._number, message_id, emoji))
-
     async def _add_person(self, name: str) -> None:
         if not name.strip():
             return
@@ -155,12 +137,6 @@ class PhonePage:
         self._people[person["person_id"]] = person
         self.choose(person["person_id"])
 
-    async def _try(self, call: Any) -> None:
-        try:
-            await call
-        except EmulatorGone as error:
-            ui.notify(str(error), type="negative")
-
     # What happens
 
     def _take(self, events: list[dict[str, Any]]) -> None:
@@ -169,7 +145,7 @@ class PhonePage:
             self._seen = event["seq"]
             self._began = min(self._began, float(event["at"]))
             self._events.append(event)
-            stranger = event.get("person_id") not in (None, self._person)
+            stranger = event.get("person_id") not in (None, self._acts.person_id)
             if event["kind"] == "message.delivered" and stranger:
                 self._unread[event["person_id"]] += 1
             if event["kind"] == "message.read" and stranger:
@@ -178,11 +154,11 @@ class PhonePage:
             self._draw_people()
 
     async def _refresh(self) -> None:
-        person = self._person
+        person = self._acts.person_id
         steps = await self._steps()
         chat = await self._emulator.chat(person, self._number)
         shown = await self._files.described(bubbles(chat["messages"], taken(steps)))
-        if person != self._person:
+        if person != self._acts.person_id:
             return  # another was chosen meanwhile: the next round shows that one
         self._screen.show(shown, typing=chat["typing"])
         self._trace.show(in_order(steps))
@@ -192,10 +168,10 @@ class PhonePage:
 
     async def _steps(self) -> list[Any]:
         if self._inside is None:
-            person = self._people[self._person]
+            person = self._people[self._acts.person_id]
             known = [str(person[name]) for name in ("wa_id", "user_id") if person[name]]
             self._inside = Inside(self._pool, self._number, known, self._began)
-        wire = (wire_step(event, self._person, self._number) for event in self._events)
+        wire = (wire_step(event, self._acts.person_id, self._number) for event in self._events)
         return [*(step for step in wire if step is not None), *await self._inside.steps()]
 
     # How it looks
@@ -215,16 +191,15 @@ class PhonePage:
                         Tag("div", business, "gl-bar-name").props["title"] = display
                         self._note = Tag("div", "", "gl-bar-note")
                 self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
-                acts = Acts(self._tap, self._react, lambda bubble: self._composer.reply(bubble), self._play)
-                self._screen = Screen(acts, zone)
-                self._composer = Composer(Outlet(self._say, self._send_file))
+                self._screen = Screen(self._acts, lambda bubble: self._composer.reply(bubble), zone)
+                self._composer = Composer(self._acts)
             self._trace = Trace(zone)
 
     def _draw_people(self) -> None:
         self._people_bar.clear()
         with self._people_bar:
             for person_id, person in self._people.items():
-                on = person_id == self._person
+                on = person_id == self._acts.person_id
                 chip = button("", partial(self.choose, person_id), f"gl-person{' on' if on else ''}")
                 with chip:
                     Tag("span", person["name"])

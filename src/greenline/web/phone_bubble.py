@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
 from itertools import groupby
@@ -13,21 +13,19 @@ from urllib.parse import quote
 from nicegui import ui
 
 from greenline.web.chat import Bubble, Choice, File, Tick
+from greenline.web.control import Permission
 from greenline.web.parts import Tag, box, button, rich_text
+from greenline.web.phone_acts import Acts
 from greenline.web.voice import Player
 
 EMOJIS: Final = ("👍", "❤️", "😂", "😮", "🙏")
 TICKS: Final[dict[Tick, str]] = {"none": "", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "failed": "!"}
 
-
-@dataclass(frozen=True, slots=True)
-class Acts:
-    """What the person can do with a message."""
-
-    tap: Callable[[str, int], Awaitable[None]]
-    react: Callable[[str, str], Awaitable[None]]
-    reply: Callable[[Bubble], None]
-    play: Callable[[str], Awaitable[None]]
+PERMISSIONS: Final[dict[str, Permission]] = {
+    "Allow calls": "permanent",
+    "Allow for seven days": "temporary",
+    "Don't allow": "declined",
+}
 
 
 class Row:
@@ -36,9 +34,10 @@ class Row:
     Ticks, reactions and the mark of a played note change where they are: a redrawn player would fall silent.
     """
 
-    def __init__(self, bubble: Bubble, acts: Acts, timezone: tzinfo) -> None:
+    def __init__(self, bubble: Bubble, acts: Acts, reply: Callable[[Bubble], None], timezone: tzinfo) -> None:
         self._bubble = bubble
         self._acts = acts
+        self._reply = reply
         self._timezone = timezone
         self._row = box(f"gl-row {'mine' if bubble.mine else 'theirs'}")
         self._draw()
@@ -76,6 +75,7 @@ class Row:
                     self._tick = Tag("span")
             self._reactions = Tag("div", "", "gl-reactions")
             self._choices()
+            self._permission()
             button("⋯", self._menu, "gl-more", "Reply or react")
         self._show_tick()
         self._show_reactions()
@@ -134,6 +134,12 @@ class Row:
                 for choice in bubble.choices:
                     button(choice.title, self._tapping(choice), "gl-choice")
 
+    def _permission(self) -> None:
+        if self._bubble.asks_to_call:
+            with box("gl-choices"):
+                for title, answer in PERMISSIONS.items():
+                    button(title, partial(self._acts.permit, self._bubble.id, answer), "gl-choice")
+
     def _open_list(self) -> None:
         with self._row, ui.dialog() as dialog, box("gl-sheet"):
             Tag("div", self._bubble.list_label, "gl-sheet-title")
@@ -157,7 +163,7 @@ class Row:
         with self._row, ui.menu() as menu, box("gl-emojis"):
             for emoji in EMOJIS:
                 self._item(menu, emoji, partial(self._acts.react, self._bubble.id, emoji))
-            with self._item(menu, "", lambda: self._acts.reply(self._bubble), "Reply"):
+            with self._item(menu, "", lambda: self._reply(self._bubble), "Reply"):
                 ui.icon("reply")
         menu.on("hide", menu.delete)
         menu.open()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from nicegui import ui
@@ -13,6 +11,7 @@ from greenline.speech.errors import AudioError
 from greenline.web.chat import Bubble
 from greenline.web.control import SentFile
 from greenline.web.parts import Tag, box, button
+from greenline.web.phone_acts import Acts
 from greenline.web.sound import voice_note
 from greenline.web.voice import Recorder
 
@@ -33,19 +32,11 @@ CLICK: Final = """() => {
 }"""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlet:
-    """Where goes what the person makes; the text comes with the message that it replies to."""
-
-    say: Callable[[str, Bubble | None], Awaitable[None]]
-    send_file: Callable[[SentFile], Awaitable[None]]
-
-
 class Composer:
     """Draws itself into the current element."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, acts: Acts) -> None:
+        self._acts = acts
         self._replying: Bubble | None = None
         with box("gl-replying") as self._quote_bar:
             self._quote = Tag("div", "", "gl-grow")
@@ -82,13 +73,13 @@ class Composer:
         if text:
             replying = self._replying
             self.reply(None)
-            await self._outlet.say(text, replying)
+            await self._acts.say(text, replying)
 
     async def _send_file(self, event: UploadEventArguments) -> None:
         data = await event.file.read()
         self._upload.reset()
         kind = event.file.content_type or "application/octet-stream"
-        await self._outlet.send_file(SentFile(event.file.name, kind, data))
+        await self._acts.send_file(SentFile(event.file.name, kind, data))
 
     async def _send_note(self, recording: bytes) -> None:
         try:
@@ -96,4 +87,4 @@ class Composer:
         except AudioError:
             ui.notify("Nothing could be heard in the recording.", type="warning")
             return
-        await self._outlet.send_file(SentFile("voice-note.ogg", mime_type, data, voice=True))
+        await self._acts.send_file(SentFile("voice-note.ogg", mime_type, data, voice=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -10,7 +10,8 @@ from nicegui import ui
 
 from greenline.web.chat import Bubble
 from greenline.web.parts import Tag, box
-from greenline.web.phone_bubble import Acts, Row
+from greenline.web.phone_acts import Acts
+from greenline.web.phone_bubble import Row
 
 FOLLOW_END: Final = """
 (id => {
@@ -28,10 +29,11 @@ FOLLOW_END: Final = """
 
 
 class Screen:
-    """The bubbles of one chat. Only what changed is drawn again."""
+    """The bubbles of one chat. Only what changed is drawn again. ``reply`` begins a reply to a message."""
 
-    def __init__(self, acts: Acts, timezone: tzinfo) -> None:
+    def __init__(self, acts: Acts, reply: Callable[[Bubble], None], timezone: tzinfo) -> None:
         self._acts = acts
+        self._reply = reply
         self._timezone = timezone
         self._rows: dict[str, Row] = {}
         self._last_day = ""
@@ -57,7 +59,7 @@ class Screen:
             self._rows[bubble.id].show(bubble)
             return
         self._show_day(bubble.at)
-        self._rows[bubble.id] = Row(bubble, self._acts, self._timezone)
+        self._rows[bubble.id] = Row(bubble, self._acts, self._reply, self._timezone)
 
     def _show_day(self, at: float) -> None:
         day = datetime.fromtimestamp(at, self._timezone).strftime("%d %B %Y").lstrip("0")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenline.web.chat import Bubble, Choice, File, Piece, bubbles, pieces
+from greenline.web.control import Permission, permission_reply
 
 
 def message(**fields: Any) -> dict[str, Any]:
@@ -96,6 +97,43 @@ def test_a_reaction_is_shown_at_its_message_and_not_as_one() -> None:
     second = message(id="wamid.2", direction="in", type="reaction", reaction={"emoji": "👍"})
     shown = bubbles([first, second], ())
     assert [item.reactions for item in shown] == [("👍",)]
+
+
+ASKS = {"type": "call_permission_request", "action": {"name": "call_permission_request"}, "body": {"text": "May we?"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("permanent", "📞 You may call me."),
+        ("temporary", "📞 You may call me for seven days."),
+        ("declined", "📵 You do not want to be called."),
+    ],
+)
+def test_the_question_to_call_is_asked_until_it_is_answered(answer: Permission, told: str) -> None:
+    question = message(id="wamid.0", type="interactive", interactive=ASKS)
+    assert bubbles([question], ())[0].asks_to_call
+    reply = permission_reply(answer, 1_000.0)
+    answered = message(direction="in", type="interactive", interactive=reply, context={"id": "wamid.0"})
+    shown = bubbles([question, answered], ())
+    assert [item.asks_to_call for item in shown] == [False, False]
+    assert (shown[1].text, shown[1].quoted) == (told, "May we?")
+
+
+def test_a_temporary_permission_says_its_end() -> None:
+    reply = permission_reply("temporary", 1_000.0)["call_permission_reply"]
+    assert reply == {
+        "response": "accept",
+        "response_source": "user_action",
+        "is_permanent": False,
+        "expiration_timestamp": str(1_000 + 168 * 3600),
+    }
+
+
+def test_a_template_can_ask_to_call() -> None:
+    template = {"name": "may_we_call", "components": [{"type": "call_permission_request"}]}
+    assert bubble(type="template", template=template, rendered="May we call?").asks_to_call
+    assert not bubble(type="template", template={"name": "x"}, rendered="Hello").asks_to_call
 
 
 def test_a_file_links_only_to_the_web() -> None:
