@@ -100,33 +100,38 @@ class SpeechCatalog:
         """Who serves the agent's ``asr.provider`` or ``tts.model_id``."""
         mapped = self.mapping.get(name) or self.mapping.get("*")
         if mapped:
-            return self.target(mapped)
+            return self.target(mapped, name)
         provider = name.partition(":")[0]
         if provider != "elevenlabs" and self._is_known(provider):
             return self.target(name)
         if self.default:
-            return self.target(self.default)
+            return self.target(self.default, name)
         if REFERENCE_NAMES.fullmatch(name) and "elevenlabs" in self.keys:
-            return Target("elevenlabs", name if name.startswith("eleven_") else PROVIDERS["elevenlabs"].stt)
+            return self.target("elevenlabs", name)
         return self._keyed()[0] if self._keyed() else Target(EMBEDDED)
 
     def chain(self, name: str) -> Sequence[Target]:
         """The one who serves ``name``, and who takes over, in order, each once."""
-        backups = [self.target(backup) for backup in self.backups] or list(self._keyed())
+        backups = [self.target(backup, name) for backup in self.backups] or list(self._keyed())
         last = [Target(EMBEDDED)] if self.kind == "tts" else []
         chain: dict[str, Target] = {}
         for target in (self.find(name), *backups, *last):
             chain.setdefault(target.provider if not self.backups else str(target), target)
         return list(chain.values())
 
-    def target(self, name: str) -> Target:
-        """The target of ``provider`` or ``provider:model``. Raises `ConfigurationError` for what is none."""
+    def target(self, name: str, wanted: str = "") -> Target:
+        """The target of ``provider`` or ``provider:model``. Raises `ConfigurationError` for what is none.
+
+        ``wanted`` is the agent's ``tts.model_id``: ElevenLabs itself serves its own models by their names.
+        """
         provider, _, model = name.partition(":")
         if not self._is_known(provider) or (self.kind == "tts" and provider == WHISPER):
             raise ConfigurationError(
                 f"GREENLINE_{self.kind.upper()}: {name!r} is no provider, or provider:model. Known providers: "
                 f"{', '.join(self._known())}. GREENLINE_SPEECH_BASE_URLS adds OpenAI-compatible ones."
             )
+        if not model and provider == "elevenlabs" and self.kind == "tts" and wanted.startswith("eleven_"):
+            model = wanted
         return Target(provider, model or self._default_model(provider))
 
     def url(self, provider: str) -> str:

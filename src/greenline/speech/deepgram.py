@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from greenline.speech.errors import RecognitionError, SynthesisError
-from greenline.speech.http import Address, HttpService
+from greenline.speech.http import RECORDING_SECONDS, Address, HttpService
 from greenline.speech.models import (
     HEARING_RATE,
     Chunk,
@@ -34,6 +34,8 @@ _FINALIZE: Final = json.dumps({"type": "Finalize"})
 _KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
 """Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
 _ROUNDING: Final = 0.02
+_RESULT_SECONDS: Final = 1.0
+"""After so much sound there is a result at any rate, if only of silence."""
 
 
 class DeepgramRecogniser:
@@ -44,7 +46,7 @@ class DeepgramRecogniser:
         self._model = model
         self._address = address
         self._seconds = seconds
-        self._http = HttpService(self.name, address, RecognitionError, seconds=seconds)
+        self._http = HttpService(self.name, address, RecognitionError, seconds=RECORDING_SECONDS)
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """Connect; Deepgram sends what it has understood so far about three times a second."""
@@ -105,6 +107,7 @@ class NovaStream(SocketStream):
         self._finals: list[_Result] = []
         self._interim: _Result | None = None
         self._finalized = 0
+        self._latest = 0.0
         super().__init__(provider, socket)
 
     def push(self, pcm: bytes) -> None:
@@ -118,7 +121,11 @@ class NovaStream(SocketStream):
             return ""
         end, before = self._sent, self._finalized
         self._socket.send(_FINALIZE)
-        await self.until(lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING, FINALIZE_SECONDS)
+        enough = await self.until(
+            lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING, FINALIZE_SECONDS
+        )
+        if not enough and self._latest <= self._begin and end - self._begin > _RESULT_SECONDS:
+            raise RecognitionError(self.provider, f"no result for {end - self._begin:.1f} s of sound")
         text = self._said(end)
         self._forget(end)
         return text
@@ -136,6 +143,7 @@ class NovaStream(SocketStream):
         begin = float(message["start"])
         result = _Result(begin, begin + float(message["duration"]), _alternative(message["channel"]))
         self._finalized += bool(message.get("from_finalize"))
+        self._latest = max(self._latest, result.end)
         if result.end <= self._begin + _ROUNDING:
             return
         if message.get("is_final"):

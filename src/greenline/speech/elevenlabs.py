@@ -7,11 +7,12 @@ import base64
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
 from greenline.speech.errors import RecognitionError, SynthesisError
-from greenline.speech.http import Address, HttpService
+from greenline.speech.http import RECORDING_SECONDS, Address, HttpService
 from greenline.speech.models import Alignment, Chunk, RecognitionOptions, RecognitionStream, Transcript, Voice
 from greenline.speech.notes import decode_recording
 from greenline.speech.scribe import open_scribe
@@ -34,7 +35,7 @@ class ElevenLabsRecogniser:
         self._recording_model = model.removesuffix(REALTIME)
         self._address = address
         self._seconds = seconds
-        self._http = HttpService(self.name, address, RecognitionError, seconds=seconds)
+        self._http = HttpService(self.name, address, RecognitionError, seconds=RECORDING_SECONDS)
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """Connect to Scribe realtime."""
@@ -81,9 +82,9 @@ class ElevenLabsSynthesiser:
                 "speed": voice.speed,
             },
         }
-        if voice.language and not self._model.endswith("_v2"):  # those without a number behind know one language
+        if voice.language and not self._model.endswith("_v2"):  # the models of that version refuse it
             body["language_code"] = voice.language.partition("-")[0]
-        lines = self._lines(f"/v1/text-to-speech/{name}/stream/with-timestamps", body)
+        lines = self._lines(f"/v1/text-to-speech/{quote(name, safe='')}/stream/with-timestamps", body)
         begin = 0.0
         async with contextlib.aclosing(lines):
             async for line in lines:

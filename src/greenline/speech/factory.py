@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -22,7 +24,11 @@ from greenline.speech.sphinx import SphinxRecogniser
 
 log = structlog.get_logger(__name__)
 
+MAX_PARTS: Final = 64
+"""More than anybody has models, few enough to keep their connections."""
+
 T = TypeVar("T")
+P = TypeVar("P", bound=Recogniser | Synthesiser)
 
 
 class SpeechServices:
@@ -34,8 +40,8 @@ class SpeechServices:
         self._hearing = SpeechCatalog.of("stt", settings, environ)
         self._speaking = SpeechCatalog.of("tts", settings, environ)
         self._rests = Rests(clock)
-        self._recognisers: dict[Target, Recogniser] = {}
-        self._synthesisers: dict[Target, Synthesiser] = {}
+        self._recognisers = _Kept[Recogniser](lambda target: make_recogniser(target, self._hearing, settings))
+        self._synthesisers = _Kept[Synthesiser](lambda target: make_synthesiser(target, self._speaking, settings))
         try:
             self._make_named()
         except SpeechNotConfigured as error:
@@ -43,12 +49,12 @@ class SpeechServices:
 
     def recogniser(self, options: RecognitionOptions) -> RecogniserCascade:
         """The recogniser for the agent's ``asr.provider``, with its backups. Raises `SpeechNotConfigured`."""
-        chain = _configured(self._hearing.chain(options.provider), self._recogniser)
+        chain = _configured(self._hearing.chain(options.provider), self._recognisers.get)
         return RecogniserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
 
     def synthesiser(self, voice: Voice) -> SynthesiserCascade:
         """The synthesiser for ``voice.provider``, or for its model, with its backups; the last is our own voice."""
-        chain = _configured(self._speaking.chain(voice.provider or voice.model_id), self._synthesiser)
+        chain = _configured(self._speaking.chain(voice.provider or voice.model_id), self._synthesisers.get)
         return SynthesiserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
 
     def detector(self) -> VoiceDetector:
@@ -59,38 +65,52 @@ class SpeechServices:
 
     async def warm(self) -> None:
         """Start what is embedded and in use before somebody waits for it."""
-        recogniser = self._recogniser(self._hearing.find(""))
+        recogniser = self._recognisers.get(self._hearing.find(""))
         if isinstance(recogniser, SphinxRecogniser):
             await recogniser.warm()
-        synthesiser = self._synthesiser(self._speaking.find(""))
+        synthesiser = self._synthesisers.get(self._speaking.find(""))
         if isinstance(synthesiser, EspeakSynthesiser):
             await synthesiser.warm()
 
     async def aclose(self) -> None:
         """Stop what was started, close what was opened."""
-        for recogniser in self._recognisers.values():
-            await recogniser.aclose()
-        for synthesiser in self._synthesisers.values():
-            await synthesiser.aclose()
+        await self._recognisers.aclose()
+        await self._synthesisers.aclose()
 
     def _make_named(self) -> None:
         """What the settings name must be there when the server starts, not fail in the first call."""
         for target in self._hearing.named():
-            self._recogniser(target)
+            self._recognisers.get(target)
         for target in self._speaking.named():
-            self._synthesiser(target)
+            self._synthesisers.get(target)
         if self._settings.vad_model is not None:
             open_session(self._settings.vad_model)
 
-    def _recogniser(self, target: Target) -> Recogniser:
-        if target not in self._recognisers:
-            self._recognisers[target] = make_recogniser(target, self._hearing, self._settings)
-        return self._recognisers[target]
 
-    def _synthesiser(self, target: Target) -> Synthesiser:
-        if target not in self._synthesisers:
-            self._synthesisers[target] = make_synthesiser(target, self._speaking, self._settings)
-        return self._synthesisers[target]
+class _Kept(Generic[P]):
+    """Parts by target. Agents name models as they like: the one that nobody used for longest makes room."""
+
+    def __init__(self, make: Callable[[Target], P]) -> None:
+        self._make = make
+        self._parts: OrderedDict[Target, P] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, target: Target) -> P:
+        """The part of ``target``. Raises `SpeechNotConfigured`."""
+        if target not in self._parts:
+            self._parts[target] = self._make(target)
+        self._parts.move_to_end(target)
+        if len(self._parts) > MAX_PARTS:
+            _, oldest = self._parts.popitem(last=False)
+            task = asyncio.get_running_loop().create_task(oldest.aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        return self._parts[target]
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(*self._closing, *(part.aclose() for part in self._parts.values()))
+        self._parts.clear()
 
 
 def build_speech(

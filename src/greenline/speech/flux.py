@@ -99,7 +99,8 @@ class FluxStream(SocketStream):
         if self._open is not None or not self._turns:
             end = self._sent
             self._send(_FLUSH)
-            await self.until(lambda: self._heard >= end, WAIT_SECONDS)
+            if not await self.until(lambda: self._heard >= end, WAIT_SECONDS) and not self._turns:
+                raise RecognitionError(self.provider, f"no update in {WAIT_SECONDS:.0f} s")
         last = max(self._turns, default=self._taken)
         if self._open == last:
             self._socket.send(_FORCE)

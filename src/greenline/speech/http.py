@@ -13,6 +13,8 @@ import orjson
 from greenline.speech.errors import SpeechError
 
 MAX_TEXT: Final = 300
+RECORDING_SECONDS: Final = 60.0
+"""Wait for the transcript of a recording: nobody is on the line, and minutes of speech take a provider seconds."""
 _MEANINGS: Final[Mapping[int, str]] = {
     401: "the key was refused",
     402: "the account has no credit",

@@ -36,7 +36,7 @@ class OpenAiRecogniser:
     """A `Recogniser` that is asked once for each utterance."""
 
     def __init__(self, name: str, model: str, address: Address, *, seconds: float) -> None:
-        """``name`` is the provider's."""
+        """``name`` is the provider's; ``seconds`` is for a whole recording, an utterance has less (the cascade's)."""
         self.name = f"{name}:{model}"
         self._model = model
         self._sdk = SdkClient(address, seconds=seconds)

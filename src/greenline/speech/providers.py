@@ -12,7 +12,7 @@ from greenline.speech.elevenlabs import ElevenLabsRecogniser, ElevenLabsSynthesi
 from greenline.speech.errors import SpeechNotConfigured
 from greenline.speech.espeak import DEFAULT_VOICE, EspeakSynthesiser
 from greenline.speech.flux import FluxRecogniser
-from greenline.speech.http import Address
+from greenline.speech.http import RECORDING_SECONDS, Address
 from greenline.speech.models import Recogniser, Synthesiser
 from greenline.speech.openai import OpenAiRecogniser, OpenAiSynthesiser
 from greenline.speech.phrases import read_phrases
@@ -34,7 +34,7 @@ def make_recogniser(target: Target, catalog: SpeechCatalog, settings: Settings) 
         case "elevenlabs":
             return ElevenLabsRecogniser(target.model, _elevenlabs(catalog), seconds=seconds)
         case provider:
-            return OpenAiRecogniser(provider, target.model, _openai(provider, catalog), seconds=seconds)
+            return OpenAiRecogniser(provider, target.model, _openai(provider, catalog), seconds=RECORDING_SECONDS)
 
 
 def make_synthesiser(target: Target, catalog: SpeechCatalog, settings: Settings) -> Synthesiser:

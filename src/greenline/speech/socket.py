@@ -67,7 +67,7 @@ class SpeechSocket:
     def send(self, frame: Frame) -> None:
         """Send it when the frames before it are sent. More than `MAX_WAITING_BYTES` ends the connection."""
         if self._waiting > MAX_WAITING_BYTES:
-            self._sender.cancel()
+            self._connection.transport.abort()
             return
         self._waiting += len(frame)
         self._frames.put_nowait(frame)

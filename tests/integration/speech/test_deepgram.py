@@ -125,12 +125,24 @@ async def test_silence_is_bridged(nova: Nova, monkeypatch: pytest.MonkeyPatch) -
 async def test_what_goes_wrong_in_the_middle_is_told(nova: Nova, faults: Faults, told: str) -> None:
     nova.faults = faults
     stream = await recogniser(nova).open(OPTIONS)
-    stream.push(coded("where is my order"))
+    stream.push(coded("where is my order please"))
     with pytest.raises(RecognitionError, match=told):
         await stream.finish()
     assert all([isinstance(hint, Partial) async for hint in stream.hints()]), "and then they end"
     stream.push(coded("yes"))
     await stream.aclose()
+    await stream.aclose()
+
+
+async def test_a_provider_that_is_deaf_is_told_apart_from_a_person_who_is_silent(nova: Nova) -> None:
+    nova.least_to_finalize = 10
+    stream = await recogniser(nova).open(OPTIONS)
+    stream.push(silence(1.2))
+    assert await stream.finish() == ""
+    nova.faults = Faults(deaf=True)
+    stream.push(coded("where is my order please"))
+    with pytest.raises(RecognitionError, match=r"no result for 1\.1 s of sound"):
+        await stream.finish()
     await stream.aclose()
 
 

@@ -173,6 +173,15 @@ async def test_a_sentence_is_spoken_with_the_time_of_each_character() -> None:
     }
 
 
+async def test_a_voice_id_is_a_name_and_no_path() -> None:
+    async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        async for _ in voice.say("yes", Voice(voice_id="../../v1/voices?x=1")):
+            pass
+        await voice.aclose()
+    assert server.seen[0].path.startswith("/v1/text-to-speech/..%2F..%2Fv1%2Fvoices%3Fx%3D1/stream/with-timestamps?")
+
+
 async def test_stopping_to_listen_stops_the_provider() -> None:
     async with speech_http(Answer([line("where", 0.0)[0]], hang_after=1)) as server:
         voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})

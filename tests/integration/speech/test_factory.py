@@ -9,7 +9,7 @@ import pytest
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
 from greenline.speech.errors import SpeechNotConfigured
-from greenline.speech.factory import SpeechServices, build_speech
+from greenline.speech.factory import MAX_PARTS, SpeechServices, build_speech
 from greenline.speech.models import HEARING_RATE, RecognitionOptions, Voice
 from greenline.speech.resample import resample
 from support.sounds import noise
@@ -48,7 +48,16 @@ async def test_the_same_provider_is_made_once(speech: SpeechServices) -> None:
         pass
     async for _ in speech.synthesiser(voice).say("two", voice):
         pass
-    assert len(speech._synthesisers) == 1
+    assert len(speech._synthesisers._parts) == 1
+
+
+async def test_models_that_agents_make_up_do_not_pile_up() -> None:
+    keyed = build_speech(Settings(_env_file=None), environ={"OPENAI_API_KEY": "o"})
+    for number in range(200):
+        keyed.synthesiser(Voice(model_id=f"openai:made-up-{number}"))
+    assert len(keyed._synthesisers._parts) <= MAX_PARTS
+    assert keyed.synthesiser(Voice(model_id="openai:made-up-0")).name == "openai:made-up-0"
+    await keyed.aclose()
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
 @pytest.mark.parametrize(
     ("faults", "told"),
     [
+        (Faults(deaf=True), "no update in 1 s"),
         (Faults(cut_after_seconds=0.1), "closed the connection"),
         (Faults(frames_first=['{"type": "Error", "code": "X", "description": "bad model"}']), "bad model"),
         (Faults(frames_first=['{"type": "TurnInfo"}']), "not as its API says"),

@@ -147,6 +147,7 @@ async def nova() -> AsyncIterator[Nova]:
         Faults(cut_after_seconds=0.3),
         Faults(close_after_seconds=(0.3, 1011, "sorry")),
         Faults(deaf=True, cut_after_seconds=0.3),
+        Faults(deaf=True),
         Faults(refuse=(429, {"err_msg": "too many"})),
         Faults(frames_first=["no JSON"]),
     ],

@@ -31,6 +31,13 @@ def test_the_references_own_names_are_served_by_their_owner() -> None:
     assert chain("tts", "eleven_turbo_v2_5", ELEVEN) == ["elevenlabs:eleven_turbo_v2_5", "embedded"]
 
 
+def test_elevenlabs_speaks_with_the_agents_own_model_however_it_was_chosen() -> None:
+    assert chain("tts", "eleven_v3", ELEVEN, tts="elevenlabs")[0] == "elevenlabs:eleven_v3"
+    assert chain("tts", "eleven_v3", ELEVEN, tts_map={"*": "elevenlabs"})[0] == "elevenlabs:eleven_v3"
+    assert chain("tts", "eleven_v3", ELEVEN, tts="elevenlabs:eleven_flash_v2_5")[0] == "elevenlabs:eleven_flash_v2_5"
+    assert chain("tts", "another", ELEVEN, tts="elevenlabs")[0] == "elevenlabs:eleven_flash_v2_5"
+
+
 @pytest.mark.parametrize(
     ("environ", "hears", "speaks"),
     [
