@@ -1,4 +1,4 @@
-"""What must not grow for ever: the inbox keeps events as long as Meta may repeat them."""
+"""What must not grow for ever: events and calls are kept as long as Meta may repeat what it said of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Final
 
 import structlog
 
+from greenline.channels.whatsapp.calls.store import forget_calls
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import Clock
 from greenline.settings import Settings
+from greenline.store.pool import Pool
 
 log = structlog.get_logger(__name__)
 
@@ -19,9 +21,10 @@ EVERY_SECONDS: Final = 3600.0
 
 
 class Housekeeping:
-    """Deletes old events each hour. Many processes may do it at once."""
+    """Deletes old events and calls each hour. Many processes may do it at once."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, settings: Settings) -> None:
+    def __init__(self, pool: Pool, inbox: Inbox, clock: Clock, settings: Settings) -> None:
+        self._pool = pool
         self._inbox = inbox
         self._clock = clock
         self._keep = timedelta(days=settings.inbox_retention_days)
@@ -41,9 +44,10 @@ class Housekeeping:
     async def _loop(self) -> None:
         while True:
             try:
-                forgotten = await self._inbox.forget_old(self._clock.now() - self._keep)
-                if forgotten:
-                    log.info("inbox.forgotten", events=forgotten)
+                before = self._clock.now() - self._keep
+                events, calls = await self._inbox.forget_old(before), await forget_calls(self._pool, before)
+                if events or calls:
+                    log.info("inbox.forgotten", events=events, calls=calls)
             except Exception:
                 log.exception("housekeeping.fault")
             await self._clock.sleep(EVERY_SECONDS)

@@ -58,7 +58,7 @@ class WhatsApp:
         self.inbox = Inbox(pool, clock)
         self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
-        self.housekeeping = Housekeeping(self.inbox, clock, settings)
+        self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
         self._presence = presence = Presence(graph, clock)
         sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
         files = FileFetcher(pool, graph, vault, settings.data_dir)

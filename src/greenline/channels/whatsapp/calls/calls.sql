@@ -103,3 +103,13 @@ on conflict (id) do nothing;
 
 -- name: journal
 select seq, at, kind, data from conversation_event where workspace_id = $1 and conversation_id = $2 order by seq;
+
+-- name: forget_old
+-- scope: system, retention of the calls of all workspaces
+-- Calls and their mailboxes; what is worth keeping of them is in the journal of their conversations.
+with old as (
+  delete from whatsapp_call where ended_at < $1 returning mailbox_id
+), emptied as (
+  delete from mailbox m using old where m.id = old.mailbox_id and m.owner is null
+)
+select count(*) from old;

@@ -170,6 +170,11 @@ async def insert_call(connection: Connection | Pool, row: CallRow) -> bool:
     return await connection.fetchval(sql["begin"], row.workspace_id, asdict(row)) is not None
 
 
+async def forget_calls(pool: Pool, before: datetime) -> int:
+    """Delete calls that ended before a moment; returns how many."""
+    return int(await pool.fetchval(sql["forget_old"], before))
+
+
 def new_call_id() -> str:
     """An id of ours for a call."""
     return new_id("call")

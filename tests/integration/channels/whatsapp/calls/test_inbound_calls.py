@@ -241,6 +241,20 @@ async def test_what_nobody_in_the_call_could_hear_goes_back_to_the_chat(channel:
         assert await channel.told(1) == ["Hello!"]
 
 
+async def test_calls_are_forgotten_when_meta_can_not_speak_of_them_any_more(channel: CallChannel) -> None:
+    await channel.ring(await offer())
+    await channel.meta.action("pre_accept")
+    await channel.tell_call("terminate", status="COMPLETED")
+    await channel.ended()
+    channel.clock.advance(timedelta(days=40))
+
+    async def gone() -> bool:
+        calls = await channel.pool.fetchval("select count(*) from whatsapp_call")
+        return not calls and not await channel.pool.fetchval("select count(*) from mailbox where kind = 'call'")
+
+    await until(gone)
+
+
 async def test_the_next_process_ends_the_call_of_one_that_died(
     channel: CallChannel, settings: Settings, dsn: str
 ) -> None:
