@@ -96,6 +96,8 @@ class AgentMessage(_Event):
     """``{name, language, components}`` as sent, for a template."""
     medium: Medium = "text"
     """``audio`` when it was spoken."""
+    event_id: int | None = None
+    """``event_id`` of its turn on a live conversation's socket."""
     file_ids: tuple[str, ...] = ()
     """The voice note that says it."""
 
@@ -229,10 +231,14 @@ class HumanTakeover(_Event):
 
 
 class Feedback(_Event):
-    """The rating that a client or an operator gave; ``score`` null takes it back."""
+    """The rating that a client or an operator gave; ``score`` null takes it back.
+
+    That of a live conversation's client is for the turn ``event_id``, every other one for the whole conversation.
+    """
 
     kind: Literal["feedback"] = "feedback"
     score: Literal["like", "dislike"] | None
+    event_id: int | None = None
 
 
 class Erased(_Event):

@@ -9,7 +9,15 @@ from typing import Any, Final
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.conversations.deliveries import Sent, delivery_error, fold_deliveries
-from greenline.conversations.events import AgentMessage, CallEnded, CallPermission, Entry, TurnFailed, UserMessage
+from greenline.conversations.events import (
+    AgentMessage,
+    CallEnded,
+    CallPermission,
+    Entry,
+    Feedback,
+    TurnFailed,
+    UserMessage,
+)
 from greenline.conversations.metadata_models import (
     CallPermissionRequest,
     Charging,
@@ -51,7 +59,7 @@ def metadata(
         call_duration_secs=conversation.duration_seconds,
         cost_fiat=charging.llm_price,
         deletion_settings=_deletion(conversation, privacy),
-        feedback=FeedbackView.model_validate(conversation.feedback or {}),
+        feedback=_feedback(conversation.feedback or {}, journal),
         authorization_method=conversation.authorization_method,
         charging=charging,
         termination_reason=conversation.termination_reason,
@@ -74,6 +82,20 @@ def feedback_of(score: str | None) -> dict[str, Any]:
     return FeedbackView(
         type="thumbs", overall_score=score, likes=int(score == "like"), dislikes=int(score == "dislike")
     ).model_dump()
+
+
+def _feedback(overall: Mapping[str, Any], journal: Iterable[Entry]) -> FeedbackView:
+    """The rating of the whole and, in the counts, those of single answers."""
+    rated = {
+        entry.event.event_id: entry.event.score
+        for entry in journal
+        if isinstance(entry.event, Feedback) and entry.event.event_id is not None
+    }
+    found = FeedbackView.model_validate(overall)
+    scores = list(rated.values())
+    likes, dislikes = found.likes + scores.count("like"), found.dislikes + scores.count("dislike")
+    kind = found.type or ("thumbs" if likes or dislikes else None)
+    return found.model_copy(update={"type": kind, "likes": likes, "dislikes": dislikes})
 
 
 def _charging(conversation: Conversation, prices: Prices) -> Charging:

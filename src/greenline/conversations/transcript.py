@@ -9,23 +9,44 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
-from greenline.conversations.events import AgentMessage, Entry, Started, ToolCalled, ToolReturned, UserMessage
+from greenline.conversations.events import (
+    AgentInterrupted,
+    AgentMessage,
+    ContextualUpdate,
+    Entry,
+    Feedback,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    TurnTimed,
+    UserMessage,
+    UserSilent,
+)
 from greenline.conversations.files import ConversationFile
 from greenline.conversations.transcript_models import (
     AgentMetadata,
+    ContextualUpdateInfo,
     FileInput,
     LlmAttempt,
     Metric,
+    SilenceView,
     SystemToolResult,
     ToolCallView,
     ToolResultView,
     Turn,
+    TurnFeedback,
     TurnMetrics,
 )
 from greenline.conversations.usage import Prices, llm_usage, no_prices
 
 NEVER_RAN: Final = frozenset({"unknown_tool", "invalid_arguments"})
 """Errors of calls that were refused before the tool did anything."""
+WAIT_METRICS: Final = {
+    "recognition": "convai_asr_trailing_service_latency",
+    "model": "convai_llm_service_ttf_sentence",
+    "synthesis": "convai_tts_service_ttfb",
+}
+"""The reference's names for parts of the silence before a spoken answer."""
 
 _Tool = TypeVar("_Tool", ToolCalled, ToolReturned)
 
@@ -66,6 +87,10 @@ class _Fold:
         self._calls = _by_message(called)  # those of messages that are still to come
         self._returns = _by_message(returned)
         self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
+        self._heard = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
+        self._waits = {event.message_id: event.waits for event in events if isinstance(event, TurnTimed)}
+        self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
+        self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
         self._override = _llm_override(journal)
 
     def turns(self) -> Iterable[Turn]:
@@ -81,6 +106,10 @@ class _Fold:
                 )
             elif isinstance(event, ToolReturned) and event.message_id in self._returns:
                 yield self._results(entry, event.message_id, self._returns.pop(event.message_id))
+            elif isinstance(event, ContextualUpdate):
+                yield self._background(entry, event)
+            elif isinstance(event, UserSilent):
+                yield self._blank(entry).model_copy(update={"platform_event": "user_turn_timeout"})
 
     def _user(self, entry: Entry, event: UserMessage) -> Turn:
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
@@ -98,10 +127,15 @@ class _Fold:
     def _agent(self, entry: Entry, event: AgentMessage, calls: Sequence[ToolCalled]) -> Turn:
         usage = llm_usage({event.model: event.usage}, self._about.prices) if event.model and event.usage else None
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
+        cut, waits = event.id in self._heard, self._waits.get(event.id, {})
         return Turn(
             role="agent",
-            message=event.text or None,
+            message=self._heard.get(event.id, event.text) or None,
+            original_message=event.text if cut else None,
+            interrupted=cut,
             source_medium=event.medium if event.medium == "audio" else None,
+            source_event_id=event.event_id,
+            feedback=self._rating(event),
             file_input=files[0] if files else None,
             file_inputs=files,
             time_in_call_secs=self._seconds(entry.at),
@@ -112,11 +146,35 @@ class _Fold:
             llm_override=self._override if event.origin == "model" else None,
             producing_llm=event.model,
             llm_usage=usage,
-            conversation_turn_metrics=_metrics(event, calls),
+            conversation_turn_metrics=_metrics(event, calls, waits),
+            silence=SilenceView(total_ms=round(sum(waits.values()), 1), waits=waits) if waits else None,
             origin=event.origin,
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
             delivery=turn_delivery([self._message(name) for name in event.outbox_ids]),
         )
+
+    def _background(self, entry: Entry, event: ContextualUpdate) -> Turn:
+        """Background in its place; with a ``context_id`` it may have been superseded."""
+        info = None
+        if event.context_id is not None:
+            superseded = self._newest[event.context_id] is not event
+            info = ContextualUpdateInfo(context_id=event.context_id, is_superseded=superseded)
+        changes = {"message": event.text, "origin": "contextual_update", "contextual_update_info": info}
+        return self._blank(entry).model_copy(update=changes)
+
+    def _blank(self, entry: Entry) -> Turn:
+        return Turn(
+            role="user",
+            message=None,
+            time_in_call_secs=self._seconds(entry.at),
+            id=f"event_{entry.seq}",
+            created_at_unix_ms=milliseconds(entry.at),
+        )
+
+    def _rating(self, event: AgentMessage) -> TurnFeedback | None:
+        entry = self._ratings.get(event.event_id) if event.event_id is not None and event.text else None
+        score = entry.event.score if entry is not None and isinstance(entry.event, Feedback) else None
+        return TurnFeedback(score=score, time_in_call_secs=self._seconds(entry.at)) if entry and score else None
 
     def _results(self, entry: Entry, message_id: str, returns: Sequence[ToolReturned]) -> Turn:
         said = "\n\n".join(event.said for event in returns if event.said)
@@ -213,12 +271,14 @@ def _llm_override(journal: Sequence[Entry]) -> str | None:
     return None
 
 
-def _metrics(event: AgentMessage, calls: Sequence[ToolCalled]) -> TurnMetrics | None:
-    if event.seconds is None:
-        return None
-    found = {"convai_llm_service_tt_last_sentence": event.seconds}
-    if calls:
-        found = {"convai_llm_tool_request_generation_latency": event.seconds}
-    if event.seconds_to_first_token is not None:
+def _metrics(event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[str, float]) -> TurnMetrics | None:
+    found = {WAIT_METRICS[name]: wait / 1000 for name, wait in waits.items() if name in WAIT_METRICS}
+    if event.seconds is not None and calls:
+        found["convai_llm_tool_request_generation_latency"] = event.seconds
+    elif event.seconds is not None:
+        found["convai_llm_service_tt_last_sentence"] = event.seconds
+    if event.seconds is not None and event.seconds_to_first_token is not None:
         found["convai_llm_service_ttfb"] = event.seconds_to_first_token
+    if not found:
+        return None
     return TurnMetrics(metrics={name: Metric(elapsed_time=seconds) for name, seconds in found.items()})

@@ -79,6 +79,27 @@ class TurnMetrics(BaseModel):
     voice_id: str | None = None
 
 
+class TurnFeedback(BaseModel):
+    """How the client rated what the agent said."""
+
+    score: Literal["like", "dislike"]
+    time_in_call_secs: int
+
+
+class ContextualUpdateInfo(BaseModel):
+    """Background that stands for a subject: only the newest of a ``context_id`` counts."""
+
+    context_id: str
+    is_superseded: bool
+
+
+class SilenceView(BaseModel):
+    """The silence before a spoken answer, in milliseconds (our extension). ``waits`` are its parts, in order."""
+
+    total_ms: float
+    waits: dict[str, float]
+
+
 class FileInput(BaseModel):
     """A file that the person sent; ``file_url`` works without a key for a quarter of an hour."""
 
@@ -108,7 +129,7 @@ class Turn(BaseModel):
     multivoice_message: None = None
     tool_calls: list[ToolCallView] = []
     tool_results: list[ToolResultView] = []
-    feedback: None = None
+    feedback: TurnFeedback | None = None
     llm_override: str | None = None
     producing_llm: str | None = None
     llm_usage: LlmUsage | None = None
@@ -116,7 +137,7 @@ class Turn(BaseModel):
     rag_retrieval_info: None = None
     interrupted: bool = False
     ignored_as_backchannel: bool = False
-    platform_event: None = None
+    platform_event: Literal["user_turn_timeout"] | None = None
     original_message: str | None = None
     reasoning: None = None
     source_medium: str | None = None
@@ -126,12 +147,15 @@ class Turn(BaseModel):
     triggered_guardrails: list[Any] = []
     file_input: FileInput | None = None
     file_inputs: list[FileInput] = []
-    contextual_update_info: None = None
+    contextual_update_info: ContextualUpdateInfo | None = None
     reasoned: bool = False
 
     origin: str | None = None
-    """Our extension: where an agent's words come from (model, first_message, template, failure, closing, ...)."""
+    """Our extension: where the words come from: model, first_message, template, failure, closing, ...;
+    ``contextual_update`` for background that a client gave, in the place of a person's words."""
     llm_attempts: list[LlmAttempt] = []
     """Our extension: the models that were tried before."""
+    silence: SilenceView | None = None
+    """Our extension: how long the person waited for a spoken answer, and for what."""
     delivery: TurnDelivery | None = None
     """Our extension: what became of the words on their way to the person."""

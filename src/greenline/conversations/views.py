@@ -232,7 +232,11 @@ def view(
 
 def short_form(conversation: Conversation, turns: Sequence[Turn], max_messages: int) -> SummaryView:
     """The short form, with all messages if there are no more than ``max_messages``."""
-    said = [SummaryMessage(role=turn.role, message=turn.message) for turn in turns if turn.message]
+    said = [
+        SummaryMessage(role=turn.role, message=turn.message)
+        for turn in turns
+        if turn.message and turn.origin != "contextual_update"
+    ]
     omitted = len(said) > max_messages
     if omitted:
         note = f"The {len(said)} messages are left out: more than {max_messages}. Get the conversation to read them."

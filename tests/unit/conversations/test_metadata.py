@@ -21,6 +21,7 @@ from greenline.conversations.events import (
     Delivery,
     Ended,
     Event,
+    Feedback,
     Resumed,
     ToolCalled,
     TurnFailed,
@@ -216,6 +217,19 @@ def test_features_that_the_agent_had_and_the_conversation_used() -> None:
     assert found.voicemail_detection.model_dump() == {"enabled": True, "used": False}
     assert found.dtmf_tones.model_dump() == {"enabled": False, "used": False}
     assert found.file_input.model_dump() == {"enabled": True, "used": True}
+
+
+def test_ratings_of_answers_are_counted_beside_that_of_the_whole() -> None:
+    events: list[Timed] = [
+        (1, Feedback(score="like", event_id=1)),
+        (2, Feedback(score="dislike", event_id=2)),
+        (3, Feedback(score="like", event_id=2)),
+        (4, Feedback(score="dislike")),
+    ]
+    rated = metadata(conversation(*events, feedback=feedback_of("dislike")), journal(events), None).feedback
+    assert (rated.type, rated.overall_score, rated.likes, rated.dislikes) == ("thumbs", "dislike", 2, 1)
+    unrated = metadata(conversation(*events[:3]), journal(events[:3]), None).feedback
+    assert (unrated.type, unrated.overall_score, unrated.likes, unrated.dislikes) == ("thumbs", None, 2, 0)
 
 
 def test_thumbs() -> None:

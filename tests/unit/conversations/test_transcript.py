@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from greenline.conversations.deliveries import STATES
 from greenline.conversations.events import (
+    AgentInterrupted,
     AgentMessage,
     Attempted,
+    ContextualUpdate,
     Delivery,
     Ended,
     Entry,
@@ -26,7 +28,9 @@ from greenline.conversations.events import (
     ToolCalled,
     ToolReturned,
     TurnFailed,
+    TurnTimed,
     UserMessage,
+    UserSilent,
     dump_event,
 )
 from greenline.conversations.files import ConversationFile
@@ -240,6 +244,69 @@ def test_events_of_a_newer_version_are_passed_over() -> None:
     assert [entry.seq for entry in read_journal(rows)] == [1]
 
 
+def test_what_was_cut_is_shown_as_it_was_heard() -> None:
+    cut, whole = turns(
+        [
+            (0, AgentMessage(id="m1", text="One two three four.", medium="audio", event_id=1)),
+            (1, AgentInterrupted(message_id="m1", heard="One two")),
+            (2, AgentMessage(id="m2", text="Five.", medium="audio", event_id=2)),
+        ]
+    )
+    assert (cut.message, cut.original_message, cut.interrupted) == ("One two", "One two three four.", True)
+    assert (cut.source_medium, cut.source_event_id) == ("audio", 1)
+    assert (whole.message, whole.original_message, whole.interrupted) == ("Five.", None, False)
+    (unheard,) = turns([(0, AgentMessage(id="m1", text="Hello")), (1, AgentInterrupted(message_id="m1", heard=""))])
+    assert (unheard.message, unheard.original_message, unheard.interrupted) == (None, "Hello", True)
+
+
+def test_the_silence_before_an_answer_is_told_with_its_parts() -> None:
+    waits = {"end_of_turn": 200.0, "recognition": 30.5, "model": 120.0, "synthesis": 80.0, "queue": 12.0}
+    (turn,) = turns([(0, AgentMessage(id="m", text="Hi", seconds=0.3)), (1, TurnTimed(message_id="m", waits=waits))])
+    assert turn.silence is not None
+    assert (turn.silence.total_ms, list(turn.silence.waits)) == (442.5, list(waits))
+    assert turn.conversation_turn_metrics is not None
+    assert {name: metric.elapsed_time for name, metric in turn.conversation_turn_metrics.metrics.items()} == {
+        "convai_asr_trailing_service_latency": 0.0305,
+        "convai_llm_service_ttf_sentence": 0.12,
+        "convai_tts_service_ttfb": 0.08,
+        "convai_llm_service_tt_last_sentence": 0.3,
+    }
+
+
+def test_background_and_silence_have_their_place() -> None:
+    old, other, new, silent = turns(
+        [
+            (0, ContextualUpdate(text="On page 1", context_id="page")),
+            (1, ContextualUpdate(text="Is a member")),
+            (2, ContextualUpdate(text="On page 2", context_id="page")),
+            (9, UserSilent()),
+        ]
+    )
+    assert [turn.message for turn in (old, other, new)] == ["On page 1", "Is a member", "On page 2"]
+    assert {turn.origin for turn in (old, other, new)} == {"contextual_update"}
+    assert old.contextual_update_info is not None
+    assert new.contextual_update_info is not None
+    assert (old.contextual_update_info.is_superseded, new.contextual_update_info.is_superseded) == (True, False)
+    assert other.contextual_update_info is None
+    assert (silent.role, silent.message, silent.platform_event) == ("user", None, "user_turn_timeout")
+
+
+def test_a_rating_stands_at_the_answer_that_it_is_for() -> None:
+    first, second = turns(
+        [
+            (0, AgentMessage(id="m1", text="One", event_id=1)),
+            (1, AgentMessage(id="m2", text="Two", event_id=2)),
+            (2, Feedback(score="like", event_id=1)),
+            (3, Feedback(score="dislike", event_id=2)),
+            (4, Feedback(score=None, event_id=2)),
+            (5, Feedback(score="dislike")),
+        ]
+    )
+    assert first.feedback is not None
+    assert (first.feedback.score, first.feedback.time_in_call_secs) == ("like", 2)
+    assert second.feedback is None
+
+
 _ids = st.sampled_from(["m1", "m2", "m3"])
 _moments = st.datetimes(min_value=datetime(2025, 1, 1), max_value=datetime(2027, 1, 1)).map(  # noqa: DTZ001 - made aware
     lambda moment: moment.replace(tzinfo=BEGIN.tzinfo)
@@ -261,7 +328,12 @@ _events: st.SearchStrategy[Event] = st.one_of(
         attempts=_attempts,
         seconds=st.none() | st.floats(0, 9),
         outbox_ids=_outbox,
+        event_id=st.none() | st.integers(1, 3),
     ),
+    st.builds(AgentInterrupted, message_id=_ids, heard=_texts),
+    st.builds(TurnTimed, message_id=_ids, waits=st.dictionaries(st.sampled_from(["model", "x"]), st.floats(0, 9))),
+    st.builds(UserSilent),
+    st.builds(ContextualUpdate, text=_texts, context_id=st.none() | _ids),
     st.builds(ToolCalled, message_id=_ids, request_id=_ids, name=st.just("end_call"), params=_objects),
     st.builds(
         ToolReturned,
@@ -283,7 +355,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
     st.builds(TurnFailed, code=_texts, reason=_texts, attempts=_attempts),
     st.builds(Resumed),
     st.builds(Noted, what=_texts, detail=_objects),
-    st.builds(Feedback, score=st.sampled_from(["like", "dislike", None])),
+    st.builds(Feedback, score=st.sampled_from(["like", "dislike", None]), event_id=st.none() | st.integers(1, 3)),
     st.builds(Ended, reason=_texts, error=st.none() | _objects),
     st.builds(Summarised, title=_texts, summary=_texts, model=_texts),
 )
@@ -300,7 +372,8 @@ def test_any_journal_gives_a_complete_transcript(entries: tuple[Entry, ...]) -> 
     for turn in found:
         assert_complete(sdk.ConversationHistoryTranscriptResponseModel, turn.model_dump(mode="json"))
     heard = [entry.event.text for entry in entries if isinstance(entry.event, UserMessage)]
-    assert [turn.message or "" for turn in found if turn.role == "user"] == heard
+    spoken = [turn for turn in found if turn.role == "user" and not turn.origin and not turn.platform_event]
+    assert [turn.message or "" for turn in spoken] == heard
     called = {(e.event.message_id, e.event.request_id) for e in entries if isinstance(e.event, ToolCalled)}
     assert {call.request_id for turn in found for call in turn.tool_calls} == {request for _, request in called}
     returned = sum(isinstance(entry.event, ToolReturned) for entry in entries)

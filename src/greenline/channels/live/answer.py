@@ -67,7 +67,11 @@ class Answer:
     def events(self) -> tuple[Event, ...]:
         """What the journal gets of it so far, a reply that was cut in the middle included."""
         partial = (AgentMessage(id=new_id("msg"), text=self._partial.strip()),) if self._partial.strip() else ()
-        return (*self.outcome.events, *partial)
+        stamp = {"event_id": self.event_id, "medium": "text" if self.utterance is None else "audio"}
+        return tuple(
+            event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
+            for event in (*self.outcome.events, *partial)
+        )
 
     def mark(self, stage: str) -> None:
         """A stage of the silence waterfall was reached."""

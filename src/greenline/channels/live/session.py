@@ -219,7 +219,7 @@ class LiveSession:
 
     def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
         """A rating of one answer."""
-        self._record(Feedback(score=score))
+        self._record(Feedback(score=score, event_id=event_id))
 
     def end(self, reason: str, *, code: int = CODE_NORMAL, error_type: str | None = None) -> None:
         """End the conversation; `run` returns soon."""
@@ -465,8 +465,7 @@ class LiveSession:
 
     async def _finish(self, answer: Answer, outcome: Outcome) -> None:
         await answer.committed.wait()
-        if outcome.events:
-            self._record(*outcome.events)
+        self._record(*answer.events)
         answer.recorded = True
         await self._play(answer)
         if waits := answer.waits():
