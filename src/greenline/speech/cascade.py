@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
@@ -36,9 +36,9 @@ log = structlog.get_logger(__name__)
 REST: Final = timedelta(seconds=30)
 """Long enough that a conversation does not stumble at each sentence, short enough to return to the better voice."""
 _MAX_BYTES: Final = MAX_UTTERANCE_SECONDS * HEARING_RATE * 2
-
-BYTES_PER_SAMPLE: Final = 2
-
+_BYTES_PER_SAMPLE: Final = 2
+_Opener: TypeAlias = Callable[[], AsyncGenerator[RecognitionStream, None]]
+"""Makes streams of one provider after the other; raises the first error when there are no more."""
 T = TypeVar("T", Recogniser, Synthesiser)
 
 
@@ -54,10 +54,13 @@ class Rests:
         now = self._clock.now()
         return sorted(candidates, key=lambda candidate: self._until.get(candidate.name, now) > now)
 
-    def failed(self, name: str, error: Exception) -> None:
-        """Let a provider rest."""
+    def failed(self, name: str, error: SpeechError) -> None:
+        """Let a provider rest, unless it was only this request: one agent's wrong voice is nothing to the others."""
         log.warning("speech.provider_failed", provider=name, error=str(error))
-        self._until[name] = self._clock.now() + REST
+        now = self._clock.now()
+        self._until = {resting: until for resting, until in self._until.items() if until > now}
+        if not error.of_request:
+            self._until[name] = now + REST
 
 
 class SynthesiserCascade:
@@ -107,7 +110,7 @@ class SynthesiserCascade:
                 if chunk is None:
                     return
                 usage.spoken_characters[name] += characters
-                usage.spoken_seconds[name] += len(chunk.pcm) / BYTES_PER_SAMPLE / candidate.rate
+                usage.spoken_seconds[name] += len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
                 characters = 0
                 yield chunk
         except TimeoutError as error:
@@ -130,9 +133,9 @@ class RecogniserCascade:
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream at the first that opens; another takes its place when it fails, with what it has not finished."""
         opener, usage = self._opener(options), options.usage or SpeechUsage()
-        async for stream in opener():
-            return _StreamCascade(opener, stream, self._rests, self._seconds, usage)
-        raise AssertionError("an opener gives a stream or raises")
+        async with contextlib.aclosing(opener()) as streams:
+            first = await anext(streams)
+        return _StreamCascade(opener, first, self._rests, self._seconds, usage)
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
         """A recording, by the first who manages."""
@@ -154,8 +157,8 @@ class RecogniserCascade:
     async def aclose(self) -> None:
         """The candidates belong to the server: it closes them."""
 
-    def _opener(self, options: RecognitionOptions) -> Callable[[], AsyncIterator[RecognitionStream]]:
-        async def streams() -> AsyncIterator[RecognitionStream]:
+    def _opener(self, options: RecognitionOptions) -> _Opener:
+        async def streams() -> AsyncGenerator[RecognitionStream, None]:
             """A stream of each; the first is tried again at the end, as a connection may only have been cut."""
             errors: list[SpeechError] = []
             order = self._rests.order(self._candidates)
@@ -182,7 +185,7 @@ class _StreamCascade:
 
     def __init__(
         self,
-        opener: Callable[[], AsyncIterator[RecognitionStream]],
+        opener: _Opener,
         first: RecognitionStream,
         rests: Rests,
         seconds: float,
@@ -213,7 +216,7 @@ class _StreamCascade:
         self._sound.clear()
         try:
             return await self._finish(self._stream)
-        except RecognitionError as error:
+        except SpeechError as error:
             self._rests.failed(self._stream.provider, error)
             return await self._again(sound, error)
 
@@ -233,20 +236,21 @@ class _StreamCascade:
         self._replaced.set()
         await self._stream.aclose()
 
-    async def _again(self, sound: bytes, first: RecognitionError) -> str:
+    async def _again(self, sound: bytes, first: SpeechError) -> str:
         """Let others hear the utterance. Raises the first error when nobody understood."""
         self._moving = True
         try:
             await self._stream.aclose()
             with contextlib.suppress(SpeechError):
-                async for stream in self._opener():
-                    self._stream = stream
-                    self._replaced.set()
-                    try:
-                        return await self._hear_again(sound)
-                    except RecognitionError as error:
-                        self._rests.failed(stream.provider, error)
-                        await stream.aclose()
+                async with contextlib.aclosing(self._opener()) as streams:
+                    async for stream in streams:
+                        self._stream = stream
+                        self._replaced.set()
+                        try:
+                            return await self._hear_again(sound)
+                        except SpeechError as error:
+                            self._rests.failed(stream.provider, error)
+                            await stream.aclose()
         finally:
             self._moving = False
         raise first
@@ -264,7 +268,7 @@ class _StreamCascade:
             finishing.cancel()
 
     def _push(self, pcm: bytes) -> None:
-        self._usage.heard_seconds[self._stream.provider] += len(pcm) / BYTES_PER_SAMPLE / HEARING_RATE
+        self._usage.heard_seconds[self._stream.provider] += len(pcm) / _BYTES_PER_SAMPLE / HEARING_RATE
         self._stream.push(pcm)
 
     async def _finish(self, stream: RecognitionStream) -> str:

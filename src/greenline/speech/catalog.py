@@ -132,6 +132,8 @@ class SpeechCatalog:
             )
         if not model and provider == "elevenlabs" and self.kind == "tts" and wanted.startswith("eleven_"):
             model = wanted
+        if self.kind == "stt" and provider in (EMBEDDED, WHISPER):
+            model = ""  # there is one of each
         return Target(provider, model or self._default_model(provider))
 
     def url(self, provider: str) -> str:

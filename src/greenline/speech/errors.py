@@ -4,11 +4,15 @@ from __future__ import annotations
 
 
 class SpeechError(Exception):
-    """A provider of speech failed. ``provider`` is its name, the text is for an operator and holds no secret."""
+    """A provider of speech failed. ``provider`` is its name, the text is for an operator and holds no secret.
 
-    def __init__(self, provider: str, text: str) -> None:
+    ``of_request`` is whether this one request was at fault, as with an unknown voice: others may go well.
+    """
+
+    def __init__(self, provider: str, text: str, *, of_request: bool = False) -> None:
         super().__init__(f"{provider}: {text}")
         self.provider = provider
+        self.of_request = of_request
 
 
 class RecognitionError(SpeechError):

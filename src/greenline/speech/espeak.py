@@ -22,7 +22,7 @@ from typing import Final
 import structlog
 
 from greenline.speech import espeak_worker
-from greenline.speech.errors import SynthesisError
+from greenline.speech.errors import SpeechNotConfigured, SynthesisError
 from greenline.speech.models import Alignment, Chunk, Voice
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ SILENCE_SECONDS: Final = 10.0
 """A process that gives nothing for so long is stopped: ten minutes of speech take less than one second."""
 _LANGUAGES: Final = {"en": "en-us", "zh": "cmn", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
 """eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,40}")
 _UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -61,25 +62,31 @@ class _Worker:
 
 
 class EspeakSynthesiser:
-    """A `Synthesiser` over the process."""
+    """A `Synthesiser` with one English voice, and the plain ones of other languages."""
 
     name = NAME
     rate = RATE
 
-    def __init__(self, default_voice: str = DEFAULT_VOICE) -> None:
-        """``default_voice`` speaks English: an eSpeak NG name, such as ``en-us+f3``."""
+    def __init__(self, default_voice: str = DEFAULT_VOICE, process: EspeakProcess | None = None) -> None:
+        """``default_voice`` speaks English: an eSpeak NG name, such as ``en-us+f3``.
+
+        A ``process`` that is given may be shared, and is stopped by its owner. Raises `SpeechNotConfigured` for what can't be a
+        name.
+        """
+        if not _NAME.fullmatch(default_voice):
+            raise SpeechNotConfigured(NAME, f"{default_voice!r} is no name of a voice of eSpeak NG")
         self._default_voice = default_voice
-        self._ids = itertools.count(1)
-        self._worker: _Worker | None = None
-        self._starting = asyncio.Lock()
+        self._process = process or EspeakProcess()
+        self._shared = process is not None
 
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
         """Speak, in pieces of a word with its characters. A process that dies before the first is replaced once."""
         text = _UNSPEAKABLE.sub(" ", text)
+        name, wpm = self._voice_name(voice), round(WORDS_PER_MINUTE * voice.speed)
         for last_try in (False, True):
             begun = False
             try:
-                async with contextlib.aclosing(self._request(text, voice)) as chunks:
+                async with contextlib.aclosing(self._process.speak(text, name, wpm)) as chunks:
                     async for chunk in chunks:
                         begun = True
                         yield chunk
@@ -91,52 +98,78 @@ class EspeakSynthesiser:
 
     async def warm(self) -> None:
         """Start the process before somebody waits for it (about 60 ms)."""
-        await self._running()
+        await self._process.start()
 
     async def aclose(self) -> None:
-        """Stop the process."""
-        async with self._starting:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            await _stop(worker)
-
-    async def _request(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
-        worker = await self._running()
-        number = next(self._ids)
-        frames = worker.waiting[number] = asyncio.Queue()
-        wpm = round(WORDS_PER_MINUTE * voice.speed)
-        line = {"id": number, "text": text, "voice": self._voice_name(voice), "wpm": wpm}
-        try:
-            await _write(worker, line)
-            while True:
-                frame = await _next(frames)
-                if frame is None:
-                    raise _WorkerDied
-                if frame.kind == espeak_worker.FAILED:
-                    raise SynthesisError(self.name, frame.data.decode())
-                if frame.kind == espeak_worker.END:
-                    return
-                yield Chunk(frame.data, _alignment(text[frame.first : frame.last], len(frame.data)), self.name)
-        except TimeoutError as error:
-            await _stop(worker)
-            raise SynthesisError(self.name, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from error
-        finally:
-            worker.waiting.pop(number, None)  # frames that are still under way find nobody
+        """Stop the process, if it is its own."""
+        if not self._shared:
+            await self._process.stop()
 
     def _voice_name(self, voice: Voice) -> str:
         language = (voice.language or "en").lower()
         if language.split("-")[0] == "en":
             return self._default_voice
+        if not _NAME.fullmatch(language):
+            raise SynthesisError(self.name, f"{language!r} is no language", of_request=True)
         return _LANGUAGES.get(language, language)
 
-    async def _running(self) -> _Worker:
+
+class EspeakProcess:
+    """The process and its requests; it is started by the first, and anew when it has died."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._worker: _Worker | None = None
+        self._starting = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, while there is one."""
+        return self._worker.process.pid if self._worker else None
+
+    @property
+    def requests(self) -> int:
+        """How many are being spoken."""
+        return len(self._worker.waiting) if self._worker else 0
+
+    async def speak(self, text: str, voice: str, wpm: int) -> AsyncGenerator[Chunk, None]:
+        """One request. Raises `SynthesisError`, and `_WorkerDied` when the process dies."""
+        worker = await self.start()
+        number = next(self._ids)
+        frames = worker.waiting[number] = asyncio.Queue()
+        try:
+            await _write(worker, {"id": number, "text": text, "voice": voice, "wpm": wpm})
+            while True:
+                frame = await _next(frames)
+                if frame is None:
+                    raise _WorkerDied
+                if frame.kind == espeak_worker.FAILED:
+                    raise SynthesisError(NAME, frame.data.decode(), of_request=True)
+                if frame.kind == espeak_worker.END:
+                    return
+                yield Chunk(frame.data, _alignment(text[frame.first : frame.last], len(frame.data)), NAME)
+        except TimeoutError as error:
+            await _stop(worker)
+            raise SynthesisError(NAME, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from error
+        finally:
+            worker.waiting.pop(number, None)  # frames that are still under way find nobody
+
+    async def start(self) -> _Worker:
+        """The process, running."""
         async with self._starting:
             if self._worker is None or not self._worker.alive:
                 if self._worker is not None:
-                    log.warning("speech.voice_restarted", provider=self.name)
+                    log.warning("speech.voice_restarted", provider=NAME)
                     await _stop(self._worker)
                 self._worker = await _start()
             return self._worker
+
+    async def stop(self) -> None:
+        """End it."""
+        async with self._starting:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            await _stop(worker)
 
 
 class _WorkerDied(Exception):

@@ -17,7 +17,7 @@ from greenline.speech.cascade import RecogniserCascade, Rests, SynthesiserCascad
 from greenline.speech.catalog import SpeechCatalog, Target
 from greenline.speech.detector import GatedDetector, OnnxDetector, open_session
 from greenline.speech.errors import SpeechNotConfigured
-from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.espeak import EspeakProcess, EspeakSynthesiser
 from greenline.speech.models import Recogniser, RecognitionOptions, Synthesiser, Voice, VoiceDetector
 from greenline.speech.providers import make_recogniser, make_synthesiser
 from greenline.speech.sphinx import SphinxRecogniser
@@ -41,7 +41,10 @@ class SpeechServices:
         self._speaking = SpeechCatalog.of("tts", settings, environ)
         self._rests = Rests(clock)
         self._recognisers = _Kept[Recogniser](lambda target: make_recogniser(target, self._hearing, settings))
-        self._synthesisers = _Kept[Synthesiser](lambda target: make_synthesiser(target, self._speaking, settings))
+        self._espeak = EspeakProcess()
+        self._synthesisers = _Kept[Synthesiser](
+            lambda target: make_synthesiser(target, self._speaking, settings, self._espeak)
+        )
         try:
             self._make_named()
         except SpeechNotConfigured as error:
@@ -76,6 +79,7 @@ class SpeechServices:
         """Stop what was started, close what was opened."""
         await self._recognisers.aclose()
         await self._synthesisers.aclose()
+        await self._espeak.stop()
 
     def _make_named(self) -> None:
         """What the settings name must be there when the server starts, not fail in the first call."""

@@ -15,6 +15,7 @@ from greenline.speech.errors import SpeechError
 MAX_TEXT: Final = 300
 RECORDING_SECONDS: Final = 60.0
 """Wait for the transcript of a recording: nobody is on the line, and minutes of speech take a provider seconds."""
+REQUEST_FAULTS: Final = frozenset({400, 404, 413, 415, 422})
 _MEANINGS: Final[Mapping[int, str]] = {
     401: "the key was refused",
     402: "the account has no credit",
@@ -77,7 +78,8 @@ class HttpService:
         try:
             async with self._client.stream("POST", self._address.url + path, **request) as response:
                 if response.status_code != 200:
-                    raise self._error(self._name, failure(response.status_code, await response.aread()))
+                    status, body = response.status_code, await response.aread()
+                    raise self._error(self._name, failure(status, body), of_request=status in REQUEST_FAULTS)
                 yield response
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             raise self._error(self._name, f"not reached: {str(error) or type(error).__name__}") from error

@@ -132,4 +132,4 @@ def _errors(sdk: SdkClient, name: str, kind: type[SpeechError]) -> Iterator[None
         with sdk.errors():
             yield
     except ModelError as error:
-        raise kind(name, str(error)) from error
+        raise kind(name, str(error), of_request=error.kind == "bad_request") from error

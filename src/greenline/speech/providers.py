@@ -10,7 +10,7 @@ from greenline.speech.catalog import SpeechCatalog, Target, key_names
 from greenline.speech.deepgram import DeepgramRecogniser, DeepgramSynthesiser
 from greenline.speech.elevenlabs import ElevenLabsRecogniser, ElevenLabsSynthesiser
 from greenline.speech.errors import SpeechNotConfigured
-from greenline.speech.espeak import DEFAULT_VOICE, EspeakSynthesiser
+from greenline.speech.espeak import DEFAULT_VOICE, EspeakProcess, EspeakSynthesiser
 from greenline.speech.flux import FluxRecogniser
 from greenline.speech.http import RECORDING_SECONDS, Address
 from greenline.speech.models import Recogniser, Synthesiser
@@ -37,12 +37,17 @@ def make_recogniser(target: Target, catalog: SpeechCatalog, settings: Settings) 
             return OpenAiRecogniser(provider, target.model, _openai(provider, catalog), seconds=RECORDING_SECONDS)
 
 
-def make_synthesiser(target: Target, catalog: SpeechCatalog, settings: Settings) -> Synthesiser:
-    """The synthesiser of ``target``. Raises `SpeechNotConfigured` for one that lacks a key."""
+def make_synthesiser(
+    target: Target, catalog: SpeechCatalog, settings: Settings, espeak: EspeakProcess
+) -> Synthesiser:
+    """The synthesiser of ``target``. Raises `SpeechNotConfigured` for one that lacks a key.
+
+    ``espeak`` is the process that all embedded voices share.
+    """
     seconds, voices = settings.speech_timeout_seconds, settings.voice_map
     match target.provider:
         case "embedded":
-            return EspeakSynthesiser(target.model or DEFAULT_VOICE)
+            return EspeakSynthesiser(target.model or DEFAULT_VOICE, espeak)
         case "deepgram":
             return DeepgramSynthesiser(target.model, _deepgram(catalog), seconds=seconds, voices=voices)
         case "elevenlabs":

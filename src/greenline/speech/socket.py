@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
 from greenline.speech.errors import RecognitionError
-from greenline.speech.http import Address, failure
+from greenline.speech.http import REQUEST_FAULTS, Address, failure
 from greenline.speech.models import Hint
 
 MAX_WAITING_BYTES: Final = 8_000_000
@@ -58,8 +58,9 @@ class SpeechSocket:
                 max_size=2**20,
             )
         except InvalidStatus as error:
-            text = failure(error.response.status_code, bytes(error.response.body or b""))
-            raise RecognitionError(provider, text) from error
+            status = error.response.status_code
+            text = failure(status, bytes(error.response.body or b""))
+            raise RecognitionError(provider, text, of_request=status in REQUEST_FAULTS) from error
         except (OSError, TimeoutError, InvalidURI, WebSocketException) as error:
             raise RecognitionError(provider, f"not reached: {str(error) or type(error).__name__}") from error
         return cls(provider, connection, keep_alive)

@@ -8,18 +8,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from greenline.speech.errors import SynthesisError
-from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.errors import SpeechNotConfigured, SynthesisError
+from greenline.speech.espeak import EspeakProcess, EspeakSynthesiser
 from greenline.speech.models import Chunk, Voice
 from support.sounds import rms
 from support.wait import eventually
 
 
 @pytest.fixture
-async def voice() -> AsyncIterator[EspeakSynthesiser]:
-    synthesiser = EspeakSynthesiser()
-    yield synthesiser
-    await synthesiser.aclose()
+async def process() -> AsyncIterator[EspeakProcess]:
+    running = EspeakProcess()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+def voice(process: EspeakProcess) -> EspeakSynthesiser:
+    return EspeakSynthesiser(process=process)
 
 
 async def spoken(voice: EspeakSynthesiser, text: str, how: Voice | None = None) -> list[Chunk]:
@@ -30,9 +35,9 @@ def seconds(chunks: list[Chunk]) -> float:
     return sum(len(chunk.pcm) for chunk in chunks) / 2 / EspeakSynthesiser.rate
 
 
-def pid(voice: EspeakSynthesiser) -> int:
-    assert voice._worker is not None
-    return voice._worker.process.pid
+def pid(process: EspeakProcess) -> int:
+    assert process.pid is not None
+    return process.pid
 
 
 async def test_a_sentence_is_heard(voice: EspeakSynthesiser) -> None:
@@ -90,41 +95,72 @@ async def test_many_speak_at_once_and_each_hears_only_their_own(voice: EspeakSyn
     assert [seconds(chunks) for chunks in together] == pytest.approx(alone, abs=0.05)
 
 
-async def test_what_was_cut_does_not_leak_into_the_next_sentence(voice: EspeakSynthesiser) -> None:
+async def test_what_was_cut_does_not_leak_into_the_next_sentence(
+    voice: EspeakSynthesiser, process: EspeakProcess
+) -> None:
     expected = seconds(await spoken(voice, "The next sentence."))
     async with contextlib.aclosing(
         voice.say("A long sentence that somebody interrupts at once. " * 20, Voice())
     ) as cut:
         await anext(cut)
     assert seconds(await spoken(voice, "The next sentence.")) == pytest.approx(expected, abs=0.05)
-    assert voice._worker is not None
-    assert voice._worker.waiting == {}
+    assert process.requests == 0
 
 
-async def test_a_process_that_died_is_replaced(voice: EspeakSynthesiser) -> None:
+async def test_a_process_that_died_is_replaced(voice: EspeakSynthesiser, process: EspeakProcess) -> None:
     await spoken(voice, "Hello")
-    first = pid(voice)
+    first = pid(process)
     os.kill(first, signal.SIGKILL)
     assert seconds(await spoken(voice, "Still here")) > 0.3
-    assert pid(voice) != first
+    assert pid(process) != first
+
+
+async def test_a_sentence_whose_process_dies_before_it_is_heard_is_spoken_by_the_next(
+    voice: EspeakSynthesiser, process: EspeakProcess
+) -> None:
+    await voice.warm()
+    os.kill(pid(process), signal.SIGSTOP)
+    sentence = asyncio.create_task(spoken(voice, "Hello"))
+    await eventually(lambda: process.requests)
+    os.kill(pid(process), signal.SIGKILL)
+    assert seconds(await sentence) > 0.3
 
 
 async def test_a_process_that_dies_in_the_middle_fails_the_sentence_and_not_the_next(
-    voice: EspeakSynthesiser,
+    voice: EspeakSynthesiser, process: EspeakProcess
 ) -> None:
-    await voice.warm()
-    os.kill(pid(voice), signal.SIGSTOP)
-    sentence = asyncio.create_task(spoken(voice, "Hello"))
-    worker = voice._worker
-    assert worker is not None
-    await eventually(lambda: worker.waiting)
-    os.kill(pid(voice), signal.SIGKILL)
-    assert seconds(await sentence) > 0.3, "nothing had been heard of it: it is spoken by the new process"
+    sentence = voice.say("A long sentence that will not come to its end. " * 400, Voice())
+    await anext(sentence)
+    os.kill(pid(process), signal.SIGKILL)
+    with pytest.raises(SynthesisError, match="the process of the voice has died"):
+        async for _ in sentence:
+            pass
+    assert seconds(await spoken(voice, "Hello")) > 0.3
 
 
-async def test_closing_leaves_no_process(voice: EspeakSynthesiser) -> None:
+async def test_closing_leaves_no_process(voice: EspeakSynthesiser, process: EspeakProcess) -> None:
     await voice.warm()
-    process = pid(voice)
+    number = pid(process)
     await voice.aclose()
+    assert process.pid == number, "it is shared"
+    await process.stop()
     with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
+        os.kill(number, 0)
+
+
+async def test_voices_of_one_process_sound_different(process: EspeakProcess) -> None:
+    low, high = EspeakSynthesiser("en-us", process), EspeakSynthesiser("en-us+f3", process)
+    man, woman = await spoken(low, "Hello there"), await spoken(high, "Hello there")
+    assert seconds(man) == pytest.approx(seconds(woman), rel=0.2)
+    assert [chunk.pcm for chunk in man] != [chunk.pcm for chunk in woman]
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "en us", "x" * 50])
+def test_what_can_be_no_name_of_a_voice_is_refused(name: str) -> None:
+    with pytest.raises(SpeechNotConfigured, match="no name of a voice"):
+        EspeakSynthesiser(name)
+
+
+async def test_what_can_be_no_language_is_refused(voice: EspeakSynthesiser) -> None:
+    with pytest.raises(SynthesisError, match="is no language"):
+        await spoken(voice, "Hello", Voice(language="../de"))

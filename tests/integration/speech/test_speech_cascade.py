@@ -105,6 +105,16 @@ async def test_a_voice_that_failed_rests_and_is_tried_again_later(
     await services.aclose()
 
 
+async def test_one_agents_wrong_voice_is_nothing_to_the_others(clock: ManualClock, voice_server: SpeechHttp) -> None:
+    voice_server.answers = [says({"error": {"message": "no such voice"}}, 400), Answer([coded("yes", 24_000)])]
+    services = speech(clock, {"openai": voice_server.url})
+    wrong, _ = await say(services, "one")
+    right, _ = await say(services, "two")
+    assert {chunk.provider for chunk in wrong} == {"embedded"}
+    assert {chunk.provider for chunk in right} == {"openai:gpt-4o-mini-tts"}
+    await services.aclose()
+
+
 async def test_backups_speak_at_the_rate_of_the_first(clock: ManualClock, voice_server: SpeechHttp) -> None:
     services = speech(clock, {"openai": voice_server.url}, tts="openai", tts_backups=("embedded",))
     synthesiser = services.synthesiser(Voice())
