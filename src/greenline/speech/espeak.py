@@ -70,8 +70,8 @@ class EspeakSynthesiser:
     def __init__(self, default_voice: str = DEFAULT_VOICE, process: EspeakProcess | None = None) -> None:
         """``default_voice`` speaks English: an eSpeak NG name, such as ``en-us+f3``.
 
-        A ``process`` that is given may be shared, and is stopped by its owner. Raises `SpeechNotConfigured` for what can't be a
-        name.
+        A ``process`` that is given may be shared, and is stopped by its owner. Raises `SpeechNotConfigured` for what
+        can't be a name.
         """
         if not _NAME.fullmatch(default_voice):
             raise SpeechNotConfigured(NAME, f"{default_voice!r} is no name of a voice of eSpeak NG")
