@@ -16,12 +16,15 @@ from elevenlabs.core.api_error import ApiError
 
 from greenline.clock import ManualClock, SystemClock
 from greenline.settings import Settings
+from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.models import Voice
+from greenline.speech.resample import Resampler
 from support.calling import TEMPLATE, CallMeta, permitted
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer, Request, scripted
 from support.server import RunningServer
-from support.voice import voiced_seconds
+from support.voice import level, voiced_seconds
 from support.wait import eventually, until
 
 ANN = "15551230000"
@@ -124,6 +127,53 @@ async def test_a_person_calls_and_hears_the_agent(
     assert found.metadata.text_only is False
     assert found.metadata.termination_reason == "The person hung up."
     assert whatsapp.call_permission_request is None
+
+
+async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    story = "This is the tea shop. " + "We sell green tea, black tea, white tea and many kinds of herbs. " * 6
+    await client.conversational_ai.agents.update(
+        agent_id, conversation_config={"agent": {"first_message": story, "prompt": {"prompt": "We open at nine."}}}
+    )
+    question = await spoken("What are your opening hours?")
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, calls=[call("connect", "wacid.1", session=session)])
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    peer.out.open()
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
+    peer.out.write(question, 1)
+    before = len(peer.heard)
+    await eventually(lambda: level(bytes(peer.heard[-16_000:])) < 50, seconds=20)
+    after = bytes(peer.heard[before:])
+    loud = [at for at in range(0, len(after) - 640, 640) if level(after[at : at + 640]) > 500]
+    # 100 ms of voice confirm an interruption; the soft start of a sentence and one frame each way come to it.
+    assert loud[-1] / 32_000 < 0.6, "it went on speaking"
+    await eventually(lambda: level(bytes(peer.heard[-3200:])) > 500, seconds=20)  # the answer
+    await deliver(http, calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=9)])
+    await peer.close()
+    (summary,) = (await client.conversational_ai.conversations.list()).conversations
+    found = await ended(client, summary.conversation_id)
+    greeting, heard, answer = found.transcript[:3]
+    assert greeting.interrupted
+    assert greeting.original_message == story.strip()
+    assert len(greeting.message) < len(story) / 2
+    assert heard.role == "user"
+    assert "opening hours" in heard.message.lower()
+    assert heard.source_medium == "audio"
+    assert answer.role == "agent"
+
+
+async def spoken(text: str) -> bytes:
+    """A sentence in a voice that the embedded recogniser understands, at the rate of a call."""
+    synthesiser = EspeakSynthesiser()
+    resampler = Resampler(synthesiser.rate, 16_000)
+    try:
+        pcm = [resampler.push(chunk.pcm) async for chunk in synthesiser.say(text, Voice())]
+    finally:
+        await synthesiser.aclose()
+    return b"".join(pcm)
 
 
 async def test_the_call_knows_the_chat_and_the_chat_the_call(
