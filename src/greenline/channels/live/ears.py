@@ -14,7 +14,9 @@ from greenline.speech.models import HEARING_RATE, RecognitionStream, VoiceDetect
 WINDOW_SECONDS: Final = 0.032
 TICK_SECONDS: Final = 0.02
 GAP_SECONDS: Final = 0.08
-"""Silence is filled in when nothing came for so long: lost or withheld frames must not hold a turn."""
+"""Silence is filled in when the next sound is so late: lost or withheld frames must not hold a turn."""
+MOST_PIECE_SECONDS: Final = 0.5
+"""Clients on sockets send pieces of 250 ms (reference); a piece is due when the one before it is over."""
 PREROLL_SECONDS: Final = 0.5
 """Sound before the detection that recognition gets as well: the first consonants are quiet."""
 VOICED: Final = 0.5
@@ -67,6 +69,7 @@ class Ears:
         self._speaking = False
         self._paused = False
         self._arrived_at = 0.0
+        self._piece_seconds = 0.0
         self.last_voice_at = 0.0
         """When the last voiced sound came, by ``now``."""
 
@@ -78,6 +81,7 @@ class Ears:
     def hear(self, pcm: bytes) -> None:
         """Sound at `HEARING_RATE`."""
         self._arrived_at = self._now()
+        self._piece_seconds = min(len(pcm) / _BYTES_PER_SECOND, MOST_PIECE_SECONDS)
         self._take(pcm)
 
     def finish(self) -> None:
@@ -90,7 +94,8 @@ class Ears:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             missing = self._now() - self._arrived_at
-            if self._speaking and missing > GAP_SECONDS:
+            if self._speaking and missing > self._piece_seconds + GAP_SECONDS:
+                self._piece_seconds = 0.0
                 self._arrived_at += missing
                 self._take(bytes(int(missing * HEARING_RATE) * 2))
 
