@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar
@@ -17,6 +18,7 @@ import structlog
 from greenline.clock import Clock
 from greenline.speech.buffered import MAX_UTTERANCE_SECONDS
 from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
+from greenline.speech.metrics import FAILURES, HEARD, SOUND_AFTER, SPOKEN, TEXT_AFTER, provider_of
 from greenline.speech.models import (
     HEARING_RATE,
     Chunk,
@@ -57,6 +59,7 @@ class Rests:
     def failed(self, name: str, error: SpeechError) -> None:
         """Let a provider rest, unless it was only this request: one agent's wrong voice is nothing to the others."""
         log.warning("speech.provider_failed", provider=name, error=str(error))
+        FAILURES.labels(provider_of(name)).inc()
         now = self._clock.now()
         self._until = {resting: until for resting, until in self._until.items() if until > now}
         if not error.of_request:
@@ -103,14 +106,19 @@ class SynthesiserCascade:
         usage, name = voice.usage or SpeechUsage(), candidate.name
         chunks = candidate.say(text, voice)
         characters = len(text)
+        began = time.perf_counter()
         try:
             while True:
                 async with asyncio.timeout(self._seconds):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return
+                if characters:
+                    SOUND_AFTER.labels(provider_of(name)).observe(time.perf_counter() - began)
+                seconds = len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
                 usage.spoken_characters[name] += characters
-                usage.spoken_seconds[name] += len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
+                usage.spoken_seconds[name] += seconds
+                SPOKEN.labels(provider_of(name)).inc(seconds)
                 characters = 0
                 yield chunk
         except TimeoutError as error:
@@ -149,6 +157,7 @@ class RecogniserCascade:
                 self._rests.failed(candidate.name, error)
                 errors.append(error)
             else:
+                HEARD.labels(provider_of(candidate.name)).inc(transcript.seconds)
                 if options.usage is not None:
                     options.usage.transcribed_seconds[candidate.name] += transcript.seconds
                 return transcript
@@ -268,12 +277,15 @@ class _StreamCascade:
             finishing.cancel()
 
     def _push(self, pcm: bytes) -> None:
-        self._usage.heard_seconds[self._stream.provider] += len(pcm) / _BYTES_PER_SAMPLE / HEARING_RATE
+        seconds = len(pcm) / _BYTES_PER_SAMPLE / HEARING_RATE
+        self._usage.heard_seconds[self._stream.provider] += seconds
+        HEARD.labels(provider_of(self._stream.provider)).inc(seconds)
         self._stream.push(pcm)
 
     async def _finish(self, stream: RecognitionStream) -> str:
         try:
-            async with asyncio.timeout(self._seconds):
-                return await stream.finish()
+            with TEXT_AFTER.labels(provider_of(stream.provider)).time():
+                async with asyncio.timeout(self._seconds):
+                    return await stream.finish()
         except TimeoutError as error:
             raise RecognitionError(stream.provider, f"no text for {self._seconds:.0f} s") from error

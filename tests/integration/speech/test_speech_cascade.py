@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -297,6 +298,13 @@ async def test_whoever_heard_and_spoke_is_on_the_meter(
             seconds += len(chunk.pcm) / 2 / 24_000
         await services.aclose()
     heard = pytest.approx(0.66)
+    figures = {
+        provider: REGISTRY.get_sample_value("greenline_speech_failures_total", {"provider": provider})
+        for provider in ("deepgram", "openai")
+    }
+    assert all(figures.values())
+    assert REGISTRY.get_sample_value("greenline_speech_sound_seconds_count", {"provider": "embedded"})
+    assert REGISTRY.get_sample_value("greenline_speech_text_seconds_count", {"provider": "elevenlabs"})
     assert usage.heard_seconds == {"deepgram:nova-3": heard, "elevenlabs:scribe_v2_realtime": heard}
     assert usage.spoken_characters == {"embedded": 11}
     assert usage.spoken_seconds == {"embedded": pytest.approx(seconds, abs=0.01)}

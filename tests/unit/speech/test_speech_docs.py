@@ -7,8 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Histogram
 
 from greenline.settings import Settings
+from greenline.speech import metrics
 from greenline.speech.catalog import PROVIDERS, SpeechCatalog
 from greenline.speech.formats import audio_format
 from greenline.speech.phrases import demo_phrases, read_phrases
@@ -48,6 +50,13 @@ def test_examples_are_accepted(example: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_number_of_phrases_is_right() -> None:
     assert f"the {len(demo_phrases().phrases)} phrases of the demo" in TEXT
+
+
+def test_every_figure_is_named() -> None:
+    defined = [value for value in vars(metrics).values() if isinstance(value, (Counter, Histogram))]
+    names = [sample.name for figure in defined for sample in figure.collect()]
+    assert names
+    assert [name for name in names if name not in TEXT] == []
 
 
 def test_formats_are_those_of_the_wire() -> None:
