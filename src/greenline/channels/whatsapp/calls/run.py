@@ -236,7 +236,7 @@ class CallRun:
         except GraphError as error:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
             unknown = error.outcome is GraphOutcome.UNKNOWN
-            self._events.put_nowait(Refused(action, str(error), error.code, unknown))
+            self._events.put_nowait(Refused(action, _reason(error), error.code, unknown))
 
     async def _connect(self, answer: str | None) -> None:
         media = self._media
@@ -329,3 +329,8 @@ class CallRun:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._events.put_nowait(error)
+
+
+def _reason(error: GraphError) -> str:
+    """What Meta said, and what to do about it where that is known."""
+    return f"{error} ({error.advice})" if error.advice else str(error)
