@@ -47,6 +47,7 @@ async def test_a_chat_with_tools_files_and_feedback(server: RunningServer, http:
         assert (await js.wait("onDisconnect"))["reason"] == "user"
     shown = await finished(http, conversation_id)
     assert shown["metadata"]["conversation_initiation_source"] == "js_sdk"
+    assert shown["metadata"]["feedback"]["likes"] == 1
 
 
 async def test_refusals_are_shown_to_the_person(server: RunningServer, http: httpx2.AsyncClient) -> None:

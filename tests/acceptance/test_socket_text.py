@@ -21,16 +21,6 @@ async def answer(socket: SocketClient, text: str) -> str:
     return str((await socket.until("agent_response"))["agent_response_event"]["agent_response"])
 
 
-async def recorded(server: RunningServer, conversation_id: str, kind: str) -> list[dict[str, Any]]:
-    """The journal's events of a kind."""
-    rows = await server.services.pool.fetch(
-        "select data from conversation_event where conversation_id = $1 and kind = $2 order by seq",
-        conversation_id,
-        kind,
-    )
-    return [row["data"] for row in rows]
-
-
 async def test_a_chat_streams_its_answers(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id, "&source=js_sdk&version=1.25.0") as socket:
@@ -98,11 +88,9 @@ async def test_what_the_client_tells_in_passing_is_known(server: RunningServer, 
         await socket.send(type="contextual_update", text="The page shows oolong.", context_id="page")
         await socket.send(type="contextual_update", text="The page shows green tea.", context_id="page")
         assert await answer(socket, "Hi") == "You said Hi"
-    await finished(http, conversation_id)
-    assert await recorded(server, conversation_id, "contextual_update") == [
-        {"text": "The page shows oolong.", "context_id": "page"},
-        {"text": "The page shows green tea.", "context_id": "page"},
-    ]
+    shown = await finished(http, conversation_id)
+    updates = [turn["contextual_update_info"] for turn in shown["transcript"] if turn["contextual_update_info"]]
+    assert len(updates) == 2
 
 
 @pytest.mark.parametrize(
@@ -173,8 +161,9 @@ async def test_an_answer_can_be_rated(server: RunningServer, http: httpx2.AsyncC
         event = (await socket.until("agent_response"))["agent_response_event"]
         await socket.send(type="feedback", event_id=event["event_id"], score="like")
         await answer(socket, "Hi")
-    await finished(http, conversation_id)
-    assert [event["score"] for event in await recorded(server, conversation_id, "feedback")] == ["like"]
+    shown = await finished(http, conversation_id)
+    assert shown["metadata"]["feedback"]["likes"] == 1
+    assert shown["transcript"][0]["feedback"]["score"] == "like"
 
 
 async def test_the_agent_can_hang_up(server: RunningServer, http: httpx2.AsyncClient) -> None:

@@ -38,12 +38,15 @@ class SocketClient:
         self.seen.append(frame)
         return frame
 
-    async def until(self, kind: str, matches: Callable[[Frame], bool] = lambda frame: True) -> Frame:
+    async def until(
+        self, kind: str, matches: Callable[[Frame], bool] = lambda frame: True, seconds: float = 30.0
+    ) -> Frame:
         """The next frame of a type, whatever comes before it."""
-        while True:
-            frame = await self.next()
-            if frame.get("type") == kind and matches(frame):
-                return frame
+        async with asyncio.timeout(seconds):
+            while True:
+                frame = await self.next(seconds)
+                if frame.get("type") == kind and matches(frame):
+                    return frame
 
     async def closed(self) -> tuple[int, str]:
         """Read on to the end; the close frame's code and reason."""

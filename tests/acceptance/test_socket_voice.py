@@ -1,0 +1,211 @@
+"""Voice over the agent socket with the embedded speech: the official Python client speaks, listens and interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+from elevenlabs import ElevenLabs
+
+from greenline.clock import SystemClock
+from greenline.settings import Settings
+from greenline.speech.espeak import EspeakSynthesiser
+from greenline.speech.formats import pcm_from_ulaw, ulaw_from_pcm
+from greenline.speech.models import HEARING_RATE, Voice
+from greenline.speech.resample import Resampler, resample
+from support.sdk_conversation import AsyncAudioInterface, AsyncConversation
+from support.server import RunningServer, run_server
+from support.socket_agents import finished, make_agent
+from support.sockets import client
+from support.voice import voiced_seconds
+from support.wait import eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+QUESTION = "when are you open"
+CHUNK_SECONDS = 0.1
+STORY = (
+    "We open at nine in the morning, and we close at six in the evening, from Monday to Friday. "
+    "On Saturdays we open at ten and close at two. On Sundays the shop is closed, but the garden is open."
+)
+
+
+@pytest.fixture
+async def server(settings: Settings) -> AsyncIterator[RunningServer]:
+    """A server whose clock runs: sound has a time of its own."""
+    async with run_server(settings, SystemClock()) as running:
+        yield running
+
+
+async def spoken(text: str) -> bytes:
+    """A sentence in the embedded voice, with a pause before it, as a microphone of the clients gives it."""
+    voice = EspeakSynthesiser()
+    resampler = Resampler(voice.rate, HEARING_RATE)
+    sound = bytearray(HEARING_RATE // 2)
+    try:
+        async for chunk in voice.say(text, Voice(language="en")):
+            sound += resampler.push(chunk.pcm)
+    finally:
+        await voice.aclose()
+    return bytes(sound) + resampler.flush()
+
+
+async def beats(seconds: float) -> AsyncIterator[int]:
+    """Counts in real time for ever; a busy machine delays a beat, never the ones after it."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for beat in itertools.count():
+        await asyncio.sleep(begun + beat * seconds - loop.time())
+        yield beat
+
+
+@dataclass
+class Headset(AsyncAudioInterface):
+    """A microphone that is always on, in real time, and loudspeakers that keep what they play."""
+
+    played: bytearray = field(default_factory=bytearray)
+    interruptions: int = 0
+    _say: bytearray = field(default_factory=bytearray)
+    _task: asyncio.Task[None] | None = None
+
+    def say(self, pcm: bytes) -> None:
+        """Speak into the microphone."""
+        self._say += pcm
+
+    async def start(self, input_callback: Callable[[bytes], Awaitable[None]]) -> None:
+        self._task = asyncio.create_task(self._record(input_callback))
+
+    async def stop(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def output(self, audio: bytes) -> None:
+        self.played += audio
+
+    async def interrupt(self) -> None:
+        self.interruptions += 1
+
+    async def _record(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        size = int(HEARING_RATE * CHUNK_SECONDS) * 2
+        async for _ in beats(CHUNK_SECONDS):
+            piece, self._say = bytes(self._say[:size]), self._say[size:]
+            await send(piece.ljust(size, b"\0"))
+
+
+@dataclass
+class Heard:
+    """What the client's callbacks were given."""
+
+    answers: list[str] = field(default_factory=list)
+    transcripts: list[str] = field(default_factory=list)
+    corrections: list[tuple[str, str]] = field(default_factory=list)
+
+    async def answer(self, text: str) -> None:
+        self.answers.append(text)
+
+    async def transcript(self, text: str) -> None:
+        self.transcripts.append(text)
+
+    async def correction(self, original: str, corrected: str) -> None:
+        self.corrections.append((original, corrected))
+
+
+@contextlib.asynccontextmanager
+async def talking(server: RunningServer, agent_id: str) -> AsyncIterator[tuple[Headset, Heard, list[str]]]:
+    """A conversation by voice, until the block ends; the list gets its id then."""
+    headset, heard, ids = Headset(), Heard(), []
+    sdk = ElevenLabs(base_url=server.url)  # only its address is used: a public agent needs no request before
+    talk = AsyncConversation(
+        sdk,
+        agent_id,
+        requires_auth=False,
+        audio_interface=headset,
+        callback_agent_response=heard.answer,
+        callback_user_transcript=heard.transcript,
+        callback_agent_response_correction=heard.correction,
+    )
+    await talk.start_session()
+    try:
+        yield headset, heard, ids
+    finally:
+        await talk.end_session()
+        ids.append(await talk.wait_for_session_end() or "")
+
+
+async def test_a_spoken_question_is_heard_and_answered(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http, "offline: when open -> say We open at nine in the morning.", text_only=False)
+    question = await spoken(QUESTION)
+    async with talking(server, agent_id) as (headset, heard, ids):
+        await eventually(lambda: heard.answers == ["Hello!"] and voiced_seconds(bytes(headset.played)) > 0.2)
+        await asyncio.sleep(1.0)  # the person listens to the greeting
+        headset.say(question)
+        await eventually(lambda: heard.answers[-1] == "We open at nine in the morning.", seconds=30)
+        assert heard.transcripts == ["When are you open?"]
+        await eventually(lambda: voiced_seconds(bytes(headset.played)) > 1.2)
+    shown = await finished(http, ids[0])
+    assert [(turn["message"], turn["source_medium"]) for turn in shown["transcript"] if turn["role"] == "user"] == [
+        ("When are you open?", "audio")
+    ]
+    assert shown["metadata"]["text_only"] is False
+
+
+async def test_the_agent_stops_when_it_is_interrupted(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(
+        http,
+        f"offline: when open -> say {STORY}\noffline: when no -> say As you like.",
+        text_only=False,
+    )
+    question, objection = await spoken(QUESTION), await spoken("No thank you")
+    async with talking(server, agent_id) as (headset, heard, ids):
+        await eventually(lambda: heard.answers == ["Hello!"])
+        await asyncio.sleep(1.0)
+        headset.say(question)
+        await eventually(lambda: heard.answers[-1] == STORY, seconds=30)
+        await asyncio.sleep(2.0)  # the person listens for a while
+        headset.say(objection)
+        await eventually(lambda: headset.interruptions == 1, seconds=30)
+        await eventually(lambda: heard.answers[-1] == "As you like.", seconds=30)
+        await eventually(lambda: bool(heard.corrections))
+    [(original, corrected)] = heard.corrections
+    assert original == STORY
+    assert len(corrected) < len(STORY)
+    shown = await finished(http, ids[0])
+    cut = next(turn for turn in shown["transcript"] if turn["interrupted"])
+    assert (cut["original_message"], cut["message"]) == (STORY, corrected)
+
+
+async def test_sound_in_the_format_of_telephones(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(
+        http,
+        "offline: when open -> say We open at nine in the morning.",
+        text_only=False,
+        first_message="",
+        asr={"user_input_audio_format": "ulaw_8000"},
+        tts={"agent_output_audio_format": "ulaw_8000"},
+    )
+    sound = ulaw_from_pcm(resample(await spoken(QUESTION), HEARING_RATE, 8_000))
+    async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as socket:
+        first = (await socket.begin())["conversation_initiation_metadata_event"]
+        assert (first["user_input_audio_format"], first["agent_output_audio_format"]) == ("ulaw_8000", "ulaw_8000")
+
+        async def record() -> None:
+            async for beat in beats(CHUNK_SECONDS):
+                piece = sound[beat * 800 : (beat + 1) * 800].ljust(800, b"\xff")
+                await socket.send(user_audio_chunk=base64.b64encode(piece).decode())
+
+        recording = asyncio.create_task(record())
+        heard = (await socket.until("user_transcript"))["user_transcription_event"]["user_transcript"]
+        answer = (await socket.until("agent_response"))["agent_response_event"]
+        frame = (await socket.until("audio"))["audio_event"]
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+    assert (heard, answer["agent_response"]) == ("When are you open?", "We open at nine in the morning.")
+    assert frame["event_id"] == answer["event_id"]
+    assert voiced_seconds(resample(pcm_from_ulaw(base64.b64decode(frame["audio_base_64"])), 8_000, HEARING_RATE)) > 0
