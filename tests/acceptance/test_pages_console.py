@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.async_api import Page, expect
 
@@ -17,7 +18,9 @@ from greenline.store.pool import Pool
 from support.browser import chromium, new_page
 from support.journal import BEGIN, projection, started
 from support.journal import write as write_journal
-from support.pages import Place, pages
+from support.pages import KEY, Place, pages
+from support.socket_agents import make_agent
+from support.sockets import client
 from support.sounds import sine
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
@@ -63,6 +66,36 @@ async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:
     await console.get_by_role("button", name="End it").click()
     await expect(console.get_by_role("button", name="Take over")).to_have_count(0)
     await expect(console.locator(".gl-chip").first).to_have_text("done")
+
+
+async def test_a_human_steps_into_a_chat_over_the_agent_socket(place: Place) -> None:
+    headers = {"xi-api-key": KEY}
+    async with httpx2.AsyncClient(base_url=place.url, headers=headers, trust_env=False) as http:
+        agent_id = await make_agent(http)
+    path = f"/v1/convai/conversation?agent_id={agent_id}&source=js_sdk"
+    async with client(place.url, path) as socket:
+        await socket.begin(user_id="visitor 7")
+        await socket.send(type="user_message", text="Hello")
+        await socket.until("agent_response")
+        console = await place.console()
+        await expect(console.locator(".gl-line")).to_contain_text("visitor 7")
+        await console.locator(".gl-line").click()
+        await expect(console.get_by_role("heading", name="visitor 7")).to_be_visible()
+        await expect(console.get_by_text("js sdk, text")).to_be_visible()
+        await console.get_by_role("button", name="Take over").click()
+        human = console.get_by_label("Write as a human")
+        await human.fill("Mo here.")
+        await human.press("Enter")
+        said = await socket.until("agent_response", lambda frame: "Mo" in str(frame))
+        assert said["agent_response_event"]["agent_response"] == "Mo here."
+        await expect(console.locator(".gl-turn.human")).to_contain_text("Mo here.")
+        await socket.send(type="user_message", text="Is it you?")
+        await expect(console.locator(".gl-turn.person").last).to_contain_text("Is it you?")
+        await console.get_by_role("button", name="End", exact=True).click()
+        await console.get_by_role("button", name="End it").click()
+        code, _ = await socket.closed()
+        assert code == 1000
+        await expect(console.get_by_role("button", name="Hand back")).to_have_count(0)
 
 
 async def test_what_is_opened_stays_open_while_the_conversation_goes_on(place: Place) -> None:

@@ -48,7 +48,7 @@ select last_seq, status, title, exists (
 from conversation c where workspace_id = $1 and id = $2;
 
 -- name: person
-select w.profile_name, w.wa_id, w.bsuid, n.phone_number_name, n.phone_number, c.source, c.text_only
+select w.profile_name, w.wa_id, w.bsuid, n.phone_number_name, n.phone_number, c.user_id, c.source, c.text_only
 from conversation c
 left join whatsapp_chat w on w.id = c.chat_id and w.workspace_id = c.workspace_id
 left join whatsapp_account n on n.phone_number_id = c.phone_number_id and n.workspace_id = c.workspace_id

@@ -110,8 +110,9 @@ class Inbox:
 
 
 def person_name(row: Any) -> str:
-    """How a person is called: name of the profile, else the number, else an id."""
-    return str(row["profile_name"] or (f"+{row['wa_id']}" if row["wa_id"] else row["bsuid"]) or "Unknown")
+    """How a person is called: name of the profile, else the number, else an id, else where they come from."""
+    number = f"+{row['wa_id']}" if row["wa_id"] else row["bsuid"]
+    return str(row["profile_name"] or number or row["user_id"] or row["source"].replace("_", " "))
 
 
 def channel(row: Any) -> str:
@@ -142,8 +143,7 @@ def _nothing(search: str, after: str) -> str:
 
 
 def _fill(row: dict[str, Any], time: str) -> None:
-    known = row["profile_name"] or row["wa_id"] or row["bsuid"]
-    name = person_name(row) if known else str(row["user_id"] or row["source"])
+    name = person_name(row)
     Tag("span", name[:1].upper() if name[:1].isalpha() else "#", "gl-avatar small")
     with box("gl-grow"):
         with box("gl-line-head"):
