@@ -13,7 +13,7 @@ from support.meta import Emulator
 from support.server import ServeProcess
 
 KEY = "gl_kill_anywhere"
-RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 60
+RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 900
 
 
 def free_port() -> int:

@@ -1,0 +1,225 @@
+"""A live conversation by text: streamed, cut, timed, watched over, and ended in one state."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from greenline.agents.overrides import OverrideNotAllowed
+from greenline.agents.variables import MissingVariables
+from greenline.channels.live.begin import ABANDONED
+from greenline.channels.live.models import (
+    AgentResponse,
+    ClientToolCall,
+    Interruption,
+    ResponseComplete,
+    ResponsePart,
+    SessionEnded,
+    TakenOver,
+    ToolResponse,
+)
+from greenline.channels.orders import Order, place
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Started, TurnFailed, UserMessage
+from greenline.llm.errors import AllModelsFailed
+from greenline.llm.models import ModelReply, ToolCall
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.live import Stage, stage, told_of
+from support.rows import WORKSPACE
+from support.wait import until
+
+CONFIG = {"agent": {"first_message": "Hello {{name}}!", "prompt": {"prompt": "You sell tea to {{name}}."}}}
+ANN = {"dynamic_variables": {"name": "Ann"}}
+
+
+@pytest.fixture
+async def live(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Stage]:
+    async with stage(pool, dsn, clock, settings, CONFIG) as running:
+        running.model.say = lambda request: f"You said {request.messages[-1].text}"
+        yield running
+
+
+async def test_a_conversation_greets_answers_and_ends(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    session.user_message("  When do you open? ")
+    await told_of(told, ResponseComplete, 2)
+    session.end("Bye")
+    (ended,) = await told_of(told, SessionEnded)
+    await live.tasks[0]
+    assert ended == SessionEnded(1000, "Bye")
+    assert [event.text for event in told if isinstance(event, AgentResponse)] == [
+        "Hello Ann!",
+        "You said When do you open?",
+    ]
+    parts = [event for event in told if isinstance(event, ResponsePart) and event.event_id == 2]
+    assert [part.type for part in parts] == ["start", "delta", "stop"]
+    assert [type(event) for event in await live.journal(session)] == [
+        Started,
+        AgentMessage,
+        UserMessage,
+        AgentMessage,
+        Ended,
+    ]
+    row = await live.row(session)
+    assert (row["status"], row["termination_reason"], row["message_count"]) == ("processing", "Bye", 3)
+    assert live.model.requests[0].messages[0].text.startswith("You sell tea to Ann.")
+    held = await live.pool.fetchval("select owner from mailbox where id = $1", f"live:{session.conversation_id}")
+    assert held is None
+
+
+async def test_what_a_start_may_not_bring_is_refused(live: Stage) -> None:
+    with pytest.raises(MissingVariables):
+        await live.begin()
+    with pytest.raises(OverrideNotAllowed):
+        await live.begin(**ANN, conversation_config_override={"agent": {"first_message": "Hi"}})
+    assert await live.pool.fetchval("select count(*) from conversation") == 0
+
+
+async def test_a_new_message_cuts_the_answer_to_the_last_one(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    live.model.hold = asyncio.Event()
+    session.user_message("one")
+    await until(lambda: _truth(live.model.requests))
+    live.model.hold = None
+    session.user_message("two")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == "You said one\ntwo"
+    assert live.model.cancelled == 1
+    (cut,) = [event for event in told if isinstance(event, Interruption)]
+    assert cut.event_id < responses[-1].event_id
+
+
+async def _truth(value: object) -> bool:
+    return bool(value)
+
+
+async def test_when_all_models_fail_a_sentence_is_said_and_the_operator_sees_why(live: Stage) -> None:
+    def fail(request: Any) -> ModelReply:
+        raise AllModelsFailed(())
+
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    live.model.say = fail
+    session.user_message("Hello?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert "sorry" in responses[-1].text.lower()
+    await told_of(told, ResponseComplete, 2)
+    failures = [event for event in session.journal if isinstance(event, TurnFailed)]
+    assert [failure.code for failure in failures] == ["no_model_answered"]
+
+
+async def test_the_maximum_duration_ends_it_with_its_message(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    config = {
+        "agent": {"max_conversation_duration_message": "Time is up."},
+        "conversation": {"max_duration_seconds": 60},
+    }
+    async with stage(pool, dsn, clock, settings, config) as live:
+        session, told = await live.begin()
+        await asyncio.sleep(0)
+        clock.advance(timedelta(seconds=61))
+        (ended,) = await told_of(told, SessionEnded)
+        assert ended.error_type == "max_duration_exceeded"
+        assert [event.text for event in told if isinstance(event, AgentResponse)] == ["Time is up."]
+        await live.tasks[0]
+        assert (await live.row(session))["status"] == "processing"
+
+
+TOOL = {
+    "type": "client",
+    "name": "get_stock",
+    "description": "How much is left",
+    "expects_response": True,
+    "response_timeout_secs": 5,
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "tea": {"type": "string", "description": "Which tea"},
+            "shop": {"type": "string", "constant_value": "main"},
+        },
+        "required": ["tea"],
+    },
+}
+
+
+async def test_a_client_tool_waits_for_its_answer(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    def say(request: Any) -> ModelReply:
+        last = request.messages[-1]
+        if last.role == "tool":
+            return ModelReply(request.model, f"There are {last.text} boxes.")
+        return ModelReply(request.model, "", (ToolCall("call_1", "get_stock", {"tea": "oolong"}),))
+
+    async with stage(pool, dsn, clock, settings, {"agent": {"prompt": {"prompt": "x", "tools": [TOOL]}}}) as live:
+        live.model.say = say
+        session, told = await live.begin()
+        session.user_message("How much oolong is there?")
+        (call,) = await told_of(told, ClientToolCall)
+        assert (call.tool_name, dict(call.parameters)) == ("get_stock", {"tea": "oolong", "shop": "main"})
+        spec = live.model.requests[0].tools[-1]
+        assert list(spec.parameters["properties"]) == ["tea"]
+        session.tool_result("call_unknown", "9", is_error=False)
+        session.tool_result(call.tool_call_id, "7", is_error=False)
+        (response,) = await told_of(told, AgentResponse)
+        assert response.text == "There are 7 boxes."
+        (returned,) = [event for event in told if isinstance(event, ToolResponse)]
+        assert (returned.result, returned.is_error, returned.tool_type) == ("7", False, "client")
+
+
+async def test_a_human_takes_over_and_hands_back(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+
+    async def order(command: Any, text: str = "") -> None:
+        await place(live.pool, live.clock, WORKSPACE, session.conversation_id, Order(command, text))
+
+    await order("enable_human_takeover")
+    await told_of(told, TakenOver)
+    session.user_message("Is anybody there?")
+    await order("send_human_message", "Yes, I am Bob.")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == "Yes, I am Bob."
+    assert live.model.requests == []
+    await order("disable_human_takeover")
+    await told_of(told, TakenOver, 2)
+    session.user_message("Thanks")
+    responses = await told_of(told, AgentResponse, 3)
+    assert responses[-1].text == "You said Thanks"
+    await order("end_call")
+    await told_of(told, SessionEnded)
+
+
+async def test_what_was_cut_is_told_to_the_model_as_it_was_heard(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    session.contextual_update("The shop closes soon.", "hours")
+    session.contextual_update("The shop is closed.", "hours")
+    session.user_message("Hello")
+    await told_of(told, ResponseComplete, 2)
+    texts = [message.text for message in live.model.requests[-1].messages if message.role == "system"]
+    assert texts[1:] == ["For your information: The shop is closed."]
+    assert not [event for event in session.journal if isinstance(event, AgentInterrupted)]
+
+
+async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    live.live._worker.let_go(session._claim)  # it died: nobody renews the lease, and it runs out
+    await live.pool.execute("update mailbox set lease_until = 'epoch' where kind = 'live'")
+
+    async def is_over() -> bool:
+        return bool((await live.row(session))["status"] == "failed")
+
+    await until(is_over)
+    session.user_message("Are you there?")  # a process that is not dead after all finds out and says no more
+    await told_of(told, SessionEnded)
+    (ended,) = [event for event in await live.journal(session) if isinstance(event, Ended)]
+    assert ended.reason == ABANDONED
+    assert not [event for event in await live.journal(session) if isinstance(event, UserMessage)]

@@ -1,0 +1,153 @@
+"""Live sessions in one process: real Postgres and journal, a scripted model, scripted speech, an ear that listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from greenline.agents import service as agents
+from greenline.agents.config import ConversationConfig
+from greenline.agents.config.platform_settings import PlatformSettings
+from greenline.agents.initiation import InitiationData
+from greenline.agents.models import AgentDefinition
+from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.models import LiveEvent, SessionEnded
+from greenline.channels.live.session import LiveSession
+from greenline.clock import ManualClock
+from greenline.conversations.events import Event, load_event
+from greenline.settings import Settings
+from greenline.speech.absent import NoSpeech
+from greenline.speech.models import Alignment, Speech
+from greenline.store.objects import FolderObjects
+from greenline.store.pool import Pool
+from greenline.store.vault import open_vault
+from greenline.store.worker import Wakeups
+from support.channel import ScriptedModel
+from support.rows import WORKSPACE, insert_workspace
+from support.wait import until
+
+E = TypeVar("E")
+
+
+@dataclass
+class Room:
+    """Where the agent's voice goes. Nothing is played until the test says so: ``played`` seconds of it."""
+
+    rate: int = 16_000
+    written: list[tuple[int, bytes]] = field(default_factory=list)
+    played: float = 0.0
+    at_once: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """All that was written."""
+        return sum(len(pcm) for _, pcm in self.written) / 2 / self.rate
+
+    @property
+    def queued(self) -> float:
+        """What is left to play; nothing where everything is played at once."""
+        return 0.0 if self.at_once else max(0.0, self.seconds - self.played)
+
+    def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        """Keep it."""
+        self.written.append((event_id, pcm))
+
+    def clear(self) -> float:
+        """What was not played."""
+        left = self.queued
+        self.played = self.seconds
+        return left
+
+
+@dataclass
+class Stage:
+    """Running live sessions with one agent."""
+
+    pool: Pool
+    clock: ManualClock
+    model: ScriptedModel
+    live: LiveSessions
+    agent_id: str
+    tasks: list[asyncio.Task[SessionEnded]] = field(default_factory=list)
+
+    async def begin(self, room: Room | None = None, **data: Any) -> tuple[LiveSession, list[LiveEvent]]:
+        """A session that runs, and what its listener is told."""
+        version = await agents.live_version(self.pool, WORKSPACE, self.agent_id)
+        beginning = Beginning(
+            version=version,
+            workspace_id=WORKSPACE,
+            source="test",
+            method="public",
+            data=InitiationData.model_validate(data),
+            text_only=room is None,
+        )
+        session = await self.live.begin(beginning, (lambda config: room) if room is not None else None)
+        told: list[LiveEvent] = []
+        session.subscribe(told.append)
+        self.tasks.append(asyncio.create_task(session.run()))
+        return session, told
+
+    async def journal(self, session: LiveSession) -> list[Event]:
+        """What is durable of a conversation."""
+        rows = await self.pool.fetch(
+            "select kind, data from conversation_event where conversation_id = $1 order by seq",
+            session.conversation_id,
+        )
+        return [load_event(row["kind"], row["data"]) for row in rows]
+
+    async def row(self, session: LiveSession) -> dict[str, Any]:
+        """The conversation's row."""
+        return dict(await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id))
+
+
+async def told_of(told: list[LiveEvent], kind: type[E], count: int = 1) -> list[E]:
+    """The events of a kind, when there are ``count``."""
+
+    async def enough() -> list[E]:
+        found = [event for event in told if isinstance(event, kind)]
+        return found if len(found) >= count else []
+
+    return await until(enough)
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    pool: Pool,
+    dsn: str,
+    clock: ManualClock,
+    settings: Settings,
+    config: dict[str, Any] | None = None,
+    *,
+    platform: dict[str, Any] | None = None,
+    speech: Speech | None = None,
+) -> AsyncIterator[Stage]:
+    """Live sessions of an agent with ``config``, until the block ends."""
+    await insert_workspace(pool, clock.now())
+    definition = AgentDefinition(
+        conversation_config=ConversationConfig.model_validate(config or {}),
+        platform_settings=PlatformSettings.model_validate(platform or {}),
+    )
+    agent_id = await agents.create(pool, clock, WORKSPACE, definition)
+    wakeups, model = Wakeups(dsn), ScriptedModel()
+    await wakeups.start()
+    live = LiveSessions(
+        pool=pool,
+        wakeups=wakeups,
+        vault=open_vault(settings),
+        models=model,
+        speech=speech or NoSpeech(),
+        objects=FolderObjects(settings.data_dir),
+        clock=clock,
+        settings=settings,
+    )
+    live.start()
+    set_up = Stage(pool, clock, model, live, agent_id)
+    try:
+        yield set_up
+    finally:
+        await live.stop(0.0)
+        await asyncio.gather(*set_up.tasks, return_exceptions=True)
+        await wakeups.aclose()
