@@ -13,7 +13,7 @@ from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentDefinition
 from greenline.channels.live.models import AudioOut
-from greenline.channels.whatsapp.calls.agent import Goodbye
+from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.outbound import CallStarter
 from greenline.channels.whatsapp.calls.service import Calls
 from greenline.channels.whatsapp.calls.store import CallRow, Line
@@ -156,7 +156,7 @@ class ScriptedAgents:
     fail: bool = False
     refuse: Exception | None = None
 
-    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> ScriptedVoice:
+    async def prepare(self, row: CallRow, line: Line, out: CallOut) -> ScriptedVoice:
         if self.refuse is not None:
             raise self.refuse
         voice = ScriptedVoice(row.conversation_id or new_id("conv"), out, self.fail)

@@ -27,6 +27,8 @@ from greenline.channels.webrtc.opus import (
 
 LARGEST_LAG_SECONDS: Final = 0.2
 """After a longer stall of the process the time is left out, instead of sent in a burst that the peer would drop."""
+PAUSES: Final = {"w": 25, "W": 50}
+"""Packets of the pauses that may stand between digits."""
 _TIME_BASE: Final = Fraction(1, CLOCK_RATE)
 
 
@@ -82,13 +84,17 @@ class OpusOut(MediaStreamTrack):
         return left
 
     def press(self, digits: str) -> None:
-        """Send keypad digits; speech waits meanwhile. Raises ``ValueError`` when the peer or no keypad has them."""
+        """Send keypad digits; speech waits meanwhile. ``w`` is half a second of pause, ``W`` a whole one.
+
+        Raises ``ValueError`` when the peer takes no digits, or no keypad has them.
+        """
         if self.event_payload_type is None:
-            raise ValueError("the peer takes no keypad digits")
-        if not digits or any(digit not in DIGITS for digit in digits):
-            raise ValueError(f"a keypad has {DIGITS}")
+            raise ValueError("The other side takes no keypad digits.")
+        if not digits or any(digit not in DIGITS and digit not in PAUSES for digit in digits):
+            raise ValueError(f"A keypad has {DIGITS}; w and W are pauses.")
         for digit in digits:
-            self._keys.extend((*press(digit), *[None] * PAUSE_PACKETS))
+            pause = [None] * (PAUSES.get(digit) or PAUSE_PACKETS)
+            self._keys.extend(pause if digit in PAUSES else (*press(digit), *pause))
 
     def open(self) -> None:
         """Begin to send: the peer has accepted."""

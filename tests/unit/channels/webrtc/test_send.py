@@ -80,7 +80,7 @@ async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
         track.press("1")
     track.event_payload_type = 126
     for wrong in ("", "x", "1 2"):
-        with pytest.raises(ValueError, match="keypad"):
+        with pytest.raises(ValueError, match="keypad has"):
             track.press(wrong)
     track.open()
     track.write(tone(0.1), 1)
@@ -96,6 +96,17 @@ async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
         assert all(event is not None and event.digit == "5" for *_, event in key)
     assert {kind for kind, *_ in pause} == {111}
     assert track.queued == pytest.approx(0.1), "speech waits while keys go out"
+    track.stop()
+
+
+async def test_a_pause_between_keys_is_silence() -> None:
+    track = OpusOut()
+    track.event_payload_type = 126
+    track.press("w")
+    track.open()
+    for _ in range(25):
+        assert bytes(await track.recv()) == silence()
+        assert header(track) == (111, False)
     track.stop()
 
 

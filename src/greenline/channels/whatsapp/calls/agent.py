@@ -17,6 +17,14 @@ class Goodbye:
     failed: bool = False
 
 
+class CallOut(AudioOut, Protocol):
+    """Where a call's voice goes: it has a keypad too."""
+
+    def press(self, digits: str) -> None:
+        """Send keypad digits. Raises ``ValueError`` with what is wrong with them."""
+        ...
+
+
 class Voice(Protocol):
     """A conversation that can begin as soon as the call is accepted."""
 
@@ -49,6 +57,6 @@ class Voice(Protocol):
 class CallAgents(Protocol):
     """Where the agents of calls come from."""
 
-    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> Voice:
+    async def prepare(self, row: CallRow, line: Line, out: CallOut) -> Voice:
         """The agent for a call, ready to speak into ``out``. Raises `greenline.errors.GreenlineError`."""
         ...

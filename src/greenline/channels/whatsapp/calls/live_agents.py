@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from greenline.agents.config.system_tools import KeypadParams
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
@@ -11,8 +13,9 @@ from greenline.channels.live.begin import Beginning, LiveSessions
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
 from greenline.channels.whatsapp.answer import SOURCE, variables
-from greenline.channels.whatsapp.calls.agent import Goodbye
+from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
+from greenline.channels.whatsapp.calls.keypad_tool import PlayKeypad
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line, sql
 from greenline.channels.whatsapp.chat import load_chat, thread
 from greenline.clock import Clock
@@ -97,7 +100,7 @@ class LiveCallAgents:
         self._settings = settings
         self._store = CallStore(pool)
 
-    async def prepare(self, row: CallRow, line: Line, out: AudioOut) -> LiveVoice:
+    async def prepare(self, row: CallRow, line: Line, out: CallOut) -> LiveVoice:
         """The agent for a call. Raises `NobodyAnswers`, `NothingKept`, and what `LiveSessions.check` raises."""
         projection = await self._store.conversation(row) if row.conversation_id else None
         if projection is not None:
@@ -109,6 +112,7 @@ class LiveCallAgents:
             raise NobodyAnswers
         if beginning.version.platform_settings.privacy.zero_retention_mode:
             raise NothingKept
+        beginning = replace(beginning, tools=(*beginning.tools, *_keypad(beginning.version, out)))
         self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)
 
@@ -169,3 +173,11 @@ class LiveCallAgents:
                 self._pool, self._clock, row.workspace_id, line.phone_number_id, row.chat_id, conversation_id
             ),
         )
+
+
+def _keypad(version: AgentVersion, out: CallOut) -> tuple[PlayKeypad, ...]:
+    config = version.conversation_config.agent.prompt.built_in_tools.play_keypad_touch_tone
+    if config is None:
+        return ()
+    quiet = isinstance(config.params, KeypadParams) and config.params.suppress_turn_after_dtmf
+    return (PlayKeypad(out, config.description or "", quiet),)
