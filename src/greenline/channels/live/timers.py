@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from greenline.clock import Clock
 
@@ -19,7 +19,8 @@ class Timers:
     def set(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         """Call ``then`` in ``seconds``."""
         self.stop(name)
-        self._tasks[name] = asyncio.create_task(self._wait(seconds, then))
+        moment = self._clock.now() + timedelta(seconds=seconds)
+        self._tasks[name] = asyncio.create_task(self._wait(moment, then))
 
     def stop(self, name: str) -> None:
         """Forget a timer, if it is set."""
@@ -32,6 +33,6 @@ class Timers:
         for name in list(self._tasks):
             self.stop(name)
 
-    async def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
+    async def _wait(self, moment: datetime, then: Callable[[], None]) -> None:
+        await self._clock.sleep_until(moment)
         then()
