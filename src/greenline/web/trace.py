@@ -31,6 +31,15 @@ class Step:
     detail: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Something that was said in a call."""
+
+    id: str
+    who: Literal["person", "agent"]
+    text: str
+
+
 class Inside:
     """The server's own notes about the chat of one person with one number."""
 
@@ -54,6 +63,12 @@ class Inside:
             *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
         ]
 
+    async def captions(self) -> list[Caption]:
+        """What was said so far in the call that runs; nothing without one."""
+        if self._chat is None:
+            self._chat = await self._find_chat()
+        return captions(await self._pool.fetch(_sql["captions"], *self._chat)) if self._chat else []
+
     async def _find_chat(self) -> tuple[str, str] | None:
         workspace_id = await self._pool.fetchval(_sql["workspace_of_number"], self._number)
         if workspace_id is None:
@@ -70,6 +85,19 @@ def taken(steps: Iterable[Step]) -> set[str]:
 def in_order(steps: Iterable[Step]) -> list[Step]:
     """Oldest first."""
     return sorted(steps, key=lambda step: (step.at, step.rank, step.key))
+
+
+def captions(rows: Iterable[Record | Mapping[str, Any]]) -> list[Caption]:
+    """What a call's journal says aloud, in order; of an answer that was cut, what was heard of it."""
+    found: dict[str, Caption] = {}
+    for row in rows:
+        data = row["data"]
+        if row["kind"] == "agent_interrupted" and data["message_id"] in found:
+            found[data["message_id"]] = Caption(data["message_id"], "agent", f"{data['heard']} …".strip())
+        elif row["kind"] != "agent_interrupted" and data["text"].strip():
+            who: Literal["person", "agent"] = "person" if row["kind"] == "user_message" else "agent"
+            found[data["id"]] = Caption(data["id"], who, data["text"].strip())
+    return list(found.values())
 
 
 def wire_step(event: Mapping[str, Any], person_id: str, number_id: str) -> Step | None:

@@ -15,7 +15,7 @@ from greenline.conversations.events import (
     UserMessage,
     dump_event,
 )
-from greenline.web.trace import Step, in_order, journal_steps, taken, wire_step
+from greenline.web.trace import Caption, Step, captions, in_order, journal_steps, taken, wire_step
 
 
 def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -110,3 +110,20 @@ def test_an_event_of_the_journal_is_told_in_steps(event: Event, told: list[tuple
 def test_an_event_that_is_not_known_is_no_step() -> None:
     row = {"conversation_id": "conv_1", "seq": 3, "at": datetime(2026, 1, 5, tzinfo=UTC), "kind": "x", "data": {}}
     assert list(journal_steps([row])) == []
+
+
+def test_captions_are_what_was_said_and_heard() -> None:
+    said: list[Event] = [
+        AgentMessage(id="a", text="Hello, how can I help?", origin="first_message"),
+        AgentInterrupted(message_id="a", heard="Hello,"),
+        UserMessage(id="b", text="Are you open?", medium="audio"),
+        AgentMessage(id="c", text=""),
+        AgentMessage(id="d", text="Until seven."),
+        AgentInterrupted(message_id="e", heard=""),
+    ]
+    rows = [{"kind": event.kind, "data": dump_event(event)} for event in said]
+    assert captions(rows) == [
+        Caption("a", "agent", "Hello, …"),
+        Caption("b", "person", "Are you open?"),
+        Caption("d", "agent", "Until seven."),
+    ]
