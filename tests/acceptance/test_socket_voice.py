@@ -15,10 +15,10 @@ from elevenlabs import ElevenLabs
 
 from greenline.clock import SystemClock
 from greenline.settings import Settings
-from greenline.speech.espeak import EspeakSynthesiser
 from greenline.speech.formats import pcm_from_ulaw, ulaw_from_pcm
-from greenline.speech.models import HEARING_RATE, Voice
-from greenline.speech.resample import Resampler, resample
+from greenline.speech.models import HEARING_RATE
+from greenline.speech.resample import resample
+from support.embedded_voice import spoken
 from support.sdk_conversation import AsyncAudioInterface, AsyncConversation
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
@@ -41,19 +41,6 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: sound has a time of its own."""
     async with run_server(settings, SystemClock()) as running:
         yield running
-
-
-async def spoken(text: str) -> bytes:
-    """A sentence in the embedded voice, with a pause before it, as a microphone of the clients gives it."""
-    voice = EspeakSynthesiser()
-    resampler = Resampler(voice.rate, HEARING_RATE)
-    sound = bytearray(HEARING_RATE // 2)
-    try:
-        async for chunk in voice.say(text, Voice(language="en")):
-            sound += resampler.push(chunk.pcm)
-    finally:
-        await voice.aclose()
-    return bytes(sound) + resampler.flush()
 
 
 async def beats(seconds: float) -> AsyncIterator[int]:
