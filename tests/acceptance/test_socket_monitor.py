@@ -10,11 +10,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Ended, ToolCalled, ToolReturned, UserMessage
+from greenline.settings import Settings
 from greenline.workspaces.models import DEFAULT_ID
 from support.journal import Timed, projection, started, write
 from support.meta import Emulator, Person, emulator
-from support.server import RunningServer, ServeProcess, serve_process
+from support.server import RunningServer, ServeProcess, run_server, serve_process
+from support.socket_agents import make_agent
 from support.sockets import SocketClient, client
 
 KEY = "gl_monitor"
@@ -159,6 +162,37 @@ async def test_commands_over_http(server: RunningServer, http: httpx2.AsyncClien
     assert answer.status_code == 404
     answer = await http.post("/v1/convai/conversations/conv_1/commands", json={"command_type": "sing"})
     assert (answer.status_code, answer.json()["detail"]["status"]) == (400, "unknown_command")
+
+
+async def test_a_human_takes_over_a_socket_that_another_server_holds(
+    server: RunningServer, http: httpx2.AsyncClient, settings: Settings, clock: ManualClock
+) -> None:
+    agent_id = await make_agent(http, conversation={"monitoring_enabled": True})
+    async with (
+        run_server(settings, clock) as other,
+        client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as person,
+    ):
+        conversation_id = (await person.begin())["conversation_initiation_metadata_event"]["conversation_id"]
+        await person.until("agent_response")
+        path = f"/v1/convai/conversations/{conversation_id}/monitor"
+        headers = {"xi-api-key": server.api_key}
+        async with client(other.url, path, additional_headers=headers) as operator:
+            await operator.until("history_complete")
+            await operator.send(command_type="enable_human_takeover")
+            await person.until("external_agent_connected")
+            await person.send(type="user_message", text="I want a human")
+            await operator.until("user_transcript")
+            await operator.send(command_type="send_human_message", parameters={"text": "Tom here."})
+            said = (await person.until("agent_response"))["agent_response_event"]["agent_response"]
+            assert said == "Tom here."
+            await operator.send(command_type="disable_human_takeover")
+            await person.until("external_agent_disconnected")
+            await person.send(type="user_message", text="Bye")
+            said = (await person.until("agent_response"))["agent_response_event"]["agent_response"]
+            assert said == "You said Bye"
+            await operator.send(command_type="end_call")
+            assert (await operator.closed())[0] == 1000
+            assert await person.closed() == (1000, "Ended by an operator")
 
 
 @contextlib.asynccontextmanager
