@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from greenline.channels.live.models import (
     AgentResponse,
@@ -74,6 +74,11 @@ def asr_metadata(provider: str) -> Frame:
 def ping(event_id: int, milliseconds: int | None) -> Frame:
     """A ping with the round trip that the last answer showed."""
     return {"type": "ping", "ping_event": {"event_id": event_id, "ping_ms": milliseconds}}
+
+
+def queue_status(status: Literal["waiting", "admitted", "timed_out"]) -> Frame:
+    """Where a caller is who waits for an agent at its limit."""
+    return {"type": "queue_status", "queue_status_event": {"status": status}}
 
 
 def audio(data: bytes, event_id: int, alignment: Alignment | None) -> Frame:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from greenline.agents.config import ConversationConfig
+from greenline.agents.models import AgentVersion
 from greenline.channels.live.models import SessionEnded
 from greenline.channels.socket.access import Gate, Handshake
 from greenline.channels.socket.conversation import SocketConversation
@@ -20,13 +22,15 @@ from greenline.channels.socket.errors import CRASH, Restarting, SocketClosed
 from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.monitor import Monitors
 from greenline.channels.socket.pings import Pings
+from greenline.channels.socket.queueing import Queue
 from greenline.channels.socket.refusals import bad_start, refusal
-from greenline.channels.socket.server_messages import Filter, asr_metadata, metadata
+from greenline.channels.socket.server_messages import Filter, Frame, asr_metadata, metadata
 from greenline.channels.socket.session import Session, Sessions, Start
 from greenline.channels.socket.voice import SocketVoice
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
 from greenline.errors import GreenlineError
+from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.speech.formats import audio_format
 from greenline.store.pool import Pool
@@ -47,6 +51,7 @@ class Sockets:
     ) -> None:
         self._gate = Gate(pool, keyring, vault, clock)
         self._monitors = Monitors(pool, keyring, clock, max_bytes=settings.socket_message_max_bytes)
+        self._queue = Queue(pool, clock)
         self._sessions = sessions
         self._clock = clock
         self._settings = settings
@@ -119,10 +124,34 @@ class Sockets:
         """Let the client in, begin its conversation and tell it the first thing: the id and the formats."""
         admission = await self._gate.admit(handshake)
         initiation = await wire.initiation()
+        name = admission.conversation_id or new_id("conv")
         start = Start(
-            admission, initiation.data, handshake.query.get("source"), (handshake.query.get("version") or "")[:50]
+            replace(admission, conversation_id=name),
+            initiation.data,
+            handshake.query.get("source"),
+            (handshake.query.get("version") or "")[:50],
         )
+        config = admission.version.conversation_config
+        announced = False
 
+        def announce() -> None:
+            nonlocal announced
+            announced = True
+            wire.outgoing.put(_metadata(name, config))
+
+        async with self._queue.place(
+            wire,
+            admission.version,
+            admission.workspace_id,
+            text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
+            announce=announce,
+        ):
+            session = await self._start(start, wire)
+        if not announced:
+            announce()
+        return self._conversation(wire, session)
+
+    async def _start(self, start: Start, wire: Wire) -> Session:
         def voice(config: ConversationConfig) -> SocketVoice:
             sounds = audio_format(config.tts.agent_output_audio_format)
             audible = "audio" in config.conversation.client_events
@@ -131,24 +160,16 @@ class Sockets:
             )
 
         try:
-            session = await self._sessions.start(start, voice)
+            return await self._sessions.start(start, voice)
         except GreenlineError as error:
-            raise refusal(error, admission.version.conversation_config) from error
+            raise refusal(error, start.admission.version.conversation_config) from error
         except ValidationError as error:
             raise bad_start(error) from error
-        return self._conversation(wire, session)
 
     def _conversation(self, wire: Wire, session: Session) -> SocketConversation:
         config = session.config
         shown = Filter(config.conversation.client_events, text_only=session.text_only)
         heard = audio_format(config.asr.user_input_audio_format)
-        wire.outgoing.put(
-            metadata(
-                session.conversation_id,
-                output_format=config.tts.agent_output_audio_format,
-                input_format=str(heard),
-            )
-        )
         if "asr_initiation_metadata" in shown and not session.text_only:
             wire.outgoing.put(asr_metadata(config.asr.provider))
         pings = Pings(time.monotonic)
@@ -162,3 +183,22 @@ class Sockets:
             clock=self._clock,
             idle_seconds=self._settings.socket_idle_seconds,
         )
+
+
+def _metadata(conversation_id: str, config: ConversationConfig) -> Frame:
+    """No override changes the formats, so that they are known before the conversation begins."""
+    return metadata(
+        conversation_id,
+        output_format=config.tts.agent_output_audio_format,
+        input_format=config.asr.user_input_audio_format,
+    )
+
+
+def _gets_text(version: AgentVersion, data: dict[str, Any]) -> bool:
+    """Whether start data makes it a conversation by text, in either of the places where clients write it."""
+    override = data.get("conversation_config_override")
+    if not isinstance(override, dict):
+        return False
+    inner = override.get("conversation")
+    asks = override.get("text_only") is True or (isinstance(inner, dict) and inner.get("text_only") is True)
+    return asks and version.platform_settings.overrides.conversation_config_override.conversation.text_only

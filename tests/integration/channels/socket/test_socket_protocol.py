@@ -25,11 +25,13 @@ from greenline.channels.live.models import AgentResponse, Interruption, Response
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.signing import Signature, seal
 from greenline.clock import ManualClock
+from greenline.conversations.events import AgentMessage
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
+from support.journal import projection, write
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.sockets import SocketClient, client
@@ -63,10 +65,26 @@ class Place:
             await eventually(lambda: bool(self.sessions.sessions[-1]._listeners))
             yield connection, self.sessions.sessions[-1]
 
-    async def agent_auth(self, **auth: Any) -> None:
-        """Change who may talk to the agent."""
-        changes = agents.AgentChanges(platform_settings={"auth": auth})
+    async def change_agent(self, **platform: Any) -> None:
+        """Change the settings around the agent."""
+        changes = agents.AgentChanges(platform_settings=platform)
         await agents.update(self.pool, self.clock, WORKSPACE, self.agent_id, changes)
+
+    async def busy(self, conversation_id: str, *, text_only: bool) -> None:
+        """The agent holds one more conversation."""
+        row = projection(
+            conversation_id,
+            workspace_id=WORKSPACE,
+            agent_id=self.agent_id,
+            phone_number_id=None,
+            text_only=text_only,
+            started_at=self.clock.now(),
+        )
+        await write(self.pool, row, [(0, AgentMessage(id="a", text="Hi"))], status="in-progress")
+
+    async def ends(self, conversation_id: str) -> None:
+        """One of those ends."""
+        await self.pool.execute("update conversation set status = 'done' where id = $1", conversation_id)
 
 
 @pytest.fixture
@@ -98,7 +116,7 @@ async def test_the_first_frame_tells_id_and_formats(place: Place) -> None:
     async with place.client("&source=python_sdk&version=2.78.0") as connection:
         first = await connection.begin(dynamic_variables={"name": "Ann"}, new_field=1)
     assert first["conversation_initiation_metadata_event"] == {
-        "conversation_id": "conv_1",
+        "conversation_id": place.sessions.sessions[0].conversation_id,
         "agent_output_audio_format": "pcm_16000",
         "user_input_audio_format": "pcm_16000",
     }
@@ -226,7 +244,7 @@ async def test_a_refused_start_says_why(place: Place, refuse: Exception, error_t
 async def test_who_may_talk(place: Place) -> None:
     key = (await workspaces.create_key(place.pool, place.clock, WORKSPACE, "test")).secret
     signature = seal(place.vault, place.clock, Signature(WORKSPACE, place.agent_id, environment="staging"))
-    await place.agent_auth(enable_auth=True)
+    await place.change_agent(auth={"enable_auth": True})
     async with place.client() as stranger:
         code, reason = await stranger.closed()
     assert code == 1008
@@ -252,7 +270,7 @@ async def test_who_may_talk(place: Place) -> None:
 
 
 async def test_origins(place: Place) -> None:
-    await place.agent_auth(allowlist=[{"hostname": "shop.example"}], require_origin_header=True)
+    await place.change_agent(auth={"allowlist": [{"hostname": "shop.example"}], "require_origin_header": True})
     async with place.client(origin="https://shop.example") as connection:
         await connection.begin()
     async with place.client(origin="https://other.example") as connection:
@@ -355,3 +373,48 @@ async def test_a_server_that_leaves_lets_conversations_end_and_cuts_the_rest(pla
         assert stays.ended is not None
         async with place.client() as late:
             assert (await late.closed())[0] == 1012
+
+
+async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None:
+    place.sessions.text_only = False
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as first:
+        assert (await first.begin())["type"] == "conversation_initiation_metadata"
+        assert (await first.next())["queue_status_event"] == {"status": "waiting"}
+        await first.send(user_audio_chunk="AAAA")
+        assert place.sessions.starts == []
+        await place.ends("conv_busy")
+        place.clock.advance(timedelta(seconds=1))
+        assert (await first.next())["queue_status_event"] == {"status": "admitted"}
+        await eventually(lambda: len(place.sessions.sessions) == 1)
+        named = first.seen[0]["conversation_initiation_metadata_event"]["conversation_id"]
+        assert place.sessions.sessions[0].conversation_id == named
+        assert first.kinds().count("conversation_initiation_metadata") == 1
+
+
+async def test_nobody_waits_for_ever(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1}, queueing_config={"wait_timeout_seconds": 10})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as waiting:
+        await waiting.begin()
+        await waiting.until("queue_status")
+        place.clock.advance(timedelta(seconds=11))
+        code, _ = await waiting.closed()
+    assert code == 4300
+    assert waiting.kinds()[-2:] == ["queue_status", "error"]
+    assert waiting.seen[-2]["queue_status_event"] == {"status": "timed_out"}
+
+
+async def test_without_a_queue_a_busy_agent_refuses(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1}, queueing_config={"enabled": False})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as refused:
+        await refused.send(type="conversation_initiation_client_data")
+        code, reason = await refused.closed()
+    assert code == 1002
+    assert "at its limit" in reason
+    await place.change_agent(call_limits={"agent_concurrency_limit": -1, "daily_limit": 1})
+    async with place.client() as refused:
+        await refused.send(type="conversation_initiation_client_data")
+        assert "a day" in (await refused.closed())[1]

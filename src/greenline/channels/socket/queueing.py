@@ -1,0 +1,129 @@
+"""How many conversations an agent holds at once, and who waits for one to end (reference: Burst pricing, Queueing).
+
+The limits are counted in the database over all servers; who waits, waits in the order of arrival at this one. Two
+servers that admit at the same moment may go one over the limit: it protects a budget, not a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from greenline.agents.models import AgentVersion
+from greenline.channels.socket.access import SQL
+from greenline.channels.socket.errors import OPERATIONAL, SocketClosed
+from greenline.channels.socket.server_messages import queue_status
+from greenline.channels.socket.wire import Wire
+from greenline.clock import Clock
+from greenline.store.pool import Pool
+
+TIMED_OUT: Final = 4300
+TEXT_SHARE: Final = 25
+"""Chats for each call that an agent may hold (reference: their own pool, 25 times as large)."""
+LOOK_SECONDS: Final = 0.5
+DAY: Final = timedelta(days=1)
+
+
+class AtLimit(SocketClosed):
+    """The agent holds as many conversations as it may."""
+
+    def __init__(self, limit: int) -> None:
+        reason = f"The agent is at its limit of {limit} conversations at once. Try again later."
+        super().__init__(OPERATIONAL, "http_exception", reason)
+
+
+class DailyLimit(SocketClosed):
+    """The agent has held as many conversations in a day as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(OPERATIONAL, "http_exception", f"The agent is at its limit of {limit} conversations a day.")
+
+
+class WaitedTooLong(SocketClosed):
+    """No conversation ended in time."""
+
+    def __init__(self) -> None:
+        super().__init__(TIMED_OUT, "queue_timeout", "All lines are busy. Try again later.")
+
+
+class Queue:
+    """Who waits for which agent at this server."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._lines: dict[tuple[str, bool], list[object]] = {}
+
+    @contextlib.asynccontextmanager
+    async def place(
+        self, wire: Wire, version: AgentVersion, workspace_id: str, *, text_only: bool, announce: Callable[[], None]
+    ) -> AsyncIterator[None]:
+        """Hold a place for a conversation that begins within the block; wait for it where callers wait.
+
+        ``announce`` is called before the client is told to wait. Raises `DailyLimit`, `AtLimit` where nobody waits,
+        `WaitedTooLong`, and what `Wire.receive` raises.
+        """
+        key = (version.agent_id, text_only)
+        me, line = object(), self._lines.setdefault(key, [])
+        line.append(me)
+        settings = version.platform_settings
+        limit = settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1)
+
+        async def has_room() -> bool:
+            return await self._has_room(version, workspace_id, limit, line.index(me), text_only=text_only)
+
+        try:
+            if not await has_room():
+                if text_only or not settings.queueing_config.enabled:
+                    raise AtLimit(limit)
+                announce()
+                await self._wait(wire, has_room, settings.queueing_config.wait_timeout_seconds)
+            yield
+        finally:
+            line.remove(me)
+            if not line:
+                self._lines.pop(key, None)
+
+    async def _has_room(
+        self, version: AgentVersion, workspace_id: str, limit: int, before: int, *, text_only: bool
+    ) -> bool:
+        daily = version.platform_settings.call_limits.daily_limit
+        if limit < 0 and daily < 0:
+            return True
+        since = self._clock.now() - DAY
+        row = await self._pool.fetchrow(SQL["load"], workspace_id, version.agent_id, text_only, since)
+        assert row is not None  # noqa: S101 - counts always give a row
+        if 0 <= daily <= row["today"]:
+            raise DailyLimit(daily)
+        return limit < 0 or int(row["open"]) + before < limit
+
+    async def _wait(self, wire: Wire, has_room: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        """Return when there is room. What the client sends meanwhile is passed over."""
+        deadline = self._clock.now() + timedelta(seconds=seconds)
+        wire.outgoing.put(queue_status("waiting"))
+        listening = asyncio.create_task(_pass_over(wire))
+        sending = asyncio.create_task(wire.send_all())
+        try:
+            while not await has_room():
+                if self._clock.now() >= deadline:
+                    wire.outgoing.put(queue_status("timed_out"))
+                    raise WaitedTooLong
+                looking = asyncio.create_task(self._clock.sleep(LOOK_SECONDS))
+                await asyncio.wait({listening, sending, looking}, return_when=asyncio.FIRST_COMPLETED)
+                looking.cancel()
+                for task in (listening, sending):
+                    if task.done():
+                        task.result()
+        finally:
+            for task in (listening, sending):
+                task.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
+        wire.outgoing.put(queue_status("admitted"))
+
+
+async def _pass_over(wire: Wire) -> None:
+    while True:
+        await wire.receive()
