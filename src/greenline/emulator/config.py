@@ -34,5 +34,16 @@ class Config(BaseModel):
     enforce_pair_rate: bool = Field(default=True, description="Whether the rate of a pair is enforced.")
     pair_interval: float = Field(6.0, gt=0, description="Steady time between messages to one person.")
     pair_burst: int = Field(45, ge=1, description="Messages lent at once, repaid by silence.")
+    call_accept_seconds: float = Field(
+        45.0, gt=0, description="Time a business has to accept a call (Meta: 30-60 s)."
+    )
+    call_connect_delay: float = Field(0.3, ge=0, description="From a call of the business to its `connect` webhook.")
+    call_ring_seconds: float = Field(60.0, gt=0, description="How long a person's phone rings.")
+    call_answer_delay: float = Field(0.5, ge=0, description="After which people who answer by themselves do.")
+    call_first_media_seconds: float = Field(20.0, gt=0, description="Wait for the first sound of the business.")
+    call_media_seconds: float = Field(30.0, gt=0, description="Silence on the wire after which a call is ended.")
+    call_answer_setup: Literal["active", "passive", "actpass"] = Field(
+        "active", description="DTLS role in the answer to a call of the business."
+    )
     review_delay: float = Field(0.5, ge=0, description="Time until a new template is approved.")
     review_verdict: Literal["APPROVED", "REJECTED", "PENDING"] = Field("APPROVED", description="What review says.")

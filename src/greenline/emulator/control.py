@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Body, FastAPI, HTTPException
 
 from greenline.emulator.config import Config
+from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
 from greenline.emulator.control_models import Advance, Callback, NewFault, Review, Setup, known
 from greenline.emulator.control_people import add_acts, add_people
@@ -23,6 +24,7 @@ def create_control(meta: Meta) -> FastAPI:
     _business(app, meta)
     add_people(app, meta)
     add_acts(app, meta)
+    add_calls(app, meta)
     add_log(app, meta)
     add_evidence(app, meta)
     _faults(app, meta)

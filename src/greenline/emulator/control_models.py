@@ -47,6 +47,7 @@ class NewPerson(BaseModel):
     reads: str = Field("manual", pattern="^(manual|auto)$")
     sends_receipts: bool = True
     has_whatsapp: bool = True
+    answers_calls: str = Field("manual", pattern="^(manual|auto|reject|ignore)$")
 
 
 class PersonChange(BaseModel):
@@ -61,6 +62,7 @@ class PersonChange(BaseModel):
     sends_receipts: bool | None = None
     has_whatsapp: bool | None = None
     blocks_business: bool | None = None
+    answers_calls: str | None = Field(None, pattern="^(manual|auto|reject|ignore)$")
 
 
 class FileIn(BaseModel):

@@ -37,6 +37,13 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     132015: (400, "Template is paused"),
     132016: (400, "Template is disabled"),
     133010: (400, "Phone number not registered"),
+    138000: (401, "Calling not enabled"),
+    138001: (400, "Receiver uncallable"),
+    138003: (400, "Duplicate call"),
+    138006: (401, "No approved call permission"),
+    138009: (400, "Call permission request limit hit"),
+    138012: (400, "Business-initiated calls limit hit"),
+    138017: (400, "Permanent permission exists"),
     139100: (400, "Failed to block/unblock some users"),
     2388023: (400, "Content in this language already exists"),
 }

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from greenline.emulator import templates
+from greenline.emulator.calls.permissions import Permission
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
 from greenline.emulator.meta import Meta
@@ -204,6 +205,8 @@ class Graph:
             ("POST", "whatsapp_business_profile"): self._profile,
             ("GET", "block_users"): self._blocked,
             ("POST", "block_users"): self._blocked,
+            ("POST", "calls"): self._calls,
+            ("GET", "call_permissions"): self._call_permissions,
             ("DELETE", "block_users"): self._blocked,
         }
         handler = handlers.get((method, edge[0]))
@@ -219,6 +222,18 @@ class Graph:
             self._meta.mark_read(number, body)
             return {"success": True}
         return self._meta.send(number, body)
+
+    async def _calls(self, request: Request, number: Number) -> dict[str, Any]:
+        return await self._meta.desk.act(number, await _body(request))
+
+    async def _call_permissions(self, request: Request, number: Number) -> dict[str, Any]:
+        query = request.query_params
+        name = (query.get("user_wa_id") or query.get("recipient") or "").lstrip("+")
+        if not name:
+            raise MetaError(100, "The parameter user_wa_id or recipient is required.")
+        person = self._meta.world.find_person(name)
+        permission = Permission() if person is None else self._meta.desk.permission(person, number)
+        return permission.shown(self._meta.clock.now())
 
     async def _upload(self, request: Request, number: Number) -> dict[str, Any]:
         form = await request.form()

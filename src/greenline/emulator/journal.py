@@ -25,6 +25,9 @@ KINDS: Final = {
     "typing": "the business shows that it is typing",
     "template": "a template changed its state",
     "fault": "a fault was set or acted",
+    "call.began": "a person calls the business, or the business a person",
+    "call.accepted": "the call was taken: the person hears the business from now on",
+    "call.ended": "the call is over, with who ended it",
     "clock": "the clock was moved",
 }
 

@@ -7,6 +7,7 @@ import contextlib
 from typing import Any, Final
 
 from greenline.emulator import templates
+from greenline.emulator.calls.desk import Desk
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
@@ -32,6 +33,7 @@ class Meta:
         self.journal = Journal(self.clock)
         self.media = MediaStore()
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
+        self.desk = Desk(self.world, self.config, self.clock, self.webhooks, self.journal)
         self.graph_calls: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -41,6 +43,7 @@ class Meta:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.desk.aclose()
         await self.webhooks.aclose()
 
     # From the business to a person
@@ -51,6 +54,8 @@ class Meta:
         kind = str(body.get("type", "text"))
         rendered = self._check(number, kind, body)
         self._check_rates(number, person)
+        if person is not None and self._asks_to_call(number, kind, body):
+            self.desk.permission(person, number).request(self.clock.now())
         message = Message(
             id=new_wamid(),
             direction="out",
@@ -133,6 +138,14 @@ class Meta:
         if media_id and self.media.find(str(media_id), self.clock.now(), number.id) is None:
             raise MetaError(131009, f"Media {media_id} is not known to this number.")
         return None
+
+    def _asks_to_call(self, number: Number, kind: str, body: dict[str, Any]) -> bool:
+        if kind == "interactive":
+            return bool(body["interactive"].get("type") == "call_permission_request")
+        if kind != "template":
+            return False
+        template = templates.find(self.world.accounts[number.account_id], body["template"])
+        return any(str(part.get("type")).upper() == "CALL_PERMISSION_REQUEST" for part in template["components"])
 
     def _check_rates(self, number: Number, person: Person | None) -> None:
         now = self.clock.now()
@@ -292,6 +305,9 @@ class Meta:
             chat.screen.append(message)
         if kind != "system":
             chat.window_until = now + WINDOW
+        reply = (content.get("interactive") or {}).get("call_permission_reply") if kind == "interactive" else None
+        if isinstance(reply, dict):
+            self.desk.permission(person, number).answer(reply, now)
         number.recent.append(now)
         self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
         self.webhooks.update(number, "messages", self._inbound(person, number, message, content))

@@ -92,6 +92,8 @@ class Person:
     sends_receipts: bool = True
     has_whatsapp: bool = True
     blocks_business: bool = False
+    answers_calls: str = "manual"
+    """``manual`` (by the control API), ``auto``, ``reject`` or ``ignore``."""
 
     def shown(self) -> dict[str, Any]:
         """As the control API shows a person."""
@@ -107,6 +109,7 @@ class Person:
             "sends_receipts": self.sends_receipts,
             "has_whatsapp": self.has_whatsapp,
             "blocks_business": self.blocks_business,
+            "answers_calls": self.answers_calls,
         }
 
 

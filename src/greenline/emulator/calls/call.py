@@ -1,0 +1,113 @@
+"""One call: its state, its timeline, and what the person heard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from av import AudioFrame, AudioResampler
+
+from greenline.emulator.calls.peer import HEARD_RATE, LOUD, RATE, Peer, loudness
+from greenline.emulator.world import Number, Person
+
+State = Literal["connecting", "ringing", "active", "ended"]
+GAP_SECONDS: Final = 0.3
+"""Silence that ends a stretch of voice in the timeline."""
+LONGEST_SECONDS: Final = 1_800
+"""Sound that is kept of a call, in seconds."""
+
+
+@dataclass
+class Call:
+    """A call between a person and a number. ``direction`` is Meta's: who began it."""
+
+    id: str
+    number: Number
+    person: Person
+    direction: Literal["USER_INITIATED", "BUSINESS_INITIATED"]
+    at: float
+    state: State = "connecting"
+    accepted_sdp: str | None = None
+    callback_data: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    ended_by: str | None = None
+    error: int | None = None
+    early_packets: int = 0
+    """Packets of sound before the call was accepted: they were lost on the person."""
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    voiced: list[list[float]] = field(default_factory=list)
+    """Stretches of voice that the person heard: beginning and end in seconds since the call began."""
+    peer: Peer = field(init=False, repr=False)
+    phone: Peer | None = field(default=None, repr=False)
+    """The browser that plays the person, if one does."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self._sound = bytearray()
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=HEARD_RATE)
+        self.peer = Peer(self.hear, lite=True)
+
+    def note(self, what: str, **more: Any) -> None:
+        """Add something to the timeline."""
+        self.timeline.append({"ms": round((time.monotonic() - self.began) * 1000), "what": what, **more})
+        self.changed.set()
+
+    def hear(self, pcm: bytes) -> None:
+        """Sound of the business, 16-bit mono PCM of 48 kHz."""
+        if self.state != "active":
+            if not self.early_packets:
+                self.note("early_audio")
+            self.early_packets += 1
+            return
+        now = time.monotonic() - self.began
+        if not self._sound:
+            self.note("first_audio")
+        if loudness(pcm) > LOUD:
+            if self.voiced and now - self.voiced[-1][1] < GAP_SECONDS:
+                self.voiced[-1][1] = round(now, 3)
+            else:
+                self.voiced.append([round(now, 3), round(now, 3)])
+        if len(self._sound) < LONGEST_SECONDS * HEARD_RATE * 2:
+            self._keep(pcm)
+        if self.phone is not None:
+            self.phone.mouth.say(pcm)
+
+    def say(self, pcm: bytes) -> None:
+        """Sound of the person, 16-bit mono PCM of 48 kHz."""
+        if self.state == "active":
+            self.peer.mouth.say(pcm)
+
+    @property
+    def heard(self) -> bytes:
+        """What the person heard, mono PCM of 16 kHz."""
+        return bytes(self._sound)
+
+    def _keep(self, pcm: bytes) -> None:
+        frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
+        frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
+        frame.sample_rate = RATE
+        for part in self._resampler.resample(frame):
+            self._sound += bytes(part.planes[0])[: part.samples * 2]
+
+    def shown(self) -> dict[str, Any]:
+        """As the control API shows a call."""
+        return {
+            "call_id": self.id,
+            "phone_number_id": self.number.id,
+            "person_id": self.person.id,
+            "direction": self.direction,
+            "state": self.state,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "ended_by": self.ended_by,
+            "error": self.error,
+            "packets": self.peer.packets,
+            "early_packets": self.early_packets,
+            "heard_seconds": round(len(self._sound) / 2 / HEARD_RATE, 2),
+            "voiced": self.voiced,
+            "timeline": self.timeline,
+        }

@@ -1,0 +1,284 @@
+"""The calls of the emulator: Meta's side of the Calling API, and the people who call and are called."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.peer import Peer
+from greenline.emulator.calls.permissions import Permission
+from greenline.emulator.calls.sdp import check_sdp
+from greenline.emulator.clock import MovableClock
+from greenline.emulator.config import Config
+from greenline.emulator.errors import MetaError
+from greenline.emulator.journal import Journal
+from greenline.emulator.webhooks import Webhooks
+from greenline.emulator.world import Number, Person, World
+
+WATCH_SECONDS: Final = 0.5
+
+
+class Desk:
+    """Connects calls, and ends them as Meta does."""
+
+    def __init__(
+        self, world: World, config: Config, clock: MovableClock, webhooks: Webhooks, journal: Journal
+    ) -> None:
+        self._world = world
+        self._config = config
+        self._clock = clock
+        self._webhooks = webhooks
+        self._journal = journal
+        self._permissions: dict[tuple[str, str], Permission] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.calls: dict[str, Call] = {}
+
+    async def aclose(self) -> None:
+        """End every call."""
+        for call in list(self.calls.values()):
+            await self._hang_up(call)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def permission(self, person: Person, number: Number) -> Permission:
+        """The permission of a pair."""
+        return self._permissions.setdefault((person.id, number.id), Permission())
+
+    # The business (Graph)
+
+    async def act(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
+        """``POST /{phone number}/calls``. Raises `MetaError`."""
+        if body.get("messaging_product") != "whatsapp":
+            raise MetaError(100, "(#100) The parameter messaging_product is required.")
+        if _calling(number).get("status") == "DISABLED":
+            raise MetaError(138000, "Calling is not enabled for this number.", status=401)
+        action = body.get("action")
+        if action == "connect":
+            return await self._connect(number, body)
+        call = self.calls.get(str(body.get("call_id")))
+        if call is None or call.number is not number:
+            raise MetaError(100, "call_id is no call of this number.")
+        match action:
+            case "pre_accept" | "accept":
+                await self._accept(call, str(action), body)
+            case "reject":
+                if call.direction != "USER_INITIATED" or call.state != "ringing":
+                    raise MetaError(100, "Only a call that rings at the business can be rejected.")
+                self._start(self._end(call, "business_rejected"))
+            case "terminate":
+                if call.state == "ended":
+                    raise MetaError(100, "The call has ended already.")
+                self._start(self._end(call, "business"))
+            case _:
+                raise MetaError(100, "action must be pre_accept, accept, reject, terminate or connect.")
+        return {"messaging_product": "whatsapp", "success": True}
+
+    async def _accept(self, call: Call, action: str, body: dict[str, Any]) -> None:
+        if call.direction != "USER_INITIATED" or call.state == "ended":
+            raise MetaError(100, "The call can't be accepted any more.")
+        session = body.get("session")
+        if not isinstance(session, dict) or session.get("sdp_type") != "answer":
+            raise MetaError(100, "session must hold an answer.")
+        sdp = check_sdp(session.get("sdp"))
+        if call.accepted_sdp is None:
+            try:
+                await call.peer.apply_answer(sdp)
+            except (ValueError, KeyError) as error:
+                raise MetaError(100, f"SDP can't be used: {error}") from error
+            call.accepted_sdp = sdp
+        elif sdp != call.accepted_sdp:
+            raise MetaError(100, "The SDP of accept differs from that of pre_accept.")
+        call.note(action)
+        if action == "accept" and call.state != "active":
+            self._activate(call)
+
+    async def _connect(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
+        name = str(body.get("to") or body.get("recipient") or "").lstrip("+")
+        person = self._world.find_person(name)
+        if person is None or not person.has_whatsapp:
+            raise MetaError(138001, "This person can't be called.")
+        permission, now = self.permission(person, number), self._clock.now()
+        permission.may_call(now)
+        if any(call.person is person and call.number is number for call in self._live()):
+            raise MetaError(138003, "A call with this person is under way.")
+        session = body.get("session")
+        if not isinstance(session, dict) or session.get("sdp_type") != "offer":
+            raise MetaError(100, "session must hold an offer.")
+        sdp = check_sdp(session.get("sdp"))
+        call = self._new(number, person, "BUSINESS_INITIATED")
+        call.callback_data = body.get("biz_opaque_callback_data")
+        self._start(self._ring_person(call, sdp))
+        return {"messaging_product": "whatsapp", "calls": [{"id": call.id}]}
+
+    # The person (control)
+
+    async def dial(self, person: Person, number: Number) -> Call:
+        """A person calls the business."""
+        call = self._new(number, person, "USER_INITIATED")
+        offer = await call.peer.offer()
+        call.state = "ringing"
+        call.note("dialled")
+        event = {"event": "connect", "session": {"sdp_type": "offer", "sdp": offer}}
+        self._tell(call, {"calls": [self._event(call, event)]})
+        self._start(self._give_up(call, self._config.call_accept_seconds, "business_silent"))
+        return call
+
+    def take(self, call: Call) -> None:
+        """A person takes the call of the business."""
+        if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
+            self._state(call, "ACCEPTED")
+            self._activate(call)
+
+    def decline(self, call: Call) -> None:
+        """A person declines the call of the business."""
+        if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
+            self._state(call, "REJECTED")
+            self._start(self._end(call, "person_rejected"))
+
+    def hang_up(self, call: Call) -> None:
+        """A person hangs up."""
+        if call.state != "ended":
+            self._start(self._end(call, "person"))
+
+    async def attach(self, call: Call, offer: str) -> str:
+        """A browser plays the person: its microphone is heard by the business. Returns the answer to its offer."""
+        if call.phone is not None:
+            await call.phone.close()
+        call.phone = Peer(call.say, lite=False)
+        call.note("browser")
+        return await call.phone.answer(offer)
+
+    # What goes on
+
+    async def _ring_person(self, call: Call, offer: str) -> None:
+        try:
+            answer = await call.peer.answer(offer, setup=self._config.call_answer_setup)
+        except (ValueError, KeyError):
+            call.error = 138007
+            await self._end(call, "failed")
+            return
+        await self._clock.sleep(self._config.call_connect_delay)
+        if call.state == "ended":
+            return
+        event = {"event": "connect", "session": {"sdp_type": "answer", "sdp": answer}}
+        self._tell(call, {"calls": [self._event(call, event)]})
+        call.state = "ringing"
+        self._state(call, "RINGING")
+        self._start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
+        if call.person.answers_calls == "auto":
+            await self._clock.sleep(self._config.call_answer_delay)
+            self.take(call)
+        elif call.person.answers_calls == "reject":
+            self.decline(call)
+
+    def _activate(self, call: Call) -> None:
+        call.state = "active"
+        call.started_at = self._clock.now()
+        call.note("accepted")
+        self._journal.add("call.accepted", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id)
+        self._start(self._watch(call))
+
+    async def _watch(self, call: Call) -> None:
+        """Hang up on a business that sends nothing (Meta: 20 s at the start, 30 s later)."""
+        begun = time.monotonic()
+        while call.state == "active":
+            await asyncio.sleep(WATCH_SECONDS)
+            silent = time.monotonic() - max(begun, call.peer.last_packet_at)
+            limit = (
+                self._config.call_first_media_seconds if not call.peer.packets else self._config.call_media_seconds
+            )
+            if silent > limit:
+                call.error = 138021
+                await self._end(call, "no_media")
+
+    async def _give_up(self, call: Call, seconds: float, why: str) -> None:
+        await self._clock.sleep(seconds)
+        if call.state in ("connecting", "ringing"):
+            await self._end(call, why)
+
+    async def _end(self, call: Call, why: str) -> None:
+        if call.state == "ended":
+            return
+        call.state, call.ended_by, call.ended_at = "ended", why, self._clock.now()
+        call.note("ended", by=why)
+        event: dict[str, Any] = {"event": "terminate", "status": "FAILED" if call.error else "COMPLETED"}
+        if call.started_at is not None:
+            duration = max(1, round(call.ended_at - call.started_at))
+            event |= {
+                "start_time": str(int(call.started_at)),
+                "end_time": str(int(call.ended_at)),
+                "duration": duration,
+            }
+        if call.callback_data is not None:
+            event["biz_opaque_callback_data"] = call.callback_data
+        value: dict[str, Any] = {"calls": [self._event(call, event)]}
+        if call.error:
+            value["errors"] = [{"code": call.error, "title": "Call failed", "message": "The call failed."}]
+        self._tell(call, value)
+        if call.direction == "BUSINESS_INITIATED":
+            permission = self.permission(call.person, call.number)
+            permission.ended(call.ended_at, connected=call.started_at is not None)
+        self._journal.add(
+            "call.ended", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id, by=why
+        )
+        await self._hang_up(call)
+
+    async def _hang_up(self, call: Call) -> None:
+        call.state = "ended"
+        await call.peer.close()
+        if call.phone is not None:
+            await call.phone.close()
+            call.phone = None
+
+    def _state(self, call: Call, status: str) -> None:
+        call.note(status.lower())
+        told: dict[str, Any] = {"id": call.id, "type": "call", "status": status, "timestamp": self._timestamp()}
+        if call.person.phone:
+            told["recipient_id"] = call.person.phone
+        told["recipient_user_id"] = call.person.user_id
+        if call.callback_data is not None:
+            told["biz_opaque_callback_data"] = call.callback_data
+        self._tell(call, {"statuses": [told]})
+
+    def _event(self, call: Call, event: dict[str, Any]) -> dict[str, Any]:
+        person, business = call.person.phone or call.person.user_id, call.number.wa_id
+        ours = call.direction == "BUSINESS_INITIATED"
+        ends: dict[str, Any] = {"from": business, "to": person} if ours else {"from": person, "to": business}
+        ends["to_user_id" if ours else "from_user_id"] = call.person.user_id
+        return {"id": call.id, **ends, "timestamp": self._timestamp(), "direction": call.direction, **event}
+
+    def _tell(self, call: Call, value: dict[str, Any]) -> None:
+        contact: dict[str, Any] = {"profile": {"name": call.person.name}, "user_id": call.person.user_id}
+        if call.person.phone:
+            contact["wa_id"] = call.person.phone
+        self._webhooks.update(call.number, "calls", {"contacts": [contact], **value})
+
+    def _new(self, number: Number, person: Person, direction: Any) -> Call:
+        wacid = "wacid." + base64.b64encode(secrets.token_bytes(24)).decode().rstrip("=")
+        call = self.calls[wacid] = Call(wacid, number, person, direction, self._clock.now())
+        self._journal.add(
+            "call.began", call_id=wacid, person_id=person.id, phone_number_id=number.id, direction=direction
+        )
+        return call
+
+    def _live(self) -> list[Call]:
+        return [call for call in self.calls.values() if call.state != "ended"]
+
+    def _timestamp(self) -> str:
+        return str(int(self._clock.now()))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _calling(number: Number) -> dict[str, Any]:
+    calling = number.settings.get("calling")
+    return calling if isinstance(calling, dict) else {}

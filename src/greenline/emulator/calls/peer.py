@@ -1,0 +1,191 @@
+"""The relay's media of one call, by aiortc: ICE-lite, Opus, silent until the business has sent something.
+
+The relay never sends a check, and is always controlled: a business that waits for checks waits for ever. What comes
+before the call was accepted is thrown away, as on a phone that rings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+import wave
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+from aioice.ice import CandidatePair, Connection
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av import AudioFrame, AudioResampler
+
+from greenline.emulator.calls.sdp import as_relay
+
+RATE: Final = 48_000
+FRAME: Final = 960
+HEARD_RATE: Final = 16_000
+LOUD: Final = 300.0
+"""Root mean square above which a frame of what is heard counts as voice."""
+
+
+class Mouth(MediaStreamTrack):
+    """What a person says: 20 ms frames in real time, silence where nothing was given."""
+
+    kind = "audio"
+
+    def __init__(self, may_begin: asyncio.Event) -> None:
+        super().__init__()
+        self._may_begin = may_begin
+        self._unsaid: deque[bytes] = deque()
+        self._rest = b""
+        self._count = 0
+        self._began = 0.0
+        self.done = asyncio.Event()
+        """Set while nothing waits to be said."""
+        self.done.set()
+
+    def say(self, pcm: bytes) -> None:
+        """Add 16-bit mono PCM of 48 kHz."""
+        data = self._rest + pcm
+        whole = len(data) // (FRAME * 2) * FRAME * 2
+        self._rest = data[whole:]
+        self._unsaid.extend(data[at : at + FRAME * 2] for at in range(0, whole, FRAME * 2))
+        if self._unsaid:
+            self.done.clear()
+
+    async def recv(self) -> AudioFrame:
+        """The next frame, at its time."""
+        await self._may_begin.wait()
+        if self.readyState != "live":
+            raise MediaStreamError
+        if not self._count:
+            self._began = time.monotonic()
+        wait = self._began + self._count * 0.02 - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        pcm = self._unsaid.popleft() if self._unsaid else bytes(FRAME * 2)
+        if not self._unsaid:
+            self.done.set()
+        frame = AudioFrame(format="s16", layout="mono", samples=FRAME)
+        frame.planes[0].update(pcm)
+        frame.sample_rate, frame.pts, frame.time_base = RATE, self._count * FRAME, Fraction(1, RATE)
+        self._count += 1
+        return frame
+
+
+class Peer:
+    """One end of a connection. ``heard`` gets 16-bit mono PCM of 48 kHz as it comes."""
+
+    def __init__(self, heard: Callable[[bytes], None], *, lite: bool) -> None:
+        self._lite = lite
+        self._heard = heard
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection.on("track", self._listen)
+        self._listeners: set[asyncio.Task[None]] = set()
+        self.first_packet = asyncio.Event()
+        self.mouth = Mouth(self.first_packet)
+        self.packets = 0
+        self.last_packet_at = 0.0
+        if not lite:
+            self.first_packet.set()
+
+    async def offer(self) -> str:
+        """An offer as Meta's relay makes it."""
+        self._connection.addTrack(self.mouth)
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        self._answer_checks_only()
+        return as_relay(self._connection.localDescription.sdp, setup="actpass")
+
+    async def apply_answer(self, answer: str) -> None:
+        """Let a connection come up with whoever answered."""
+        await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    async def answer(self, offer: str, *, setup: str = "active") -> str:
+        """The answer to an offer; a relay's says ``setup``, of which Meta has used all three."""
+        await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._connection.addTrack(self.mouth)
+        if self._lite:
+            transport = self._connection.getTransceivers()[0].receiver.transport
+            transport._set_role("client" if setup == "active" else "server")  # noqa: SLF001 - as above
+            self._answer_checks_only()
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        sdp: str = self._connection.localDescription.sdp
+        return as_relay(sdp, setup=setup) if self._lite else sdp
+
+    async def close(self) -> None:
+        """Hang up, and leave nothing behind."""
+        self.first_packet.set()
+        self.mouth.stop()
+        await self._connection.close()
+        for task in self._listeners:
+            task.cancel()
+        await asyncio.gather(*self._listeners, return_exceptions=True)
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        task = asyncio.create_task(self._hear(track))
+        self._listeners.add(task)
+        task.add_done_callback(self._listeners.discard)
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+        while True:
+            try:
+                frame: Any = await track.recv()
+            except MediaStreamError:
+                return
+            self.packets += 1
+            self.last_packet_at = time.monotonic()
+            self.first_packet.set()
+            frame.pts = None
+            for part in resampler.resample(frame):
+                self._heard(bytes(part.planes[0])[: part.samples * 2])
+
+    def _answer_checks_only(self) -> None:
+        ice = self._connection.getTransceivers()[0].receiver.transport.transport
+        connection: Connection = ice._connection  # noqa: SLF001 - aiortc has no lite mode
+        connection.ice_controlling = False
+
+        async def wait_for_check(pair: CandidatePair) -> None:
+            pair.state = CandidatePair.State.SUCCEEDED
+            pair.nominated = pair.remote_nominated
+            connection.check_complete(pair)
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        connection.check_start = wait_for_check  # type: ignore[method-assign]
+        connection.query_consent = never  # type: ignore[method-assign]
+
+
+def decode_sound(data: bytes) -> bytes:
+    """Any sound file as 16-bit mono PCM of 48 kHz. Raises ``ValueError`` for what holds no sound."""
+    resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+    pcm = bytearray()
+    try:
+        with av.open(io.BytesIO(data), mode="r") as container:
+            for frame in [*container.decode(audio=0), None]:
+                for part in resampler.resample(frame):
+                    pcm += bytes(part.planes[0])[: part.samples * 2]
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError("no sound file that can be read") from error
+    return bytes(pcm)
+
+
+def loudness(pcm: bytes) -> float:
+    """Root mean square of 16-bit PCM."""
+    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
+    return float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
+
+
+def wav(pcm: bytes, rate: int) -> bytes:
+    """A WAV file of mono PCM."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(pcm)
+    return file.getvalue()

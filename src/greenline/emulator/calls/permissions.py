@@ -1,0 +1,94 @@
+"""Whether a business may call a person (Meta: Call permissions). One for each person and number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenline.emulator.errors import MetaError
+
+DAY: Final = 86_400.0
+TEMPORARY: Final = 7 * DAY
+REQUESTS: Final = ((DAY, 1, "PT24H"), (7 * DAY, 2, "P7D"))
+CONNECTED_A_DAY: Final = 100
+UNANSWERED: Final = 4
+"""Calls in a row that nobody took, after which the permission is withdrawn."""
+
+
+@dataclass
+class Permission:
+    """The state of one pair; moments by the emulator's clock, in seconds."""
+
+    permanent: bool = False
+    until: float = 0.0
+    requests: list[float] = field(default_factory=list)
+    connected: list[float] = field(default_factory=list)
+    unanswered: int = 0
+
+    def status(self, now: float) -> str:
+        """``no_permission``, ``temporary`` or ``permanent``."""
+        if self.permanent:
+            return "permanent"
+        return "temporary" if self.until > now else "no_permission"
+
+    def request(self, now: float) -> None:
+        """The business asks. Raises `MetaError` 138009 or 138017."""
+        if self.permanent:
+            raise MetaError(138017, "The person has given a permanent permission already.")
+        for seconds, most, _ in REQUESTS:
+            if sum(moment > now - seconds for moment in self.requests) >= most:
+                raise MetaError(138009, "The limit of permission requests to this person is reached.")
+        self.requests.append(now)
+
+    def answer(self, reply: dict[str, Any], now: float) -> None:
+        """The person answers a request, or changes the permission in the business's profile."""
+        if reply.get("response") != "accept":
+            self.permanent, self.until = False, 0.0
+        elif reply.get("is_permanent"):
+            self.permanent = True
+        else:
+            self.until = float(reply.get("expiration_timestamp") or now + TEMPORARY)
+
+    def may_call(self, now: float) -> None:
+        """Raises `MetaError` 138006 or 138012."""
+        if self.status(now) == "no_permission":
+            raise MetaError(138006, "The person has not permitted calls of this business.", status=401)
+        if sum(moment > now - DAY for moment in self.connected) >= CONNECTED_A_DAY:
+            raise MetaError(138012, "The limit of connected calls to this person in 24 hours is reached.")
+
+    def ended(self, now: float, *, connected: bool) -> bool:
+        """A call of the business is over; True when the permission was withdrawn because nobody takes its calls."""
+        if connected:
+            self.connected.append(now)
+            self.requests.clear()
+            self.unanswered = 0
+            return False
+        self.unanswered += 1
+        if self.unanswered < UNANSWERED:
+            return False
+        self.permanent, self.until, self.unanswered = False, 0.0, 0
+        return True
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """As ``GET /call_permissions`` answers."""
+        status = self.status(now)
+        permission: dict[str, Any] = {"status": status}
+        if status == "temporary":
+            permission["expiration_time"] = int(self.until)
+        used = [sum(moment > now - seconds for moment in self.requests) for seconds, _, _ in REQUESTS]
+        limits = [
+            {"time_period": period, "max_allowed": most, "current_usage": count}
+            for count, (_, most, period) in zip(used, REQUESTS, strict=True)
+        ]
+        may_ask = not self.permanent and all(count < most for count, (_, most, _) in zip(used, REQUESTS, strict=True))
+        connected = sum(moment > now - DAY for moment in self.connected)
+        calls = {"time_period": "PT24H", "max_allowed": CONNECTED_A_DAY, "current_usage": connected}
+        may_call = status != "no_permission" and connected < CONNECTED_A_DAY
+        return {
+            "messaging_product": "whatsapp",
+            "permission": permission,
+            "actions": [
+                {"action_name": "send_call_permission_request", "can_perform_action": may_ask, "limits": limits},
+                {"action_name": "start_call", "can_perform_action": may_call, "limits": [calls]},
+            ],
+        }

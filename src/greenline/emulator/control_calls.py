@@ -1,0 +1,103 @@
+"""Control: people who call and are called, what they say and what they heard."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
+from greenline.emulator.control_models import known
+from greenline.emulator.meta import Meta
+
+
+class Dial(BaseModel):
+    """Whom a person calls."""
+
+    phone_number_id: str
+
+
+class Sound(BaseModel):
+    """A sound file in base64, of any usual format."""
+
+    data_base64: str
+
+
+class Offer(BaseModel):
+    """The session description of a browser, with all its candidates."""
+
+    sdp: str
+
+
+def add_calls(app: FastAPI, meta: Meta) -> None:
+    """Routes about calls."""
+    desk, world = meta.desk, meta.world
+
+    @app.post("/people/{person_id}/calls")
+    async def dial(person_id: str, body: Dial) -> dict[str, Any]:
+        call = await desk.dial(known(world.people, person_id), known(world.numbers, body.phone_number_id))
+        return call.shown()
+
+    @app.get("/calls")
+    async def calls() -> dict[str, Any]:
+        return {"calls": [call.shown() for call in desk.calls.values()]}
+
+    @app.get("/calls/{call_id:path}/heard.wav")
+    async def heard(call_id: str) -> Response:
+        """What the person heard, from the acceptance on."""
+        return Response(wav(_call(meta, call_id).heard, HEARD_RATE), media_type="audio/wav")
+
+    @app.post("/calls/{call_id:path}/say")
+    async def say(call_id: str, body: Sound) -> dict[str, float]:
+        """The person says something, now; returns how long it lasts."""
+        call = _call(meta, call_id)
+        try:
+            pcm = decode_sound(base64.b64decode(body.data_base64, validate=True))
+        except (ValueError, binascii.Error) as error:
+            raise HTTPException(400, str(error)) from error
+        if call.state != "active":
+            raise HTTPException(409, f"The call is {call.state}.")
+        call.say(pcm)
+        return {"seconds": len(pcm) / 2 / 48_000}
+
+    _add_acts(app, meta)
+
+    @app.get("/calls/{call_id:path}")
+    async def call(call_id: str) -> dict[str, Any]:
+        return _call(meta, call_id).shown()
+
+
+def _add_acts(app: FastAPI, meta: Meta) -> None:
+    desk = meta.desk
+
+    @app.post("/calls/{call_id:path}/accept")
+    async def accept(call_id: str) -> dict[str, Any]:
+        call = _call(meta, call_id)
+        desk.take(call)
+        return call.shown()
+
+    @app.post("/calls/{call_id:path}/decline")
+    async def decline(call_id: str) -> dict[str, Any]:
+        call = _call(meta, call_id)
+        desk.decline(call)
+        return call.shown()
+
+    @app.post("/calls/{call_id:path}/hangup")
+    async def hang_up(call_id: str) -> dict[str, Any]:
+        call = _call(meta, call_id)
+        desk.hang_up(call)
+        return call.shown()
+
+    @app.post("/calls/{call_id:path}/browser")
+    async def browser(call_id: str, body: Annotated[Offer, Body()]) -> dict[str, str]:
+        """A browser plays the person by its own WebRTC; returns the answer to its offer."""
+        return {"sdp": await desk.attach(_call(meta, call_id), body.sdp)}
+
+
+def _call(meta: Meta, call_id: str) -> Call:
+    return known(meta.desk.calls, call_id)

@@ -1,0 +1,158 @@
+"""Calls between the server and the emulator, with real media: a person calls, speaks, listens and hangs up."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from greenline.settings import Settings
+from greenline.speech.factory import build_speech
+from greenline.speech.models import Voice
+from greenline.speech.wav import encode_wav
+from support.doomed import KEY, doomed_server, free_port
+from support.meta import Emulator, Person, emulator
+from support.wait import until
+
+PROMPT = "You are Luma of a plant shop.\n# Knowledge\nWe open at nine on weekdays.\n"
+QUESTION = "When are you open?"
+
+
+async def spoken(words: str) -> str:
+    """``words`` as a WAV file in base64, by the embedded voice."""
+    speech = build_speech(Settings())
+    try:
+        voice = Voice(language="en")
+        synthesiser = speech.synthesiser(voice)
+        pcm = b"".join([chunk.pcm async for chunk in synthesiser.say(words, voice)])
+        return base64.b64encode(encode_wav(pcm, synthesiser.rate)).decode()
+    finally:
+        await speech.aclose()
+
+
+async def state(meta: Emulator, call_id: str, wanted: str) -> dict[str, Any]:
+    """The call, when it is in the state."""
+
+    async def reached() -> dict[str, Any] | None:
+        call: dict[str, Any] = await meta.call("GET", f"/calls/{call_id}")
+        return call if call["state"] == wanted else None
+
+    found = await until(reached)
+    assert found is not None
+    return found
+
+
+async def heard(meta: Emulator, call_id: str, stretches: int) -> dict[str, Any]:
+    """The call, when the person has heard so many stretches of voice."""
+
+    async def enough() -> dict[str, Any] | None:
+        call: dict[str, Any] = await meta.call("GET", f"/calls/{call_id}")
+        return call if len(call["voiced"]) >= stretches else None
+
+    found = await until(enough)
+    assert found is not None
+    return found
+
+
+async def conversation(url: str) -> dict[str, Any]:
+    """The newest conversation, when it is over."""
+    async with httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30) as api:
+
+        async def over() -> dict[str, Any] | None:
+            listed = (await api.get("/v1/convai/conversations")).json()["conversations"]
+            if not listed:
+                return None
+            found: dict[str, Any] = (await api.get(f"/v1/convai/conversations/{listed[0]['conversation_id']}")).json()
+            return found if found["status"] in ("done", "failed") else None
+
+        found = await until(over)
+        assert found is not None
+        return found
+
+
+async def dial(meta: Emulator, person: Person) -> str:
+    """A person calls the business; returns the id of the call."""
+    call = await meta.call("POST", f"/people/{person.person_id}/calls", phone_number_id=meta.number)
+    return str(call["call_id"])
+
+
+@pytest.mark.timeout(120)
+async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> None:
+    question = await spoken(QUESTION)
+    async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
+        await meta.furnish(server.url, KEY, PROMPT)
+        call_id = await dial(meta, await meta.person("Ann", "15550107777"))
+        call = await state(meta, call_id, "active")
+        assert [step["what"] for step in call["timeline"]][:3] == ["dialled", "pre_accept", "accept"]
+        await meta.call("POST", f"/calls/{call_id}/say", data_base64=question)
+        call = await heard(meta, call_id, 1)
+        assert call["early_packets"] == 0
+        await meta.call("POST", f"/calls/{call_id}/hangup")
+        call = await state(meta, call_id, "ended")
+        assert (call["ended_by"], call["error"]) == ("person", None)
+        found = await conversation(server.url)
+        said = [(turn["role"], turn["message"], turn["source_medium"]) for turn in found["transcript"]]
+        assert said[0] == ("user", QUESTION, "audio")
+        assert said[1][:2] == ("agent", "We open at nine on weekdays.")
+        assert found["metadata"]["whatsapp"]["whatsapp_user_id"] == "15550107777"
+        sound = await meta.http.get(f"/control/calls/{call_id}/heard.wav")
+        assert sound.content[:4] == b"RIFF"
+
+
+@pytest.mark.timeout(120)
+async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: Path) -> None:
+    async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
+        agent_id = await meta.furnish(server.url, KEY, PROMPT)
+        ann = await meta.person("Ann", "15550107778")
+        await meta.call("PATCH", f"/people/{ann.person_id}", answers_calls="auto")
+        await meta.say(ann, "Hello")
+        reply = {"response": "accept", "is_permanent": True, "response_source": "user_action"}
+        interactive = {"type": "call_permission_reply", "call_permission_reply": reply}
+        await meta.call(
+            "POST",
+            f"/people/{ann.person_id}/messages",
+            phone_number_id=meta.number,
+            type="interactive",
+            interactive=interactive,
+        )
+        template = {
+            "name": "may_we_call",
+            "language": "en",
+            "category": "UTILITY",
+            "components": [{"type": "BODY", "text": "May we call you?"}, {"type": "CALL_PERMISSION_REQUEST"}],
+        }
+        headers = {"authorization": f"Bearer {meta.business['token']}"}
+        made = await meta.http.post(
+            f"/v23.0/{meta.business['waba_id']}/message_templates", json=template, headers=headers
+        )
+        made.raise_for_status()
+
+        async def approved() -> bool:
+            shown = await meta.http.get(f"/v23.0/{meta.business['waba_id']}/message_templates", headers=headers)
+            return bool(shown.json()["data"][0]["status"] == "APPROVED")
+
+        await until(approved)
+        async with httpx2.AsyncClient(
+            base_url=server.url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30
+        ) as api:
+            body = {
+                "whatsapp_phone_number_id": meta.number,
+                "whatsapp_user_id": ann.wa_id,
+                "whatsapp_call_permission_request_template_name": "may_we_call",
+                "whatsapp_call_permission_request_template_language_code": "en",
+                "agent_id": agent_id,
+            }
+            answer = await api.post("/v1/convai/whatsapp/outbound-call", json=body)
+            assert answer.json()["success"], answer.text
+
+        async def placed() -> str | None:
+            calls = (await meta.call("GET", "/calls"))["calls"]
+            return str(calls[0]["call_id"]) if calls else None
+
+        call_id = await until(placed)
+        assert call_id is not None
+        call = await state(meta, call_id, "active")
+        assert [step["what"] for step in call["timeline"]][:2] == ["ringing", "accepted"]
+        await meta.call("POST", f"/calls/{call_id}/hangup")
+        await state(meta, call_id, "ended")

@@ -1,0 +1,91 @@
+"""What the relay takes as a session description, and when a business may call."""
+
+import pytest
+
+from greenline.emulator.calls.permissions import DAY, Permission
+from greenline.emulator.calls.sdp import as_relay, check_sdp
+from greenline.emulator.errors import MetaError
+
+GOOD = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:0123456789012345678901",
+        "a=fingerprint:sha-256 AA:BB",
+        "a=setup:active",
+        "a=rtpmap:111 opus/48000/2",
+        "a=ptime:20",
+        "",
+    ]
+)
+
+
+def test_a_good_description_is_taken() -> None:
+    assert check_sdp(GOOD) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("wrong", "details"),
+    [
+        (None, "no session description"),
+        (GOOD.replace("\r\n", "\n"), "CRLF"),
+        (GOOD + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", "one m-line"),
+        (GOOD.replace("sha-256", "sha-1"), "sha-256"),
+        (GOOD.replace("a=ice-pwd", "a=x"), "ICE"),
+        (GOOD.replace("opus/48000/2", "PCMU/8000"), "opus"),
+        (GOOD.replace("ptime:20", "ptime:60"), "ptime"),
+    ],
+)
+def test_what_the_relay_refuses(wrong: str | None, details: str) -> None:
+    with pytest.raises(MetaError, match=details) as caught:
+        check_sdp(wrong)
+    assert caught.value.code == 100
+
+
+def test_the_relay_writes_itself_as_lite_with_one_fingerprint() -> None:
+    sdp = as_relay(GOOD.replace("a=setup", "a=fingerprint:sha-512 CC\r\na=setup"), setup="actpass")
+    assert "a=ice-lite\r\nm=audio" in sdp
+    assert "sha-512" not in sdp
+    assert "a=setup:actpass" in sdp
+
+
+def refused(code: int) -> "pytest.RaisesExc[MetaError]":
+    return pytest.raises(MetaError, match=f"#{code}")
+
+
+def test_without_permission_nobody_is_called() -> None:
+    permission = Permission()
+    with refused(138006):
+        permission.may_call(0.0)
+    permission.answer({"response": "accept", "expiration_timestamp": 100}, 0.0)
+    permission.may_call(99.0)
+    with refused(138006):
+        permission.may_call(101.0)
+    permission.answer({"response": "accept", "is_permanent": True}, 101.0)
+    permission.may_call(1e9)
+    with refused(138017):
+        permission.request(1e9)
+    permission.answer({"response": "reject"}, 1e9)
+    assert permission.status(1e9) == "no_permission"
+
+
+def test_requests_have_limits_that_a_connected_call_resets() -> None:
+    permission = Permission()
+    permission.request(0.0)
+    with refused(138009):
+        permission.request(DAY / 2)
+    permission.request(DAY + 1)
+    with refused(138009):
+        permission.request(3 * DAY)
+    permission.ended(3 * DAY, connected=True)
+    permission.request(3 * DAY)
+
+
+def test_four_unanswered_calls_withdraw_the_permission() -> None:
+    permission = Permission(permanent=True)
+    assert [permission.ended(0.0, connected=False) for _ in range(4)] == [False, False, False, True]
+    assert permission.shown(0.0)["permission"] == {"status": "no_permission"}
