@@ -7,10 +7,11 @@ default, so that old journals stay readable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 Medium: TypeAlias = Literal["text", "audio", "image", "file", "dtmf"]
 """``source_medium`` of the reference's transcript."""
@@ -204,8 +205,12 @@ class UserSilent(_Event):
     kind: Literal["user_silent"] = "user_silent"
 
 
+WAITS: Final = ("end_of_turn", "recognition", "model", "synthesis", "hold", "queue")
+"""What a person may wait for, in this order; ``hold`` is for an answer that was ready before the turn was over."""
+
+
 class TurnTimed(_Event):
-    """Where the silence before a spoken answer came from, in milliseconds and in the order of the waits.
+    """Where the silence before a spoken answer came from: milliseconds by the names of `WAITS`.
 
     It runs from the last voiced sound of the person to the first sound of the agent; the parts add up to it.
     """
@@ -213,6 +218,17 @@ class TurnTimed(_Event):
     kind: Literal["turn_timed"] = "turn_timed"
     message_id: str
     waits: dict[str, float]
+
+    @field_validator("waits")
+    @classmethod
+    def _in_order(cls, waits: dict[str, float]) -> dict[str, float]:
+        return in_order(waits)
+
+
+def in_order(waits: Mapping[str, float]) -> dict[str, float]:
+    """The waits as they follow each other: the database keeps no order. Those of no known name come last."""
+    places = {name: place for place, name in enumerate(WAITS)}
+    return dict(sorted(waits.items(), key=lambda wait: places.get(wait[0], len(places))))
 
 
 class ContextualUpdate(_Event):

@@ -152,7 +152,10 @@ class Answer:
         if "voice_ended" not in self.marks or "written" not in self.marks:
             return {}
         end = self.marks["written"]
-        reached = sorted((min(at, end), STAGES.index(name), name) for name, at in self.marks.items())
+        passed = dict(self.marks)
+        if passed["committed"] < passed.get("speech", end):
+            del passed["committed"]  # nothing waited for it
+        reached = sorted((min(at, end), STAGES.index(name), name) for name, at in passed.items())
         waits: dict[str, float] = {}
         before = self.marks["voice_ended"]
         for at, _, name in reached:

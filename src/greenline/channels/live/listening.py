@@ -70,6 +70,8 @@ class Listening:
         self._stream: RecognitionStream | None = None
         self._ears: Ears | None = None
         self._early: list[bytes] = []
+        self.paused_at = 0.0
+        """When the person was silent for long enough to ask what they said."""
 
     @property
     def last_voice_at(self) -> float:
@@ -120,6 +122,7 @@ class Listening:
                 self._finished = False
                 self._hearer.voice_began()
             case Moment.PAUSED:
+                self.paused_at = self._now()
                 self._finishing = self._spawn(self._recognise(self._finishing))
             case Moment.RESUMED:
                 self._hearer.goes_on()

@@ -330,7 +330,7 @@ class LiveSession:
         """The person pauses: begin to answer on suspicion, unless the agent still speaks."""
         if self._answer is None and not self._human and not self._is_ignored(text):
             said = UserMessage(id=new_id("msg"), text=text, medium="audio", type="audio", sent_at=self._clock.now())
-            self._begin(said, committed=False)
+            self._begin(said, committed=False, spoken=True)
 
     def goes_on(self) -> None:
         """The person speaks on: the guess was wrong."""
@@ -401,7 +401,7 @@ class LiveSession:
         )
         self._heard(said)
         if not self._human:
-            self._begin(None, committed=True)
+            self._begin(None, committed=True, spoken=medium == "audio")
 
     def _heard(self, said: UserMessage) -> None:
         self._person_is_there()
@@ -410,12 +410,13 @@ class LiveSession:
         if said.medium == "audio":
             self._tell(UserTranscript(self._event_id + 1, said.text))
 
-    def _begin(self, said: UserMessage | None, *, committed: bool) -> None:
+    def _begin(self, said: UserMessage | None, *, committed: bool, spoken: bool = False) -> None:
         """Answer; ``said`` is what the journal does not hold yet, because it is a guess."""
         answer = self._new_answer(committed=committed)
         answer.said = said
-        if self._listening is not None:
+        if self._listening is not None and spoken:
             answer.marks["voice_ended"] = self._listening.last_voice_at
+            answer.marks["paused"] = self._listening.paused_at
             answer.mark("recognised")
         self._answering = asyncio.create_task(self._answer_turn(answer))
         soft = self.config.turn.soft_timeout_config

@@ -1,0 +1,434 @@
+"""A live conversation by voice: guesses that wait, interruptions, faults of providers, silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from types import CoroutineType
+from typing import Any, TypeAlias
+
+import pytest
+
+from greenline.channels.live.models import (
+    AgentResponse,
+    Interruption,
+    ResponseComplete,
+    ResponseCorrection,
+    SessionEnded,
+    UserTranscript,
+)
+from greenline.channels.live.session import LiveSession
+from greenline.clock import ManualClock
+from greenline.conversations.events import (
+    AgentInterrupted,
+    AgentMessage,
+    Ended,
+    Noted,
+    TurnFailed,
+    TurnTimed,
+    UserMessage,
+    UserSilent,
+)
+from greenline.llm.errors import AllModelsFailed
+from greenline.llm.models import ModelReply, ToolCall
+from greenline.settings import Settings
+from greenline.speech.models import EndOfTurn
+from greenline.store.pool import Pool
+from support.live import Room, Stage, stage, told_of
+from support.spoken import SpokenSpeech, pause, voice
+from support.wait import eventually, until
+
+Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
+ANSWER = "Yes we sell green tea and black tea here."
+
+
+@pytest.fixture
+def speech() -> SpokenSpeech:
+    return SpokenSpeech()
+
+
+@pytest.fixture
+def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
+    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
+        return stage(pool, dsn, clock, settings, config, speech=speech, **more)
+
+    return open_stage
+
+
+@pytest.fixture
+async def live(opens: Opens) -> AsyncIterator[Stage]:
+    async with opens() as running:
+        running.model.say = lambda request: ANSWER
+        yield running
+
+
+async def ask(session: LiveSession, speech: SpokenSpeech, text: str) -> None:
+    """The person says ``text`` and has finished."""
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.append(text)
+    voice(session, 0.5)
+    pause(session, 0.7)
+
+
+async def test_a_question_is_answered_aloud(live: Stage, speech: SpokenSpeech) -> None:
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    (heard,) = await told_of(told, UserTranscript)
+    assert (heard.text, heard.tentative, heard.medium) == ("Do you sell tea?", False, "audio")
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    await told_of(told, ResponseComplete)
+    assert speech.said == [ANSWER]
+    assert room.seconds == pytest.approx(9 * 0.2, abs=0.02)
+    assert {event_id for event_id, _ in room.written} == {answer.event_id}
+    session.end("Bye")
+    await live.tasks[0]
+    journal = await live.journal(session)
+    (question,) = [event for event in journal if isinstance(event, UserMessage)]
+    (said,) = [event for event in journal if isinstance(event, AgentMessage)]
+    assert (question.medium, said.medium, said.event_id) == ("audio", "audio", answer.event_id)
+    (timed,) = [event for event in journal if isinstance(event, TurnTimed)]
+    assert timed.message_id == said.id
+    assert list(timed.waits) == ["end_of_turn", "recognition", "model", "synthesis", "queue"]
+    assert all(wait >= 0 for wait in timed.waits.values())
+    assert speech.streams[0].closed
+
+
+async def test_a_conversation_by_voice_has_a_recording(live: Stage, speech: SpokenSpeech) -> None:
+    session, told = await live.begin(Room())
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, ResponseComplete)
+    session.end("Bye")
+    await live.tasks[0]
+
+    async def recorded() -> Any:
+        return await live.pool.fetchrow("select has_user, seconds from conversation_recording")
+
+    row = await until(recorded)
+    assert row["has_user"]
+    assert row["seconds"] >= 1.1
+
+
+async def test_an_agent_that_keeps_no_voice_is_not_recorded(opens: Opens, settings: Settings) -> None:
+    async with opens(platform={"privacy": {"record_voice": False}}) as live:
+        session, _ = await live.begin(Room())
+        voice(session, 0.5)
+        session.end("Bye")
+        await live.tasks[0]
+    assert not (settings.data_dir / "spool").exists()
+
+
+async def test_a_guess_that_was_right_is_told_at_the_end_of_the_turn(live: Stage, speech: SpokenSpeech) -> None:
+    room = Room()
+    session, told = await live.begin(room)
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.append("Do you sell tea?")
+    voice(session, 0.5)
+    pause(session, 0.3)
+    await eventually(lambda: bool(speech.said))
+    assert (told, room.written) == ([], [])
+    pause(session, 0.4)
+    await told_of(told, ResponseComplete)
+    assert len(live.model.requests) == 1
+    assert room.written
+
+
+async def test_a_guess_that_was_wrong_leaves_no_trace(opens: Opens, speech: SpokenSpeech) -> None:
+    """A tool of it is not run: the person had not finished."""
+    tool = {"type": "client", "name": "order_tea", "description": "Orders", "expects_response": False}
+    async with opens({"agent": {"prompt": {"tools": [tool]}}}) as live:
+
+        def say(request: Any) -> ModelReply | str:
+            text = request.messages[-1].text
+            if text == "Order tea":
+                return ModelReply(request.model, "", (ToolCall("call_1", "order_tea", {}),))
+            return f"You said {text}"
+
+        live.model.say = say
+        room = Room()
+        session, told = await live.begin(room)
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.extend(["Order tea", "no, cancel that."])
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: bool(live.model.requests))
+        assert told == []
+        voice(session, 0.5)
+        pause(session, 0.7)
+        (answer,) = await told_of(told, AgentResponse)
+        assert answer.text == "You said Order tea no, cancel that."
+        await told_of(told, ResponseComplete)
+        assert {type(event) for event in told} & {Interruption, ResponseCorrection} == set()
+        (question,) = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+        assert question.text == "Order tea no, cancel that."
+
+
+async def speaking(live: Stage, speech: SpokenSpeech, *, played: float = 0.7) -> tuple[LiveSession, list[Any], Room]:
+    """The agent is in the middle of an answer, of which ``played`` seconds were heard."""
+    room = Room(at_once=False)
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, AgentResponse)
+    await eventually(lambda: room.seconds >= 1.79)
+    room.played = played
+    return session, told, room
+
+
+async def test_the_agent_stops_when_the_person_speaks(live: Stage, speech: SpokenSpeech) -> None:
+    session, told, room = await speaking(live, speech)
+    before = len(room.written)
+    voice(session, 0.2)
+    (cut,) = await told_of(told, Interruption)
+    (correction,) = await told_of(told, ResponseCorrection)
+    assert (correction.original, correction.corrected) == (ANSWER, "Yes we sell")
+    assert room.queued == 0
+    speech.texts.append("And coffee?")
+    voice(session, 0.3)
+    pause(session, 0.7)
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].event_id > cut.event_id
+    await eventually(lambda: len(room.written) > before)
+    assert {event_id for event_id, _ in room.written[before:]} == {responses[-1].event_id}
+    told_to_model = [message.text for message in live.model.requests[-1].messages if message.role == "assistant"]
+    assert told_to_model == ["Yes we sell"]
+    journal = await live.journal(session)
+    assert [event.heard for event in journal if isinstance(event, AgentInterrupted)] == ["Yes we sell"]
+    assert not [event for event in journal if isinstance(event, TurnTimed) and event.message_id == ""]
+
+
+async def test_an_answer_is_cut_while_the_model_still_writes(live: Stage, speech: SpokenSpeech) -> None:
+    live.model.hold = asyncio.Event()
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, UserTranscript)
+    await eventually(lambda: bool(live.model.requests))
+    session.user_message("Or coffee?")
+    live.model.hold = None
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    assert live.model.requests[-1].messages[-1].text == "Do you sell tea?\nOr coffee?"
+
+
+async def test_a_cough_is_no_interruption(live: Stage, speech: SpokenSpeech) -> None:
+    session, told, _ = await speaking(live, speech)
+    voice(session, 0.06)
+    pause(session, 1.0)
+    assert [event for event in told if isinstance(event, Interruption)] == []
+    assert speech.streams[0].pushed < 2 * 16_000 * 1.3
+
+
+async def test_signs_of_listening_are_no_interruption_where_the_agent_says_so(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    async with opens({"turn": {"interruption_ignore_terms": ["mhm", "okay"]}}) as live:
+        live.model.say = lambda request: ANSWER
+        session, told, _ = await speaking(live, speech)
+        speech.texts.append("Mhm, okay.")
+        voice(session, 0.3)
+        pause(session, 0.7)
+        await eventually(lambda: not speech.texts)
+        assert [event for event in told if isinstance(event, Interruption)] == []
+        speech.texts.append("Okay, stop!")
+        voice(session, 0.3)
+        pause(session, 0.7)
+        await told_of(told, Interruption)
+
+
+async def test_without_the_event_the_agent_cant_be_interrupted(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens({"conversation": {"client_events": ["audio", "agent_response", "user_transcript"]}}) as live:
+        live.model.say = lambda request: ANSWER
+        session, told, room = await speaking(live, speech)
+        speech.texts.append("Stop!")
+        voice(session, 0.3)
+        pause(session, 0.7)
+        await eventually(lambda: not speech.texts)
+        assert room.queued > 0
+        assert len([event for event in told if isinstance(event, AgentResponse)]) == 1
+
+
+async def test_the_first_message_is_spoken_to_its_end_where_the_agent_says_so(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    config = {"agent": {"first_message": ANSWER, "disable_first_message_interruptions": True}}
+    async with opens(config) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: room.seconds >= 1.79)
+        voice(session, 0.5)
+        assert room.queued > 0
+        assert [event for event in told if isinstance(event, Interruption)] == []
+
+
+async def test_when_recognition_fails_the_person_hears_a_sentence(live: Stage, speech: SpokenSpeech) -> None:
+    session, told = await live.begin(Room())
+    speech.deaf = True
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    speech.deaf = False
+    speech.texts.clear()
+    await told_of(told, ResponseComplete)
+    await ask(session, speech, "Do you sell tea?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == ANSWER
+    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["recognition_failed"]
+
+
+async def test_without_recognition_the_person_can_still_write(live: Stage, speech: SpokenSpeech) -> None:
+    speech.absent = True
+    session, told = await live.begin(Room())
+    (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    voice(session, 0.5)
+    session.user_message("Do you sell tea?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == ANSWER
+
+
+async def test_when_the_voice_fails_the_text_goes_out(live: Stage, speech: SpokenSpeech) -> None:
+    speech.mute = True
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    await told_of(told, ResponseComplete)
+    assert room.written == []
+    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["synthesis_failed"]
+
+
+async def test_when_all_models_fail_the_sentence_is_spoken(live: Stage, speech: SpokenSpeech) -> None:
+    def fail(request: Any) -> ModelReply:
+        raise AllModelsFailed(())
+
+    live.model.say = fail
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    await told_of(told, ResponseComplete)
+    assert " ".join(speech.said) == answer.text
+    assert room.seconds > 1
+
+
+async def test_the_agent_speaks_into_silence_and_then_gives_up(opens: Opens, clock: ManualClock) -> None:
+    config = {"turn": {"turn_timeout": 5, "silence_end_call_timeout": 30}}
+    async with opens(config) as live:
+        live.model.say = lambda request: "Are you still there?"
+        session, told = await live.begin(Room())
+        await asyncio.sleep(0)
+        for count in range(1, 4):
+            clock.advance(timedelta(seconds=5))
+            responses = await told_of(told, ResponseComplete, count)
+            assert len(responses) == count
+        journal = await live.journal(session)
+        assert len([event for event in journal if isinstance(event, UserSilent)]) == 3
+        clock.advance(timedelta(seconds=30))
+        (ended,) = await told_of(told, SessionEnded)
+        assert ended.code == 1000
+
+
+async def test_a_person_who_types_is_not_asked_whether_they_are_there(opens: Opens, clock: ManualClock) -> None:
+    async with opens({"turn": {"turn_timeout": 5}}) as live:
+        session, told = await live.begin(Room())
+        await asyncio.sleep(0)
+        for _ in range(5):
+            clock.advance(timedelta(seconds=4))
+            session.user_activity()
+            await asyncio.sleep(0)
+        assert told == []
+        assert live.model.requests == []
+
+
+async def test_a_slow_model_is_bridged(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
+    config = {"turn": {"soft_timeout_config": {"timeout_seconds": 2, "message": "One moment."}}}
+    async with opens(config) as live:
+        live.model.hold = asyncio.Event()
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        await told_of(told, UserTranscript)
+        await eventually(lambda: bool(live.model.requests))
+        clock.advance(timedelta(seconds=2))
+        await eventually(lambda: speech.said == ["One moment."])
+        live.model.hold.set()
+        (answer,) = await told_of(told, AgentResponse)
+        assert answer.text == "Hello!"
+        await told_of(told, ResponseComplete)
+        assert speech.said == ["One moment.", "Hello!"]
+        assert [event.what for event in await live.journal(session) if isinstance(event, Noted)] == ["soft_timeout"]
+
+
+async def test_a_provider_that_knows_the_end_of_the_turn_is_believed(live: Stage, speech: SpokenSpeech) -> None:
+    session, told = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.append("Do you sell tea?")
+    voice(session, 0.5)
+    speech.tell.put_nowait(EndOfTurn("Do you sell tea?"))
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+
+
+async def test_keys_that_follow_each_other_are_one_turn(live: Stage, clock: ManualClock) -> None:
+    session, told = await live.begin(Room())
+    for key in "12":
+        session.digit(key)
+    session.digit("#")
+    await told_of(told, AgentResponse)
+    (pressed,) = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+    assert (pressed.medium, "12#" in pressed.text) == ("dtmf", True)
+
+
+def is_of_session(task: asyncio.Task[Any]) -> bool:
+    coroutine = task.get_coro()
+    return isinstance(coroutine, CoroutineType) and "/channels/live/" in coroutine.cr_code.co_filename
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_storm_ends_in_one_state_and_leaves_nothing(
+    live: Stage, speech: SpokenSpeech, clock: ManualClock, seed: int
+) -> None:
+    """Voice, words, orders and faults in any order: one end, no task, no stream, no lease."""
+    import random
+
+    chance = random.Random(seed)
+    before = asyncio.all_tasks()
+    room = Room(at_once=False)
+    session, told = await live.begin(room)
+
+    def fault() -> None:
+        speech.deaf, speech.mute = chance.random() < 0.3, chance.random() < 0.3
+
+    actions: list[Callable[[], object]] = [
+        lambda: voice(session, chance.random()),
+        lambda: pause(session, chance.random()),
+        lambda: session.user_message("Hello?"),
+        lambda: session.contextual_update("It rains.", chance.choice([None, "weather"])),
+        lambda: session.digit(chance.choice("0123456789#")),
+        lambda: session.user_activity(),
+        lambda: session.tool_result("call_9", "x", is_error=False),
+        lambda: session.feedback(1, "like"),
+        lambda: clock.advance(timedelta(seconds=chance.random() * 5)),
+        lambda: speech.texts.append("What about tea?"),
+        lambda: setattr(room, "played", room.seconds * chance.random()),
+        fault,
+    ]
+    for _ in range(120):
+        chance.choice(actions)()
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+    session.end("Enough")
+    session.end("Too late")
+    ended = await live.tasks[0]
+    assert ended == SessionEnded(1000, "Enough")
+    assert [event for event in told if isinstance(event, SessionEnded)] == [ended]
+    assert told[-1] == ended
+    journal = await live.journal(session)
+    assert [event for event in journal if isinstance(event, Ended)] == [journal[-1]]
+    assert all(stream.closed for stream in speech.streams)
+    owner = await live.pool.fetchval("select owner from mailbox where id = $1", f"live:{session.conversation_id}")
+    assert owner is None
+    await eventually(lambda: not [task for task in asyncio.all_tasks() - before if is_of_session(task)])

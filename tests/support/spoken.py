@@ -1,0 +1,151 @@
+"""A person who speaks by script, heard by a recogniser that knows the script; a voice of known length."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from greenline.channels.live.session import LiveSession
+from greenline.speech.errors import RecognitionError, SynthesisError
+from greenline.speech.models import (
+    HEARING_RATE,
+    Chunk,
+    Hint,
+    RecognitionOptions,
+    RecognitionStream,
+    Transcript,
+    Voice,
+    VoiceDetector,
+)
+from support.voice import tone
+
+WINDOW = 512
+SECONDS_A_WORD = 0.2
+
+
+class LoudIsVoice:
+    """A detector for which every loud window is voice."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def score(self, pcm: bytes) -> list[float]:
+        """1 for each loud window, 0 for each quiet one."""
+        samples = np.frombuffer(self._rest + pcm, "<i2")
+        whole = len(samples) // WINDOW
+        self._rest = samples[whole * WINDOW :].tobytes()
+        windows = samples[: whole * WINDOW].reshape(whole, WINDOW)
+        return [1.0 if np.abs(window).max() > 500 else 0.0 for window in windows]
+
+    def reset(self) -> None:
+        """Forget the rest."""
+        self._rest = b""
+
+
+@dataclass
+class Stage:
+    """What was pushed, and what is said next."""
+
+    speech: SpokenSpeech
+    provider: str = "script"
+    pushed: int = 0
+    closed: bool = False
+
+    def push(self, pcm: bytes) -> None:
+        """Count it."""
+        self.pushed += len(pcm)
+
+    async def finish(self) -> str:
+        """The next text of the script."""
+        if self.speech.thinking is not None:
+            await self.speech.thinking.wait()
+        if self.speech.deaf:
+            raise RecognitionError("script", "deaf today")
+        return self.speech.texts.popleft() if self.speech.texts else ""
+
+    def drop(self) -> None:
+        """Nothing is kept."""
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        """What the test puts there."""
+        while True:
+            yield await self.speech.tell.get()
+
+    async def aclose(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+@dataclass
+class SpokenSpeech:
+    """Hears ``texts``, one at each pause; speaks every word for a fifth of a second.
+
+    While ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits.
+    """
+
+    texts: deque[str] = field(default_factory=deque)
+    deaf: bool = False
+    mute: bool = False
+    absent: bool = False
+    thinking: asyncio.Event | None = None
+    voiceless: asyncio.Event | None = None
+    tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
+    said: list[str] = field(default_factory=list)
+    cancelled: int = 0
+    streams: list[Stage] = field(default_factory=list)
+    name: str = "script"
+    rate: int = 24_000
+
+    def recogniser(self, options: RecognitionOptions) -> SpokenSpeech:
+        """Itself."""
+        return self
+
+    def synthesiser(self, voice: Voice) -> SpokenSpeech:
+        """Itself."""
+        return self
+
+    def detector(self) -> VoiceDetector:
+        """One that can't err."""
+        return LoudIsVoice()
+
+    async def open(self, options: RecognitionOptions) -> RecognitionStream:
+        """A stream, unless the provider is absent."""
+        if self.absent:
+            raise RecognitionError(self.name, "not there")
+        self.streams.append(Stage(self))
+        return self.streams[-1]
+
+    async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
+        """The next text of the script."""
+        return Transcript(self.texts.popleft(), 1.0)
+
+    async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
+        """A tone, in pieces of a tenth of a second."""
+        self.said.append(text)
+        try:
+            if self.voiceless is not None:
+                await self.voiceless.wait()
+            for _ in range(len(text.split()) * 2):
+                if self.mute:
+                    raise SynthesisError(self.name, "mute today")
+                yield Chunk(bytes(int(self.rate * SECONDS_A_WORD / 2) * 2))
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cancelled += 1
+            raise
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+def voice(session: LiveSession, seconds: float) -> None:
+    """The person makes a sound."""
+    session.hear(tone(seconds))
+
+
+def pause(session: LiveSession, seconds: float) -> None:
+    """The person is silent."""
+    session.hear(bytes(int(seconds * HEARING_RATE) * 2))
