@@ -222,10 +222,10 @@ class TurnTimed(_Event):
     @field_validator("waits")
     @classmethod
     def _in_order(cls, waits: dict[str, float]) -> dict[str, float]:
-        return in_order(waits)
+        return waits_in_order(waits)
 
 
-def in_order(waits: Mapping[str, float]) -> dict[str, float]:
+def waits_in_order(waits: Mapping[str, float]) -> dict[str, float]:
     """The waits as they follow each other: the database keeps no order. Those of no known name come last."""
     places = {name: place for place, name in enumerate(WAITS)}
     return dict(sorted(waits.items(), key=lambda wait: places.get(wait[0], len(places))))

@@ -65,8 +65,9 @@ class Outcome:
 async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None) -> Outcome:
     """Ask the model, run the tools it calls, until it has answered.
 
-    What has come so far is in ``outcome`` at any time: whoever cancels the turn finds it there. When no model answers, or the model calls tools for ever, the outcome holds the failure sentence for the
-    person and a `TurnFailed` for the operator.
+    What has come so far is in ``outcome`` at any time: whoever cancels the turn finds it there. When no model
+    answers, or the model calls tools for ever, the outcome holds the failure sentence for the person and a
+    `TurnFailed` for the operator.
     """
     outcome = outcome if outcome is not None else Outcome()
     tools = {tool.spec.name: tool for tool in turn.tools}

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from greenline.conversations import service, uploads
-from greenline.conversations.events import in_order
+from greenline.conversations.events import waits_in_order
 from greenline.conversations.files import ConversationFile, list_files, read_file
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
@@ -88,7 +88,7 @@ class ConversationPage:
     async def _show(self, shown: ConversationView, links: int) -> None:
         pool, key = self._visitor.services.pool, (self._visitor.workspace.id, self._id)
         person = await pool.fetchrow(_sql["person"], *key)
-        waits = {row["message_id"]: in_order(row["waits"]) for row in await pool.fetch(_sql["waits"], *key)}
+        waits = {row["message_id"]: waits_in_order(row["waits"]) for row in await pool.fetch(_sql["waits"], *key)}
         is_human = bool(await pool.fetchval(_sql["is_human"], *key))
         sounds = await self._listen(await list_files(pool, *key))
         self._missing.set_visibility(False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from greenline.conversations.events import in_order
+from greenline.conversations.events import waits_in_order
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 
@@ -179,7 +179,7 @@ def _tool_returned(data: Mapping[str, Any]) -> Iterable[Told]:
 
 
 def _turn_timed(data: Mapping[str, Any]) -> Iterable[Told]:
-    waits = in_order(data["waits"])
+    waits = waits_in_order(data["waits"])
     parts = ", ".join(f"{name.replace('_', ' ')} {wait:.0f}" for name, wait in waits.items())
     yield "speech", f"Silence before the answer: {sum(waits.values()):.0f} ms", parts, False
 
