@@ -113,6 +113,16 @@ class Settings(BaseSettings):
         description="Whether an answer that is spoken as a voice note comes in writing too: `when_needed` is when it "
         "holds what one wants to see, such as links, lists and long numbers.",
     )
+    end_of_turn_seconds: dict[Literal["patient", "normal", "eager"], Annotated[float, Field(ge=0.1, le=5)]] = Field(
+        {"patient": 1.0, "normal": 0.5, "eager": 0.3},
+        description="Silence after which a person has finished speaking, by the agent's turn_eagerness.",
+    )
+    barge_in_seconds: float = Field(
+        0.1,
+        ge=0.03,
+        le=2,
+        description="Voice of this length interrupts the agent; more lets coughs and short words pass.",
+    )
     sender_linger_seconds: float = Field(
         1.0,
         ge=0,

@@ -38,6 +38,7 @@ HEARD_KEPT: Final = 200
 """Transcripts that are kept for a turn that begins anew because a fragment followed."""
 FILENAME: Final = "answer.ogg"
 
+
 @dataclass(frozen=True, slots=True)
 class SpokenNote:
     """An answer that was spoken: the message to send, the events that it says, and the file that is kept."""
