@@ -159,8 +159,8 @@ class Settings(BaseSettings):
     )
     call_permission_text: str = Field(
         "",
-        description="Asks for the permission to call where the 24-hour window is open, instead of the template, which "
-        "Meta charges; empty: always the template.",
+        description="Asks for the permission to call where the 24-hour window is open, instead of the template, "
+        "which Meta charges; empty: always the template.",
     )
     call_drain_seconds: float = Field(
         120.0, ge=0, description="How long calls may go on after SIGTERM; give the orchestrator more than that."
