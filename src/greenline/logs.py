@@ -15,7 +15,7 @@ SECRET_NAMES: Final = re.compile(r"token|secret|password|api_key|authorization|c
 SECRET_VALUES: Final = re.compile(r"\b(gl_[\w-]{16,}|EAA\w{16,}|sk-[\w-]{16,})|(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
 """Our API keys, Meta's tokens, providers' keys, and user and password of a URL, wherever a text quotes them."""
 MASK: Final = "***"
-QUIET: Final = ("uvicorn.access", "httpx2", "httpcore2", "openai", "asyncio")
+QUIET: Final = ("uvicorn.access", "uvicorn.error", "httpx2", "httpcore2", "openai", "asyncio")
 """Loggers of libraries that tell every request or step; their warnings are kept."""
 
 

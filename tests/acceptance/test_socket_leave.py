@@ -42,6 +42,9 @@ async def test_at_sigterm_a_conversation_may_end_and_is_cut_after_a_while(dsn: s
             assert said == "You said still there?"
             assert await socket.closed() == (1012, "The server is restarting. Connect again.")
         assert await server.ended() == 0
+        log = "".join(server.errors)
+        assert "socket.begun" in log
+        assert "agent_id=" not in log, "an address with its query can hold a signature"
     conversation_id = first["conversation_initiation_metadata_event"]["conversation_id"]
     async with serve_process(tmp_path, environment=environment(dsn)) as process:
         server = await process.ready()

@@ -48,6 +48,11 @@ class SocketConversation:
         self._human_speaks = False
         self._leave: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
 
+    @property
+    def conversation_id(self) -> str:
+        """Its id."""
+        return self._session.conversation_id
+
     def leave(self, why: SocketClosed) -> None:
         """End the conversation from outside."""
         if not self._leave.done():

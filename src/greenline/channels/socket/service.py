@@ -90,35 +90,39 @@ class Sockets:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._connections.add(task)
         try:
-            goodbye = await self._converse(wire, handshake)
+            await self._serve(wire, handshake)
         except WebSocketDisconnect:
-            return
+            log.info("socket.left")
+        finally:
+            self._connections.discard(task)
+
+    async def _serve(self, wire: Wire, handshake: Handshake) -> None:
+        try:
+            goodbye = await self._converse(wire, handshake)
+        except SocketClosed as closed:
+            goodbye = closed
+        except WebSocketDisconnect:
+            raise
         except Exception:
             log.exception("socket.failed")
             goodbye = SocketClosed(CRASH, "unknown_websocket_crash", "The server met an unexpected error.")
-        finally:
-            self._connections.discard(task)
-        if isinstance(goodbye, SocketClosed):
-            await wire.close(goodbye, code=goodbye.code, reason=goodbye.reason)
-        else:
-            await wire.close(None, code=goodbye.code, reason=goodbye.reason)
+        if isinstance(goodbye, SessionEnded) and goodbye.error_type is not None:
+            goodbye = SocketClosed(goodbye.code, goodbye.error_type, goodbye.reason)
+        error = goodbye if isinstance(goodbye, SocketClosed) else None
+        log.info("socket.closed", code=goodbye.code, error_type=error.error_type if error else None)
+        await wire.close(error, code=goodbye.code, reason=goodbye.reason)
 
-    async def _converse(self, wire: Wire, handshake: Handshake) -> SocketClosed | SessionEnded:
+    async def _converse(self, wire: Wire, handshake: Handshake) -> SessionEnded | SocketClosed:
+        if self._draining:
+            raise Restarting
+        conversation = await self._begin(wire, handshake)
+        self._running.add(conversation)
         try:
-            if self._draining:
-                raise Restarting
-            conversation = await self._begin(wire, handshake)
-            self._running.add(conversation)
-            try:
-                ended = await conversation.run()
-            finally:
-                self._running.discard(conversation)
-        except SocketClosed as closed:
-            log.info("socket.closed", error_type=closed.error_type, code=closed.code)
-            return closed
-        if ended.error_type is not None:
-            return SocketClosed(ended.code, ended.error_type, ended.reason)
-        return ended
+            with structlog.contextvars.bound_contextvars(conversation_id=conversation.conversation_id):
+                log.info("socket.begun")
+                return await conversation.run()
+        finally:
+            self._running.discard(conversation)
 
     async def _begin(self, wire: Wire, handshake: Handshake) -> SocketConversation:
         """Let the client in, begin its conversation and tell it the first thing: the id and the formats."""
