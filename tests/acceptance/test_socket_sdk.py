@@ -14,6 +14,7 @@ from support.sdk_conversation import (
     AgentChatResponsePartType,
     AsyncConversation,
     ClientTools,
+    Conversation,
     ConversationInitiationData,
     DisconnectionDetails,
 )
@@ -95,6 +96,30 @@ async def test_a_signed_conversation_with_tools(server: RunningServer, http: htt
     assert asked[0]["what"] == "tea"
     await talk.end_session()
     await talk.wait_for_session_end()
+
+
+async def test_the_client_with_threads(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    prompt = 'offline: when price -> call price {"what": "tea"}\noffline: after price -> say It costs {result}'
+    agent_id = await make_agent(http, prompt, tools=[client_tool("price", expects_response=True)])
+    answers: list[str] = []
+    ends: list[DisconnectionDetails] = []
+    tools = ClientTools()
+    tools.register("price", lambda parameters: f"4 euros for {parameters['what']}")
+    talk = Conversation(
+        ElevenLabs(base_url=server.url),
+        agent_id,
+        requires_auth=False,
+        client_tools=tools,
+        callback_agent_response=answers.append,
+        callback_disconnect=ends.append,
+    )
+    await asyncio.to_thread(talk.start_session)
+    await eventually(lambda: answers == ["Hello!"])
+    await asyncio.to_thread(talk.send_user_message, "price?")
+    await eventually(lambda: answers[-1] == "It costs 4 euros for tea")
+    await asyncio.to_thread(talk.end_session)
+    assert await asyncio.to_thread(talk.wait_for_session_end)
+    assert [details.reason for details in ends] == ["user"]
 
 
 async def test_a_refused_start_is_an_error_with_a_reason(server: RunningServer, http: httpx2.AsyncClient) -> None:

@@ -11,6 +11,7 @@ with warnings.catch_warnings():
         AsyncAudioInterface,
         AsyncConversation,
         ClientTools,
+        Conversation,
         ConversationInitiationData,
         DisconnectionDetails,
     )
@@ -20,6 +21,7 @@ __all__ = [
     "AsyncAudioInterface",
     "AsyncConversation",
     "ClientTools",
+    "Conversation",
     "ConversationInitiationData",
     "DisconnectionDetails",
 ]
