@@ -21,6 +21,7 @@ from greenline.agents.variables import MissingVariables, SecretVariable, render
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.ears import Patience
 from greenline.channels.live.effects import ClientCalls, LiveEffects
+from greenline.channels.live.figures import INTERRUPTIONS, RUNNING, medium_of, observe
 from greenline.channels.live.journal import LiveJournal
 from greenline.channels.live.listening import Listening
 from greenline.channels.live.models import (
@@ -145,6 +146,10 @@ class LiveSession:
         return self._agent.text_only
 
     @property
+    def _medium(self) -> str:
+        return medium_of(text_only=self.text_only)
+
+    @property
     def journal(self) -> tuple[Event, ...]:
         """What has happened."""
         return tuple(self._journal.events)
@@ -164,6 +169,7 @@ class LiveSession:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._holder.attach(self._claim, task)
+        RUNNING.labels(self._medium).inc()
         try:
             await self._open()
             ended = await self._end
@@ -175,6 +181,7 @@ class LiveSession:
             ended = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
             raise
         finally:
+            RUNNING.labels(self._medium).dec()
             await self._close(ended)
             self._holder.let_go(self._claim)
         return ended
@@ -469,10 +476,7 @@ class LiveSession:
         self._record(*answer.events)
         answer.recorded = True
         await self._play(answer)
-        if waits := answer.waits():
-            messages = [event for event in outcome.events if isinstance(event, AgentMessage)]
-            if messages:
-                self._record(TurnTimed(message_id=messages[0].id, waits=waits))
+        self._time(answer, answer.events)
         self._tell(ResponseComplete(answer.event_id))
         self._answer = None
         if outcome.ended is not None:
@@ -515,6 +519,16 @@ class LiveSession:
         if not answer.recorded and events:
             self._record(*events)
         self._record(*answer.cut(events))
+        self._time(answer, events)
+        INTERRUPTIONS.labels(self._medium).inc()
+
+    def _time(self, answer: Answer, events: Sequence[Event]) -> None:
+        """Keep the silence before an answer of which something was spoken."""
+        waits = answer.waits()
+        message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
+        if waits and message is not None:
+            self._record(TurnTimed(message_id=message.id, waits=waits))
+            observe(waits)
 
     def _drop(self) -> None:
         """Forget a guess."""

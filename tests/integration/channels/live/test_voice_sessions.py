@@ -10,6 +10,7 @@ from types import CoroutineType
 from typing import Any, TypeAlias
 
 import pytest
+from prometheus_client import REGISTRY
 
 from greenline.channels.live.models import (
     AgentResponse,
@@ -72,7 +73,12 @@ async def ask(session: LiveSession, speech: SpokenSpeech, text: str) -> None:
     pause(session, 0.7)
 
 
+def figure(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
 async def test_a_question_is_answered_aloud(live: Stage, speech: SpokenSpeech) -> None:
+    counted = figure("greenline_turn_silence_seconds_count", wait="total")
     room = Room()
     session, told = await live.begin(room)
     await ask(session, speech, "Do you sell tea?")
@@ -94,6 +100,8 @@ async def test_a_question_is_answered_aloud(live: Stage, speech: SpokenSpeech) -
     assert timed.message_id == said.id
     assert list(timed.waits) == ["end_of_turn", "recognition", "model", "synthesis", "queue"]
     assert all(wait >= 0 for wait in timed.waits.values())
+    assert figure("greenline_turn_silence_seconds_count", wait="total") == counted + 1
+    assert figure("greenline_live_conversations", medium="voice") == 0
     assert speech.streams[0].closed
 
 
@@ -196,7 +204,8 @@ async def test_the_agent_stops_when_the_person_speaks(live: Stage, speech: Spoke
     assert told_to_model == ["Yes we sell"]
     journal = await live.journal(session)
     assert [event.heard for event in journal if isinstance(event, AgentInterrupted)] == ["Yes we sell"]
-    assert not [event for event in journal if isinstance(event, TurnTimed) and event.message_id == ""]
+    (timed, *_) = [event for event in journal if isinstance(event, TurnTimed)]
+    assert timed.message_id == next(event.id for event in journal if isinstance(event, AgentMessage))
 
 
 async def test_an_answer_is_cut_while_the_model_still_writes(live: Stage, speech: SpokenSpeech) -> None:
