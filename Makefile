@@ -1,4 +1,5 @@
-# The main jobs, each from nothing: only Python 3.11 or newer and the package registries are needed.
+# The main jobs, each from nothing: only Python 3.11 or newer and the package registries are needed; for the tests
+# also Chromium and npm.
 
 PORT ?= 8080
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
