@@ -137,6 +137,14 @@ async def test_who_may_not_watch_is_told_why(
     assert reason in socket.seen[0]["error_event"]["reason"]
 
 
+async def test_an_id_that_none_can_be(server: RunningServer) -> None:
+    headers = {"xi-api-key": server.api_key}
+    for name in ("conv_unknown", "%00"):
+        path = f"/v1/convai/conversations/{name}/monitor"
+        async with client(server.url, path, additional_headers=headers) as socket:
+            assert (await socket.closed())[0] == 1008
+
+
 async def test_a_bad_command_is_told_and_ends_nothing(server: RunningServer, http: httpx2.AsyncClient) -> None:
     await write_one(server, http, SAID, monitoring_enabled=True)
     refused = [

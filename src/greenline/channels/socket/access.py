@@ -14,7 +14,7 @@ is. The allowlist guards against other people's web pages, so that it binds ever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -44,9 +44,14 @@ Method: TypeAlias = Literal["public", "signed_url", "authorization_header"]
 class Handshake:
     """What a client showed when it connected."""
 
-    headers: Headers
-    query: QueryParams
-    protocols: Sequence[str] = ()
+    headers: Headers = field(repr=False)
+    query: QueryParams = field(repr=False)
+    protocols: Sequence[str] = field(default=(), repr=False)
+
+    def check(self) -> None:
+        """Refuse what no id, name or token holds. Raises `greenline.channels.socket.errors.Refused`."""
+        if any("\0" in text for pair in self.query.multi_items() for text in pair):
+            raise Refused("The query holds a NUL character.")
 
     @property
     def protocol(self) -> str | None:
@@ -104,6 +109,7 @@ class Gate:
 
     async def admit(self, handshake: Handshake) -> Admission:
         """Let a client in. Raises `greenline.channels.socket.errors.Refused` with what to do instead."""
+        handshake.check()
         query = handshake.query
         signature = await self._signature(handshake)
         key_workspace = None if signature else await self._workspace_of_key(handshake)

@@ -92,6 +92,8 @@ class Monitors:
         key = handshake.api_key or handshake.bearer
         if key is None:
             raise Refused("The monitor needs an API key: send xi-api-key with the handshake.")
+        if "\0" in conversation_id:
+            raise Refused("The address holds a NUL character.")
         if handshake.query.get("events_format", JSON) not in (JSON, TRACES):
             raise Refused("events_format is json or opentelemetry.")
         try:

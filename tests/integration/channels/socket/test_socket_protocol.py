@@ -261,6 +261,7 @@ async def test_who_may_talk(place: Place) -> None:
         assert place.sessions.starts[-1].admission.method == method
     assert place.sessions.starts[-1].admission.environment == "staging"
     for query, options in (
+        ("&environment=%00", {"additional_headers": {"xi-api-key": key}}),
         ("", {"additional_headers": {"xi-api-key": "gl_wrong"}}),
         ("&conversation_signature=abc", {}),
         ("&branch_id=agtbrch_x", {"additional_headers": {"xi-api-key": key}}),
