@@ -22,6 +22,7 @@ from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Alignment, Speech
 from greenline.store.objects import FolderObjects
+from greenline.store.mailbox import LeaseLost
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
@@ -91,7 +92,9 @@ class Stage:
         return session, told
 
     async def journal(self, session: LiveSession) -> list[Event]:
-        """What is durable of a conversation."""
+        """What is durable of a conversation, once everything that has happened is written."""
+        with contextlib.suppress(LeaseLost):
+            await session._journal.flush()
         rows = await self.pool.fetch(
             "select kind, data from conversation_event where conversation_id = $1 order by seq",
             session.conversation_id,
