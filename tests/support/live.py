@@ -21,8 +21,8 @@ from greenline.conversations.events import Event, load_event
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Alignment, Speech
-from greenline.store.objects import FolderObjects
 from greenline.store.mailbox import LeaseLost
+from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
