@@ -144,6 +144,20 @@ async def test_dynamic_variables(server: RunningServer, http: httpx2.AsyncClient
         assert (await socket.closed())[0] == 1008
 
 
+async def test_an_environment_is_one_that_there_is(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http)
+    async with connect(server, agent_id, "&environment=staging") as socket:
+        await socket.send(type="conversation_initiation_client_data")
+        code, reason = await socket.closed()
+    assert code == 1008
+    assert "environment" in reason
+    (await http.post("/v1/convai/environments", json={"name": "staging"})).raise_for_status()
+    async with connect(server, agent_id) as socket:
+        first = await socket.begin(environment="staging")
+    shown = await finished(http, first["conversation_initiation_metadata_event"]["conversation_id"])
+    assert shown["environment"] == "staging"
+
+
 async def test_start_data_of_a_wrong_shape(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:

@@ -12,12 +12,11 @@ from greenline.agents.service import get
 from greenline.channels.live.begin import Beginning, LiveSessions
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
-from greenline.channels.socket.errors import Refused
 from greenline.channels.socket.session import Start
 from greenline.store.pool import Pool
+from greenline.workspaces.environments import check_environment
 
 UNKNOWN_SOURCE: Final = "unknown"
-PRODUCTION: Final = "production"
 
 
 class SocketSessions:
@@ -30,15 +29,14 @@ class SocketSessions:
     async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> LiveSession:
         """A conversation that is ready to run.
 
-        Raises pydantic's ``ValidationError`` for start data of a wrong shape, `Refused` and other refusals.
+        Raises pydantic's ``ValidationError`` for start data of a wrong shape, and the house's own refusals of it.
         """
         data = InitiationData.model_validate(
             {name: value for name, value in start.data.items() if value is not None and name != "type"}
         )
         admission = start.admission
-        environment = admission.environment or data.environment or PRODUCTION
-        if environment != PRODUCTION:
-            raise Refused(f"There is no environment {environment[:60]}; the one of this workspace is {PRODUCTION}.")
+        named = admission.environment or data.environment
+        environment = await check_environment(self._pool, admission.workspace_id, named)
         info = data.source_info or SourceInfo()
         source = start.source or info.source or UNKNOWN_SOURCE
         info = SourceInfo(source=source, version=info.version or start.version or None)
@@ -47,6 +45,7 @@ class SocketSessions:
             workspace_id=admission.workspace_id,
             source=source,
             method=admission.method,
+            environment=environment,
             data=data.model_copy(update={"source_info": info}),
             conversation_id=admission.conversation_id,
         )
