@@ -203,6 +203,7 @@ class LiveSessions:
             conversation_id=conversation_id,
             variables=started.variables,
             sealed=started.sealed_variables,
+            environment=started.environment,
         )
         return Agent(version, config, started, lookup, data.custom_llm_extra_body, beginning.tools)
 
