@@ -51,10 +51,11 @@ async def test_the_old_address_answers_too(http: httpx2.AsyncClient, agent_id: s
     assert answer.json()["signed_url"].startswith("ws://")
 
 
-async def test_only_agents_of_the_workspace_are_signed_for(client: AsyncElevenLabs) -> None:
-    with pytest.raises(ApiError) as caught:
-        await client.conversational_ai.conversations.get_signed_url(agent_id="agent_nobody")
-    assert caught.value.status_code == 404
+async def test_only_what_there_is_is_signed_for(client: AsyncElevenLabs, agent_id: str) -> None:
+    for asked in ({"agent_id": "agent_nobody"}, {"agent_id": agent_id, "environment": "nowhere"}):
+        with pytest.raises(ApiError) as caught:
+            await client.conversational_ai.conversations.get_signed_url(**asked)
+        assert caught.value.status_code == 404
 
 
 async def test_a_room_token_says_what_is_missing(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import httpx2
+import pytest
 from elevenlabs import ElevenLabs
 
 from support.sdk_conversation import (
@@ -41,9 +43,14 @@ class Heard:
         self.ends.append(details)
 
 
-def conversation(server: RunningServer, agent_id: str, heard: Heard, **more: Any) -> AsyncConversation:
-    transport = httpx.Client(trust_env=False, timeout=30)
-    sdk = ElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
+@pytest.fixture
+async def sdk(server: RunningServer) -> AsyncIterator[ElevenLabs]:
+    """The client with a key; its own connection is for signed URLs."""
+    with httpx.Client(trust_env=False, timeout=30) as transport:
+        yield ElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
+
+
+def conversation(sdk: ElevenLabs, agent_id: str, heard: Heard, **more: Any) -> AsyncConversation:
     return AsyncConversation(
         sdk,
         agent_id,
@@ -55,10 +62,10 @@ def conversation(server: RunningServer, agent_id: str, heard: Heard, **more: Any
     )
 
 
-async def test_a_chat(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_a_chat(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     heard = Heard()
-    talk = conversation(server, agent_id, heard)
+    talk = conversation(sdk, agent_id, heard)
     await talk.start_session()
     await eventually(lambda: heard.answers == ["Hello!"])
     await talk.send_user_message("Do you have oolong?")
@@ -75,7 +82,7 @@ async def test_a_chat(server: RunningServer, http: httpx2.AsyncClient) -> None:
     assert [details.reason for details in heard.ends] == ["user"]
 
 
-async def test_a_signed_conversation_with_tools(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_a_signed_conversation_with_tools(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
     prompt = 'offline: when price -> call price {"what": "tea"}\noffline: after price -> say It costs {result}'
     agent_id = await make_agent(
         http, prompt, tools=[client_tool("price", expects_response=True)], platform={"auth": {"enable_auth": True}}
@@ -88,7 +95,7 @@ async def test_a_signed_conversation_with_tools(server: RunningServer, http: htt
 
     heard, tools = Heard(), ClientTools(asyncio.get_running_loop())
     tools.register("price", price, is_async=True)
-    talk = conversation(server, agent_id, heard, requires_auth=True, client_tools=tools)
+    talk = conversation(sdk, agent_id, heard, requires_auth=True, client_tools=tools)
     await talk.start_session()
     await eventually(lambda: bool(heard.answers))
     await talk.send_user_message("price?")
@@ -98,7 +105,7 @@ async def test_a_signed_conversation_with_tools(server: RunningServer, http: htt
     await talk.wait_for_session_end()
 
 
-async def test_the_client_with_threads(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_the_client_with_threads(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
     prompt = 'offline: when price -> call price {"what": "tea"}\noffline: after price -> say It costs {result}'
     agent_id = await make_agent(http, prompt, tools=[client_tool("price", expects_response=True)])
     answers: list[str] = []
@@ -106,7 +113,7 @@ async def test_the_client_with_threads(server: RunningServer, http: httpx2.Async
     tools = ClientTools()
     tools.register("price", lambda parameters: f"4 euros for {parameters['what']}")
     talk = Conversation(
-        ElevenLabs(base_url=server.url),
+        sdk,
         agent_id,
         requires_auth=False,
         client_tools=tools,
@@ -122,22 +129,22 @@ async def test_the_client_with_threads(server: RunningServer, http: httpx2.Async
     assert [details.reason for details in ends] == ["user"]
 
 
-async def test_a_refused_start_is_an_error_with_a_reason(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_a_refused_start_is_an_error_with_a_reason(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http, platform=overrides(agent={"language": True}))
     heard = Heard()
     config = ConversationInitiationData(conversation_config_override={"agent": {"first_message": "No"}})
-    talk = conversation(server, agent_id, heard, config=config)
+    talk = conversation(sdk, agent_id, heard, config=config)
     await talk.start_session()
     await eventually(lambda: bool(heard.ends))
     assert (heard.ends[0].reason, heard.ends[0].close_code) == ("error", 1008)
     assert heard.ends[0].close_reason == "Override for field 'first_message' is not allowed by config."
 
 
-async def test_text_without_a_text_agent(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_text_without_a_text_agent(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
     """Without an audio interface the client asks for text at the top of the override; the agent allows it."""
     agent_id = await make_agent(http, text_only=False, platform=overrides(conversation={"text_only": True}))
     heard = Heard()
-    talk = conversation(server, agent_id, heard)
+    talk = conversation(sdk, agent_id, heard)
     await talk.start_session()
     await eventually(lambda: heard.answers == ["Hello!"])
     await talk.end_session()

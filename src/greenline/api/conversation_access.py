@@ -12,6 +12,7 @@ from greenline.channels.socket.access import workspace_of_agent
 from greenline.channels.socket.signing import Signature, seal, signed_url
 from greenline.errors import GreenlineError, NeedsAuthorization
 from greenline.ids import new_id
+from greenline.workspaces.environments import check_environment
 
 router = APIRouter(prefix="/v1/convai/conversation", tags=["Conversations"])
 
@@ -48,6 +49,7 @@ async def get_signed_url(
     With `include_conversation_id` it names the conversation to come, and works once.
     """
     await get(services.pool, workspace.id, agent_id, branch_id=branch_id, version_id=version_id)
+    await check_environment(services.pool, workspace.id, environment)
     reserved = new_id("conv") if include_conversation_id else None
     signature = Signature(workspace.id, agent_id, branch_id, version_id, environment, reserved)
     base = services.settings.public_url or str(request.base_url)
