@@ -63,6 +63,8 @@ class UserMessage(_Event):
     sent_at: datetime | None = None
     received_at: datetime | None = None
     file_ids: tuple[str, ...] = ()
+    is_sign: bool = False
+    """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
 
 
 class Attempted(_Event):
@@ -231,6 +233,20 @@ def waits_in_order(waits: Mapping[str, float]) -> dict[str, float]:
     return dict(sorted(waits.items(), key=lambda wait: places.get(wait[0], len(places))))
 
 
+class SpeechUsed(_Event):
+    """What was heard and spoken in the whole conversation, by provider and model.
+
+    ``price`` is in US dollars as of then; None when that of a provider is not known.
+    """
+
+    kind: Literal["speech_used"] = "speech_used"
+    heard_seconds: dict[str, float] = {}
+    transcribed_seconds: dict[str, float] = {}
+    spoken_seconds: dict[str, float] = {}
+    spoken_characters: dict[str, int] = {}
+    price: float | None = None
+
+
 class ContextualUpdate(_Event):
     """Background that a client or an operator gave the agent. Of one ``context_id`` only the newest counts."""
 
@@ -297,6 +313,7 @@ Event: TypeAlias = (
     | AgentInterrupted
     | UserSilent
     | TurnTimed
+    | SpeechUsed
     | ContextualUpdate
     | HumanTakeover
     | Feedback

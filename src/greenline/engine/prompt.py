@@ -29,6 +29,7 @@ FORMATS: Final = {
     "markdown": "You may use Markdown.",
 }
 CONTEXT: Final = "For your information:"
+CUT_SHORT: Final = "The person interrupted before there was a result."
 SILENT: Final = "The person has said nothing for a while. Say one short sentence: ask whether they are still there."
 SPOKEN: Final = (
     "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
@@ -71,8 +72,9 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
     for event in journal:
         if isinstance(event, ToolCalled):
             calls.setdefault(event.message_id, []).append(ToolCall(event.request_id, event.name, event.params))
+    returned = {(event.message_id, event.request_id) for event in journal if isinstance(event, ToolReturned)}
     found: list[Message] = []
-    for event in _without_superseded(journal):
+    for event in _that_count(journal):
         match event:
             case UserMessage():
                 _add_user(found, event, files)
@@ -80,6 +82,7 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
                 said, text = tuple(calls.get(event.id, ())), heard.get(event.id, event.text)
                 if text or said:
                     found.append(Message("assistant", _text(text), said))
+                    found.extend(_cut_short(call) for call in said if (event.id, call.id) not in returned)
             case ToolReturned():
                 found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
             case ContextualUpdate():
@@ -89,12 +92,19 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
     return found
 
 
-def _without_superseded(journal: Sequence[Event]) -> Iterable[Event]:
-    """``journal`` without the background of which there is a newer one under the same id."""
+def _that_count(journal: Sequence[Event]) -> Iterable[Event]:
+    """``journal`` without background of which there is a newer one under the same id, and signs of listening."""
     newest = {event.context_id: event for event in journal if isinstance(event, ContextualUpdate)}
     for event in journal:
-        if not isinstance(event, ContextualUpdate) or event.context_id is None or newest[event.context_id] is event:
+        if isinstance(event, ContextualUpdate) and event.context_id and newest[event.context_id] is not event:
+            continue
+        if not isinstance(event, UserMessage) or not event.is_sign:
             yield event
+
+
+def _cut_short(call: ToolCall) -> Message:
+    """A result where there is none, since models refuse a call without one: the person interrupted."""
+    return Message("tool", _text(CUT_SHORT), tool_call_id=call.id)
 
 
 def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:

@@ -53,6 +53,30 @@ async def test_an_answer_is_said_and_recorded() -> None:
     assert outcome.ended is None
 
 
+async def test_a_tool_that_an_interruption_cut_has_a_result_for_the_model() -> None:
+    """A model refuses a dialogue in which a call was never answered."""
+    effects = ScriptedEffects([ModelReply("gpt-4o", "Let us start again.")])
+    journal = (
+        UserMessage(id="u1", text="Order tea"),
+        AgentMessage(id="a1", text="One moment."),
+        ToolCalled(message_id="a1", request_id="call_1", name="order", type="client"),
+        UserMessage(id="u2", text="No, wait!"),
+    )
+    await run_turn(turn(*journal), effects)
+    *_, assistant, result, user = effects.requests[0].messages
+    assert [call.id for call in assistant.tool_calls] == ["call_1"]
+    assert (result.role, result.tool_call_id) == ("tool", "call_1")
+    assert "interrupted" in result.text
+    assert user.text == "No, wait!"
+
+
+async def test_a_sign_of_listening_is_no_part_of_the_dialogue() -> None:
+    effects = ScriptedEffects([ModelReply("gpt-4o", "Bye.")])
+    journal = (UserMessage(id="u1", text="Mhm", is_sign=True), UserMessage(id="u2", text="Stop"))
+    await run_turn(turn(*journal), effects)
+    assert [message.text for message in effects.requests[0].messages[1:]] == ["Stop"]
+
+
 async def test_fragments_reach_the_model_as_one_message() -> None:
     effects = ScriptedEffects([ModelReply("gpt-4o", "Soon.")])
     fragments = [UserMessage(id=str(n), text=text) for n, text in enumerate(("hi", "my order", "is late"))]

@@ -52,6 +52,8 @@ class Answer:
         self.recorded = False
         """Whether `events` are in the journal already: a cut then only adds what was heard."""
         self.interruptible = True
+        self.begun = False
+        """Whether there is text, of the model or not."""
         self.said: UserMessage | None = None
         """What a guess answers; the journal does not hold it yet."""
         self._tell_listeners = tell
@@ -116,6 +118,7 @@ class Answer:
         """A piece of the model's text."""
         if not text:
             return
+        self.begun = True
         if not self._partial:
             self._response_id = new_id("resp")
             self._tell(ResponsePart(self.event_id, "", "start", self._response_id))

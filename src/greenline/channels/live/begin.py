@@ -18,6 +18,7 @@ from greenline.agents.lookup import Lookup, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, shown
+from greenline.channels.live.floor import Means
 from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.recorder import Recorder
@@ -149,19 +150,22 @@ class LiveSessions:
             self._worker.let_go(claim)
             raise
         voice = out(agent.config) if out is not None and not agent.text_only else None
-        return LiveSession(
+        means = Means(
             agent=agent,
+            models=self._models,
+            speech=self._speech,
+            out=voice,
+            files=self._files(beginning.workspace_id, conversation_id),
+            clock=self._clock,
+            settings=self._settings,
+        )
+        return LiveSession(
+            means=means,
             journal=journal,
             claim=claim,
             mailboxes=self._mailboxes,
             holder=self._worker,
-            models=self._models,
-            speech=self._speech,
-            out=voice,
             recorder=self._recorder(beginning, conversation_id) if voice is not None else None,
-            files=self._files(beginning.workspace_id, conversation_id),
-            clock=self._clock,
-            settings=self._settings,
         )
 
     def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:

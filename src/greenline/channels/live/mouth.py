@@ -80,8 +80,10 @@ class Utterance:
             self._write(pcm, alignment)
 
     async def spoken(self) -> None:
-        """Return when everything is written."""
+        """Return when everything is written, or `failure` tells why not."""
         await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.result()
 
     def cut(self) -> str:
         """Stop at once; returns what of the text was heard."""

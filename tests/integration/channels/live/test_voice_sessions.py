@@ -245,6 +245,27 @@ async def test_signs_of_listening_are_no_interruption_where_the_agent_says_so(
         voice(session, 0.3)
         pause(session, 0.7)
         await told_of(told, Interruption)
+        await told_of(told, AgentResponse, 2)
+        journal = await live.journal(session)
+        messages = [event for event in journal if isinstance(event, UserMessage)]
+        assert [(message.text, message.is_sign) for message in messages] == [
+            ("Do you sell tea?", False),
+            ("Mhm, okay.", True),
+            ("Okay, stop!", False),
+        ]
+        assert "Mhm" not in str(live.model.requests[-1].messages)
+
+
+async def test_who_speaks_on_interrupts_whatever_the_words_will_be(
+    opens: Opens, speech: SpokenSpeech, clock: ManualClock
+) -> None:
+    async with opens({"turn": {"merge_with_default_ignore_terms": True}}) as live:
+        live.model.say = lambda request: ANSWER
+        session, told, _ = await speaking(live, speech)
+        voice(session, 0.3)
+        assert [event for event in told if isinstance(event, Interruption)] == []
+        clock.advance(timedelta(seconds=1))
+        await told_of(told, Interruption)
 
 
 async def test_without_the_event_the_agent_cant_be_interrupted(opens: Opens, speech: SpokenSpeech) -> None:
@@ -257,6 +278,29 @@ async def test_without_the_event_the_agent_cant_be_interrupted(opens: Opens, spe
         await eventually(lambda: not speech.texts)
         assert room.queued > 0
         assert len([event for event in told if isinstance(event, AgentResponse)]) == 1
+
+
+async def test_what_is_said_meanwhile_is_answered_afterwards_where_the_agent_says_so(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    config = {
+        "conversation": {"client_events": ["audio", "agent_response", "user_transcript"]},
+        "turn": {"transcribe_on_disabled_interruptions": True},
+    }
+    async with opens(config) as live:
+        live.model.say = lambda request: f"You said {request.messages[-1].text}"
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await ask(session, speech, "Do you sell tea?")
+        await eventually(lambda: room.seconds > 1)
+        speech.texts.append("And coffee?")
+        voice(session, 0.3)
+        pause(session, 0.7)
+        await eventually(lambda: not speech.texts)
+        assert len([event for event in told if isinstance(event, AgentResponse)]) == 1
+        room.at_once = True
+        responses = await told_of(told, AgentResponse, 2)
+        assert responses[-1].text == "You said And coffee?"
 
 
 async def test_the_first_message_is_spoken_to_its_end_where_the_agent_says_so(
@@ -354,7 +398,13 @@ async def test_a_person_who_types_is_not_asked_whether_they_are_there(opens: Ope
 
 
 async def test_a_slow_model_is_bridged(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
-    config = {"turn": {"soft_timeout_config": {"timeout_seconds": 2, "message": "One moment."}}}
+    soft = {
+        "timeout_seconds": 2,
+        "message": "One moment.",
+        "additional_soft_timeout_messages": ["Nearly there.", "Never said."],
+        "max_soft_timeouts_per_generation": 2,
+    }
+    config = {"turn": {"soft_timeout_config": soft}}
     async with opens(config) as live:
         live.model.hold = asyncio.Event()
         session, told = await live.begin(Room())
@@ -363,12 +413,16 @@ async def test_a_slow_model_is_bridged(opens: Opens, clock: ManualClock, speech:
         await eventually(lambda: bool(live.model.requests))
         clock.advance(timedelta(seconds=2))
         await eventually(lambda: speech.said == ["One moment."])
+        clock.advance(timedelta(seconds=2))
+        await eventually(lambda: speech.said == ["One moment.", "Nearly there."])
+        clock.advance(timedelta(seconds=2))
         live.model.hold.set()
         (answer,) = await told_of(told, AgentResponse)
         assert answer.text == "Hello!"
         await told_of(told, ResponseComplete)
-        assert speech.said == ["One moment.", "Hello!"]
-        assert [event.what for event in await live.journal(session) if isinstance(event, Noted)] == ["soft_timeout"]
+        assert speech.said == ["One moment.", "Nearly there.", "Hello!"]
+        noted = [event.what for event in await live.journal(session) if isinstance(event, Noted)]
+        assert noted == ["soft_timeout"] * 2
 
 
 async def test_a_provider_that_knows_the_end_of_the_turn_is_believed(live: Stage, speech: SpokenSpeech) -> None:

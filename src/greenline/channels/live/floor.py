@@ -1,0 +1,304 @@
+"""Who has the floor: the agent's answers, one after the other, from the first guess to the last word or the cut."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import structlog
+
+from greenline.agents.config import ConversationConfig
+from greenline.agents.lookup import ValueUnavailable
+from greenline.agents.speech import voice_of
+from greenline.agents.variables import MissingVariables, SecretVariable
+from greenline.channels.live.answer import Answer
+from greenline.channels.live.effects import ClientCalls, LiveEffects
+from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
+from greenline.channels.live.models import AudioOut, LiveEvent, ResponseComplete
+from greenline.channels.live.mouth import Utterance
+from greenline.channels.live.timers import Timers
+from greenline.channels.live.turn import Agent, build_turn
+from greenline.clock import Clock
+from greenline.conversations.events import AgentMessage, Event, Noted, TurnFailed, TurnTimed, UserMessage
+from greenline.engine.turn import Outcome, fail, run_turn
+from greenline.ids import new_id
+from greenline.llm.models import FilePart, LanguageModels
+from greenline.settings import Settings
+from greenline.speech.models import Speech
+from greenline.speech.usage import SpeechUsage
+
+log = structlog.get_logger(__name__)
+
+SOFT: Final = "soft"
+"""Name of the timer that bridges a slow model."""
+
+Files: TypeAlias = Callable[[Sequence[str]], Coroutine[Any, Any, dict[str, FilePart]]]
+"""Loads files of the conversation for the model; unknown ones are left out."""
+Origin: TypeAlias = Literal["first_message", "closing", "human", "failure"]
+
+
+class Host(Protocol):
+    """The conversation around the floor."""
+
+    @property
+    def conversation_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def journal(self) -> tuple[Event, ...]:
+        """What has happened."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the conversation has ended: nothing new begins."""
+        ...
+
+    def record(self, *events: Event) -> None:
+        """Add to the journal."""
+        ...
+
+    def tell(self, event: LiveEvent) -> None:
+        """Tell the listeners."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the conversation; a failure ends it."""
+        ...
+
+    def answered(self, ended: str | None) -> None:
+        """The agent has said all; ``ended`` is its reason to end the conversation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What answers are made with."""
+
+    agent: Agent
+    models: LanguageModels
+    speech: Speech
+    out: AudioOut | None
+    files: Files = field(repr=False)
+    clock: Clock
+    settings: Settings
+    now: Callable[[], float] = time.monotonic
+
+
+class Floor:
+    """At most one answer at a time; a new one begins when the last one is over, cut or dropped."""
+
+    def __init__(self, means: Means, host: Host, timers: Timers) -> None:
+        self._means = means
+        self._host = host
+        self._timers = timers
+        self._answer: Answer | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._event_id = 0
+        self._files: dict[str, FilePart] = {}
+        self.usage = SpeechUsage()
+        """What was heard and spoken, for its price."""
+        self.client_calls = ClientCalls()
+
+    @property
+    def free(self) -> bool:
+        """Whether there is no answer, not even a guess."""
+        return self._answer is None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the agent answers for certain."""
+        return self._answer is not None and self._answer.committed.is_set()
+
+    @property
+    def guess(self) -> Answer | None:
+        """The answer to what the person may have said."""
+        return None if self._answer is None or self.speaks else self._answer
+
+    @property
+    def next_id(self) -> int:
+        """``event_id`` of the turn to come."""
+        return self._event_id + 1
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the agent speaks and may be cut short."""
+        return (
+            self._answer is not None
+            and self.speaks
+            and self._answer.interruptible
+            and "interruption" in self._config.conversation.client_events
+        )
+
+    def respond(
+        self, said: UserMessage | None = None, *, committed: bool, voice: tuple[float, float] | None = None
+    ) -> None:
+        """Answer; ``said`` is what the journal does not hold yet, because it is a guess.
+
+        ``voice`` tells when the person's voice ended, and when that was noticed.
+        """
+        if self._host.over:
+            return
+        answer = self._new_answer(committed=committed)
+        answer.said = said
+        if voice is not None:
+            answer.marks["voice_ended"], answer.marks["paused"] = voice
+            answer.mark("recognised")
+        self._answering = self._host.spawn(self._respond(answer))
+        self._bridge(answer, self._fillers())
+
+    def say(self, text: str, origin: Origin) -> None:
+        """Words that come from no model."""
+        self.interrupt()
+        if self._host.over:
+            return
+        answer = self._new_answer(committed=True)
+        shielded = origin == "first_message" and self._config.agent.disable_first_message_interruptions
+        answer.interruptible = not shielded
+        answer.say(text)
+        answer.outcome.events.append(AgentMessage(id=new_id("msg"), text=text, origin=origin))
+        self._answering = self._host.spawn(self._finish(answer))
+
+    def interrupt(self) -> None:
+        """Stop what the agent is doing; the journal keeps what was heard of it."""
+        answer = self._answer
+        if answer is None or not answer.committed.is_set():
+            self.drop()
+            return
+        self._answer = None
+        self._stop()
+        events = answer.events
+        if not answer.recorded:
+            self._host.record(*events)
+        self._host.record(*answer.cut(events))
+        self._time(answer, events)
+        INTERRUPTIONS.labels(medium_of(text_only=self._means.out is None)).inc()
+
+    def drop(self) -> None:
+        """Forget a guess."""
+        guess = self.guess
+        if guess is not None:
+            self._answer = None
+            self._stop()
+            guess.drop()
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when the agent has said what it is saying, at most after ``seconds``."""
+        if self._answering is not None:
+            await asyncio.wait({self._answering}, timeout=seconds)
+
+    @property
+    def _config(self) -> ConversationConfig:
+        return self._means.agent.config
+
+    def _new_answer(self, *, committed: bool) -> Answer:
+        means = self._means
+        self._event_id += 1
+        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed)
+        if means.out is not None:
+            voice = replace(voice_of(self._config), usage=self.usage)
+            answer.utterance = Utterance(
+                self._event_id, means.out, means.speech, voice, held=not committed, mark=answer.mark
+            )
+        self._answer = answer
+        return answer
+
+    async def _respond(self, answer: Answer) -> None:
+        means, host = self._means, self._host
+        effects = LiveEffects(means.models, means.clock, answer, answer.committed)
+        journal = host.journal if answer.said is None else (*host.journal, answer.said)
+        try:
+            await self._bring_files(journal)
+            turn = await build_turn(
+                means.agent,
+                host.conversation_id,
+                journal,
+                self._files,
+                answer.ask_client,
+                self.client_calls,
+                means.settings,
+            )
+            outcome = await run_turn(turn, effects, answer.outcome)
+        except (MissingVariables, SecretVariable, ValueUnavailable) as error:
+            log.error("turn.failed", conversation_id=host.conversation_id, code=error.code, reason=error.message)
+            outcome = fail(answer.outcome, effects, means.settings.failure_message, error.code, error.message)
+        for words in _unstreamed(outcome):
+            answer.say(words)
+        self._timers.stop(SOFT)
+        await self._finish(answer)
+
+    async def _finish(self, answer: Answer) -> None:
+        await answer.committed.wait()
+        self._host.record(*answer.events)
+        answer.recorded = True
+        await self._play(answer)
+        self._time(answer, answer.events)
+        self._host.tell(ResponseComplete(answer.event_id))
+        self._answer = None
+        self._host.answered(answer.outcome.ended)
+
+    async def _play(self, answer: Answer) -> None:
+        """Return when the person has heard all of it."""
+        out = self._means.out
+        if answer.utterance is None or out is None:
+            return
+        answer.utterance.finish()
+        await answer.utterance.spoken()
+        if answer.utterance.failure is not None:
+            self._host.record(TurnFailed(code="synthesis_failed", reason=str(answer.utterance.failure)))
+        while (left := out.queued) > 0:  # noqa: ASYNC110 - playback gives no event, it takes its time
+            await asyncio.sleep(left)
+
+    def _time(self, answer: Answer, events: Sequence[Event]) -> None:
+        """Keep the silence before an answer of which something was spoken."""
+        waits = answer.waits()
+        message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
+        if waits and message is not None:
+            self._host.record(TurnTimed(message_id=message.id, waits=waits))
+            observe(waits)
+
+    def _stop(self) -> None:
+        self._timers.stop(SOFT)
+        if self._answering is not None and self._answering is not asyncio.current_task():
+            self._answering.cancel()
+
+    def _fillers(self) -> list[str]:
+        """What may be said, one after the other, while a model is slow."""
+        soft = self._config.turn.soft_timeout_config
+        early = not any(isinstance(event, UserMessage) for event in self._host.journal)
+        if soft.timeout_seconds <= 0 or (soft.disable_until_first_user_message and early):
+            return []
+        words = [soft.message, *soft.additional_soft_timeout_messages]
+        if soft.randomize_fillers:
+            random.shuffle(words)
+        return words[: soft.max_soft_timeouts_per_generation]
+
+    def _bridge(self, answer: Answer, fillers: Sequence[str]) -> None:
+        """Say the next filler, and the others after it, for as long as the model has said nothing."""
+        if fillers and answer.utterance is not None:
+            seconds = self._config.turn.soft_timeout_config.timeout_seconds
+            self._timers.set(SOFT, seconds, lambda: self._fill(answer, fillers))
+
+    def _fill(self, answer: Answer, fillers: Sequence[str]) -> None:
+        if answer is self._answer and answer.utterance is not None and not answer.begun:
+            answer.utterance.feed(f"{fillers[0]}\n")
+            self._host.record(Noted(what="soft_timeout", detail={"text": fillers[0]}))
+            self._bridge(answer, fillers[1:])
+
+    async def _bring_files(self, journal: Sequence[Event]) -> None:
+        room = self._config.conversation.file_input.max_files_in_memory
+        named = [file_id for event in journal if isinstance(event, UserMessage) for file_id in event.file_ids]
+        missing = [file_id for file_id in named[-room:] if file_id not in self._files]
+        if missing:
+            self._files |= await self._means.files(missing)
+
+
+def _unstreamed(outcome: Outcome) -> list[str]:
+    """What the turn says that no model has streamed: words of tools and of failures."""
+    streamed = {event.id for event in outcome.events if isinstance(event, AgentMessage) and event.origin == "model"}
+    return [spoken.say.text for spoken in outcome.spoken if spoken.event_id not in streamed]

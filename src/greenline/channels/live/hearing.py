@@ -1,0 +1,181 @@
+"""What the voice of a person does: it takes the floor, gives it back, or is only a sign of listening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from greenline.agents.config import ConversationConfig
+from greenline.channels.live.floor import Floor
+from greenline.channels.live.models import LiveEvent, UserTranscript, VadScore
+from greenline.channels.live.timers import Timers
+from greenline.clock import Clock
+from greenline.conversations.events import Event, Medium, TurnFailed, UserMessage
+from greenline.ids import new_id
+from greenline.speech.errors import SpeechError
+
+SIGN_SECONDS: Final = 0.8
+"""A sign of listening is shorter: who speaks on wants to interrupt, whatever the words turn out to be."""
+SIGNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "en": ("mhm", "mm", "uh huh", "yeah", "yes", "yep", "ok", "okay", "right", "sure", "i see"),
+    "de": ("mhm", "hm", "aha", "ja", "jap", "okay", "ok", "genau", "gut", "ach so"),
+    "es": ("mm", "aja", "ajá", "sí", "vale", "ok", "claro", "bueno"),
+    "fr": ("mm", "hum", "oui", "ouais", "d'accord", "ok", "bien sûr", "je vois"),
+    "pt": ("hum", "aham", "sim", "tá", "ok", "certo", "claro"),
+    "it": ("mm", "sì", "ok", "certo", "va bene", "capisco"),
+}
+"""Signs of listening that `merge_with_default_ignore_terms` adds."""
+_BARGE: Final = "barge"
+
+
+class Talk(Protocol):
+    """The conversation that is heard."""
+
+    @property
+    def human(self) -> bool:
+        """Whether a human answers instead of the agent."""
+        ...
+
+    def record(self, *events: Event) -> None:
+        """Add to the journal."""
+        ...
+
+    def tell(self, event: LiveEvent) -> None:
+        """Tell the listeners."""
+        ...
+
+    def person_is_there(self) -> None:
+        """The person is heard: no turn timeout for now."""
+        ...
+
+    def heard(self, said: UserMessage, event_id: int | None = None) -> None:
+        """The person has said something, which the turn ``event_id`` answers already."""
+        ...
+
+    def person_said(self, text: str, medium: Medium, *, voice: tuple[float, float] | None = None) -> None:
+        """The person has finished a turn."""
+        ...
+
+    def wait_for_person(self) -> None:
+        """It is the person's turn."""
+        ...
+
+
+class Hearing:
+    """A `greenline.channels.live.listening.Hearer`. ``voice`` tells when it ended, and when that was noticed."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        talk: Talk,
+        timers: Timers,
+        config: ConversationConfig,
+        clock: Clock,
+        *,
+        voice: Callable[[], tuple[float, float]],
+        failure_message: str,
+    ) -> None:
+        self._floor = floor
+        self._talk = talk
+        self._timers = timers
+        self._config = config
+        self._clock = clock
+        self._voice = voice
+        self._failure_message = failure_message
+        self._signs = _signs(config)
+        self._meanwhile: list[str] = []
+
+    def voice_began(self) -> None:
+        """The person begins to speak: the agent stops, if it may be interrupted."""
+        self._talk.person_is_there()
+        if not self._floor.interruptible:
+            return
+        if self._signs:
+            self._timers.set(_BARGE, SIGN_SECONDS, self._interrupt)
+        else:
+            self._floor.interrupt()
+
+    def seems_to_say(self, text: str) -> None:
+        """What the utterance seems to be so far."""
+        self._talk.tell(UserTranscript(self._floor.next_id, text, tentative=True))
+        if not self._is_sign(text):
+            self._interrupt()
+
+    def may_have_said(self, text: str) -> None:
+        """The person pauses: begin to answer on suspicion, unless the agent still speaks."""
+        self._timers.stop(_BARGE)
+        if self._floor.free and not self._talk.human:
+            self._floor.respond(self._message(text), committed=False, voice=self._voice())
+
+    def goes_on(self) -> None:
+        """The person speaks on: the guess was wrong."""
+        self._floor.drop()
+
+    def has_said(self, text: str) -> None:
+        """The person has finished."""
+        self._timers.stop(_BARGE)
+        if self._floor.speaks:
+            self._said_meanwhile(text)
+            return
+        guess = self._floor.guess
+        if text and guess is not None and guess.said is not None and guess.said.text == text:
+            self._talk.heard(guess.said, guess.event_id)
+            guess.commit()
+            return
+        self._floor.drop()
+        if text:
+            self._talk.person_said(text, "audio", voice=self._voice())
+        else:
+            self._talk.wait_for_person()
+
+    def is_deaf(self, error: SpeechError) -> None:
+        """Recognition failed: the person is told, the operator sees it."""
+        self._talk.record(TurnFailed(code="recognition_failed", reason=str(error)))
+        if self._failure_message and not self._talk.human:
+            self._floor.say(self._failure_message, "failure")
+
+    def window(self, score: float) -> None:
+        """The probability of voice in the last window."""
+        if "vad_score" in self._config.conversation.client_events:
+            self._talk.tell(VadScore(round(score, 3)))
+
+    def said_meanwhile(self) -> str:
+        """What the person said while the agent could not be interrupted; once."""
+        text = " ".join(self._meanwhile)
+        self._meanwhile.clear()
+        return text
+
+    def _said_meanwhile(self, text: str) -> None:
+        if text and self._is_sign(text):
+            self._talk.record(self._message(text).model_copy(update={"is_sign": True}))
+        elif text and self._floor.interruptible:
+            self._talk.person_said(text, "audio", voice=self._voice())
+        elif text and self._config.turn.transcribe_on_disabled_interruptions:
+            self._meanwhile.append(text)
+
+    def _interrupt(self) -> None:
+        self._timers.stop(_BARGE)
+        if self._floor.interruptible:
+            self._floor.interrupt()
+
+    def _message(self, text: str) -> UserMessage:
+        now = self._clock.now()
+        return UserMessage(id=new_id("msg"), text=text, medium="audio", type="audio", sent_at=now, received_at=now)
+
+    def _is_sign(self, text: str) -> bool:
+        """Whether ``text`` is only a sign of listening ("mhm"), and the agent speaks."""
+        words = _plain(text)
+        return self._floor.speaks and (words in self._signs or all(word in self._signs for word in words.split()))
+
+
+def _signs(config: ConversationConfig) -> frozenset[str]:
+    turn = config.turn
+    terms = {_plain(term) for term in turn.interruption_ignore_terms}
+    if turn.merge_with_default_ignore_terms:
+        for language in turn.interruption_ignore_term_languages or (config.agent.language,):
+            terms.update(_plain(term) for term in SIGNS.get(language, ()))
+    return frozenset(terms)
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(char if char.isalnum() else " " for char in text.lower()).split())
