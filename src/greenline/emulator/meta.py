@@ -54,7 +54,8 @@ class Meta:
         kind = str(body.get("type", "text"))
         rendered = self._check(number, kind, body)
         self._check_rates(number, person)
-        if person is not None and self._asks_to_call(number, kind, body):
+        asks_to_call = self._asks_to_call(number, kind, body)
+        if person is not None and asks_to_call:
             self.desk.permission(person, number).request(self.clock.now())
         message = Message(
             id=new_wamid(),
@@ -66,6 +67,7 @@ class Meta:
             rendered=rendered,
             callback_data=body.get("biz_opaque_callback_data"),
             category=self._category(number, kind, body),
+            asks_to_call=asks_to_call,
         )
         contact: dict[str, Any] = {"input": recipient}
         if person is not None:

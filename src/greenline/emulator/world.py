@@ -130,6 +130,8 @@ class Message:
     read_by_business: bool = False
     error: dict[str, Any] | None = None
     category: str = "service"
+    asks_to_call: bool = False
+    """Whether it shows the buttons that permit calls: a template may ask without saying so in the message."""
 
     def shown(self) -> dict[str, Any]:
         """As the phone shows it."""
@@ -146,6 +148,7 @@ class Message:
             "read_by_business": self.read_by_business,
             "biz_opaque_callback_data": self.callback_data,
             "error": self.error,
+            "asks_to_call": self.asks_to_call,
         }
 
 
