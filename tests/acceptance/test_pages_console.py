@@ -146,7 +146,7 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(
     said = [
         UserMessage(id="m1", text="When are you open?", medium="audio"),
         AgentMessage(id="m2", text="At nine", medium="audio"),
-        TurnTimed(message_id="m2", waits={"end_of_turn": 300.0, "recognition": 40.0, "first_sentence": 160.0}),
+        TurnTimed(message_id="m2", waits={"end_of_turn": 300.0, "recognition": 40.0, "synthesis": 160.0}),
         AgentInterrupted(message_id="m2", heard="At"),
     ]
     await write_journal(pool, row, [(0, started(row)), *((1.0, event) for event in said), (4.0, Ended(reason="x"))])
@@ -160,7 +160,7 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(
     await expect(console.get_by_text("WhatsApp call")).to_be_visible()
     await console.get_by_text("Silence before it: 500 ms").click()
     waits = console.locator(".gl-wait")
-    await expect(waits).to_have_text(["end of turn300 ms", "recognition40 ms", "first sentence160 ms"])
+    await expect(waits).to_have_text(["end of turn300 ms", "recognition40 ms", "synthesis160 ms"])
     track, bar = await waits.nth(2).locator(".gl-wait-track").bounding_box(), waits.nth(2).locator(".gl-wait-bar")
     drawn = await bar.bounding_box()
     assert track is not None

@@ -84,8 +84,9 @@ def bubbles(messages: Sequence[Mapping[str, Any]], taken: Collection[str]) -> li
     """The bubbles of a chat; ``taken`` are ids of the person's messages that the business has."""
     texts = {str(message["id"]): _short(message) for message in messages}
     answered = {_answers(message) for message in messages if _permission_reply(message)}
+    asking = {message["id"] for message in messages if message.get("asks_to_call")} - answered
     return [
-        _bubble(message, texts, taken, asks_to_call=_asks_to_call(message) and message["id"] not in answered)
+        _bubble(message, texts, taken, asks_to_call=message["id"] in asking)
         for message in messages
         if message["type"] != "reaction"
     ]
@@ -143,16 +144,6 @@ def _answers(message: Mapping[str, Any]) -> str:
 def _permission_reply(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
     interactive = message.get("interactive")
     return interactive.get("call_permission_reply") if isinstance(interactive, dict) else None
-
-
-def _asks_to_call(message: Mapping[str, Any]) -> bool:
-    if message["direction"] != "out":
-        return False
-    interactive, template = message.get("interactive"), message.get("template")
-    if isinstance(interactive, dict):
-        return interactive.get("type") == "call_permission_request"
-    components = template.get("components") if isinstance(template, dict) else None
-    return any(str(part.get("type", "")).lower() == "call_permission_request" for part in components or ())
 
 
 def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tick:

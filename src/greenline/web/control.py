@@ -105,6 +105,39 @@ class Control:
         body = {"phone_number_id": number_id, "message_id": message_id}
         await self._call("POST", f"/people/{person_id}/play", body)
 
+    async def dial(self, person_id: str, number_id: str) -> str:
+        """A person calls the business; returns the id of the call."""
+        call = await self._call("POST", f"/people/{person_id}/calls", {"phone_number_id": number_id})
+        return str(call["call_id"])
+
+    async def call_of(self, person_id: str, number_id: str, call_id: str | None) -> dict[str, Any] | None:
+        """The call with this id, or else the one that runs between person and number; None without one."""
+        if call_id is not None:
+            return await self._call("GET", f"/calls/{quote(call_id, safe='')}")
+        ends = (person_id, number_id)
+        for call in reversed((await self._call("GET", "/calls"))["calls"]):
+            if (call["person_id"], call["phone_number_id"]) == ends and call["state"] != "ended":
+                found: dict[str, Any] = call
+                return found
+        return None
+
+    async def speak(self, call_id: str, offer: str) -> str:
+        """A browser is the person's phone: its session description for the one that it gets."""
+        answer = await self._call("POST", f"/calls/{quote(call_id, safe='')}/browser", {"sdp": offer})
+        return str(answer["sdp"])
+
+    async def take_call(self, call_id: str) -> None:
+        """A person takes the call of the business."""
+        await self._call("POST", f"/calls/{quote(call_id, safe='')}/accept")
+
+    async def decline_call(self, call_id: str) -> None:
+        """A person declines the call of the business."""
+        await self._call("POST", f"/calls/{quote(call_id, safe='')}/decline")
+
+    async def hang_up(self, call_id: str) -> None:
+        """A person hangs up; a call that is over stays so."""
+        await self._call("POST", f"/calls/{quote(call_id, safe='')}/hangup")
+
     async def file(self, media_id: str) -> tuple[str, bytes]:
         """MIME type and bytes of a file in a chat."""
         answer = await self._ask("GET", f"/media/{quote(media_id, safe='')}")

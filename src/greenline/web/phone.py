@@ -20,17 +20,21 @@ from greenline.web.control import Control, EmulatorGone
 from greenline.web.files import Files
 from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
 from greenline.web.phone_acts import Acts
+from greenline.web.phone_call import PhoneCall
 from greenline.web.phone_composer import Composer
 from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
 from greenline.web.scope import emulator_of, services_of
-from greenline.web.trace import Inside, in_order, taken, wire_step
+from greenline.web.trace import Inside, Step, in_order, taken, wire_step
 
 log = structlog.get_logger(__name__)
 
 EVENTS_KEPT: Final = 3000
 LIVELY_SECONDS: Final = 4.0
 """How long after an event of the wire the server's notes are still read every second: some come without one."""
+WAIT_SECONDS: Final = 1.0
+CALL_SECONDS: Final = 0.4
+"""During a call captions come without an event of the wire: they are looked for more often."""
 RETRY_SECONDS: Final = 2.0
 SHOWN_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "audio/")
 
@@ -114,9 +118,10 @@ class PhonePage:
         lively_until = loop.time() + LIVELY_SECONDS
         while True:
             try:
-                events = await self._emulator.events(self._seen, 0.0 if self._chosen.is_set() else 1.0)
+                patience = CALL_SECONDS if self._call.is_running else WAIT_SECONDS
+                events = await self._emulator.events(self._seen, 0.0 if self._chosen.is_set() else patience)
                 self._take(events)
-                if events or self._chosen.is_set():
+                if events or self._chosen.is_set() or self._call.is_running:
                     lively_until = loop.time() + LIVELY_SECONDS
                 self._chosen.clear()
                 if loop.time() < lively_until:
@@ -160,19 +165,23 @@ class PhonePage:
         shown = await self._files.described(bubbles(chat["messages"], taken(steps)))
         if person != self._acts.person_id:
             return  # another was chosen meanwhile: the next round shows that one
+        await self._call.refresh(person, self._notes().captions)
         self._screen.show(shown, typing=chat["typing"])
         self._trace.show(in_order(steps))
         self._note.set_text("typing …" if chat["typing"] else "business account")
         if any(message["direction"] == "out" and message["status"] == "delivered" for message in chat["messages"]):
             await self._emulator.read(person, self._number)
 
-    async def _steps(self) -> list[Any]:
+    def _notes(self) -> Inside:
         if self._inside is None:
             person = self._people[self._acts.person_id]
             known = [str(person[name]) for name in ("wa_id", "user_id") if person[name]]
             self._inside = Inside(self._pool, self._number, known, self._began)
+        return self._inside
+
+    async def _steps(self) -> list[Step]:
         wire = (wire_step(event, self._acts.person_id, self._number) for event in self._events)
-        return [*(step for step in wire if step is not None), *await self._inside.steps()]
+        return [*(step for step in wire if step is not None), *await self._notes().steps()]
 
     # How it looks
 
@@ -190,9 +199,12 @@ class PhonePage:
                     with box("gl-grow"):
                         Tag("div", business, "gl-bar-name").props["title"] = display
                         self._note = Tag("div", "", "gl-bar-note")
+                    with button("", lambda: self._call.dial(self._acts.person_id), "gl-icon", "Call"):
+                        ui.icon("call")
                 self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
                 self._screen = Screen(self._acts, lambda bubble: self._composer.reply(bubble), zone)
                 self._composer = Composer(self._acts)
+                self._call = PhoneCall(self._emulator, self._number, business)
             self._trace = Trace(zone)
 
     def _draw_people(self) -> None:

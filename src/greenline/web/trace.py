@@ -93,9 +93,13 @@ def captions(rows: Iterable[Record | Mapping[str, Any]]) -> list[Caption]:
     found: dict[str, Caption] = {}
     for row in rows:
         data = row["data"]
-        if row["kind"] == "agent_interrupted" and data["message_id"] in found:
-            found[data["message_id"]] = Caption(data["message_id"], "agent", f"{data['heard']} …".strip())
-        elif row["kind"] != "agent_interrupted" and data["text"].strip():
+        if row["kind"] == "agent_interrupted":
+            name, heard = data["message_id"], data["heard"].strip()
+            if name in found and heard:
+                found[name] = Caption(name, "agent", f"{heard} …")
+            else:
+                found.pop(name, None)
+        elif data["text"].strip():
             who: Literal["person", "agent"] = "person" if row["kind"] == "user_message" else "agent"
             found[data["id"]] = Caption(data["id"], who, data["text"].strip())
     return list(found.values())
@@ -118,6 +122,13 @@ def wire_step(event: Mapping[str, Any], person_id: str, number_id: str) -> Step 
             return Step(key, at, "graph", "Graph call: mark as read", rank=3, detail=event)
         case "typing":
             return Step(key, at, "graph", "Graph call: typing indicator", rank=4, detail=event)
+        case "call.began":
+            title = "The person calls" if event["direction"] == "USER_INITIATED" else "The business calls"
+            return Step(key, at, "person", title, detail=event)
+        case "call.accepted":
+            return Step(key, at, "status", "Call accepted", rank=8, detail=event)
+        case "call.ended":
+            return Step(key, at, "status", "Call ended", str(event["by"]).replace("_", " "), rank=8, detail=event)
         case _:
             return _fault_step(event, key, at, number_id)
 

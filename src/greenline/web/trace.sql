@@ -32,9 +32,9 @@ where c.workspace_id = $1 and c.chat_id = $2 and o.attempted_at >= $3
 order by o.position desc limit $4;
 
 -- name: captions
--- What is said in the call that runs in a chat.
+-- What is said aloud in the call that runs in a chat.
 select e.seq, e.kind, e.data
 from conversation c join conversation_event e on e.conversation_id = c.id and e.workspace_id = c.workspace_id
 where c.workspace_id = $1 and c.chat_id = $2 and not c.text_only and c.status in ('initiated', 'in-progress')
-  and e.kind in ('user_message', 'agent_message', 'agent_interrupted')
+  and (e.kind = 'agent_interrupted' or (e.kind in ('user_message', 'agent_message') and e.data ->> 'medium' = 'audio'))
 order by e.seq;

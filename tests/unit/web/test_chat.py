@@ -111,7 +111,7 @@ ASKS = {"type": "call_permission_request", "action": {"name": "call_permission_r
     ],
 )
 def test_the_question_to_call_is_asked_until_it_is_answered(answer: Permission, told: str) -> None:
-    question = message(id="wamid.0", type="interactive", interactive=ASKS)
+    question = message(id="wamid.0", type="interactive", interactive=ASKS, asks_to_call=True)
     assert bubbles([question], ())[0].asks_to_call
     reply = permission_reply(answer, 1_000.0)
     answered = message(direction="in", type="interactive", interactive=reply, context={"id": "wamid.0"})
@@ -131,9 +131,9 @@ def test_a_temporary_permission_says_its_end() -> None:
 
 
 def test_a_template_can_ask_to_call() -> None:
-    template = {"name": "may_we_call", "components": [{"type": "call_permission_request"}]}
-    assert bubble(type="template", template=template, rendered="May we call?").asks_to_call
-    assert not bubble(type="template", template={"name": "x"}, rendered="Hello").asks_to_call
+    template = {"name": "may_we_call"}
+    assert bubble(type="template", template=template, rendered="May we call?", asks_to_call=True).asks_to_call
+    assert not bubble(type="template", template=template, rendered="Hello", asks_to_call=False).asks_to_call
 
 
 def test_a_file_links_only_to_the_web() -> None:

@@ -119,6 +119,8 @@ def test_captions_are_what_was_said_and_heard() -> None:
         UserMessage(id="b", text="Are you open?", medium="audio"),
         AgentMessage(id="c", text=""),
         AgentMessage(id="d", text="Until seven."),
+        AgentInterrupted(message_id="x", heard="nobody"),
+        AgentMessage(id="e", text="By the way"),
         AgentInterrupted(message_id="e", heard=""),
     ]
     rows = [{"kind": event.kind, "data": dump_event(event)} for event in said]

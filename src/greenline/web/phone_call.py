@@ -1,0 +1,157 @@
+"""The call screen of the phone: the voice goes from the browser to the emulator, and on to the business."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, Literal, TypeAlias
+
+from nicegui import background_tasks, context, ui
+from nicegui.events import GenericEventArguments
+
+from greenline.web.control import Control, EmulatorGone
+from greenline.web.trace import Caption
+
+Shown: TypeAlias = Literal["idle", "calling", "ringing", "incoming", "connecting", "connected", "ended"]
+
+ENDS: Final = {
+    "business": "The business hung up.",
+    "business_rejected": "The business does not take calls now.",
+    "business_silent": "Not answered.",
+    "no_answer": "Missed call.",
+    "no_media": "Ended: no sound came from the business.",
+    "failed": "The call could not be connected.",
+}
+"""Why a call ended, where the person did not end it."""
+
+
+class PhoneCall(ui.element, component="call.js"):
+    """One call at a time, drawn over the phone."""
+
+    def __init__(self, emulator: Control, number_id: str, business: str) -> None:
+        super().__init__()
+        self._emulator = emulator
+        self._number = number_id
+        self._person = ""
+        self._call_id: str | None = None
+        self._dismissed: set[str] = set()
+        self._speaks = False
+        self.props["name"] = business
+        self._show("idle")
+        self._tell_captions(())
+        self.on("offer", self._offered)
+        self.on("accept", self._accept)
+        self.on("decline", lambda: self._act(self._emulator.decline_call))
+        self.on("hangup", self._hang_up)
+        self.on("dismiss", self._dismiss)
+        self.on("failed", self._failed)
+        context.client.on_delete(self._leave)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the screen shows a call that is not over."""
+        return self.props["state"] not in ("idle", "ended")
+
+    def dial(self, person_id: str) -> None:
+        """Call the business as this person."""
+        if self.props["state"] == "idle":
+            self._person, self._call_id = person_id, None
+            self._show("calling")
+            self.run_method("offer")
+
+    async def refresh(self, person_id: str, captions: Callable[[], Awaitable[Sequence[Caption]]]) -> None:
+        """Show how it stands with the person's call. Raises `EmulatorGone`."""
+        if self.props["state"] == "calling":
+            return
+        call = await self._emulator.call_of(person_id, self._number, self._call_id)
+        if call is None or call["call_id"] in self._dismissed:
+            return
+        self._person, self._call_id = person_id, str(call["call_id"])
+        self._show(*how_it_stands(call, is_answering=self._speaks))
+        if self.props["state"] == "connected":
+            self._tell_captions(await captions())
+        if self.props["state"] in ("idle", "ended"):
+            self._speaks = False
+        if self.props["state"] == "idle" and call["state"] == "ended":
+            self._dismiss()
+
+    async def _offered(self, event: GenericEventArguments) -> None:
+        """The browser is ready to speak: now the business is called, or its call is taken."""
+        try:
+            is_incoming = self._call_id is not None
+            if self._call_id is None:
+                self._call_id = await self._emulator.dial(self._person, self._number)
+            self._speaks = True
+            self.run_method("answer", await self._emulator.speak(self._call_id, str(event.args)))
+            if is_incoming:
+                await self._emulator.take_call(self._call_id)
+            else:
+                self._show("ringing")
+        except EmulatorGone as error:
+            self._end(str(error))
+
+    def _accept(self) -> None:
+        self._show("connecting")
+        self._speaks = True
+        self.run_method("offer")
+
+    async def _hang_up(self) -> None:
+        if self._call_id is None:
+            self._show("idle")
+        else:
+            await self._act(self._emulator.hang_up)
+
+    async def _act(self, act: Callable[[str], Awaitable[None]]) -> None:
+        try:
+            if self._call_id is not None:
+                await act(self._call_id)
+        except EmulatorGone as error:
+            self._end(str(error))
+
+    async def _failed(self, event: GenericEventArguments) -> None:
+        await self._act(self._emulator.hang_up)
+        self._end(f"No call: {event.args}")
+
+    def _dismiss(self) -> None:
+        if self._call_id is not None:
+            self._dismissed.add(self._call_id)
+        self._call_id, self._speaks = None, False
+        self._tell_captions(())
+        self._show("idle")
+
+    def _end(self, note: str) -> None:
+        if self._call_id is not None:
+            self._dismissed.add(self._call_id)
+        self._speaks = False
+        self._show("ended", note)
+
+    def _leave(self) -> None:
+        """A phone that is gone is heard no more."""
+        if self._speaks and self._call_id is not None:
+            background_tasks.create(self._act(self._emulator.hang_up), name="web.hang_up")
+
+    def _show(self, state: Shown, note: str = "") -> None:
+        for name, value in (("state", state), ("note", note)):
+            if self.props.get(name) != value:
+                self.props[name] = value
+
+    def _tell_captions(self, captions: Sequence[Caption]) -> None:
+        lines = [asdict(caption) for caption in captions]
+        if self.props.get("captions") != lines:
+            self.props["captions"] = lines
+
+
+def how_it_stands(call: Mapping[str, Any], *, is_answering: bool) -> tuple[Shown, str]:
+    """What the phone shows of a call of the emulator, and why it ended. ``is_answering``: the person has taken it."""
+    match call["state"], call["direction"]:
+        case "ended", _:
+            note = ENDS.get(str(call["ended_by"]), "")
+            return ("ended", note) if note else ("idle", "")
+        case "active", _:
+            return "connected", ""
+        case "ringing", "BUSINESS_INITIATED":
+            return ("connecting" if is_answering else "incoming"), ""
+        case _, "BUSINESS_INITIATED":
+            return "idle", ""
+        case _:
+            return "ringing", ""
