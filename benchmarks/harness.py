@@ -35,6 +35,7 @@ class Place:
     """A database with a workspace, an agent and a number, before any server runs on it."""
 
     data_dir: Path
+    dsn: str
     pool: Pool
     agent_id: str
 
@@ -50,7 +51,7 @@ async def place() -> AsyncIterator[Place]:
             await migrate(dsn)
             pool = await open_pool(dsn, size=4)
             agent_id = await _fill(pool, Settings(data_dir=data_dir))
-            yield Place(data_dir, pool, agent_id)
+            yield Place(data_dir, dsn, pool, agent_id)
             await pool.close()
         finally:
             await asyncio.to_thread(embedded.stop)
