@@ -126,6 +126,8 @@ class SpokenSpeech:
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
         """A tone, in pieces of a tenth of a second."""
         self.said.append(text)
+        if voice.usage is not None:
+            voice.usage.spoken_characters[self.name] += len(text)
         try:
             if self.voiceless is not None:
                 await self.voiceless.wait()

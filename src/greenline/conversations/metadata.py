@@ -15,10 +15,12 @@ from greenline.conversations.events import (
     CallPermission,
     Entry,
     Feedback,
+    SpeechUsed,
     TurnFailed,
     UserMessage,
 )
 from greenline.conversations.metadata_models import (
+    AsrUsage,
     CallPermissionRequest,
     Charging,
     DeletionSettings,
@@ -31,11 +33,12 @@ from greenline.conversations.metadata_models import (
     OpeningMessage,
     Recipient,
     TestingFeatures,
+    TtsUsage,
     WhatsAppInfo,
     WorkflowFeatures,
 )
 from greenline.conversations.models import Conversation
-from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price
+from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price, whole_price
 
 KEPT: Final = PrivacyConfig()
 """The settings of a conversation without a limit."""
@@ -51,13 +54,13 @@ def metadata(
     privacy: PrivacyConfig = KEPT,
 ) -> Metadata:
     """The metadata of a conversation. ``agent`` is None when the agent was deleted; ``privacy`` holds for it."""
-    charging = _charging(conversation, prices)
+    charging = _charging(conversation, journal, prices)
     sent = fold_deliveries(journal)
     return Metadata(
         start_time_unix_secs=_seconds(conversation.started_at),
         accepted_time_unix_secs=_seconds(conversation.accepted_at) if conversation.accepted_at else None,
         call_duration_secs=conversation.duration_seconds,
-        cost_fiat=charging.llm_price,
+        cost_fiat=whole_price(charging.llm_usage.irreversible_generation, conversation.speech_price),
         deletion_settings=_deletion(conversation, privacy),
         feedback=_feedback(conversation.feedback or {}, journal),
         authorization_method=conversation.authorization_method,
@@ -98,13 +101,37 @@ def _feedback(overall: Mapping[str, Any], journal: Iterable[Entry]) -> FeedbackV
     return found.model_copy(update={"type": kind, "likes": likes, "dislikes": dislikes})
 
 
-def _charging(conversation: Conversation, prices: Prices) -> Charging:
+def _charging(conversation: Conversation, journal: Iterable[Entry], prices: Prices) -> Charging:
     usage = llm_usage(conversation.llm_usage, prices)
+    speech = next((entry.event for entry in journal if isinstance(entry.event, SpeechUsed)), None)
     return Charging(
         # A generation that was superseded before it was heard is not in the journal: both are the same.
         llm_usage=LlmUsageByCommitment(irreversible_generation=usage, initiated_generation=usage),
         llm_price=total_price(usage),
+        speech_price=conversation.speech_price,
+        tts_usage=_spoken(speech) if speech else None,
+        asr_usage=_heard(speech) if speech else None,
     )
+
+
+def _spoken(speech: SpeechUsed) -> TtsUsage:
+    return TtsUsage(
+        primary_tts_model=_most(speech.spoken_seconds),
+        total_audio_output_seconds=sum(speech.spoken_seconds.values()),
+        total_characters=sum(speech.spoken_characters.values()),
+    )
+
+
+def _heard(speech: SpeechUsed) -> AsrUsage:
+    seconds = sum(speech.heard_seconds.values()) + sum(speech.transcribed_seconds.values())
+    return AsrUsage(
+        asr_model=_most(speech.heard_seconds) or _most(speech.transcribed_seconds), total_audio_input_seconds=seconds
+    )
+
+
+def _most(seconds: Mapping[str, float]) -> str | None:
+    """The provider and model that did most of it."""
+    return max(seconds, key=lambda name: seconds[name]) if seconds else None
 
 
 def _deletion(conversation: Conversation, privacy: PrivacyConfig) -> DeletionSettings:

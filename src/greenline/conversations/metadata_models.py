@@ -38,6 +38,23 @@ class LlmUsageByCommitment(BaseModel):
     initiated_generation: LlmUsage
 
 
+class TtsUsage(BaseModel):
+    """What was spoken; ``primary_tts_model`` is the provider and model that spoke most."""
+
+    primary_tts_model: str | None
+    total_audio_output_seconds: float
+    total_characters: int
+    per_voice_usage: list[Any] = []
+
+
+class AsrUsage(BaseModel):
+    """What was heard; ``asr_model`` is the provider and model that heard most."""
+
+    asr_model: str | None
+    total_transcription_calls: int | None = None
+    total_audio_input_seconds: float
+
+
 class Charging(BaseModel):
     """What the conversation cost. Prices are in US dollars; a self-hosted server has no credits to charge."""
 
@@ -53,10 +70,13 @@ class Charging(BaseModel):
     platform_price: float | None = None
     free_minutes_consumed: float = 0.0
     free_llm_dollars_consumed: float = 0.0
-    tts_usage: None = None
-    asr_usage: None = None
+    tts_usage: TtsUsage | None = None
+    asr_usage: AsrUsage | None = None
     analysis: None = None
     voice_surcharge_charge: int | None = None
+
+    speech_price: float | None = 0.0
+    """Our extension: hearing and speaking, in US dollars; null where the price of a provider is not known."""
 
 
 class ErrorView(BaseModel):

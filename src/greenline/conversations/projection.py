@@ -12,6 +12,7 @@ from greenline.conversations.events import (
     Ended,
     Event,
     Resumed,
+    SpeechUsed,
     ToolCalled,
     UserMessage,
 )
@@ -50,6 +51,7 @@ class Projection:
     tool_names: tuple[str, ...] = ()
     llm_usage: dict[str, dict[str, int]] = field(default_factory=dict)
     call_successful: str | None = None
+    speech_price: float | None = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -79,6 +81,9 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
         case ToolCalled():
             names = row.tool_names if event.name in row.tool_names else (*row.tool_names, event.name)
             return replace(row, tool_names=names)
+        case SpeechUsed():
+            known = row.speech_price is not None and event.price is not None
+            return replace(row, speech_price=(row.speech_price or 0) + (event.price or 0) if known else None)
         case Resumed():
             return replace(row, status="in-progress", awaiting_first_user_message=False, accepted_at=at)
         case Ended():

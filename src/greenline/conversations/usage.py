@@ -68,6 +68,12 @@ def total_price(usage: LlmUsage) -> float | None:
     return sum(known) if len(known) == len(used) else None
 
 
+def whole_price(usage: LlmUsage, speech: float | None) -> float | None:
+    """US dollars for models and speech; None when either is not known."""
+    models = total_price(usage)
+    return None if models is None or speech is None else models + speech
+
+
 def _model_usage(model: str, usage: Mapping[str, int], prices: Prices) -> ModelUsage:
     found = prices(model, usage)
     return ModelUsage(

@@ -18,7 +18,7 @@ from greenline.conversations.models import Conversation, Verdict
 from greenline.conversations.recordings import Recording
 from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata, Role, Turn
-from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price
+from greenline.conversations.usage import Prices, llm_usage, no_prices, whole_price
 
 
 class ConversationSummary(BaseModel):
@@ -165,7 +165,7 @@ def summary_line(
         conversation_id=conversation.id,
         start_time_unix_secs=int(conversation.started_at.timestamp()),
         call_duration_secs=conversation.duration_seconds,
-        cost_fiat=total_price(llm_usage(conversation.llm_usage, prices)),
+        cost_fiat=whole_price(llm_usage(conversation.llm_usage, prices), conversation.speech_price),
         message_count=conversation.message_count,
         user_message_count=conversation.user_message_count,
         agent_message_count=conversation.agent_message_count,

@@ -23,6 +23,7 @@ from greenline.conversations.events import (
     Event,
     Feedback,
     Resumed,
+    SpeechUsed,
     ToolCalled,
     TurnFailed,
     UserMessage,
@@ -230,6 +231,30 @@ def test_ratings_of_answers_are_counted_beside_that_of_the_whole() -> None:
     assert (rated.type, rated.overall_score, rated.likes, rated.dislikes) == ("thumbs", "dislike", 2, 1)
     unrated = metadata(conversation(*events[:3]), journal(events[:3]), None).feedback
     assert (unrated.type, unrated.overall_score, unrated.likes, unrated.dislikes) == ("thumbs", None, 2, 0)
+
+
+def test_speech_has_its_price_beside_that_of_models() -> None:
+    spoken = SpeechUsed(
+        heard_seconds={"deepgram:nova-3": 60.0, "embedded": 2.0},
+        spoken_seconds={"openai:tts-1": 20.0},
+        spoken_characters={"openai:tts-1": 300},
+        price=0.01,
+    )
+    events: list[Timed] = [(1, AgentMessage(id="m", text="Hi")), (2, spoken)]
+    found = metadata(conversation(*events), journal(events), None)
+    assert (found.charging.speech_price, found.charging.llm_price, found.cost_fiat) == (0.01, 0, 0.01)
+    assert found.charging.tts_usage is not None
+    assert found.charging.asr_usage is not None
+    assert (found.charging.tts_usage.primary_tts_model, found.charging.tts_usage.total_characters) == (
+        "openai:tts-1",
+        300,
+    )
+    assert (found.charging.asr_usage.asr_model, found.charging.asr_usage.total_audio_input_seconds) == (
+        "deepgram:nova-3",
+        62.0,
+    )
+    unknown = [*events, (3, SpeechUsed(spoken_seconds={"mine": 1.0}))]
+    assert metadata(conversation(*unknown), journal(unknown), None).cost_fiat is None
 
 
 def test_thumbs() -> None:

@@ -27,6 +27,7 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Noted,
+    SpeechUsed,
     TurnFailed,
     TurnTimed,
     UserMessage,
@@ -103,6 +104,17 @@ async def test_a_question_is_answered_aloud(live: Stage, speech: SpokenSpeech) -
     assert figure("greenline_turn_silence_seconds_count", wait="total") == counted + 1
     assert figure("greenline_live_conversations", medium="voice") == 0
     assert speech.streams[0].closed
+
+
+async def test_what_was_spoken_is_counted_for_its_price(live: Stage, speech: SpokenSpeech) -> None:
+    session, told = await live.begin(Room())
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, ResponseComplete)
+    session.end("Bye")
+    await live.tasks[0]
+    (used,) = [event for event in await live.journal(session) if isinstance(event, SpeechUsed)]
+    assert (used.spoken_characters, used.price) == ({"script": len(ANSWER)}, None)
+    assert (await live.row(session))["speech_price"] is None  # nobody knows what the script costs
 
 
 async def test_a_conversation_by_voice_has_a_recording(live: Stage, speech: SpokenSpeech) -> None:
