@@ -160,7 +160,7 @@ async def test_a_declined_call_and_a_declined_request_are_told(place: Place) -> 
     ben = await place.phone("Ben")
     await ask_to_call(place, await place.wa_id("Ben"))
     await button(ben, "Don't allow").click()
-    await expect(ben.locator(".gl-row.mine")).to_contain_text("You do not want to be called.")
+    await expect(ben.locator(".gl-row.mine")).to_contain_text("Please don't call me.")
     await expect(button(ben, "Don't allow")).to_have_count(0)
     await expect(ben.locator(".gl-step-title", has_text="Permission to call: declined")).to_be_visible()
 

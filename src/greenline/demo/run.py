@@ -148,7 +148,8 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
     async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
 
         async def call(method: str, address: str, **body: Any) -> Any:
-            headers = {"xi-api-key": state.api_key} if address.startswith(url) else {}
+            ours = address.startswith(url)
+            headers = {"xi-api-key": state.api_key} if ours else {"authorization": f"Bearer {state.token}"}
             answer = await http.request(method, address, json=body or None, headers=headers)
             if answer.is_error:
                 raise DemoNotFurnished(
@@ -169,6 +170,7 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
             waba_id=state.waba_id,
             phone_number_id=state.phone_number_id,
         )
+        await call("POST", f"{emulator_url}/v23.0/{state.waba_id}/message_templates", **call_template())
         known = await call("GET", f"{url}/v1/convai/agents?search=Juno")
         agents = [row for row in known["agents"] if row["name"] == "Juno"]
         agent = agents[0] if agents else await call("POST", f"{url}/v1/convai/agents/create", **shop_agent())
@@ -191,6 +193,13 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
         people = await call("GET", f"{emulator_url}/control/people")
         if not people["people"]:
             await call("POST", f"{emulator_url}/control/people", name="You", phone="4915550001234", reads="auto")
+
+
+def call_template() -> dict[str, Any]:
+    """The body that makes the template by which the shop asks whether it may call."""
+    question = "May Fern & Field call you about your order?"
+    components = [{"type": "BODY", "text": question}, {"type": "CALL_PERMISSION_REQUEST"}]
+    return {"name": "may_we_call", "language": "en", "category": "UTILITY", "components": components}
 
 
 def shop_agent() -> dict[str, Any]:

@@ -176,8 +176,8 @@ def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> 
 
 def _permission_text(reply: Mapping[str, Any]) -> str:
     if reply.get("response") != "accept":
-        return "📵 You do not want to be called."
-    return "📞 You may call me." if reply.get("is_permanent") else "📞 You may call me for seven days."
+        return "Please don't call me."
+    return "You may call me." if reply.get("is_permanent") else "You may call me for seven days."
 
 
 def _short(message: Mapping[str, Any]) -> str:
@@ -185,7 +185,7 @@ def _short(message: Mapping[str, Any]) -> str:
     content = message.get(kind)
     text = _text(message, kind, content if isinstance(content, dict) else {})
     if kind == "audio" and not text:
-        return "🎤 Voice message"
+        return "Voice message"
     return text[:120] or f"[{kind}]"
 
 

@@ -22,6 +22,9 @@ METRIC_WORDS: Final = {
     "convai_llm_service_tt_last_sentence": "model",
     "convai_llm_tool_request_generation_latency": "model",
     "convai_llm_service_ttfb": "first token",
+    "convai_llm_service_ttf_sentence": "first sentence",
+    "convai_asr_trailing_service_latency": "recognition",
+    "convai_tts_service_ttfb": "first sound",
 }
 
 

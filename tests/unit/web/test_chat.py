@@ -105,9 +105,9 @@ ASKS = {"type": "call_permission_request", "action": {"name": "call_permission_r
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ("permanent", "📞 You may call me."),
-        ("temporary", "📞 You may call me for seven days."),
-        ("declined", "📵 You do not want to be called."),
+        ("permanent", "You may call me."),
+        ("temporary", "You may call me for seven days."),
+        ("declined", "Please don't call me."),
     ],
 )
 def test_the_question_to_call_is_asked_until_it_is_answered(answer: Permission, told: str) -> None:
