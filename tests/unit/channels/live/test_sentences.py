@@ -1,0 +1,43 @@
+"""How a text that streams is cut into what is spoken on its own."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.channels.live.sentences import LONGEST, Sentences
+
+_pieces = st.lists(st.text(alphabet="ab .,!?;\n…。-", max_size=40), max_size=30)
+
+
+def cut(*pieces: str) -> list[str]:
+    sentences = Sentences()
+    return [sentence for piece in pieces for sentence in sentences.push(piece)] + sentences.flush()
+
+
+def test_a_sentence_is_given_as_soon_as_it_is_over() -> None:
+    sentences = Sentences()
+    assert sentences.push("Yes. We ha") == ["Yes. "]
+    assert sentences.push("ve tea") == []
+    assert sentences.push("! Which") == ["We have tea! "]
+    assert sentences.flush() == ["Which"]
+
+
+def test_a_number_is_not_cut_at_its_point() -> None:
+    assert cut("It costs 3.5", "0 euros.") == ["It costs 3.50 euros."]
+
+
+def test_only_the_first_piece_may_end_at_a_comma() -> None:
+    long = "we have many kinds of tea from everywhere in the world, "
+    assert cut(long, long, "and coffee.") == [long, f"{long}and coffee."]
+
+
+def test_a_text_without_an_end_is_cut_at_a_space() -> None:
+    found = cut("word " * 200)
+    assert all(len(sentence) <= LONGEST for sentence in found)
+    assert "".join(found).strip() == ("word " * 200).strip()
+
+
+@given(_pieces)
+def test_nothing_is_lost_or_said_twice(pieces: list[str]) -> None:
+    assert "".join(cut(*pieces)).rstrip() == "".join(pieces).rstrip()
