@@ -159,6 +159,10 @@ class CallHandler:
 
     # A call that the business makes
 
+    def _let_go(self, claim: Claim, run: CallRun) -> None:
+        if self.running.get(claim.mailbox_id) is run:  # a lease that ran out was perhaps taken up again here
+            del self.running[claim.mailbox_id]
+
     async def _ask(self, claim: Claim, row: CallRow, line: Line) -> None:
         may = await self._permissions.advance(claim, row, line, self._token(line))
         if may is None:
@@ -169,7 +173,7 @@ class CallHandler:
         try:
             row = await run.run((), call=call, commands=commands)
         finally:
-            del self.running[claim.mailbox_id]
+            self._let_go(claim, run)
         await self._after(claim, row)
 
     async def _run(self, claim: Claim, run: CallRun, event: Offered | Orphaned) -> None:
@@ -177,7 +181,7 @@ class CallHandler:
         try:
             row = await run.run((event,))
         finally:
-            del self.running[claim.mailbox_id]
+            self._let_go(claim, run)
         await self._after(claim, row)
 
     async def _after(self, claim: Claim, row: CallRow) -> None:

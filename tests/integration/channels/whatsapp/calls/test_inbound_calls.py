@@ -23,7 +23,7 @@ from support.wait import eventually, until
 
 @pytest.fixture
 async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
-    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 1.0, "call_capacity": 2})
+    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 3.0, "call_capacity": 2})
     async with calling_channel(pool, dsn, clock, fast) as one:
         yield one
 
