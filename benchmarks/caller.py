@@ -60,6 +60,8 @@ class Mouth(MediaStreamTrack):
         self._speech: Speech | None = None
         self.rounds: list[float] = []
         """When the first packet of ``idle`` was sent, each time."""
+        self.lateness: list[float] = []
+        """Seconds by which each packet was sent too late, as the caller had no time."""
 
     def say(self, packets: Sequence[bytes], trail: int = 0) -> Speech:
         """Send ``packets``, of which the last ``trail`` hold silence."""
@@ -75,6 +77,7 @@ class Mouth(MediaStreamTrack):
         wait = self._begun + self._number * FRAME_SECONDS - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
+        self.lateness.append(time.monotonic() - self._begun - self._number * FRAME_SECONDS)
         if self.readyState != "live":
             raise MediaStreamError
         packet: Packet[Any] = Packet(self._next())

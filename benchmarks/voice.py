@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -109,7 +108,7 @@ def decay(python: Path, name: str, spoken: bytes) -> float:
 
 async def measure(arguments: argparse.Namespace) -> None:
     """Run all stacks at all losses."""
-    hold(os.getpid(), CALLER_CORE)
+    hold(CALLER_CORE, realtime=arguments.realtime)
     spoken = await question()
     stacks = []
     for name, python in (("greenline", Path(sys.executable)), ("pipecat", pipecat_python())):
@@ -119,7 +118,7 @@ async def measure(arguments: argparse.Namespace) -> None:
     rows: list[list[object]] = []
     waterfalls: list[list[object]] = []
     for stack in stacks:
-        with bot(stack.script, python=stack.python) as running:
+        with bot(stack.script, stack.python, realtime=arguments.realtime) as running:
             for loss in arguments.loss:
                 found = await converse(stack, running.port, spoken, arguments, loss / 100)
                 rows.append(row(stack, loss, found))
@@ -189,5 +188,6 @@ if __name__ == "__main__":
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--interruptions", type=int, default=6)
     parser.add_argument("--loss", type=float, nargs="+", default=[0.0, 2.0], help="percent")
+    parser.add_argument("--realtime", action="store_true", help="before all other processes of the machine")
     parser.add_argument("--only", nargs="+", choices=("greenline", "pipecat"), default=["greenline", "pipecat"])
     asyncio.run(measure(parser.parse_args()))

@@ -1,6 +1,7 @@
 """Bots as processes of their own: ours in this environment, Pipecat's in one that is made for it once.
 
-Bots are held on one core and the caller on another, where there are two.
+Bots are held on one core and the caller on another, where there are two. With ``--realtime`` both go before every
+other process of the machine (Linux, as root), so that other work there delays neither.
 """
 
 from __future__ import annotations
@@ -53,19 +54,19 @@ def pipecat_python() -> Path:
 
 
 @contextlib.contextmanager
-def bot(script: str, *, python: Path | str = sys.executable, arguments: tuple[str, ...] = ()) -> Iterator[Bot]:
+def bot(script: str, python: Path, *, realtime: bool) -> Iterator[Bot]:
     """Run ``script`` of this folder until the block ends; its log goes to ``ENVIRONMENTS``."""
     ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
     with (ENVIRONMENTS / f"{Path(script).stem}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [python, HERE / script, *arguments],
+            [python, HERE / script],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
+            preexec_fn=lambda: hold(BOT_CORE, realtime=realtime),
         )
         try:
-            hold(process.pid, BOT_CORE)
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line.startswith("ready "):
@@ -79,10 +80,12 @@ def bot(script: str, *, python: Path | str = sys.executable, arguments: tuple[st
                 process.kill()
 
 
-def hold(pid: int, core: int) -> None:
-    """Hold a process (0: this one) on a core, where there are two."""
-    if len(os.sched_getaffinity(0)) > 1 or os.cpu_count() != 1:
-        os.sched_setaffinity(pid, {core})
+def hold(core: int, *, realtime: bool) -> None:
+    """Hold this process, and those that it starts, on a core."""
+    if os.cpu_count() != 1:
+        os.sched_setaffinity(0, {core})
+    if realtime:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 @dataclass

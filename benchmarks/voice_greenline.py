@@ -102,7 +102,8 @@ class ScriptedSpeech:
 
     async def hints(self) -> AsyncIterator[Hint]:
         """None."""
-        for hint in ():
+        none: tuple[Hint, ...] = ()
+        for hint in none:
             yield hint
 
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:

@@ -4,16 +4,19 @@ Imported in the environments of the baselines too: nothing but the standard libr
 
 A bot is a process that prints ``ready PORT`` and takes JSON lines on that port of loopback. The first line of a
 connection is the offer of a call with its options, answered with the bot's session description. Each further line
-asks for figures. The call lasts as long as the connection.
+asks for figures. The call lasts as long as the connection; one without an offer only asks how many tasks there are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
+import random
 import signal
 import struct
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
@@ -34,6 +37,8 @@ DETECTION_PHASES_MS = (0, 8, 16, 24)
 """Where in a window of 32 ms the voice may begin."""
 TRAIL_PACKETS = 5
 """Packets of silence that are encoded behind the question, so that all of it comes out of the encoder."""
+QUIET_SECONDS = 0.3
+"""Silence that separates a sound from the one before."""
 LOUD = 600
 """Samples above are sound, below silence or the trace that Opus leaves of it."""
 
@@ -55,15 +60,25 @@ class Call(Protocol):
 
 
 async def serve(make: Callable[[dict[str, Any]], Call]) -> None:
-    """Take calls until SIGTERM. ``make`` gets the options of a call."""
+    """Take calls until SIGTERM, and see their ends. ``make`` gets the options of a call."""
+    running: set[asyncio.Task[None]] = set()
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        task.add_done_callback(running.discard)
         options = json.loads(await reader.readline())
+        if "sdp" not in options:
+            gc.collect()
+            _write(writer, {"tasks": len(asyncio.all_tasks())})
+            writer.close()
+            return
         call = make(options)
         try:
             _write(writer, {"sdp": await call.answer(options["sdp"])})
             while await reader.readline():
-                _write(writer, {"tasks": len(asyncio.all_tasks()), **call.figures()})
+                _write(writer, call.figures())
         finally:
             await call.close()
             writer.close()
@@ -74,6 +89,8 @@ async def serve(make: Callable[[dict[str, Any]], Call]) -> None:
     print(f"ready {server.sockets[0].getsockname()[1]}", flush=True)
     await stopped.wait()
     server.close()
+    if running:
+        await asyncio.wait(running, timeout=10)
 
 
 def _write(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
@@ -99,6 +116,30 @@ def mean_decay(pcm: bytes, last_voice: Callable[[bytes], float]) -> float:
         ended = len(before + pcm) / 2 / RATE - TRAIL_PACKETS * 0.02
         found.append(last_voice(before + pcm + bytes(RATE * 2)) - ended)
     return sum(found) / len(found)
+
+
+class Onsets:
+    """When sound began in a stream of pieces, by ``time.monotonic``."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self._loud_at = 0.0
+
+    def hear(self, pcm: bytes) -> None:
+        """The next piece."""
+        if is_loud(pcm):
+            now = time.monotonic()
+            if now - self._loud_at > QUIET_SECONDS:
+                self.times.append(now)
+            self._loud_at = now
+
+
+@cache
+def story() -> bytes:
+    """Two seconds of sound that change all the time, so that Opus has its work: 16-bit PCM of `RATE`."""
+    chance = random.Random(1)
+    wave = (4000 * math.sin(2 * math.pi * (200 + n / 80) * n / RATE) + chance.gauss(0, 800) for n in range(2 * RATE))
+    return struct.pack(f"<{2 * RATE}h", *(int(sample) for sample in wave))
 
 
 def is_loud(pcm: bytes) -> bool:
