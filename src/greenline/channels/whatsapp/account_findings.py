@@ -67,7 +67,7 @@ def health_findings(health: object) -> Iterator[Finding]:
 def token_findings(token: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
     """Of ``debug_token``."""
     expires = token.get("expires_at")
-    if isinstance(expires, int) and 0 < expires < 2**40:
+    if isinstance(expires, int) and 0 < expires < 4_102_444_800:  # the year 2100: what is later is no moment
         day = datetime.fromtimestamp(expires, UTC)
         state = "expired on" if day <= now else "expires on"
         yield Finding(

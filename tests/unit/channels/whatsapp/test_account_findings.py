@@ -132,3 +132,9 @@ def test_any_answer_of_meta_is_taken(answer: dict[str, Any]) -> None:
     list(number_findings(answer))
     list(token_findings(answer, NOW))
     list(webhook_findings(answer, "https://us.example", has_app_secret=True))
+
+
+@pytest.mark.parametrize("expires", [2**39, 253_402_300_800, -1, 0, "soon"])
+def test_a_moment_that_no_calendar_has_is_no_end_of_a_token(expires: object) -> None:
+    findings = token_findings({"expires_at": expires}, datetime(2026, 1, 5, tzinfo=UTC))
+    assert "token_expires" not in {finding.code for finding in findings}
