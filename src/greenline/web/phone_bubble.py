@@ -160,7 +160,7 @@ class Row:
         return lambda: self._acts.tap(self._bubble.id, choice.place)
 
     def _menu(self) -> None:
-        with self._row, ui.menu() as menu, box("gl-emojis"):
+        with self._row, ui.menu().props("no-parent-event") as menu, box("gl-emojis"):
             for emoji in EMOJIS:
                 self._item(menu, emoji, partial(self._acts.react, self._bubble.id, emoji))
             with self._item(menu, "", lambda: self._reply(self._bubble), "Reply"):

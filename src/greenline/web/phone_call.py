@@ -63,10 +63,12 @@ class PhoneCall(ui.element, component="call.js"):
         """Show how it stands with the person's call. Raises `EmulatorGone`."""
         if self.props["state"] == "calling":
             return
-        call = await self._emulator.call_of(person_id, self._number, self._call_id)
+        if person_id != self._person and not self.is_running:
+            self._person, self._call_id = person_id, None
+        call = await self._emulator.call_of(self._person, self._number, self._call_id)
         if call is None or call["call_id"] in self._dismissed:
             return
-        self._person, self._call_id = person_id, str(call["call_id"])
+        self._call_id = str(call["call_id"])
         self._show(*how_it_stands(call, is_answering=self._speaks))
         if self.props["state"] == "connected":
             self._tell_captions(await captions())
@@ -77,6 +79,9 @@ class PhoneCall(ui.element, component="call.js"):
 
     async def _offered(self, event: GenericEventArguments) -> None:
         """The browser is ready to speak: now the business is called, or its call is taken."""
+        if self.props["state"] not in ("calling", "connecting"):
+            self.run_method("close")  # hung up while the browser asked for the microphone
+            return
         try:
             is_incoming = self._call_id is not None
             if self._call_id is None:
