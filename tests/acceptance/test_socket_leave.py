@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from support.server import serve_process
-from support.socket_agents import finished, make_agent
+from support.socket_agents import finished, make_agent, said
 from support.sockets import client
 
 KEY = "gl_leaving"
@@ -65,11 +65,13 @@ async def test_a_conversation_whose_server_died_is_ended_by_another(dsn: str, tm
             agent_id = await make_agent(http)
             async with client(doomed.url, f"/v1/convai/conversation?agent_id={agent_id}") as socket:
                 begun = await socket.begin()
+                conversation_id = begun["conversation_initiation_metadata_event"]["conversation_id"]
                 await socket.until("agent_response")
+                await said(http, conversation_id, "Hello!")
                 doomed.kill()
                 with pytest.raises(ConnectionClosed):
                     await socket.until("never")
-            shown = await finished(http, begun["conversation_initiation_metadata_event"]["conversation_id"])
+            shown = await finished(http, conversation_id)
     assert shown["status"] == "failed"
     assert "stopped" in shown["metadata"]["termination_reason"]
     assert [turn["message"] for turn in shown["transcript"]] == ["Hello!"]

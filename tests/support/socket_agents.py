@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx2
 
+from support.wait import until
+
 ECHO = r"offline: when ^(.+)$ -> say You said \1"
 EVENTS = [
     "conversation_initiation_metadata",
@@ -69,10 +71,19 @@ def overrides(**allowed: Any) -> dict[str, Any]:
 
 async def finished(http: httpx2.AsyncClient, conversation_id: str) -> dict[str, Any]:
     """A conversation when it is over."""
-    from support.wait import until
 
     async def over() -> dict[str, Any] | None:
         shown = (await http.get(f"/v1/convai/conversations/{conversation_id}")).json()
         return shown if shown.get("status") in ("done", "failed") else None
 
     return await until(over)
+
+
+async def said(http: httpx2.AsyncClient, conversation_id: str, message: str) -> dict[str, Any]:
+    """A conversation as soon as its transcript, which any server shows, holds ``message``."""
+
+    async def written() -> dict[str, Any] | None:
+        shown = (await http.get(f"/v1/convai/conversations/{conversation_id}")).json()
+        return shown if message in [turn["message"] for turn in shown.get("transcript", [])] else None
+
+    return await until(written)
