@@ -60,6 +60,8 @@ class Claim:
     arrivals: int
     items: tuple[Item, ...]
     steps: tuple[Step, ...]
+    context: Any = field(default=None, repr=False)
+    """What the handler of its kind begins with, read together with the items (``mailbox_context`` in the database)."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set by the worker when something came in since the last look."""
     closing: bool = False
@@ -170,6 +172,7 @@ def _claim(row: Record) -> Claim:
             )
             for step in row["steps"] or ()
         ),
+        context=row["context"],
     )
 
 

@@ -3,7 +3,8 @@
 
 -- name: claim
 -- scope: system, workers serve the mailboxes of all workspaces
--- Leases run by the database's clock, work falls due by the application's ($3).
+-- Leases run by the database's clock, work falls due by the application's ($3). What the mailboxes hold is read after
+-- they were locked (see the functions).
 with picked as (
   select id from mailbox
   where kind = $2 and due_at <= $3 and (lease_until is null or lease_until < clock_timestamp())
@@ -18,16 +19,8 @@ with picked as (
   where m.id = picked.id
   returning m.id, m.workspace_id, m.epoch, m.arrivals, m.attempt
 )
-select t.*, i.items, s.steps
-from taken t
-left join lateral (
-  select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'received_at', w.received_at, 'payload', w.payload)
-                  order by w.id) as items
-  from (select * from inbox where mailbox_id = t.id and done_at is null order by id limit $6) w
-) i on true
-left join lateral (
-  select jsonb_agg(to_jsonb(turn_step) order by number) as steps from turn_step where mailbox_id = t.id
-) s on true;
+select t.*, c.items, c.steps, mailbox_context($2, t.workspace_id, t.id) as context
+from taken t cross join lateral mailbox_contents(t.id, $6) c;
 
 -- name: hold
 -- A new mailbox that is held from its beginning: of work that this process has already in its hands.
@@ -39,13 +32,8 @@ returning epoch;
 -- name: pending
 -- scope: system, the mailbox is held by the caller
 -- What a claimed mailbox holds now; both halves are of one snapshot.
-select m.arrivals, i.items
-from mailbox m
-left join lateral (
-  select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'received_at', w.received_at, 'payload', w.payload)
-                  order by w.id) as items
-  from (select * from inbox where mailbox_id = m.id and done_at is null order by id limit $3) w
-) i on true
+select m.arrivals, c.items
+from mailbox m cross join lateral mailbox_contents(m.id, $3) c
 where m.id = $1 and m.epoch = $2;
 
 -- name: arrivals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -50,11 +51,15 @@ class Chat:
 
 async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
     """The chat with its open conversations; None when its account was removed."""
-    row = await pool.fetchrow(sql["load"], workspace_id, chat_id)
-    if row is None:
+    return read_chat(await pool.fetchval(sql["load"], workspace_id, chat_id))
+
+
+def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
+    """The chat of what ``whatsapp_turn`` in the database answers."""
+    if data is None:
         return None
-    chat = row["chat"]
-    events = (read_event(entry["kind"], entry["data"]) for entry in row["journal"] or ())
+    chat = data["chat"]
+    events = (read_event(entry["kind"], entry["data"]) for entry in data["journal"] or ())
     return Chat(
         id=chat["id"],
         workspace_id=chat["workspace_id"],
@@ -64,16 +69,16 @@ async def load_chat(pool: Pool, workspace_id: str, chat_id: str) -> Chat | None:
         profile_name=chat["profile_name"],
         marketing_stopped=chat["marketing_stopped"],
         unsupported_told_in=chat["unsupported_told_in"],
-        assigned_agent_id=row["assigned_agent_id"],
-        enable_messaging=row["enable_messaging"],
-        enable_typing_indicator=row["enable_typing_indicator"],
-        enable_audio_message_response=row["enable_audio_message_response"],
-        is_token_expired=row["is_token_expired"],
-        sealed_token=row["token"],
-        open=tuple(to_projection(data) for data in row["conversations"] or ()),
+        assigned_agent_id=data["assigned_agent_id"],
+        enable_messaging=data["enable_messaging"],
+        enable_typing_indicator=data["enable_typing_indicator"],
+        enable_audio_message_response=data["enable_audio_message_response"],
+        is_token_expired=data["is_token_expired"],
+        sealed_token=b64decode(data["token"]),
+        open=tuple(to_projection(row) for row in data["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
-        version=row["version"],
-        call_mailbox_id=row["call_mailbox_id"],
+        version=data["version"],
+        call_mailbox_id=data["call_mailbox_id"],
     )
 
 

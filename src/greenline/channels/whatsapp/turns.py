@@ -17,7 +17,7 @@ import structlog
 from greenline.agents.versions import to_version
 from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.calls.texts import feed_call
-from greenline.channels.whatsapp.chat import Chat, load_chat
+from greenline.channels.whatsapp.chat import Chat, load_chat, read_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
 from greenline.channels.whatsapp.hearing import Hearing
@@ -104,6 +104,7 @@ class Turns:
         if self._settings.merge_wait_seconds and claim.items and not claim.steps:
             await self._clock.sleep(self._settings.merge_wait_seconds)
             await self._mailboxes.look_again(claim)
+            claim.context = None
         for merges in range(MAX_MERGES + 1):
             try:
                 commit = await self._turn(claim, may_merge=merges < MAX_MERGES)
@@ -131,7 +132,7 @@ class Turns:
     async def _turn(self, claim: Claim, *, may_merge: bool) -> TurnCommit:
         commit = TurnCommit(claim, self._clock.now())
         batch = _batch(claim)
-        chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
+        chat = await self._chat(claim)
         if chat is None:
             for item in claim.items:
                 commit.done[item.id] = "the account was removed"
@@ -150,6 +151,11 @@ class Turns:
             await self._answer(chat, batch, commit, may_merge=may_merge)
         commit.timer_at = commit.now if batch.leaves_more else await self._dialogues.next_deadline(chat, commit)
         return commit
+
+    async def _chat(self, claim: Claim) -> Chat | None:
+        """The chat as it was claimed; once a turn was superseded, as it is now."""
+        data, claim.context = claim.context, None
+        return read_chat(data) if data else await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
 
     async def _feed_call(self, chat: Chat, call_mailbox_id: str, batch: Batch, commit: TurnCommit) -> Batch:
         """What is written during a call is said in it; files and voice notes are answered here all the same."""

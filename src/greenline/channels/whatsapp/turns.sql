@@ -1,38 +1,8 @@
 -- Turns of a chat: what one needs to know, and the one transaction that ends it.
 
 -- name: load
--- The chat, its account, a call that is on, its open conversations by text (newest first), and of the newest its
--- journal and agent version.
-select
-  to_jsonb(c) as chat,
-  a.assigned_agent_id, a.enable_messaging, a.enable_typing_indicator,
-  a.enable_audio_message_response, a.token, a.is_token_expired,
-  o.conversations, j.journal, r.version, k.mailbox_id as call_mailbox_id
-from whatsapp_chat c
-join whatsapp_account a on a.phone_number_id = c.phone_number_id and a.workspace_id = c.workspace_id
-left join lateral (
-  select jsonb_agg(to_jsonb(v) order by v.started_at desc, v.id desc) as conversations
-  from conversation v
-  where v.chat_id = c.id and v.workspace_id = c.workspace_id and v.text_only
-    and v.status in ('initiated', 'in-progress')
-) o on true
-left join lateral (
-  select jsonb_agg(jsonb_build_object('kind', e.kind, 'data', e.data) order by e.seq) as journal
-  from conversation_event e
-  where e.conversation_id = o.conversations -> 0 ->> 'id' and e.kind <> 'delivery'
-) j on true
-left join lateral (
-  select jsonb_build_object('id', n.id, 'agent_id', n.agent_id, 'branch_id', n.branch_id, 'name', g.name,
-    'shared', g.shared, 'archived', g.archived) as version
-  from agent_version n join agent g on g.id = n.agent_id
-  where n.workspace_id = c.workspace_id and n.id = o.conversations -> 0 ->> 'version_id'
-) r on true
-left join lateral (
-  select w.mailbox_id from whatsapp_call w
-  where w.chat_id = c.id and w.workspace_id = c.workspace_id and w.phase = 'active'
-  limit 1
-) k on true
-where c.workspace_id = $1 and c.id = $2;
+-- What a claim of the chat's mailbox brings along; null when the account was removed. Takes the workspace_id.
+select whatsapp_turn($1, $2);
 
 -- name: remembered
 -- The last messages of the thread's earlier conversations, newest first.
