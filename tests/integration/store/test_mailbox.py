@@ -1,0 +1,81 @@
+"""Claims, when others write to the same mailboxes at the same instant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from greenline.channels.whatsapp.inbox import Inbox
+from greenline.clock import ManualClock
+from greenline.store.mailbox import Mailboxes
+from greenline.store.pool import Pool
+from support.rows import NUMBER, insert_account, insert_workspace
+from support.wait import until
+
+PAUSE = """
+create function pause() returns trigger language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(1);
+  return new;
+end
+$$;
+create trigger pause before update on mailbox for each row when (new.owner is not null and new.id like '%:1555')
+execute function pause();
+"""
+
+
+WAITING = "select count(*) >= $1 from pg_locks where not granted"
+
+
+def message(wamid: str, person: str) -> bytes:
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"phone_number_id": NUMBER, "display_phone_number": "15550001111"},
+        "messages": [
+            {"id": wamid, "from": person, "timestamp": "1790000000", "type": "text", "text": {"body": "Hi"}}
+        ],
+    }
+    entry = {"id": "waba_1", "changes": [{"field": "messages", "value": value}]}
+    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+
+
+async def kept_or_waiting(gate: asyncpg.Connection, late: asyncio.Task[None]) -> bool:
+    """Whether the late event is committed, or waits for the claim that has its mailbox already."""
+    return late.done() or bool(await gate.fetchval(WAITING, 2))
+
+
+@pytest.fixture
+async def inbox(pool: Pool, clock: ManualClock) -> Inbox:
+    await insert_workspace(pool, clock.now())
+    await insert_account(pool, clock.now())
+    return Inbox(pool, clock)
+
+
+async def test_what_comes_while_a_claim_runs_is_in_it_or_due_after_it(
+    pool: Pool, dsn: str, inbox: Inbox, clock: ManualClock
+) -> None:
+    """A claim that began before an event was kept must not count it as seen without having read it."""
+    await inbox.accept(message("wamid.1", "1555"))
+    clock.advance(timedelta(seconds=1))
+    await inbox.accept(message("wamid.2", "1666"))
+    await pool.execute(PAUSE)
+    gate = await asyncpg.connect(dsn)
+    mailboxes = Mailboxes(pool, lease_seconds=15)
+    try:
+        await gate.execute("select pg_advisory_lock(1)")
+        claiming = asyncio.create_task(mailboxes.claim("me", "chat", clock.now(), 10))
+        await until(lambda: gate.fetchval(WAITING, 1))
+        late = asyncio.create_task(inbox.accept(message("wamid.3", "1666")))
+        await until(lambda: kept_or_waiting(gate, late))
+    finally:
+        await gate.close()
+    claims = {claim.mailbox_id: claim for claim in await claiming}
+    await late
+    claim = claims[f"{NUMBER}:1666"]
+    seen = len(claim.items)
+    await mailboxes.release(claim, clock.now())
+    assert seen == 2 or claim.arrived.is_set()
