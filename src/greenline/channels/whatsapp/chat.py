@@ -28,6 +28,10 @@ class Chat:
     profile_name: str | None
     marketing_stopped: bool
     unsupported_told_in: str | None
+    group_id: str | None
+    last_user_message_at: datetime | None
+    pair_clock: datetime | None
+    """Up to when the rate of the pair is used up (see `greenline.channels.whatsapp.pacing`)."""
     assigned_agent_id: str | None
     enable_messaging: bool
     enable_typing_indicator: bool
@@ -42,6 +46,12 @@ class Chat:
     """The row of the newest open conversation's agent version, for `greenline.agents.versions.to_version`."""
     call_mailbox_id: str | None = None
     """Of the call in which the person and the agent speak now."""
+
+    @property
+    def person(self) -> dict[str, Any]:
+        """How the person is reached and paced: what a row of ``heads`` has of the chat."""
+        names = ("wa_id", "bsuid", "group_id", "last_user_message_at", "pair_clock")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def user_id(self) -> str:
@@ -69,6 +79,9 @@ def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
         profile_name=chat["profile_name"],
         marketing_stopped=chat["marketing_stopped"],
         unsupported_told_in=chat["unsupported_told_in"],
+        group_id=chat["group_id"],
+        last_user_message_at=_moment(chat["last_user_message_at"]),
+        pair_clock=_moment(chat["pair_clock"]),
         assigned_agent_id=data["assigned_agent_id"],
         enable_messaging=data["enable_messaging"],
         enable_typing_indicator=data["enable_typing_indicator"],
@@ -80,6 +93,10 @@ def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
         version=data["version"],
         call_mailbox_id=data["call_mailbox_id"],
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 async def thread(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from greenline.agents.models import AgentVersion
 from greenline.channels.whatsapp.compose import Composed
+from greenline.channels.whatsapp.held_number import Booking
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
@@ -47,6 +48,9 @@ class TurnCommit:
     events: list[tuple[str, Event]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     outbox: list[QueuedMessage] = field(default_factory=list)
+    person: dict[str, Any] = field(default_factory=dict)
+    """How the chat's person is reached and paced, as the turn found it: for `Sender.book`."""
+    booking: Booking | None = None
     versions: dict[str, AgentVersion] = field(default_factory=dict, repr=False)
     """Agents that the turn has read, so that it reads each once."""
 
@@ -94,31 +98,66 @@ class TurnCommit:
                 }
                 for queued in self.outbox
             ],
+            "booking": self.booking.row if self.booking else None,
         }
+
+    def head(self) -> tuple[str, dict[str, Any]] | None:
+        """The number and, as a row of ``heads``, the first message to the turn's own chat."""
+        queued = next((queued for queued in self.outbox if queued.chat_id is None), None)
+        if queued is None or not self.person:
+            return None
+        told = {name: value for name, value in self.chat.items() if name in self.person}
+        before, after = self.person["last_user_message_at"], told.get("last_user_message_at")
+        if before and after:
+            told["last_user_message_at"] = max(before, after)
+        head = {"id": queued.id, "kind": queued.message.kind, "body": queued.message.body}
+        new = {"chat_id": self.claim.mailbox_id, "state": "queued", "attempt": 0, "due_at": self.now}
+        return queued.phone_number_id, {**self.person, **told, **head, **new}
+
+
+Book = Callable[[str, Mapping[str, Any]], Booking | None]
+"""`Sender.book`."""
 
 
 class Committer:
-    """Writes turn commits in groups."""
+    """Writes turn commits in groups. With ``book`` the first message of a turn may leave with its commit."""
 
-    def __init__(self, pool: Pool, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(self, pool: Pool, wakeups: Wakeups, clock: Clock, book: Book | None = None) -> None:
         self._pool = pool
         self._wakeups = wakeups
         self._clock = clock
-        self._batcher: Batcher[TurnCommit, bool | None] = Batcher(self._write, limit=100)
+        self._book = book
+        self._batcher: Batcher[TurnCommit, _Written | None] = Batcher(self._write, limit=100)
 
     async def commit(self, turn: TurnCommit) -> None:
         """Return when ``turn`` is durable. Raises `LeaseLost` when another worker has the mailbox."""
         checkpoint("turn.finishing")
-        has_more = await self._batcher.put(turn)
-        if has_more is None:
+        head = turn.head() if self._book else None
+        turn.booking = self._book(*head) if self._book and head else None
+        written = None
+        try:
+            written = await self._batcher.put(turn)
+        finally:
+            if turn.booking is not None:
+                turn.booking.settle(written is not None and written.leaves)
+        if written is None:
             raise LeaseLost(turn.claim.mailbox_id)
         checkpoint("turn.finished")
-        if has_more or (turn.timer_at is not None and turn.timer_at <= turn.now):
+        if written.has_more or (turn.timer_at is not None and turn.timer_at <= turn.now):
             turn.claim.arrived.set()
-        for phone_number_id in {queued.phone_number_id for queued in turn.outbox}:
+        gone = turn.booking.row["id"] if turn.booking and written.leaves else None
+        for phone_number_id in {queued.phone_number_id for queued in turn.outbox if queued.id != gone}:
             self._wakeups.tell("sender", f"sender:{phone_number_id}")
 
-    async def _write(self, turns: list[TurnCommit]) -> Sequence[bool | None]:
+    async def _write(self, turns: list[TurnCommit]) -> Sequence[_Written | None]:
         rows = await self._pool.fetch(sql["commit"], [turn.row() for turn in turns], self._clock.now())
-        more = {row["mailbox_id"]: bool(row["has_more"]) for row in rows}
-        return [more.get(turn.claim.mailbox_id) for turn in turns]
+        written = {row["mailbox_id"]: _Written(row["has_more"], row["leaves"]) for row in rows}
+        return [written.get(turn.claim.mailbox_id) for turn in turns]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """``has_more``: something came in during the turn. ``leaves``: the booked message is marked as leaving."""
+
+    has_more: bool
+    leaves: bool

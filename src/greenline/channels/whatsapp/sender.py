@@ -8,16 +8,17 @@ within the grace time. Only what Meta refused before processing is repeated at o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
 from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
 from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import Candidate, Pace, Refuse, Rules, Send, Verdict, Wait, judge, number_pace
 from greenline.channels.whatsapp.recipient import aliases
 from greenline.checkpoints import checkpoint
@@ -45,17 +46,8 @@ Settled = Callable[[str], Awaitable[None]]
 """Waits until the typing bubble of a chat is through: one that came after its message would stay."""
 
 
-@dataclass(slots=True)
-class _Number:
-    """A number in this process's hands."""
-
-    claim: Claim
-    phone_number_id: str
-    clock: datetime | None
-    flights: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    sealed_token: bytes = field(default=b"", repr=False)
-    token: str = field(default="", repr=False)
-    has_token: bool = True
+Head: TypeAlias = Mapping[str, Any]
+"""A message that is the first open one of its chat, with what is known of the person: a row of ``heads``."""
 
 
 class Sender:
@@ -89,6 +81,7 @@ class Sender:
             max_attempts=settings.send_max_attempts,
         )
         self._number_clocks: dict[str, datetime] = {}
+        self._held: dict[str, HeldNumber] = {}
         self._facts: Batcher[Fact, None] = Batcher(self._raise)
 
     async def handle(self, claim: Claim) -> None:
@@ -96,10 +89,11 @@ class Sender:
         phone_number_id = claim.mailbox_id.removeprefix("sender:")
         now = self._clock.now()
         await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, now, self._grace)
-        number = _Number(claim, phone_number_id, self._number_clocks.get(phone_number_id))
+        number = HeldNumber(claim, phone_number_id, self._number_clocks.get(phone_number_id))
         try:
             await self._send_all(number)
         finally:
+            self._held.pop(phone_number_id, None)
             if number.flights:  # cancelled: what is in the air lands, its outcome must not be lost
                 await asyncio.wait(number.flights.values(), timeout=1.0)
 
@@ -107,10 +101,39 @@ class Sender:
         """A number is never given up: its messages wait a minute."""
         await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS))
 
-    async def _send_all(self, number: _Number) -> None:
+    def book(self, phone_number_id: str, head: Head) -> Booking | None:
+        """Let the first message of a turn leave with the turn's own commit, which spares a look and a mark.
+
+        None where the message has to take its place in the queue: the number is
+        not in this process's hands, a message of the chat is in the air, or a rate makes it wait.
+        """
+        number = self._held.get(phone_number_id)
+        now = self._clock.now()
+        if number is None or number.claim.closing or not number.has_token:
+            return None
+        if head["chat_id"] in number.flights or not (number.clock is None or number.clock < now):
+            return None
+        verdict = self._judge(head, number, self._rules, now)
+        if not isinstance(verdict, Send):
+            return None
+        number.clock = self._number_clocks[phone_number_id] = verdict.number_clock
+        number.used = True
+        row = {"id": head["id"], "sender": number.claim.mailbox_id, "epoch": number.claim.epoch}
+        clocks = {"pair_clock": verdict.pair_clock, "pair_seen": head["pair_clock"]}
+        booking = Booking({**row, **clocks}, asyncio.get_running_loop().create_future())
+        number.fly(head["chat_id"], self._leave(number, head, booking))
+        return booking
+
+    async def _leave(self, number: HeldNumber, head: Head, booking: Booking) -> None:
+        if await booking.leaves:
+            checkpoint("sender.marked")
+            await self._post(number, head)
+
+    async def _send_all(self, number: HeldNumber) -> None:
         claim, idle = number.claim, False
         while True:
             claim.arrived.clear()
+            number.used = False
             heads = await self._heads(number)
             checkpoint("sender.looked")
             wake_at = await self._launch(number, heads)
@@ -120,14 +143,18 @@ class Sender:
                 wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
             busy = bool(number.flights) or (self._soon(wake_at) and not claim.closing)
             if not busy and (idle or wake_at is not None):
+                self._held.pop(number.phone_number_id, None)  # nothing is booked while it is given back
                 await self._mailboxes.release(claim, self._clock.now(), wake_at)
                 return
-            idle = not await self._wait(number, wake_at)
+            self._held[number.phone_number_id] = number
+            idle = not (await self._wait(number, wake_at) or number.used)
+            number.check()
 
-    async def _heads(self, number: _Number) -> list[Record]:
+    async def _heads(self, number: HeldNumber) -> list[Head]:
         """The first open message of each chat that has none in the air; none while nothing may be sent."""
         claim = number.claim
         flying = list(number.flights)
+        number.behind.update(flying)
         parameters = (claim.mailbox_id, claim.epoch, claim.workspace_id, number.phone_number_id, flying)
         rows = await self._pool.fetch(sql["heads"], *parameters)
         if not rows:
@@ -136,9 +163,9 @@ class Sender:
         self._read_token(number, rows[0])
         if claim.closing or not number.has_token:
             return []
-        return [row for row in rows if row["id"] is not None]
+        return [dict(row) for row in rows if row["id"] is not None]
 
-    def _read_token(self, number: _Number, row: Record) -> None:
+    def _read_token(self, number: HeldNumber, row: Record) -> None:
         sealed = row["token"]
         number.has_token = sealed is not None and not row["is_token_expired"]
         if not number.has_token:
@@ -146,12 +173,12 @@ class Sender:
         elif sealed != number.sealed_token:
             number.sealed_token, number.token = sealed, self._vault.open(sealed, number.phone_number_id)
 
-    async def _launch(self, number: _Number, heads: list[Record]) -> datetime | None:
+    async def _launch(self, number: HeldNumber, heads: list[Head]) -> datetime | None:
         """Send what may go; returns when the next one may."""
         now = self._clock.now()
         rules = await self._rules_now(number, heads, now)
-        going: list[tuple[Record, Send]] = []
-        refused: list[tuple[Record, Refuse]] = []
+        going: list[tuple[Head, Send]] = []
+        refused: list[tuple[Head, Refuse]] = []
         waits: list[datetime] = []
         for head in sorted(heads, key=lambda row: row["due_at"]):
             verdict = self._judge(head, number, rules, now)
@@ -168,7 +195,7 @@ class Sender:
         await self._fly(number, going, now)
         return now if refused else min(waits, default=None)
 
-    async def _rules_now(self, number: _Number, heads: list[Record], now: datetime) -> Rules:
+    async def _rules_now(self, number: HeldNumber, heads: list[Head], now: datetime) -> Rules:
         """The rules with what came in during the last second, which is only worth a look when much goes out."""
         if len(heads) < FEW and (number.clock is None or number.clock < now):
             return self._rules
@@ -176,7 +203,7 @@ class Sender:
         inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
         return replace(self._rules, number=number_pace(self._throughput, inbound))
 
-    def _judge(self, head: Record, number: _Number, rules: Rules, now: datetime) -> Verdict:
+    def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
         if head["state"] == "sending":  # another process's request is in the air: its lease ended, ours began
             return Wait(now + self._grace)
         candidate = Candidate(
@@ -184,12 +211,12 @@ class Sender:
         )
         return judge(candidate, rules, number.clock, now)
 
-    async def _refuse(self, head: Record, verdict: Refuse, now: datetime) -> None:
+    async def _refuse(self, head: Head, verdict: Refuse, now: datetime) -> None:
         log.warning("sender.refused", outbox_id=head["id"], code=verdict.code)
         error = {"code": verdict.code, "title": verdict.title, "details": verdict.details}
         await self._facts.put(Fact(head["id"], "failed", now, error=error))
 
-    async def _fly(self, number: _Number, going: list[tuple[Record, Send]], now: datetime) -> None:
+    async def _fly(self, number: HeldNumber, going: list[tuple[Head, Send]], now: datetime) -> None:
         if not going:
             return
         claim = number.claim
@@ -201,31 +228,26 @@ class Sender:
         checkpoint("sender.marked")
         for head, _ in going:
             if head["id"] in marked:
-                task = asyncio.create_task(self._post(number, head))
-                number.flights[head["chat_id"]] = task
+                number.behind.add(head["chat_id"])
+                number.fly(head["chat_id"], self._post(number, head))
 
-    async def _wait(self, number: _Number, wake_at: datetime | None) -> bool:
+    async def _wait(self, number: HeldNumber, wake_at: datetime | None) -> bool:
         """Wait for work, a landing or a timer; without any of them no longer than an idle number is kept: False."""
         timers: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
         if wake_at is not None and not number.claim.closing:
             timers.add(asyncio.create_task(self._clock.sleep_until(wake_at)))
-        linger = None if number.flights or wake_at is not None else self._linger
-        waiting = timers | set(number.flights.values())
+        linger = None if number.behind or wake_at is not None else self._linger
         try:
-            done, _ = await asyncio.wait(waiting, timeout=linger, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(timers, timeout=linger, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for timer in timers:
                 timer.cancel()
-        for chat_id, task in list(number.flights.items()):
-            if task.done():
-                del number.flights[chat_id]
-                task.result()
         return bool(done)
 
     def _soon(self, moment: datetime | None) -> bool:
         return moment is not None and moment <= self._clock.now() + timedelta(seconds=STAY_SECONDS)
 
-    async def _post(self, number: _Number, head: Record) -> None:
+    async def _post(self, number: HeldNumber, head: Head) -> None:
         body = {**head["body"], **_recipient(head), "biz_opaque_callback_data": head["id"]}
         await self._settled(head["chat_id"])
         try:
@@ -239,7 +261,7 @@ class Sender:
             await self._learn(number, head, result)
         checkpoint("sender.settled")
 
-    async def _settle_error(self, number: _Number, head: Record, error: GraphError) -> None:
+    async def _settle_error(self, number: HeldNumber, head: Head, error: GraphError) -> None:
         log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
         now = self._clock.now()
         if error.token_dead:
@@ -253,10 +275,10 @@ class Sender:
             facts = {"code": error.code, "title": error.title, "details": error.details}
             await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
 
-    async def _defer(self, number: _Number, head: Record, state: str, until: datetime) -> None:
+    async def _defer(self, number: HeldNumber, head: Head, state: str, until: datetime) -> None:
         await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
 
-    async def _learn(self, number: _Number, head: Record, result: SendResult) -> None:
+    async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:
         if (result.wa_id in (None, head["wa_id"])) and (result.user_id in (None, head["bsuid"])):
             return
         others = list(aliases(result.wa_id)) if result.wa_id else []
@@ -270,7 +292,7 @@ class Sender:
         return [None] * len(facts)
 
 
-def _recipient(head: Record) -> dict[str, Any]:
+def _recipient(head: Head) -> dict[str, Any]:
     """Whom to send to. A phone number always with its plus: Meta would add the business's country code."""
     base: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual"}
     if head["group_id"]:

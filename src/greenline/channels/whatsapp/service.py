@@ -66,7 +66,7 @@ class WhatsApp:
         turns = Turns(
             pool=pool,
             mailboxes=mailboxes,
-            committer=Committer(pool, wakeups, clock),
+            committer=Committer(pool, wakeups, clock, sender.book),
             dialogues=Dialogues(pool, vault, settings),
             hearing=Hearing(pool, files, voice_notes),
             voice_notes=voice_notes,

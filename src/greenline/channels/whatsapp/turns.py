@@ -137,6 +137,7 @@ class Turns:
             for item in claim.items:
                 commit.done[item.id] = "the account was removed"
             return commit
+        commit.person = chat.person
         if chat.version is not None:
             version = await to_version(self._pool, chat.workspace_id, chat.version)
             commit.versions[version.id] = version

@@ -34,13 +34,25 @@ select coalesce(
 with turn as materialized (
   select * from jsonb_to_recordset($1::jsonb) as t(
     mailbox_id text, workspace_id text, epoch bigint, arrivals bigint, timer_at timestamptz, chat jsonb,
-    done jsonb, conversations jsonb, events jsonb, files jsonb, outbox jsonb)
+    done jsonb, conversations jsonb, events jsonb, files jsonb, outbox jsonb, booking jsonb)
 ), held as materialized (
   select m.id, m.arrivals from mailbox m join turn t on t.mailbox_id = m.id and t.epoch = m.epoch
   order by m.id
   for update of m
 ), live as materialized (
   select t.*, h.arrivals > t.arrivals as has_more from turn t join held h on h.id = t.mailbox_id
+), leaving as materialized (
+  -- Booked messages that leave with this commit: whoever booked one still holds the number, nothing of the chat waits
+  -- before it, and the pace of the pair is as it was judged.
+  select b.id, l.mailbox_id, b.pair_clock
+  from live l
+  cross join lateral jsonb_to_record(l.booking) as b(
+    id text, sender text, epoch bigint, pair_clock timestamptz, pair_seen timestamptz)
+  join mailbox s on s.id = b.sender and s.epoch = b.epoch
+  join whatsapp_chat c on c.id = l.mailbox_id and c.pair_clock is not distinct from b.pair_seen
+  where l.booking is not null and not exists (
+    select 1 from outbox o
+    where o.phone_number_id = c.phone_number_id and o.chat_id = c.id and o.state in ('queued', 'sending', 'unknown'))
 ), released as (
   update mailbox m set owner = null, lease_until = null, attempt = 0, epoch = m.epoch + 1,
     due_at = case when l.has_more then $2::timestamptz else l.timer_at end
@@ -59,8 +71,10 @@ with turn as materialized (
     last_user_message_at = greatest(c.last_user_message_at, (l.chat ->> 'last_user_message_at')::timestamptz),
     last_inbound_wamid = coalesce(l.chat ->> 'last_inbound_wamid', c.last_inbound_wamid),
     marketing_stopped = coalesce((l.chat ->> 'marketing_stopped')::boolean, c.marketing_stopped),
-    unsupported_told_in = coalesce(l.chat ->> 'unsupported_told_in', c.unsupported_told_in)
-  from live l where c.id = l.mailbox_id and c.workspace_id = l.workspace_id and l.chat is not null
+    unsupported_told_in = coalesce(l.chat ->> 'unsupported_told_in', c.unsupported_told_in),
+    pair_clock = coalesce(g.pair_clock, c.pair_clock)
+  from live l left join leaving g on g.mailbox_id = l.mailbox_id
+  where c.id = l.mailbox_id and c.workspace_id = l.workspace_id and (l.chat is not null or g.id is not null)
 ), identified as (
   insert into chat_identity as i(phone_number_id, identifier, chat_id)
   select distinct on (c.phone_number_id, n.identifier) c.phone_number_id, n.identifier, l.mailbox_id
@@ -118,18 +132,23 @@ with turn as materialized (
     id text, conversation_id text, filename text, mime_type text, size_bytes bigint, sha256 text)
   on conflict (id) do nothing
 ), queued as (
-  insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
-  select o.id, l.workspace_id, o.phone_number_id, o.chat_id, o.conversation_id, o.kind, o.body, $2, $2
-  from live l, rows from (jsonb_to_recordset(l.outbox) as (
+  insert into outbox(
+    id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at, state, attempt,
+    attempted_at)
+  select o.id, l.workspace_id, o.phone_number_id, o.chat_id, o.conversation_id, o.kind, o.body, $2, $2,
+    case when g.id is null then 'queued' else 'sending' end, case when g.id is null then 0 else 1 end,
+    case when g.id is not null then $2 end
+  from live l cross join lateral rows from (jsonb_to_recordset(l.outbox) as (
     id text, phone_number_id text, chat_id text, conversation_id text, kind text, body jsonb)) with ordinality
     as o(id, phone_number_id, chat_id, conversation_id, kind, body, place)
+  left join leaving g on g.id = o.id
   order by l.mailbox_id, o.place
   on conflict (id) do nothing
-  returning phone_number_id, workspace_id
+  returning id, phone_number_id, workspace_id, chat_id, state
 ), rung as (
   insert into mailbox as m(id, workspace_id, kind, due_at)
   select distinct on (phone_number_id) 'sender:' || phone_number_id, workspace_id, 'sender', $2::timestamptz
-  from queued
+  from queued where state = 'queued'
   order by phone_number_id
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
@@ -141,6 +160,7 @@ with turn as materialized (
   returning id
 )
 select l.mailbox_id, l.has_more,
+  exists (select 1 from queued q where q.chat_id = l.mailbox_id and q.state = 'sending') as leaves,
   (select count(pg_notify('greenline_work', 'sender ' || id)) from rung),
   case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
 from live l;
