@@ -22,6 +22,7 @@ PREROLL_SECONDS: Final = 0.5
 VOICED: Final = 0.5
 STILL_VOICED: Final = 0.35
 _BYTES_PER_SECOND: Final = HEARING_RATE * 2
+_ROUNDING: Final = 1e-6
 
 
 class Moment(Enum):
@@ -65,7 +66,7 @@ class Ears:
         self._before: deque[bytes] = deque()
         self._kept = 0
         self._voiced = 0.0
-        self._silent = 0.0
+        self._heard = self._scored = self._voice_ended = 0.0
         self._speaking = False
         self._paused = False
         self._arrived_at = 0.0
@@ -104,12 +105,15 @@ class Ears:
             self._stream.push(pcm)
         else:
             self._keep(pcm)
+        self._heard += len(pcm) / _BYTES_PER_SECOND
         for score in self._detector.score(pcm):
+            self._scored += WINDOW_SECONDS
             self._score(score)
             if self._speaking:
                 self._while_speaking(score)
             else:
                 self._while_silent(score)
+        self._silence(self._heard)
 
     def _keep(self, pcm: bytes) -> None:
         self._before.append(pcm)
@@ -121,8 +125,8 @@ class Ears:
         voiced = score >= VOICED
         self._voiced = self._voiced + WINDOW_SECONDS if voiced else max(0.0, self._voiced - WINDOW_SECONDS)
         if voiced and self._voiced >= self._patience.begin:
-            self._speaking, self._paused, self._silent = True, False, 0.0
-            self.last_voice_at = self._now()
+            self._speaking, self._paused = True, False
+            self._voice()
             for pcm in self._before:
                 self._stream.push(pcm)
             self._before.clear()
@@ -130,23 +134,34 @@ class Ears:
             self._tell(Moment.BEGAN)
 
     def _while_speaking(self, score: float) -> None:
-        if score >= STILL_VOICED:
-            self.last_voice_at = self._now()
-            self._silent = 0.0
-            if self._paused:
-                self._paused = False
-                self._tell(Moment.RESUMED)
+        if score < STILL_VOICED:
+            self._silence(self._scored)
             return
-        self._silent += WINDOW_SECONDS
-        if not self._paused and self._silent >= self._patience.pause:
+        self._voice()
+        if self._paused:
+            self._paused = False
+            self._tell(Moment.RESUMED)
+
+    def _voice(self) -> None:
+        self.last_voice_at = self._now()
+        self._voice_ended = self._scored
+
+    def _silence(self, until: float) -> None:
+        """Judge the silence up to a moment of the sound.
+
+        What belongs to no whole window yet counts as silent too: a pause is over when voice comes after all, and to
+        wait for the window would cost up to 32 ms at the end of each turn.
+        """
+        silent = until - self._voice_ended + _ROUNDING
+        if self._speaking and not self._paused and silent >= self._patience.pause:
             self._paused = True
             self._tell(Moment.PAUSED)
-        if self._silent >= self._patience.finish:
+        if self._speaking and silent >= self._patience.finish:
             self._end()
 
     def _end(self) -> None:
         if not self._paused:
             self._tell(Moment.PAUSED)
         self._speaking = self._paused = False
-        self._voiced = self._silent = 0.0
+        self._voiced = 0.0
         self._tell(Moment.FINISHED)
