@@ -21,13 +21,15 @@ from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentDefinition
 from greenline.clock import SystemClock
+from greenline.logs import configure_logging
 from greenline.settings import Settings
 from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.migrate import migrate
 from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
 
-PROMPT = "You are Luma of Fern & Field, a plant shop.\n# Knowledge\nWe open at nine on weekdays.\n"
+PROMPT = "You are Luma of Fern & Field, a plant shop.\noffline: when ^When do you open -> say We open at nine.\n"
+"""A model that answers at once: the offline one, with its answer given, so that nothing is looked up."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Place:
 @contextlib.asynccontextmanager
 async def place() -> AsyncIterator[Place]:
     """An embedded Postgres in a folder of its own, with the rows that a webhook needs."""
+    configure_logging("warning", "console")
     with tempfile.TemporaryDirectory(prefix="greenline-benchmark-", ignore_cleanup_errors=True) as folder:
         data_dir = Path(folder) / "data"
         embedded = EmbeddedPostgres(data_dir)
@@ -78,7 +81,8 @@ async def _fill(pool: Pool, settings: Settings) -> str:
 @contextlib.contextmanager
 def serve(data_dir: Path, **settings: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """`greenline serve` as a process; gives its port when it is ready."""
-    environment = {**os.environ, "GREENLINE_META_APP_SECRET": load.SECRET, "GREENLINE_LOG_LEVEL": "error", **settings}
+    fixed = {"META_APP_SECRET": load.SECRET, "LOG_LEVEL": "error", "API_KEY": "gl_benchmark"}
+    environment = {**os.environ, **{f"GREENLINE_{name}": value for name, value in fixed.items()}, **settings}
     command = [sys.executable, "-m", "greenline", "serve", "--port", "0", "--data-dir", str(data_dir)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
