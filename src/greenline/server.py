@@ -72,6 +72,9 @@ async def open_services(
         await migrate(dsn)
         pool = await open_pool(dsn, size=settings.database_connections)
         stack.callback(pool.terminate)
+        # What Meta delivers is kept whatever else asks of the database.
+        inbox_pool = await open_pool(dsn, size=2, name="greenline inbox", plan_once=True)
+        stack.callback(inbox_pool.terminate)
         await _bootstrap(settings, clock, pool)
         wakeups = Wakeups(dsn)
         await wakeups.start()
@@ -88,6 +91,7 @@ async def open_services(
             speech = made
         whatsapp = WhatsApp(
             pool=pool,
+            inbox_pool=inbox_pool,
             wakeups=wakeups,
             graph=graph,
             vault=vault,

@@ -60,7 +60,8 @@ class Settings(BaseSettings):
     database_connections: int = Field(
         10,
         ge=4,
-        description="Connections of the pool: five for each core of a small machine; commits are grouped.",
+        description="Connections of the pool: five for each core of a small machine; commits are grouped. Three more "
+        "take webhooks in and listen.",
     )
 
     # Meta

@@ -61,7 +61,7 @@ class Claim:
     items: tuple[Item, ...]
     steps: tuple[Step, ...]
     context: Any = field(default=None, repr=False)
-    """What the handler of its kind begins with, read together with the items (``mailbox_context`` in the database)."""
+    """What the handler of its kind begins with, read with the items (``mailbox_context`` in the database)."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set by the worker when something came in since the last look."""
     closing: bool = False

@@ -39,8 +39,13 @@ async def _keep(connection: Any) -> None:
         await connection.execute("rollback")
 
 
-async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline") -> Pool:
-    """A pool of at most ``size`` connections; raises asyncpg's errors when the server can't be reached."""
+async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline", plan_once: bool = False) -> Pool:
+    """A pool of at most ``size`` connections; raises asyncpg's errors when the server can't be reached.
+
+    ``plan_once``: each statement keeps one plan for all parameters. Right where the shape of the work never changes:
+    Postgres plans statements on arrays anew each time, which costs more than running them on one element.
+    """
+    planning = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
     return await asyncpg.create_pool(
         dsn,
         min_size=min(2, size),
@@ -48,5 +53,5 @@ async def open_pool(dsn: str, *, size: int = 10, name: str = "greenline") -> Poo
         init=_prepare,
         reset=_keep,
         command_timeout=60,
-        server_settings={"application_name": name, "jit": "off"},
+        server_settings={"application_name": name, "jit": "off", **planning},
     )

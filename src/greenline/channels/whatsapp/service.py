@@ -48,6 +48,7 @@ class WhatsApp:
         speech: Speech,
         clock: Clock,
         settings: Settings,
+        inbox_pool: Pool | None = None,
     ) -> None:
         mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         owner = secrets.token_hex(8)
@@ -55,7 +56,7 @@ class WhatsApp:
         async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
             await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
 
-        self.inbox = Inbox(pool, clock)
+        self.inbox = Inbox(inbox_pool or pool, clock)
         self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
         self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
