@@ -47,3 +47,6 @@ class Config(BaseModel):
     )
     review_delay: float = Field(0.5, ge=0, description="Time until a new template is approved.")
     review_verdict: Literal["APPROVED", "REJECTED", "PENDING"] = Field("APPROVED", description="What review says.")
+    quality_sample: int = Field(10, ge=1, description="Messages of a template in 7 days from which it is rated.")
+    quality_yellow_share: float = Field(0.1, gt=0, le=1, description="Share of unwanted ones that makes it YELLOW.")
+    quality_red_share: float = Field(0.2, gt=0, le=1, description="Share that makes it RED, and pauses it.")

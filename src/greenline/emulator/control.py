@@ -12,7 +12,7 @@ from greenline.emulator.config import Config
 from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
 from greenline.emulator.control_models import Advance, Callback, NewFault, Review, Setup, known
-from greenline.emulator.control_people import add_acts, add_people
+from greenline.emulator.control_people import add_acts, add_feedback, add_people
 from greenline.emulator.faults import NAMES
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Token, digits
@@ -24,6 +24,7 @@ def create_control(meta: Meta) -> FastAPI:
     _business(app, meta)
     add_people(app, meta)
     add_acts(app, meta)
+    add_feedback(app, meta)
     add_calls(app, meta)
     add_log(app, meta)
     add_evidence(app, meta)
@@ -96,7 +97,7 @@ def _business(app: FastAPI, meta: Meta) -> None:
     async def review(template_id: str, body: Review) -> dict[str, Any]:
         for account in world.accounts.values():
             if template_id in account.templates:
-                meta.review(account.id, template_id, body.status.upper(), body.reason)
+                meta.reviews.decide(account, template_id, body.status.upper(), body.reason)
                 return account.templates[template_id]
         raise HTTPException(404, f"No template {template_id}.")
 

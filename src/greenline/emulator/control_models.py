@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -108,6 +108,14 @@ class Tap(BaseModel):
     button_id: str | None = None
     row_id: str | None = None
     index: int | None = None
+
+
+class Feedback(BaseModel):
+    """A person reports a message (null: the last one of a template), or stops or resumes the business's marketing."""
+
+    phone_number_id: str
+    feedback: Literal["report", "stop", "resume"]
+    message_id: str | None = None
 
 
 class React(BaseModel):

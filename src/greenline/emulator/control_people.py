@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.responses import Response
 
 from greenline.emulator.control_models import (
+    Feedback,
     FileIn,
     NewPerson,
     PersonChange,
@@ -47,6 +48,8 @@ def add_people(app: FastAPI, meta: Meta) -> None:
         person = known(world.people, person_id)
         changes = body.model_dump(exclude_none=True)
         phone = changes.pop("phone", None)
+        if changes.get("blocks_business") and not person.blocks_business:
+            meta.block(person)
         for name, value in changes.items():
             setattr(person, name, value)
         if phone and phone != person.phone:
@@ -108,6 +111,19 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
             "typing": shown.typing_until > meta.clock.now(),
             "window_open": shown.window_until > meta.clock.now(),
         }
+
+
+def add_feedback(app: FastAPI, meta: Meta) -> None:
+    """How people say that they do not want what they get."""
+
+    @app.post("/people/{person_id}/feedback")
+    async def feedback(person_id: str, body: Feedback) -> dict[str, Any]:
+        """``counted`` is false for a report of something that is no template's message of the last seven days."""
+        chat = _chat(meta, person_id, body.phone_number_id)
+        if body.feedback == "report":
+            return {"counted": meta.report(chat, body.message_id)}
+        meta.prefer(chat, stop=body.feedback == "stop")
+        return {"counted": True}
 
 
 def _chat(meta: Meta, person_id: str, phone_number_id: str) -> Chat:

@@ -44,17 +44,28 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     138009: (400, "Call permission request limit hit"),
     138012: (400, "Business-initiated calls limit hit"),
     138017: (400, "Permanent permission exists"),
-    139100: (400, "Failed to block/unblock some users"),
+    139100: (400, "Failed to block/unblock users"),
+    139101: (400, "Blocklist limit reached"),
     2388023: (400, "Content in this language already exists"),
 }
 """Code: HTTP status and title (Meta: Error codes)."""
 
 
 class MetaError(Exception):
-    """A refusal in Meta's envelope. ``details`` is the useful text; ``subcode`` only comes with token problems."""
+    """A refusal in Meta's envelope. ``details`` is the useful text; ``subcode`` only comes with token problems.
+
+    ``beside`` is what stands in the answer beside the error, where a part of the call succeeded.
+    """
 
     def __init__(
-        self, code: int, details: str = "", *, status: int | None = None, subcode: int | None = None, kind: str = ""
+        self,
+        code: int,
+        details: str = "",
+        *,
+        status: int | None = None,
+        subcode: int | None = None,
+        kind: str = "",
+        beside: dict[str, Any] | None = None,
     ) -> None:
         known_status, self.title = TITLES.get(code, (400, "Error"))
         self.code = code
@@ -62,6 +73,7 @@ class MetaError(Exception):
         self.status = status or known_status
         self.subcode = subcode
         self.kind = kind or "OAuthException"
+        self.beside = beside or {}
         super().__init__(f"(#{code}) {self.title}: {details}")
 
     def envelope(self, trace: str) -> dict[str, Any]:
@@ -76,7 +88,7 @@ class MetaError(Exception):
             error["error_data"] = {"messaging_product": "whatsapp", "details": self.details}
         if self.subcode is not None:
             error["error_subcode"] = self.subcode
-        return {"error": error}
+        return {**self.beside, "error": error}
 
     def in_status(self) -> dict[str, Any]:
         """As it stands in a ``failed`` status."""

@@ -11,7 +11,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from greenline.emulator import templates
+from greenline.emulator import blocks, templates
+from greenline.emulator.answers import health, paged, read_body, selected
 from greenline.emulator.calls.permissions import Permission
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
@@ -19,7 +20,6 @@ from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Token
 
 _VERSION: Final = re.compile(r"^v(1[7-9]|2[0-6])\.0$")
-_PAGE: Final = 25
 
 Handler = Callable[[Request, list[str]], Awaitable[dict[str, Any]]]
 
@@ -160,7 +160,7 @@ class Graph:
         }
 
     async def _subscriptions(self, request: Request, app_id: str) -> dict[str, Any]:
-        body = await _body(request)
+        body = await read_body(request)
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         app = self._app(bearer or str(body.get("access_token") or request.query_params.get("access_token", "|")))
         if app.id != app_id:
@@ -190,7 +190,7 @@ class Graph:
         self._allow(token, number.account_id)
         if not edge:
             if method == "GET":
-                return _selected(self._number_fields(number), request)
+                return selected(self._number_fields(number), request)
             return await self._change_number(request, number)
         handlers: dict[tuple[str, str], Callable[[Request, Number], Awaitable[dict[str, Any]]]] = {
             ("POST", "messages"): self._messages,
@@ -215,7 +215,7 @@ class Graph:
         return await handler(request, number)
 
     async def _messages(self, request: Request, number: Number) -> dict[str, Any]:
-        body = await _body(request)
+        body = await read_body(request)
         if body.get("messaging_product") != "whatsapp":
             raise MetaError(100, "(#100) The parameter messaging_product is required.")
         if body.get("status") == "read":
@@ -224,7 +224,7 @@ class Graph:
         return self._meta.send(number, body)
 
     async def _calls(self, request: Request, number: Number) -> dict[str, Any]:
-        return await self._meta.desk.act(number, await _body(request))
+        return await self._meta.desk.act(number, await read_body(request))
 
     async def _call_permissions(self, request: Request, number: Number) -> dict[str, Any]:
         query = request.query_params
@@ -246,7 +246,7 @@ class Graph:
         return {"id": self._meta.media.add(number.id, mime_type, data, file.filename, expires).id}
 
     async def _register(self, request: Request, number: Number) -> dict[str, Any]:
-        pin = str((await _body(request)).get("pin", ""))
+        pin = str((await read_body(request)).get("pin", ""))
         if not re.fullmatch(r"\d{6}", pin):
             raise MetaError(100, "Param pin must be 6 digits.")
         if number.pin not in (None, pin):
@@ -264,7 +264,7 @@ class Graph:
     async def _settings(self, request: Request, number: Number) -> dict[str, Any]:
         if request.method == "GET":
             return number.settings
-        body = {key: value for key, value in (await _body(request)).items() if key != "messaging_product"}
+        body = {key: value for key, value in (await read_body(request)).items() if key != "messaging_product"}
         if len(body) != 1:
             raise MetaError(100, "Exactly one feature can be set in a request.")
         number.settings.update(body)
@@ -273,30 +273,18 @@ class Graph:
     async def _profile(self, request: Request, number: Number) -> dict[str, Any]:
         if request.method == "GET":
             return {"data": [{"messaging_product": "whatsapp", **number.profile}]}
-        number.profile.update(await _body(request))
+        number.profile.update(await read_body(request))
         return {"success": True}
 
     async def _blocked(self, request: Request, number: Number) -> dict[str, Any]:
-        world = self._meta.world
+        world, now = self._meta.world, self._meta.clock.now()
         if request.method == "GET":
-            people = [world.people[person_id] for person_id in number.blocked]
-            return {
-                "data": [{"messaging_product": "whatsapp", "wa_id": p.phone, "user_id": p.user_id} for p in people]
-            }
-        done, failed = [], []
-        for item in (await _body(request)).get("block_users") or []:
-            name = str(item.get("user") or item.get("user_id") or "").lstrip("+")
-            person = world.find_person(name)
-            if person is None:
-                failed.append({"input": name, "errors": [{"code": 139100, "message": "unknown user"}]})
-                continue
-            (number.blocked.add if request.method == "POST" else number.blocked.discard)(person.id)
-            done.append({"input": name, "wa_id": person.phone})
-        key = "added_users" if request.method == "POST" else "removed_users"
-        return {"messaging_product": "whatsapp", "block_users": {key: done, "failed_users": failed}}
+            return paged(blocks.listed(world, number), request)
+        blocking = request.method == "POST"
+        return blocks.change(world, number, await read_body(request), now, blocking=blocking)
 
     async def _change_number(self, request: Request, number: Number) -> dict[str, Any]:
-        body = await _body(request)
+        body = await read_body(request)
         if "pin" in body:
             number.pin = str(body["pin"])
         if isinstance(body.get("webhook_configuration"), dict):
@@ -318,7 +306,7 @@ class Graph:
             "is_pin_enabled": number.pin is not None,
             "is_official_business_account": False,
             "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
-            "health_status": _health("PHONE_NUMBER", number.id, number.account_id),
+            "health_status": health("PHONE_NUMBER", number.id),
             **number.extra,
         }
 
@@ -329,12 +317,12 @@ class Graph:
     ) -> dict[str, Any]:
         self._allow(token, account.id)
         if not edge and method == "GET":
-            health = _health("WABA", account.id, account.id)
-            fields = {"id": account.id, "name": account.name, "currency": "EUR", "timezone_id": "1"}
-            return _selected({**fields, "health_status": health}, request, default=("id", "name"))
+            fields: dict[str, Any] = {"id": account.id, "name": account.name, "currency": "EUR", "timezone_id": "1"}
+            fields["health_status"] = health("WABA", account.id)
+            return selected(fields, request, default=("id", "name"))
         if edge == ["phone_numbers"] and method == "GET":
             numbers = [n for n in self._meta.world.numbers.values() if n.account_id == account.id]
-            return _paged([_selected(self._number_fields(number), request) for number in numbers], request)
+            return paged([selected(self._number_fields(number), request) for number in numbers], request)
         if edge == ["subscribed_apps"]:
             return await self._subscribed(request, account, token)
         if edge == ["message_templates"]:
@@ -343,10 +331,10 @@ class Graph:
 
     async def _subscribed(self, request: Request, account: Account, token: Token) -> dict[str, Any]:
         if request.method == "POST":
-            override = (await _body(request)).get("override_callback_uri")
+            override = (await read_body(request)).get("override_callback_uri")
             if override:
                 result = await self._meta.webhooks.verify(
-                    str(override), str((await _body(request)).get("verify_token"))
+                    str(override), str((await read_body(request)).get("verify_token"))
                 )
                 if not result["ok"]:
                     raise MetaError(100, f"Override callback verification failed: {result}")
@@ -366,8 +354,8 @@ class Graph:
     async def _templates(self, request: Request, account: Account) -> dict[str, Any]:
         meta, query = self._meta, request.query_params
         if request.method == "POST":
-            made = templates.create(account, await _body(request))
-            meta.review_later(account.id, made["id"])
+            made = templates.create(account, await read_body(request))
+            meta.reviews.submit(account, made["id"])
             return {"id": made["id"], "status": made["status"], "category": made["category"]}
         if request.method == "DELETE":
             name, wanted = query.get("name"), query.get("hsm_id")
@@ -380,7 +368,7 @@ class Graph:
         found = [t for t in account.templates.values() if (query.get("name") or "") in t["name"]]
         for key in ("status", "language", "category"):
             found = [t for t in found if query.get(key) in (None, t[key])]
-        return _paged([_selected(template, request) for template in found], request)
+        return paged([selected(template, request) for template in found], request)
 
     # Media, templates and other objects by id
 
@@ -391,12 +379,11 @@ class Graph:
                 self._allow(token, account.id)
                 template = account.templates[object_id]
                 if method == "POST":
-                    changes = await _body(request)
+                    changes = await read_body(request)
                     template.update({key: changes[key] for key in ("components", "category") if key in changes})
-                    template["status"] = "PENDING"
-                    meta.review_later(account.id, object_id)
+                    meta.reviews.submit(account, object_id)
                     return {"success": True}
-                return _selected(template, request)
+                return selected(template, request)
         media = meta.media.find(object_id, meta.clock.now(), request.query_params.get("phone_number_id"))
         if media is None or meta.world.numbers[media.owner].account_id not in token.account_ids:
             raise unknown_object(object_id)
@@ -430,38 +417,3 @@ class Graph:
 
 class ConnectionReset(Exception):
     """The connection is to be closed without an answer."""
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "")
-    if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
-        return dict(await request.form())
-    raw = await request.body()
-    body = json.loads(raw) if raw else {}
-    if not isinstance(body, dict):
-        raise MetaError(100, "The body must be a JSON object.")
-    return body
-
-
-def _selected(fields: dict[str, Any], request: Request, default: tuple[str, ...] = ()) -> dict[str, Any]:
-    wanted = [name for name in request.query_params.get("fields", "").split(",") if name] or list(default)
-    if not wanted:
-        return {name: value for name, value in fields.items() if name not in ("health_status", "webhook_override")}
-    return {name: fields[name] for name in [*wanted, "id"] if name in fields}
-
-
-def _paged(rows: list[dict[str, Any]], request: Request) -> dict[str, Any]:
-    limit = int(request.query_params.get("limit") or _PAGE)
-    start = int(request.query_params.get("after") or 0)
-    page = rows[start : start + limit]
-    answer: dict[str, Any] = {"data": page}
-    if page:
-        answer["paging"] = {"cursors": {"before": str(start), "after": str(start + len(page))}}
-        if start + len(page) < len(rows):
-            answer["paging"]["next"] = str(request.url.include_query_params(after=start + len(page)))
-    return answer
-
-
-def _health(kind: str, object_id: str, account_id: str) -> dict[str, Any]:
-    entity = {"entity_type": kind, "id": object_id, "can_send_message": "AVAILABLE"}
-    return {"can_send_message": "AVAILABLE", "entities": [entity]}

@@ -24,6 +24,8 @@ KINDS: Final = {
     "read_receipt": "the business marked a message as read",
     "typing": "the business shows that it is typing",
     "template": "a template changed its state",
+    "template.quality": "people's feedback changed the quality of a template",
+    "feedback": "a person reported the business, or stopped or resumed its marketing",
     "fault": "a fault was set or acted",
     "call.began": "a person calls the business, or the business a person",
     "call.accepted": "the call was taken: the person hears the business from now on",

@@ -15,6 +15,7 @@ from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
 from greenline.emulator.limits import MEDIA_TYPES, check_message
 from greenline.emulator.media import MediaStore
+from greenline.emulator.reviews import Reviews
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import WINDOW, Chat, Message, Number, Person, World, new_wamid
 
@@ -33,6 +34,7 @@ class Meta:
         self.journal = Journal(self.clock)
         self.media = MediaStore()
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
+        self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
         self.desk = Desk(self.world, self.config, self.clock, self.webhooks, self.journal)
         self.graph_calls: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
@@ -43,6 +45,7 @@ class Meta:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.reviews.aclose()
         await self.desk.aclose()
         await self.webhooks.aclose()
 
@@ -52,9 +55,9 @@ class Meta:
         """Accept a message; returns Graph's answer. Raises `MetaError`."""
         recipient, person = self._recipient(number, body)
         kind = str(body.get("type", "text"))
-        rendered = self._check(number, kind, body)
+        template = self._check(number, kind, body)
         self._check_rates(number, person)
-        asks_to_call = self._asks_to_call(number, kind, body)
+        asks_to_call = _asks_to_call(body) if template is None else templates.asks_to_call(template)
         if person is not None and asks_to_call:
             self.desk.permission(person, number).request(self.clock.now())
         message = Message(
@@ -64,9 +67,10 @@ class Meta:
             content={kind: body.get(kind)},
             at=self.clock.now(),
             context=body.get("context"),
-            rendered=rendered,
+            rendered=templates.fill(template, body["template"]) if template else None,
             callback_data=body.get("biz_opaque_callback_data"),
-            category=self._category(number, kind, body),
+            category=template["category"].lower() if template else "service",
+            template_id=template["id"] if template else None,
             asks_to_call=asks_to_call,
         )
         contact: dict[str, Any] = {"input": recipient}
@@ -122,7 +126,7 @@ class Meta:
             raise MetaError(130403, "The business has blocked this person.")
         return name, person
 
-    def _check(self, number: Number, kind: str, body: dict[str, Any]) -> str | None:
+    def _check(self, number: Number, kind: str, body: dict[str, Any]) -> dict[str, Any] | None:
         if not number.registered:
             raise MetaError(133010)
         data = body.get("biz_opaque_callback_data")
@@ -133,21 +137,15 @@ class Meta:
             sent = body.get("template")
             if not isinstance(sent, dict):
                 raise MetaError(131008, "The parameter template is required.")
-            return templates.fill(templates.find(account, sent), sent)
+            template = templates.find(account, sent)
+            templates.fill(template, sent)
+            return template
         check_message(body)
         content = body.get(kind)
         media_id = content.get("id") if kind in MEDIA_TYPES and isinstance(content, dict) else None
         if media_id and self.media.find(str(media_id), self.clock.now(), number.id) is None:
             raise MetaError(131009, f"Media {media_id} is not known to this number.")
         return None
-
-    def _asks_to_call(self, number: Number, kind: str, body: dict[str, Any]) -> bool:
-        if kind == "interactive":
-            return bool(body["interactive"].get("type") == "call_permission_request")
-        if kind != "template":
-            return False
-        template = templates.find(self.world.accounts[number.account_id], body["template"])
-        return any(str(part.get("type")).upper() == "CALL_PERMISSION_REQUEST" for part in template["components"])
 
     def _check_rates(self, number: Number, person: Person | None) -> None:
         now = self.clock.now()
@@ -168,12 +166,6 @@ class Meta:
         kind = message.type if message else "text"
         if self.config.enforce_window and kind != "template" and chat.window_until <= self.clock.now():
             raise MetaError(131047, "More than 24 hours have passed since the customer last replied to this number.")
-
-    def _category(self, number: Number, kind: str, body: dict[str, Any]) -> str:
-        if kind != "template":
-            return "service"
-        account = self.world.accounts[number.account_id]
-        return str(templates.find(account, body["template"])["category"]).lower()
 
     def _accept(self, number: Number, person: Person, message: Message) -> None:
         chat = self.world.chat(person, number)
@@ -254,6 +246,8 @@ class Meta:
             type=message.type,
             biz_opaque_callback_data=message.callback_data,
         )
+        if message.template_id:
+            self.reviews.delivered(message.template_id, message.id)
         if self.faults.acting("status_order", phone_number_id=chat.number.id):
             self._status(chat, message, "read")
         self._status(chat, message, "delivered")
@@ -293,7 +287,10 @@ class Meta:
     # From a person to the business
 
     def say(self, person: Person, number: Number, body: dict[str, Any]) -> str:
-        """A person sends something; returns its wamid. ``body`` is Meta's inbound message without ids and time."""
+        """A person sends something; returns its wamid. ``body`` is Meta's inbound message without ids and time.
+
+        What a blocked person writes stays on their phone.
+        """
         chat = self.world.chat(person, number)
         now = self.clock.now()
         kind = str(body.get("type", "text"))
@@ -305,6 +302,8 @@ class Meta:
                 target.reactions["person"] = str(content["reaction"].get("emoji") or "")
         elif kind != "system":
             chat.screen.append(message)
+        if person.id in number.blocked:
+            return message.id
         if kind != "system":
             chat.window_until = now + WINDOW
         reply = (content.get("interactive") or {}).get("call_permission_reply") if kind == "interactive" else None
@@ -346,6 +345,37 @@ class Meta:
         for chat in self.world.chats.values():
             if chat.person is person and chat.outgoing:
                 self._drain(chat)
+
+    def block(self, person: Person) -> None:
+        """The person blocks the business: no message arrives any more, and what they last got counts as unwanted."""
+        person.blocks_business = True
+        for chat in self.world.chats.values():
+            if chat.person is person:
+                self.reviews.unwanted(chat)
+
+    def report(self, chat: Chat, wamid: str | None = None) -> bool:
+        """The person reports a message of a template, or the last one; returns whether there is one."""
+        self.journal.add("feedback", person_id=chat.person.id, phone_number_id=chat.number.id, feedback="report")
+        return self.reviews.unwanted(chat, wamid)
+
+    def prefer(self, chat: Chat, *, stop: bool) -> None:
+        """The person stops the marketing messages of the business, or takes them again, and the business is told."""
+        chat.stopped_marketing = stop
+        value, person, now = "stop" if stop else "resume", chat.person, self.clock.now()
+        self.journal.add("feedback", person_id=person.id, phone_number_id=chat.number.id, feedback=value)
+        contact: dict[str, Any] = {"profile": {"name": person.name}, "user_id": person.user_id}
+        preference: dict[str, Any] = {
+            "user_id": person.user_id,
+            "detail": f"User requested to {value} marketing messages",
+            "category": "marketing_messages",
+            "value": value,
+            "timestamp": int(now),
+        }
+        if person.phone and not self._hides(person):
+            contact["wa_id"] = preference["wa_id"] = person.phone
+        self.webhooks.update(
+            chat.number, "user_preferences", {"contacts": [contact], "user_preferences": [preference]}
+        )
 
     def change_number(self, person: Person, phone: str) -> None:
         """The person takes a new number; every business that knows them is told, and their user id changes."""
@@ -393,31 +423,6 @@ class Meta:
     def _hides(self, person: Person) -> bool:
         return person.hides_phone or self.faults.acting("omit_phone", person_id=person.id) is not None
 
-    def review(self, account_id: str, template_id: str, verdict: str, reason: str = "NONE") -> None:
-        """A template changes its state, and the business is told."""
-        template = self.world.accounts[account_id].templates[template_id]
-        template["status"] = verdict
-        self.journal.add("template", template_id=template_id, name=template["name"], status=verdict)
-        value = {
-            "event": verdict,
-            "message_template_id": int(template_id),
-            "message_template_name": template["name"],
-            "message_template_language": template["language"],
-            "message_template_category": template["category"],
-            "reason": reason,
-        }
-        self.webhooks.account_update(self.world.accounts[account_id], "message_template_status_update", value)
-
-    def review_later(self, account_id: str, template_id: str) -> None:
-        """Review a new template after the set delay."""
-
-        async def review() -> None:
-            await self.clock.sleep(self.config.review_delay)
-            if self.config.review_verdict != "PENDING" and template_id in self.world.accounts[account_id].templates:
-                self.review(account_id, template_id, self.config.review_verdict)
-
-        self._start(review())
-
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -427,3 +432,7 @@ class Meta:
         self._tasks.discard(task)
         with contextlib.suppress(asyncio.CancelledError):
             task.result()
+
+
+def _asks_to_call(body: dict[str, Any]) -> bool:
+    return body.get("type") == "interactive" and body["interactive"].get("type") == "call_permission_request"

@@ -38,6 +38,7 @@ def create(account: Account, body: dict[str, Any]) -> dict[str, Any]:
         "status": "PENDING",
         "parameter_format": str(body.get("parameter_format", "POSITIONAL")).upper(),
         "components": components,
+        "quality_score": {"score": "UNKNOWN"},
     }
     account.templates[str(template["id"])] = template
     return template
@@ -56,6 +57,11 @@ def find(account: Account, template: dict[str, Any]) -> dict[str, Any]:
             if known["status"] == "APPROVED":
                 return known
     raise MetaError(132001, f"template name ({name}) does not exist in {language}")
+
+
+def asks_to_call(template: dict[str, Any]) -> bool:
+    """Whether the person is asked for the permission to be called."""
+    return any(str(part.get("type")).upper() == "CALL_PERMISSION_REQUEST" for part in template["components"])
 
 
 def fill(template: dict[str, Any], sent: dict[str, Any]) -> str:

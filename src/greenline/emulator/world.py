@@ -54,7 +54,8 @@ class Number:
     pin: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
-    blocked: set[str] = field(default_factory=set)
+    blocked: dict[str, None] = field(default_factory=dict)
+    """Ids of people, in the order in which they were blocked."""
     recent: list[float] = field(default_factory=list)
     """Moments of the messages of the last second, in and out."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -130,6 +131,7 @@ class Message:
     read_by_business: bool = False
     error: dict[str, Any] | None = None
     category: str = "service"
+    template_id: str | None = None
     asks_to_call: bool = False
     """Whether it shows the buttons that permit calls: a template may ask without saying so in the message."""
 

@@ -297,3 +297,75 @@ async def test_the_old_number_leads_to_the_new_one(meta: Emulator, receiver: Rec
     message = await until(told)
     assert message is not None
     assert (message["from"], message["system"]["wa_id"]) == ("15550100001", "15550100002")
+
+
+async def test_reports_pause_a_template_until_the_clock_says_so(meta: Emulator, receiver: Receiver) -> None:
+    await meta.call("PATCH", "/config", quality_sample=1)
+    account = meta.business["waba_id"]
+    components = [{"type": "BODY", "text": "Roses are cheap today."}]
+    new = {"name": "sale", "language": "en", "category": "MARKETING", "components": components}
+    made = await graph(meta, "POST", f"{account}/message_templates", new)
+    await meta.call("POST", f"/templates/{made['id']}/review", status="APPROVED")
+    ann = await meta.person("Ann", "15550100001")
+    sale = {"type": "template", "template": {"name": "sale", "language": {"code": "en"}}}
+    await send(meta, ann, sale)
+    report = {"phone_number_id": meta.number, "feedback": "report"}
+
+    async def reported() -> bool:
+        return bool((await meta.call("POST", f"/people/{ann.person_id}/feedback", **report))["counted"])
+
+    await until(reported)
+    assert (await send(meta, ann, sale))["error"]["code"] == 132015
+    found = await graph(meta, "GET", f"{made['id']}?fields=status,quality_score")
+    assert (found["status"], found["quality_score"]["score"]) == ("PAUSED", "RED")
+    await meta.call("POST", "/clock", advance_seconds=3 * 3600)
+
+    async def unpaused() -> bool:
+        titles = [value.get("other_info", {}).get("title") for value in receiver.values]
+        return "FIRST_PAUSE" in titles and "UNPAUSE" in titles
+
+    await until(unpaused)
+    assert "messages" in await send(meta, ann, sale)
+
+
+async def test_who_stops_marketing_gets_no_more_of_it(meta: Emulator, receiver: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.call("POST", f"/people/{ann.person_id}/feedback", phone_number_id=meta.number, feedback="stop")
+
+    async def told() -> list[Any]:
+        return [p for value in receiver.values for p in value.get("user_preferences", ())]
+
+    [preference] = await until(told)
+    assert (preference["wa_id"], preference["category"], preference["value"]) == (
+        ann.wa_id,
+        "marketing_messages",
+        "stop",
+    )
+
+
+async def test_a_blocked_person_is_not_heard_and_not_written_to(meta: Emulator, receiver: Receiver) -> None:
+    ann, bo = await meta.person("Ann", "15550100001"), await meta.person("Bo", "15550100002")
+    users = [{"user": f"+{ann.wa_id}"}, {"user": f"+{bo.wa_id}"}]
+    body = {"messaging_product": "whatsapp", "block_users": users}
+    await meta.say(ann, "Hi")
+    answer = await graph(meta, "POST", f"{meta.number}/block_users", body)
+    assert answer["error"]["code"] == 139100
+    assert answer["block_users"]["added_users"] == [{"input": f"+{ann.wa_id}", "wa_id": ann.wa_id}]
+    assert answer["block_users"]["failed_users"][0]["errors"][0]["code"] == 131047
+    await meta.say(ann, "Hello?")
+    await meta.say(bo, "Hi")
+    assert "block_users" in await graph(meta, "POST", f"{meta.number}/block_users", body)
+
+    async def heard() -> bool:
+        return len(receiver.messages()) == 2
+
+    await until(heard)
+    assert {message["text"]["body"] for message in receiver.messages()} == {"Hi"}
+    assert (await send(meta, ann, TEXT))["error"]["code"] == 130403
+    page = await graph(meta, "GET", f"{meta.number}/block_users?limit=1")
+    after = page["paging"]["cursors"]["after"]
+    rest = await graph(meta, "GET", f"{meta.number}/block_users?limit=1&after={after}")
+    assert [row["wa_id"] for row in page["data"] + rest["data"]] == [ann.wa_id, bo.wa_id]
+    assert "next" in page["paging"]
+    assert "next" not in rest["paging"]
+    assert (await graph(meta, "GET", f"{meta.number}/block_users?limit=some"))["error"]["code"] == 100
