@@ -125,11 +125,11 @@ class Settings(BaseSettings):
         description="Voice of this length interrupts the agent; more lets coughs and short words pass.",
     )
     sender_linger_seconds: float = Field(
-        1.0,
+        30.0,
         ge=0,
-        le=10,
-        description="How long a number with nothing to send stays with its sender: taking it up again costs as much "
-        "time as the sending itself.",
+        le=600,
+        description="How long a number with nothing to send stays with its sender, where an answer can leave with the "
+        "commit of its turn: taking the number up again costs as much time as the sending itself.",
     )
     unknown_outcome_grace_seconds: float = Field(
         20.0,

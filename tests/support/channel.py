@@ -163,13 +163,15 @@ class Channel:
         return await until(enough)
 
     async def quiet(self) -> None:
-        """Wait until nothing of the inbox waits and no mailbox is at work."""
+        """Wait until nothing of the inbox waits and no mailbox is at work; a sender may keep a number for a while."""
 
         async def nothing_waits() -> bool:
             return not await self.pool.fetchval(
                 """select exists (select 1 from inbox where done_at is null)
-                     or exists (select 1 from mailbox where owner is not null)
-                     or exists (select 1 from mailbox where due_at <= $1)""",
+                     or exists (
+                       select 1 from mailbox where (owner is not null or due_at <= $1) and (
+                         kind <> 'sender'
+                         or exists (select 1 from outbox where state in ('queued', 'sending', 'unknown'))))""",
                 self.clock.now(),
             )
 

@@ -245,6 +245,7 @@ async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(cha
     await channel.quiet()
     attempted = channel.clock.now() - timedelta(minutes=5)
     await pool.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
+    await pool.execute("update mailbox set owner = null, lease_until = null, epoch = epoch + 1 where kind = 'sender'")
     await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now())
     row = await in_state(channel, "unknown")
     assert row["due_at"] == channel.clock.now() + timedelta(minutes=5) + GRACE

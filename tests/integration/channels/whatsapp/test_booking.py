@@ -1,0 +1,112 @@
+"""An answer that leaves with the commit of its turn: only where nothing waits before it, and never twice."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from greenline.checkpoints import install_hook
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.channel import ANN, Channel, running_channel
+from support.rows import NUMBER
+from support.scripted import Answer
+from support.wait import until
+
+BEN = "15551239999"
+
+
+@pytest.fixture
+async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
+    async with running_channel(pool, dsn, clock, settings) as running:
+        running.model.say = lambda request: f"answer to {request.messages[-1].text}"
+        yield running
+
+
+@pytest.fixture
+def passed() -> AsyncIterator[list[str]]:
+    """The checkpoints that are passed."""
+    names: list[str] = []
+    install_hook(names.append)
+    yield names
+    install_hook(None)
+
+
+async def idle(passed: list[str]) -> bool:
+    """Whether the sender has looked once more after the last message and waits for the next."""
+    return passed[-2:] == ["sender.settled", "sender.looked"]
+
+
+async def test_it_leaves_without_a_look_at_the_queue(channel: Channel, passed: list[str]) -> None:
+    await channel.hear("one")
+    await channel.told(1)
+    await until(lambda: idle(passed))
+    passed.clear()
+    channel.clock.advance(timedelta(seconds=1))  # the number has its own rate
+    await channel.hear("two")
+    assert await channel.told(2) == ["answer to one", "answer to two"]
+    await channel.quiet()
+    sent = [name for name in passed if name.startswith(("turn.fin", "sender."))]
+    assert sent == ["turn.finishing", "turn.finished", "sender.marked", "sender.posted", "sender.settled"]
+    assert [(row["state"], row["attempt"]) for row in await channel.outbox()] == [("accepted", 1)] * 2
+
+
+async def test_it_keeps_behind_a_message_without_certain_outcome(channel: Channel) -> None:
+    await channel.hear("one", BEN)
+    await channel.told(1, BEN)
+    answers = [Answer(cut=True)]
+    channel.meta.refuse = lambda message: answers.pop() if answers else None
+    await channel.hear("two")
+
+    async def unknown() -> bool:
+        return [row["state"] for row in await channel.outbox()] == ["accepted", "unknown"]
+
+    await until(unknown)
+    await channel.hear("three")
+
+    async def queued() -> bool:
+        return [row["state"] for row in await channel.outbox()] == ["accepted", "unknown", "queued"]
+
+    await until(queued)
+    assert channel.meta.texts() == []
+    channel.clock.advance(timedelta(seconds=20))
+    assert await channel.told(2) == ["answer to two", "answer to three"]
+
+
+async def test_it_stays_in_the_queue_where_another_has_the_number(channel: Channel, passed: list[str]) -> None:
+    """The lease of the number was lost without a word: the commit's own look at the epoch is what counts."""
+    await channel.hear("one")
+    await channel.told(1)
+    await until(lambda: idle(passed))
+    await channel.pool.execute(
+        "update mailbox set epoch = epoch + 1, owner = null, lease_until = null where id = $1", f"sender:{NUMBER}"
+    )
+    passed.clear()
+    channel.clock.advance(timedelta(seconds=1))  # the number has its own rate
+    await channel.hear("two")
+    assert await channel.told(2) == ["answer to one", "answer to two"]
+    await channel.quiet()
+    assert "sender.looked" in passed
+    assert [row["attempt"] for row in await channel.outbox()] == [1, 1]
+
+
+async def test_the_pair_keeps_its_rate(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, passed: list[str]
+) -> None:
+    settings = settings.model_copy(update={"pair_burst": 2})
+    async with running_channel(pool, dsn, clock, settings) as channel:
+        await channel.hear("1")
+        await until(lambda: idle(passed))
+        clock.advance(timedelta(seconds=1))
+        await channel.hear("2")
+        await channel.told(2)
+        await channel.quiet()
+        await channel.hear("3")
+
+        async def waits() -> bool:
+            return [row["state"] for row in await channel.outbox()] == ["accepted", "accepted", "queued"]
+
+        await until(waits)
+        clock.advance(timedelta(seconds=settings.pair_interval_seconds))
+        assert len(await channel.told(3, ANN)) == 3
