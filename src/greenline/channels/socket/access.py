@@ -37,7 +37,7 @@ SQL = load_sql(__package__, "socket.sql")
 PROTOCOL: Final = "convai"
 BEARER: Final = "bearer."
 
-Method: TypeAlias = Literal["public", "signed_url", "authorization_header"]
+Method: TypeAlias = Literal["public", "signed_url", "authorization_header", "livekit_token"]
 
 
 @dataclass(frozen=True, slots=True)

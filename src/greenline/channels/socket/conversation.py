@@ -6,12 +6,11 @@ import asyncio
 from datetime import timedelta
 from typing import Final
 
-from starlette.websockets import WebSocketDisconnect
-
 from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver
 from greenline.channels.socket.dispatch import Dispatch
-from greenline.channels.socket.errors import CRASH, Silent, SocketClosed
+from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed
 from greenline.channels.socket.limits import Limits
+from greenline.channels.socket.medium import Medium
 from greenline.channels.socket.pings import PING_SECONDS, Pings
 from greenline.channels.socket.server_messages import Filter, frames
 from greenline.channels.socket.session import Session
@@ -35,6 +34,7 @@ class SocketConversation:
         pings: Pings,
         clock: Clock,
         idle_seconds: float,
+        medium: Medium,
     ) -> None:
         self._wire = wire
         self._session = session
@@ -44,6 +44,7 @@ class SocketConversation:
         self._pings = pings
         self._clock = clock
         self._idle_seconds = idle_seconds
+        self._medium = medium
         self._heard_at = clock.now()
         self._human_speaks = False
         self._leave: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
@@ -61,12 +62,19 @@ class SocketConversation:
     async def run(self) -> SessionEnded:
         """Why the session ended. Raises `SocketClosed` for what the client or the server did to it.
 
-        Raises starlette's ``WebSocketDisconnect`` when the client has gone. The session has ended in any case.
+        Raises `ClientLeft` when the client has gone. The session has ended in any case.
         """
         unsubscribe = self._session.subscribe(self._tell)
         session = asyncio.create_task(self._session.run())
-        tasks = [asyncio.create_task(task) for task in (self._wire.send_all(), self._listen(), self._ping())]
-        tasks += [asyncio.create_task(self._watch_silence()), asyncio.create_task(self._wait_for_leave())]
+        work = (
+            self._wire.send_all(),
+            self._listen(),
+            self._medium.listen(self._hear),
+            self._ping(),
+            self._watch_silence(),
+            self._wait_for_leave(),
+        )
+        tasks = [asyncio.create_task(task) for task in work]
         try:
             await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             if not session.done():
@@ -84,7 +92,7 @@ class SocketConversation:
             for task in tasks:
                 if task.done():
                     task.result()
-        except WebSocketDisconnect:
+        except ClientLeft:
             self._session.end(CLIENT_LEFT)
             raise
         except SocketClosed as closed:
@@ -110,6 +118,10 @@ class SocketConversation:
             self._limits.check(message)
             if self._dispatch(message):
                 self._heard_at = self._clock.now()
+
+    def _hear(self, pcm: bytes) -> None:
+        self._heard_at = self._clock.now()
+        self._session.hear(pcm)
 
     async def _ping(self) -> None:
         while True:

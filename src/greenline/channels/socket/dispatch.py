@@ -16,8 +16,8 @@ from greenline.channels.socket.client_messages import (
     UserActivity,
     UserMessage,
 )
-from greenline.channels.socket.ears import Ears
 from greenline.channels.socket.errors import NO_ENCLAVE, InvalidMessage
+from greenline.channels.socket.medium import Decode
 from greenline.channels.socket.pings import Pings
 from greenline.channels.socket.session import Session
 
@@ -25,7 +25,7 @@ from greenline.channels.socket.session import Session
 class Dispatch:
     """Passes messages on. ``ears`` is None in a conversation by text, where sound is ignored."""
 
-    def __init__(self, session: Session, ears: Ears | None, pings: Pings) -> None:
+    def __init__(self, session: Session, ears: Decode | None, pings: Pings) -> None:
         self._session = session
         self._ears = ears
         self._pings = pings
@@ -35,7 +35,7 @@ class Dispatch:
         match message:
             case AudioChunk():
                 if self._ears is not None:
-                    self._session.hear(self._ears.decode(message.audio))
+                    self._session.hear(self._ears(message.audio))
             case Pong():
                 self._pings.answered(message.event_id)
                 return False

@@ -33,6 +33,10 @@ class SocketClosed(Exception):
         self.details = details
 
 
+class ClientLeft(Exception):
+    """The client has gone, with or without a word."""
+
+
 class InvalidMessage(SocketClosed):
     """A frame of the client that is no message of the protocol."""
 

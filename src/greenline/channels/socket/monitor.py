@@ -14,17 +14,17 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from greenline.agents.models import VersionNotFound
 from greenline.agents.service import get_version
 from greenline.channels.orders import place, read_order
 from greenline.channels.socket.access import SQL, Handshake
-from greenline.channels.socket.errors import CRASH, NORMAL, InvalidMessage, Refused, SocketClosed
+from greenline.channels.socket.errors import CRASH, NORMAL, ClientLeft, InvalidMessage, Refused, SocketClosed
 from greenline.channels.socket.journal_frames import journal_frames
 from greenline.channels.socket.server_messages import Frame
 from greenline.channels.socket.traces import Traces
-from greenline.channels.socket.wire import Wire
+from greenline.channels.socket.wire import SocketConnection, Wire
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Entry
 from greenline.conversations.journal import read_journal
@@ -73,14 +73,14 @@ class Monitors:
         """One monitor, until it leaves or the conversation is over."""
         handshake = Handshake(websocket.headers, websocket.query_params, websocket.scope["subprotocols"])
         await websocket.accept(handshake.protocol)
-        wire = Wire(websocket, max_bytes=self._max_bytes)
+        wire = Wire(SocketConnection(websocket), max_bytes=self._max_bytes)
         closed: SocketClosed | None = None
         try:
             watched = await self._admit(handshake, conversation_id)
             await self._show(wire, watched, handshake.query.get("events_format", JSON))
         except SocketClosed as error:
             closed = error
-        except WebSocketDisconnect:
+        except ClientLeft:
             return
         except Exception:
             log.exception("monitor.failed", conversation_id=conversation_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from greenline.channels.socket.client_messages import AudioChunk, ClientMessage, EnclaveSetup, Initiation, parse
 from greenline.channels.socket.errors import (
     NO_ENCLAVE,
+    ClientLeft,
     InvalidMessage,
     SocketClosed,
     TooLarge,
@@ -26,11 +27,66 @@ CLOSE_SECONDS: Final = 2.0
 """Time for a client to take what was still to be said, and the close frame."""
 
 
+class Connection(Protocol):
+    """What carries the frames of a client. Everything raises `ClientLeft` once the client has gone."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be sent."""
+        ...
+
+    async def receive(self) -> str:
+        """The next frame. Raises `InvalidMessage` for one that is no text."""
+        ...
+
+    async def send(self, frame: str) -> None:
+        """Send a frame."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye."""
+        ...
+
+
+class SocketConnection:
+    """The frames of a WebSocket that was accepted."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed."""
+        return self._websocket.client_state is WebSocketState.CONNECTED
+
+    async def receive(self) -> str:
+        """The next frame. Raises `InvalidMessage` for a binary one."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise ClientLeft
+        text: str | None = message.get("text")
+        if text is None:
+            raise InvalidMessage("Binary frames are not used: send JSON in text frames.")
+        return text
+
+    async def send(self, frame: str) -> None:
+        """Send a text frame."""
+        try:
+            await self._websocket.send_text(frame)
+        except WebSocketDisconnect:
+            raise ClientLeft from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send the close frame."""
+        with contextlib.suppress(WebSocketDisconnect):
+            await self._websocket.close(code, short_reason(reason))
+
+
 class Wire:
     """A client that was accepted."""
 
-    def __init__(self, websocket: WebSocket, *, max_bytes: int) -> None:
-        self._websocket = websocket
+    def __init__(self, connection: Connection, *, max_bytes: int) -> None:
+        self._connection = connection
         self._max_bytes = max_bytes
         self.outgoing = Outgoing()
 
@@ -39,17 +95,8 @@ class Wire:
         return parse(await self.receive_text())
 
     async def receive_text(self) -> str:
-        """The next frame.
-
-        Raises `greenline.channels.socket.errors.InvalidMessage` for a binary one, `TooLarge`, and starlette's
-        `WebSocketDisconnect` when the client has gone.
-        """
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code") or 1005, message.get("reason"))
-        text: str | None = message.get("text")
-        if text is None:
-            raise InvalidMessage("Binary frames are not used: send JSON in text frames.")
+        """The next frame. Raises `TooLarge`, and as `Connection.receive` does."""
+        text = await self._connection.receive()
         if len(text) > self._max_bytes:
             raise TooLarge(self._max_bytes)
         return text
@@ -70,7 +117,7 @@ class Wire:
 
     async def send_all(self) -> None:
         """Send what is put into ``outgoing``, until the client has gone or reads too slowly."""
-        sending = asyncio.create_task(self.outgoing.run(self._websocket.send_text))
+        sending = asyncio.create_task(self.outgoing.run(self._connection.send))
         slow = asyncio.create_task(self.outgoing.overflowed.wait())
         try:
             await asyncio.wait({sending, slow}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,13 +134,13 @@ class Wire:
 
         A client that takes none of it within `CLOSE_SECONDS` is left without.
         """
-        if self._websocket.client_state is not WebSocketState.CONNECTED:
+        if not self._connection.is_open:
             return
         if self.outgoing.overflowed.is_set():
             self.outgoing = Outgoing()
         if closed is not None:
             self.outgoing.put(error(closed))
-        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+        with contextlib.suppress(ClientLeft, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self.outgoing.drain(self._websocket.send_text)
-                await self._websocket.close(code, short_reason(reason))
+                await self.outgoing.drain(self._connection.send)
+                await self._connection.close(code, reason)

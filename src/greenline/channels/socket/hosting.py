@@ -1,0 +1,190 @@
+"""The conversations of clients that speak the socket's messages, over whatever carries them, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+import structlog
+from pydantic import ValidationError
+
+from greenline.agents.models import AgentVersion
+from greenline.channels.live.models import SessionEnded
+from greenline.channels.socket.access import Admission
+from greenline.channels.socket.conversation import SocketConversation
+from greenline.channels.socket.dispatch import Dispatch
+from greenline.channels.socket.errors import CRASH, ClientLeft, Restarting, SocketClosed
+from greenline.channels.socket.limits import Limits
+from greenline.channels.socket.medium import Formats, Medium
+from greenline.channels.socket.pings import Pings
+from greenline.channels.socket.queueing import Queue
+from greenline.channels.socket.refusals import bad_start, refusal
+from greenline.channels.socket.server_messages import Filter, Frame, asr_metadata, metadata
+from greenline.channels.socket.session import Session, Sessions, Start
+from greenline.channels.socket.wire import Wire
+from greenline.clock import Clock
+from greenline.errors import GreenlineError
+from greenline.ids import new_id
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+
+log = structlog.get_logger(__name__)
+
+GOODBYE_SECONDS: Final = 3.0
+"""Time that a conversation which is cut at the end of a drain has to write its end and tell its client."""
+MAX_VERSION: Final = 50
+"""Characters that are kept of what a client says of its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A client that was let in, and what it says of itself."""
+
+    admission: Admission
+    source: str | None = None
+    version: str | None = None
+
+
+Arrive: TypeAlias = Callable[[], Awaitable[Arrival]]
+
+
+class Host:
+    """Holds the conversations of this process, and the queues before its agents."""
+
+    def __init__(self, *, pool: Pool, clock: Clock, settings: Settings, sessions: Sessions) -> None:
+        self._queue = Queue(pool, clock)
+        self._sessions = sessions
+        self._clock = clock
+        self._settings = settings
+        self._running: set[SocketConversation] = set()
+        self._clients: set[asyncio.Task[object]] = set()
+        self.draining = False
+
+    async def stop(self, seconds: float) -> None:
+        """Take no new clients, and cut the conversations that have not ended within ``seconds``."""
+        self.draining = True
+        if self._clients:
+            await asyncio.wait(self._clients, timeout=seconds)
+        for conversation in self._running:
+            conversation.leave(Restarting())
+        if self._clients:
+            await asyncio.wait(self._clients, timeout=GOODBYE_SECONDS)
+
+    async def serve(self, wire: Wire, medium: Medium, arrive: Arrive) -> None:
+        """Hold a conversation until one of both ends it, and close the wire.
+
+        ``arrive`` lets the client in, or raises `greenline.channels.socket.errors.SocketClosed`.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._clients.add(task)
+        try:
+            goodbye = await self._outcome(wire, medium, arrive)
+            error = goodbye if isinstance(goodbye, SocketClosed) else None
+            log.info("socket.closed", code=goodbye.code, error_type=error.error_type if error else None)
+            await wire.close(error, code=goodbye.code, reason=goodbye.reason)
+        except ClientLeft:
+            log.info("socket.left")
+        finally:
+            self._clients.discard(task)
+
+    async def _outcome(self, wire: Wire, medium: Medium, arrive: Arrive) -> SessionEnded | SocketClosed:
+        try:
+            goodbye = await self._converse(wire, medium, arrive)
+        except SocketClosed as closed:
+            return closed
+        except ClientLeft:
+            raise
+        except Exception:  # the boundary of one client
+            log.exception("socket.failed")
+            return SocketClosed(CRASH, "unknown_websocket_crash", "The server met an unexpected error.")
+        if goodbye.error_type is not None:
+            return SocketClosed(goodbye.code, goodbye.error_type, goodbye.reason)
+        return goodbye
+
+    async def _converse(self, wire: Wire, medium: Medium, arrive: Arrive) -> SessionEnded:
+        if self.draining:
+            raise Restarting
+        conversation = await self._begin(wire, medium, await arrive())
+        self._running.add(conversation)
+        try:
+            with structlog.contextvars.bound_contextvars(conversation_id=conversation.conversation_id):
+                log.info("socket.begun")
+                return await conversation.run()
+        finally:
+            self._running.discard(conversation)
+
+    async def _begin(self, wire: Wire, medium: Medium, arrival: Arrival) -> SocketConversation:
+        """Begin the conversation and tell its client the first thing: the id and the formats."""
+        initiation = await wire.initiation()
+        admission = arrival.admission
+        name = admission.conversation_id or new_id("conv")
+        start = Start(
+            replace(admission, conversation_id=name),
+            initiation.data,
+            arrival.source,
+            (arrival.version or "")[:MAX_VERSION],
+        )
+        config = admission.version.conversation_config
+        announced = False
+
+        def announce() -> None:
+            nonlocal announced
+            announced = True
+            wire.outgoing.put(_metadata(name, medium.formats(config)))
+
+        async with self._queue.place(
+            wire,
+            admission.version,
+            admission.workspace_id,
+            text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
+            announce=announce,
+        ):
+            session = await self._start(start, medium)
+        if not announced:
+            announce()
+        return self._conversation(wire, medium, session)
+
+    async def _start(self, start: Start, medium: Medium) -> Session:
+        try:
+            return await self._sessions.start(start, medium.voice)
+        except GreenlineError as error:
+            raise refusal(error, start.admission.version.conversation_config) from error
+        except ValidationError as error:
+            raise bad_start(error) from error
+
+    def _conversation(self, wire: Wire, medium: Medium, session: Session) -> SocketConversation:
+        config = session.config
+        shown = Filter(config.conversation.client_events, text_only=session.text_only)
+        if "asr_initiation_metadata" in shown and not session.text_only:
+            wire.outgoing.put(asr_metadata(config.asr.provider))
+        pings = Pings(time.monotonic)
+        return SocketConversation(
+            wire,
+            session,
+            shown=shown,
+            dispatch=Dispatch(session, None if session.text_only else medium.ears(config), pings),
+            limits=Limits(medium.formats(config).input.bytes_per_second, time.monotonic),
+            pings=pings,
+            clock=self._clock,
+            idle_seconds=self._settings.socket_idle_seconds,
+            medium=medium,
+        )
+
+
+def _metadata(conversation_id: str, formats: Formats) -> Frame:
+    """No override changes the formats, so that they are known before the conversation begins."""
+    return metadata(conversation_id, output_format=str(formats.output), input_format=str(formats.input))
+
+
+def _gets_text(version: AgentVersion, data: dict[str, Any]) -> bool:
+    """Whether start data makes it a conversation by text, in either of the places where clients write it."""
+    override = data.get("conversation_config_override")
+    if not isinstance(override, dict):
+        return False
+    inner = override.get("conversation")
+    asks = override.get("text_only") is True or (isinstance(inner, dict) and inner.get("text_only") is True)
+    return asks and version.platform_settings.overrides.conversation_config_override.conversation.text_only
