@@ -6,13 +6,15 @@ from typing import Final, cast
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from greenline.api.deps import AppServices
 
 PATH: Final = "/webhooks/whatsapp"
+_KEPT: Final[Message] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+_EMPTY: Final[Message] = {"type": "http.response.body", "body": b""}
 
 
 def install(app: FastAPI) -> None:
@@ -22,7 +24,10 @@ def install(app: FastAPI) -> None:
 
 async def answer(request: Request) -> Response:
     """The handshake, and deliveries where no `Shortcut` stands before the application."""
-    return await cast("AppServices", request.app.state.services).whatsapp.webhook(request)
+    try:
+        return await cast("AppServices", request.app.state.services).whatsapp.webhook(request)
+    except ClientDisconnect as error:
+        raise HTTPException(400) from error
 
 
 class Shortcut:
@@ -37,8 +42,11 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         try:
-            services = cast("AppServices", self._app.state.services)
-            response = await services.whatsapp.webhook(Request(scope, receive))
-        except HTTPException as error:
-            response = Response(status_code=error.status_code)
-        await response(scope, receive, send)
+            refusal = await cast("AppServices", self._app.state.services).whatsapp.webhook.deliver(scope, receive)
+        except ClientDisconnect:
+            return
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await send(_KEPT)
+        await send(_EMPTY)  # a body would be a second write to the socket

@@ -6,10 +6,12 @@ goes out when every event is durable, and never waits for a turn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope
 
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.signature import answer_handshake, is_signed
@@ -34,7 +36,7 @@ class WebhookTooLarge(GreenlineError):
 
 
 class Webhook:
-    """The endpoint, over an inbox. ``__call__`` is its Starlette handler."""
+    """The endpoint, over an inbox. ``__call__`` is its Starlette handler, ``deliver`` the way past Starlette."""
 
     def __init__(self, inbox: Inbox, settings: Settings) -> None:
         self._inbox = inbox
@@ -44,20 +46,26 @@ class Webhook:
 
     async def __call__(self, request: Request) -> Response:
         """Answer the handshake or take a delivery; errors in the documented shape."""
+        if request.method == "POST":
+            return await self.deliver(request.scope, request.receive) or Response()
         try:
-            if request.method == "POST":
-                await self._take(request)
-                return Response()  # empty: a body would be a second write to the socket
             return self._handshake(request)
         except GreenlineError as error:
-            log.warning("webhook.refused", code=error.code, status=error.http_status)
-            return JSONResponse({"detail": error.detail()}, error.http_status)
-        except ClientDisconnect as error:
-            raise HTTPException(400) from error
+            return _refusal(error)
+
+    async def deliver(self, scope: Scope, receive: Receive) -> Response | None:
+        """Take a delivery from ASGI; None for an empty 200. Raises ``ClientDisconnect`` when the body breaks off."""
+        try:
+            await self._take(scope["headers"], receive)
+        except GreenlineError as error:
+            return _refusal(error)
+        except ClientDisconnect:
+            raise
         except Exception:
             # The commit's outcome is unknown: Meta delivers again, and the unique key absorbs what was kept.
             log.exception("webhook.not_kept")
             return JSONResponse({"detail": Unavailable().detail()}, 503)
+        return None
 
     def _handshake(self, request: Request) -> Response:
         token = self._verify_token.get_secret_value() if self._verify_token else None
@@ -66,24 +74,38 @@ class Webhook:
             raise Forbidden("hub.mode or hub.verify_token is wrong. Compare GREENLINE_META_VERIFY_TOKEN.")
         return PlainTextResponse(challenge)
 
-    async def _take(self, request: Request) -> None:
-        signature = request.headers.get("x-hub-signature-256")
+    async def _take(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> None:
+        signature, length = None, b"0"
+        for name, value in headers:
+            if name == b"x-hub-signature-256":
+                signature = value.decode("latin-1")
+            elif name == b"content-length":
+                length = value
         if signature is None or not self._secrets:
             raise InvalidSignature
-        body = await self._body(request)
+        if int(length) > self._limit:
+            raise WebhookTooLarge
+        body = await self._body(receive)
         if not is_signed(body, signature, self._secrets):
             raise InvalidSignature
         checkpoint("webhook.received")
         await self._inbox.accept(body)
         checkpoint("inbox.committed")
 
-    async def _body(self, request: Request) -> bytes:
-        if int(request.headers.get("content-length") or 0) > self._limit:
-            raise WebhookTooLarge
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
+    async def _body(self, receive: Receive) -> bytes:
+        chunks, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
             if size > self._limit:
                 raise WebhookTooLarge
-            chunks.append(chunk)
-        return b"".join(chunks)
+            more = message.get("more_body", False)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _refusal(error: GreenlineError) -> Response:
+    log.warning("webhook.refused", code=error.code, status=error.http_status)
+    return JSONResponse({"detail": error.detail()}, error.http_status)
