@@ -1,12 +1,13 @@
-"""A real browser without a window."""
+"""A real browser without a window, which keeps what goes wrong in its pages."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 EXECUTABLE = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -25,6 +26,8 @@ MICROPHONE = (
     "--autoplay-policy=no-user-gesture-required",
 )
 PATIENCE_MS = 20_000
+
+_faults: WeakKeyDictionary[Browser, list[str]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
@@ -46,4 +49,17 @@ async def new_page(browser: Browser, width: int = 1280, height: int = 800) -> Pa
     """A page of a person of its own: no cookie is shared."""
     page = await browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(PATIENCE_MS)
+    found = _faults.setdefault(browser, [])
+
+    def told(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            found.append(f"{message.text} ({message.location.get('url')})")
+
+    page.on("console", told)
+    page.on("pageerror", lambda error: found.append(str(error)))
     return page
+
+
+def faults(browser: Browser) -> list[str]:
+    """What the pages of a browser have complained of so far: scripts that failed, things that could not be loaded."""
+    return _faults.get(browser, [])

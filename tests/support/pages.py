@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
 
-from support.browser import new_page
+from support.browser import faults, new_page
 from support.meta import Emulator, emulator
 from support.server import serve_process
 
@@ -99,4 +99,5 @@ async def pages(
         await server.ready()
         agent_id = await meta.furnish(server.url, KEY, prompt)
         yield Place(meta, server.url, browser, agent_id)
+        assert faults(browser) == []
         assert server.errors == [], "".join(server.errors)

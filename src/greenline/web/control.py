@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import httpx2
+from starlette.status import HTTP_404_NOT_FOUND
 
 Permission: TypeAlias = Literal["permanent", "temporary", "declined"]
 
@@ -16,6 +17,10 @@ PERMISSION_SECONDS: Final = 168 * 3600  # Meta: Call permissions
 
 class EmulatorGone(Exception):
     """The emulator can't be reached, or refused; the text tells which."""
+
+
+class NotThere(EmulatorGone):
+    """The emulator answers, and does not know what was asked for: it began anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,8 @@ class Control:
         except httpx2.HTTPError as error:
             raise EmulatorGone(f"The emulator can't be reached: {type(error).__name__}.") from error
         if answer.is_error:
-            raise EmulatorGone(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
+            kind = NotThere if answer.status_code == HTTP_404_NOT_FOUND else EmulatorGone
+            raise kind(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
         return answer
 
 

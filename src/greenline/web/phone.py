@@ -129,6 +129,7 @@ class PhonePage:
             except (EmulatorGone, *DATABASE_GONE) as error:
                 log.warning("web.phone_waits", error=str(error))
                 self._note.set_text("connection lost, trying again …")
+                self._call.wait()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _add_person(self, name: str) -> None:
@@ -165,7 +166,7 @@ class PhonePage:
         shown = await self._files.described(bubbles(chat["messages"], taken(steps)))
         if person != self._acts.person_id:
             return  # another was chosen meanwhile: the next round shows that one
-        await self._call.refresh(person, self._notes().captions)
+        await self._call.refresh(person, self._notes())
         self._screen.show(shown, typing=chat["typing"])
         self._trace.show(in_order(steps))
         self._note.set_text("typing …" if chat["typing"] else "business account")

@@ -9,20 +9,25 @@ from typing import Any, Final, Literal, TypeAlias
 from nicegui import background_tasks, context, ui
 from nicegui.events import GenericEventArguments
 
-from greenline.web.control import Control, EmulatorGone
-from greenline.web.trace import Caption
+from greenline.web.control import Control, EmulatorGone, NotThere
+from greenline.web.trace import Caption, Inside
 
-Shown: TypeAlias = Literal["idle", "calling", "ringing", "incoming", "connecting", "connected", "ended"]
+Shown: TypeAlias = Literal[
+    "idle", "calling", "ringing", "incoming", "connecting", "connected", "reconnecting", "ended"
+]
 
 ENDS: Final = {
     "business": "The business hung up.",
     "business_rejected": "The business does not take calls now.",
     "business_silent": "Not answered.",
     "no_answer": "Missed call.",
-    "no_media": "Ended: no sound came from the business.",
+    "no_media": "The connection was lost: no sound came from the business any more.",
     "failed": "The call could not be connected.",
 }
 """Why a call ended, where the person did not end it."""
+REFUSED: Final = ("business_rejected", "business_silent", "failed")
+"""Ends of which the server may know more."""
+LOST: Final = "The connection was lost."
 
 
 class PhoneCall(ui.element, component="call.js"):
@@ -44,6 +49,7 @@ class PhoneCall(ui.element, component="call.js"):
         self.on("decline", lambda: self._act(self._emulator.decline_call))
         self.on("hangup", self._hang_up)
         self.on("dismiss", self._dismiss)
+        self.on("again", self._again)
         self.on("failed", self._failed)
         context.client.on_delete(self._leave)
 
@@ -59,23 +65,36 @@ class PhoneCall(ui.element, component="call.js"):
             self._show("calling")
             self.run_method("offer")
 
-    async def refresh(self, person_id: str, captions: Callable[[], Awaitable[Sequence[Caption]]]) -> None:
+    async def refresh(self, person_id: str, notes: Inside) -> None:
         """Show how it stands with the person's call. Raises `EmulatorGone`."""
         if self.props["state"] == "calling":
             return
         if person_id != self._person and not self.is_running:
             self._person, self._call_id = person_id, None
-        call = await self._emulator.call_of(self._person, self._number, self._call_id)
+        call = await self._look()
         if call is None or call["call_id"] in self._dismissed:
             return
         self._call_id = str(call["call_id"])
-        self._show(*how_it_stands(call, is_answering=self._speaks))
+        why = await notes.refusal(self._call_id) if call["ended_by"] in REFUSED else ""
+        self._show(*how_it_stands(call, is_answering=self._speaks), why)
         if self.props["state"] == "connected":
-            self._tell_captions(await captions())
+            self._tell_captions(await notes.captions())
         if self.props["state"] in ("idle", "ended"):
             self._speaks = False
         if self.props["state"] == "idle" and call["state"] == "ended":
             self._dismiss()
+
+    def wait(self) -> None:
+        """The emulator does not answer now: the call may go on, unseen."""
+        if self._call_id is not None and self.is_running:
+            self._show("reconnecting")
+
+    async def _look(self) -> Mapping[str, Any] | None:
+        try:
+            return await self._emulator.call_of(self._person, self._number, self._call_id)
+        except NotThere:
+            self._end(LOST)
+            return None
 
     async def _offered(self, event: GenericEventArguments) -> None:
         """The browser is ready to speak: now the business is called, or its call is taken."""
@@ -115,7 +134,11 @@ class PhoneCall(ui.element, component="call.js"):
 
     async def _failed(self, event: GenericEventArguments) -> None:
         await self._act(self._emulator.hang_up)
-        self._end(f"No call: {event.args}")
+        self._end(str(event.args))
+
+    def _again(self) -> None:
+        self._dismiss()
+        self.dial(self._person)
 
     def _dismiss(self) -> None:
         if self._call_id is not None:
@@ -135,8 +158,8 @@ class PhoneCall(ui.element, component="call.js"):
         if self._speaks and self._call_id is not None:
             background_tasks.create(self._act(self._emulator.hang_up), name="web.hang_up")
 
-    def _show(self, state: Shown, note: str = "") -> None:
-        for name, value in (("state", state), ("note", note)):
+    def _show(self, state: Shown, note: str = "", why: str = "") -> None:
+        for name, value in (("note", note), ("why", why), ("state", state)):
             if self.props.get(name) != value:
                 self.props[name] = value
 

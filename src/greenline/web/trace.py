@@ -62,6 +62,7 @@ class Inside:
             *(_received(row) for row in await self._pool.fetch(_sql["inbox"], *arguments)),
             *journal_steps(await self._pool.fetch(_sql["journal"], *arguments)),
             *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
+            *(_refused(row) for row in await self._pool.fetch(_sql["refused"], *arguments)),
         ]
 
     async def captions(self) -> list[Caption]:
@@ -69,6 +70,12 @@ class Inside:
         if self._chat is None:
             self._chat = await self._find_chat()
         return captions(await self._pool.fetch(_sql["captions"], *self._chat)) if self._chat else []
+
+    async def refusal(self, wacid: str) -> str:
+        """Why a call came to nothing, as the server noted it; empty where it noted nothing."""
+        if self._chat is None:
+            self._chat = await self._find_chat()
+        return await self._pool.fetchval(_sql["refusal"], self._chat[0], wacid) or "" if self._chat else ""
 
     async def _find_chat(self) -> tuple[str, str] | None:
         workspace_id = await self._pool.fetchval(_sql["workspace_of_number"], self._number)
@@ -156,6 +163,12 @@ def _received(row: Record) -> Step:
     title = "Webhook received and committed"
     at = row["received_at"].timestamp()
     return Step(f"inbox:{row['id']}", at, "webhook", title, error or "", bad=bool(error), rank=1, detail=detail)
+
+
+def _refused(row: Record) -> Step:
+    detail = {"result": row["result"], "reason": row["reason"], "code": row["error_code"]}
+    at, title = row["ended_at"].timestamp(), f"Call not taken: {row['result']}"
+    return Step(f"call:{row['id']}", at, "turn", title, row["reason"] or "", bad=True, rank=6, detail=detail)
 
 
 def journal_steps(rows: Iterable[Record | Mapping[str, Any]]) -> Iterable[Step]:

@@ -38,3 +38,14 @@ from conversation c join conversation_event e on e.conversation_id = c.id and e.
 where c.workspace_id = $1 and c.chat_id = $2 and not c.text_only and c.status in ('initiated', 'in-progress')
   and (e.kind = 'agent_interrupted' or (e.kind in ('user_message', 'agent_message') and e.data ->> 'medium' = 'audio'))
 order by e.seq;
+
+-- name: refusal
+-- Why a call, which Meta knows by $2, came to nothing.
+select reason from whatsapp_call where workspace_id = $1 and wacid = $2 and picked_up_at is null;
+
+-- name: refused
+-- Calls of a chat that came to nothing before a conversation began, from $3 on.
+select v.id, v.result, v.reason, v.error_code, v.ended_at from whatsapp_call v
+where v.workspace_id = $1 and v.chat_id = $2 and v.ended_at >= $3
+  and not exists (select from conversation c where c.id = v.conversation_id and c.workspace_id = v.workspace_id)
+order by v.ended_at desc limit $4;
