@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from greenline.clock import Clock
 from greenline.conversations.models import ConversationNotFound, ConversationOver
-from greenline.errors import BadRequest
+from greenline.errors import BadRequest, Conflict
 from greenline.ids import new_id
-from greenline.store.pool import Pool
+from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 
 SQL = load_sql(__package__, "orders.sql")
@@ -60,6 +60,12 @@ class NotTransferable(BadRequest):
     code = "transfer_not_available"
 
 
+class NotAnswered(Conflict):
+    """Nobody has answered this call yet: until then it can only be ended."""
+
+    code = "call_not_answered"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is to be done; ``text`` is the parameter of the commands that have one."""
@@ -93,13 +99,22 @@ def load_order(payload: dict[str, Any]) -> Order:
 async def place(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str, order: Order) -> None:
     """Return when the order is durable; whoever holds the conversation is woken.
 
-    Raises `ConversationNotFound` or `ConversationOver`.
+    Raises `ConversationNotFound`, `ConversationOver` or `NotAnswered`.
     """
     row = await pool.fetchrow(SQL["holder"], workspace_id, conversation_id)
     if row is None:
         raise ConversationNotFound
     if row["status"] not in ("initiated", "in-progress"):
         raise ConversationOver("The conversation has ended: there is nothing to order any more.")
-    mailbox_id, kind = (row["chat_id"], "chat") if row["chat_id"] else (f"live:{conversation_id}", "live")
+    if row["call_mailbox_id"] and order.command != "end_call":
+        raise NotAnswered
+    mailbox_id, kind = _holder(row, conversation_id)
     payload = {"conversation_id": conversation_id, "command": order.command, "text": order.text}
     await pool.execute(SQL["place"], workspace_id, mailbox_id, kind, new_id("order"), payload, clock.now())
+
+
+def _holder(row: Record, conversation_id: str) -> tuple[str, str]:
+    """Mailbox and its kind."""
+    if row["call_mailbox_id"]:
+        return row["call_mailbox_id"], "call"
+    return (row["chat_id"], "chat") if row["chat_id"] else (f"live:{conversation_id}", "live")

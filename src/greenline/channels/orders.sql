@@ -1,7 +1,12 @@
 -- name: holder
--- Where the orders of a conversation go: its chat while it is one by text, else whoever holds it.
-select status, case when text_only then chat_id end as chat_id
-from conversation where workspace_id = $1 and id = $2;
+-- Where the orders of a conversation go: its chat while it is one by text, its call until that is answered, else
+-- whoever holds it.
+select c.status, case when c.text_only then c.chat_id end as chat_id, v.mailbox_id as call_mailbox_id
+from conversation c
+left join whatsapp_call v on v.conversation_id = c.id and v.workspace_id = c.workspace_id
+  and v.picked_up_at is null and v.ended_at is null
+where c.workspace_id = $1 and c.id = $2
+limit 1;
 
 -- name: place
 -- An order for the holder of a conversation. $1: workspace, $2: mailbox, $3: its kind, $4: unique key, $5: payload,

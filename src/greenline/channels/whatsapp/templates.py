@@ -67,6 +67,19 @@ class Templates:
             )
         return template, fill(template, given)
 
+    async def asking_to_call(self, account: Account) -> list[Template]:
+        """The approved templates that ask for the permission to call, as Meta has them now.
+
+        Raises the errors of `from_meta`.
+        """
+        token = self._vault.open(account.sealed_token, account.phone_number_id)
+        try:
+            rows = await self._graph.templates(account.business_account_id, token)
+        except GraphError as error:
+            raise from_meta(error) from error
+        templates = (read_template(clean_data(row)) for row in rows)
+        return [template for template in templates if template.asks_to_call and template.status == "APPROVED"]
+
     async def _cached(self, account: Account, name: str, language: str) -> Template | None:
         row = await self._pool.fetchrow(
             _sql["cached"], account.workspace_id, account.business_account_id, name, language

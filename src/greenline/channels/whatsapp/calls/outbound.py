@@ -50,6 +50,14 @@ class CallUnderWay(Conflict):
     code = "call_under_way"
 
 
+class NoTemplate(BadRequest):
+    """Only an approved template can ask this person for the permission to call now. Name one with the component
+    CALL_PERMISSION_REQUEST; GREENLINE_CALL_PERMISSION_TEXT asks those who have written within a day.
+    """
+
+    code = "call_permission_template_needed"
+
+
 class NoOutboundCalls(BadRequest):
     """An agent in zero-retention mode can't make calls: the permission of the person has to be kept."""
 
@@ -58,14 +66,14 @@ class NoOutboundCalls(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class OutboundCall:
-    """What the business asks for."""
+    """What the business asks for. Without a template only a person who has just written can be asked."""
 
     phone_number_id: str
     user_id: str = field(repr=False)
-    template_name: str
-    template_language: str
     agent_id: str
-    initiation: InitiationData = field(repr=False)
+    template_name: str | None = None
+    template_language: str = ""
+    initiation: InitiationData = field(default_factory=InitiationData, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,7 @@ class _Plan:
 
     account: Account
     version: AgentVersion
-    template: Template
-    filled: Filled
+    template: tuple[Template, Filled] | None
     request: OutboundCall
 
 
@@ -93,7 +100,7 @@ class CallStarter:
         """Write down a call that is to be made; returns the id of its conversation.
 
         Raises, before anything is kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `NoOutboundCalls`,
-        `CallUnderWay`, `MarketingStopped`, and the errors of `startable_version` and `Templates.fill`.
+        `CallUnderWay`, `NoTemplate`, `MarketingStopped`, and the errors of `startable_version` and `Templates.fill`.
         """
         check_recipient(request.user_id)
         account = await get_account(self._pool, workspace_id, request.phone_number_id)
@@ -102,15 +109,21 @@ class CallStarter:
             raise NoOutboundCalls
         if account.is_token_expired:
             raise TokenExpired
-        name, language = request.template_name, request.template_language
-        template, filled = await self._templates.fill(account, name, language, ())
-        if not template.asks_to_call:
-            raise TemplateUnusable(f"The template {name} ({language}) lacks the component CALL_PERMISSION_REQUEST.")
+        template = await self._template(account, request)
         async with self._pool.acquire() as connection, connection.transaction():
-            plan = _Plan(account, version, template, filled, request)
+            plan = _Plan(account, version, template, request)
             row = await self._write(connection, plan, self._clock.now())
         log.info("call.requested", call_id=row.id, conversation_id=row.conversation_id)
         return str(row.conversation_id)
+
+    async def _template(self, account: Account, request: OutboundCall) -> tuple[Template, Filled] | None:
+        name, language = request.template_name, request.template_language
+        if name is None:
+            return None
+        template, filled = await self._templates.fill(account, name, language, ())
+        if not template.asks_to_call:
+            raise TemplateUnusable(f"The template {name} ({language}) lacks the component CALL_PERMISSION_REQUEST.")
+        return template, filled
 
     async def _write(self, connection: Connection, plan: _Plan, now: datetime) -> CallRow:
         account, request = plan.account, plan.request
@@ -122,7 +135,7 @@ class CallStarter:
         if await connection.fetchval(sql["waiting"], account.workspace_id, chat_id):
             raise CallUnderWay
         ask = self._ask(plan, window_open=last_word is not None and now - last_word < WINDOW)
-        if stopped and "template" in ask and plan.template.category == "MARKETING":
+        if stopped and "template" in ask and plan.template and plan.template[0].category == "MARKETING":
             raise MarketingStopped
         conversation = _conversation(plan, chat_id, now)
         version, start = plan.version, request.initiation
@@ -156,9 +169,12 @@ class CallStarter:
         if self._text and window_open:
             interactive = {"type": REQUEST_NAME, "action": {"name": REQUEST_NAME}, "body": {"text": self._text}}
             return {"body": {"type": "interactive", "interactive": interactive}, "text": self._text}
-        named = {"name": plan.template.name, "language": plan.template.language, "components": []}
-        graph = {"name": plan.template.name, "language": {"code": plan.template.language}}
-        return {"body": {"type": "template", "template": graph}, "text": plan.filled.text, "template": named}
+        if plan.template is None:
+            raise NoTemplate
+        template, filled = plan.template
+        named = {"name": template.name, "language": template.language, "components": []}
+        graph = {"name": template.name, "language": {"code": template.language}}
+        return {"body": {"type": "template", "template": graph}, "text": filled.text, "template": named}
 
 
 def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:

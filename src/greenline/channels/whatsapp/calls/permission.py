@@ -14,12 +14,14 @@ from typing import Final
 
 import structlog
 
+from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.calls.events import (
     Asked,
     AskMeta,
     AskPerson,
     Command,
     Happening,
+    HungUp,
     NotAsked,
     PermissionKnown,
     Prepare,
@@ -36,6 +38,7 @@ from greenline.channels.whatsapp.commit import Committer, QueuedMessage, TurnCom
 from greenline.channels.whatsapp.compose import Composed
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.conversations.events import AgentMessage, CallPermission
+from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.ids import derived_id
 from greenline.store.mailbox import Claim
 
@@ -109,6 +112,8 @@ class Permissions:
         happened.extend(reply for reply in replies if reply is not None)
         if row.permission_requested_at is not None and now >= self._expiry(row.permission_requested_at):
             happened.append(TimeUp(Timer.PERMISSION))
+        if any(item.kind == ORDER for item in claim.items):  # to end it: there is no other before it is answered
+            happened.append(HungUp(ENDED_BY_OPERATOR))
         return happened
 
     async def _ask_meta(self, line: Line, token: str) -> PermissionKnown:

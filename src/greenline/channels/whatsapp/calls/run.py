@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.webrtc.errors import UnusableSdp
 from greenline.channels.webrtc.media import ConnectionLost, MediaCall
 from greenline.channels.whatsapp.calls.agent import CallAgents, Goodbye, Voice
@@ -50,6 +51,7 @@ from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.graph_errors import Outcome as GraphOutcome
 from greenline.channels.whatsapp.inbound import read_message
 from greenline.clock import Clock
+from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.errors import GreenlineError
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
@@ -175,6 +177,8 @@ class CallRun:
     def _read(self, item: Item) -> Happening | None:
         if item.kind == "call_permission":
             return read_reply(item.payload)
+        if item.kind == ORDER:  # until the call is answered it can only be ended
+            return HungUp(ENDED_BY_OPERATOR)
         news = read_news(item.payload, self._line.phone_number)
         if news.talk_seconds is not None:
             self.row = replace(self.row, talk_seconds=news.talk_seconds)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from greenline.agents.initiation import InitiationData
+from greenline.channels.orders import NotAnswered, Order, place
 from greenline.channels.whatsapp.account_models import AccountNotFound
-from greenline.channels.whatsapp.calls.outbound import CallUnderWay, OutboundCall
+from greenline.channels.whatsapp.calls.outbound import CallUnderWay, NoTemplate, OutboundCall
 from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import TemplateNotFound, TemplateUnusable
 from greenline.clock import ManualClock
@@ -241,6 +242,29 @@ async def test_news_of_a_call_that_nobody_made_end_it(channel: CallChannel) -> N
     await channel.quiet()
 
 
+async def test_an_operator_can_end_a_call_that_nobody_has_answered(channel: CallChannel, pool: Pool) -> None:
+    conversation_id = await start(channel)
+    await channel.phase("ringing")
+    with pytest.raises(NotAnswered):
+        await place(pool, channel.clock, WORKSPACE, conversation_id, Order("enable_human_takeover"))
+    await place(pool, channel.clock, WORKSPACE, conversation_id, Order("end_call"))
+    row = await channel.ended()
+    assert (row["result"], row["reason"]) == ("no_answer", "Ended by an operator")
+    assert channel.meta.names() == ["connect", "terminate"]
+
+
+async def test_an_operator_can_end_a_call_that_waits_for_permission(channel: CallChannel, pool: Pool) -> None:
+    channel.meta.permission = permitted("no_permission")
+    conversation_id = await start(channel)
+    await channel.phase("waiting")
+    await place(pool, channel.clock, WORKSPACE, conversation_id, Order("end_call"))
+    assert (await channel.ended())["reason"] == "Ended by an operator"
+    await channel.reply("accept", is_permanent=True, response_source="user_action")
+    await channel.quiet()
+    assert channel.meta.names() == [], "who agrees later is not called"
+    await start(channel)  # and may be called anew
+
+
 async def test_one_call_at_a_time_to_a_person(channel: CallChannel) -> None:
     channel.meta.permission = permitted("no_permission")
     await start(channel)
@@ -267,6 +291,7 @@ async def test_a_call_that_waits_for_permission_is_no_conversation_by_text(chann
         ({"user_id": "+1 555"}, InvalidRecipient),
         ({"phone_number_id": "1"}, AccountNotFound),
         ({"template_name": "other"}, TemplateNotFound),
+        ({"template_name": None}, NoTemplate),
     ],
 )
 async def test_what_is_wrong_is_said_before_anything_happens(
