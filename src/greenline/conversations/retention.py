@@ -2,7 +2,7 @@
 
 ``platform_settings.privacy.retention_days`` after its end a conversation loses its transcript with everything that
 tells who spoke (``delete_transcript_and_pii``), its sound (``delete_audio``), or both. Its row, its figures and what
-became of its messages stay.
+became of its messages stay; who the person is goes with the last conversation that has them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.clock import Clock
+from greenline.conversations.erasure import forget_people, forget_traces
 from greenline.conversations.events import Erased, dump_event
 from greenline.conversations.files import delete_files, list_files
 from greenline.conversations.recordings import erase_recording
@@ -30,7 +31,6 @@ EVERY_SECONDS: Final = 300.0
 _PER_LOOK: Final = 500
 
 _sql = load_sql(__package__, "retention.sql")
-_erasure = load_sql(__package__, "queries.sql")
 
 
 class Retention:
@@ -75,8 +75,9 @@ class Retention:
                 erased += 1
             except Exception:
                 log.exception("retention.not_erased", conversation_id=row["id"])
-        if erased:
-            log.info("retention.erased", conversations=erased)
+        people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
+        if erased or people:
+            log.info("retention.erased", conversations=erased, people=people)
         return erased
 
     async def _erase(self, workspace_id: str, conversation_id: str) -> None:
@@ -94,9 +95,7 @@ class Retention:
 
     async def _erase_transcript(self, connection: Connection, workspace_id: str, conversation_id: str) -> None:
         key = (workspace_id, conversation_id)
-        await connection.execute(_erasure["forget_messages"], *key, self._clock.now())
-        for statement in ("forget_inbox", "forget_memories"):
-            await connection.execute(_erasure[statement], *key)
+        await forget_traces(connection, *key, self._clock.now())
         for statement in ("erase_events", "strip_events", "strip_row"):
             await connection.execute(_sql[statement], *key)
         await self._erase_files(connection, *key, audio=False)

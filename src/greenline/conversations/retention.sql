@@ -38,7 +38,7 @@ where workspace_id = $1 and conversation_id = $2
 -- name: strip_events
 update conversation_event set data = case kind
   when 'started' then data - '{variables,sealed_variables,override,summary,remembered,user_id}'::text[]
-  when 'delivery' then data #- '{error,details}'
+  when 'delivery' then (data - 'wamid') #- '{error,details}'
   else (data || jsonb_build_object('reason', split_part(data ->> 'reason', ':', 1))) #- '{error,reason}'
 end
 where workspace_id = $1 and conversation_id = $2 and kind in ('started', 'delivery', 'ended');

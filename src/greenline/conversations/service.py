@@ -8,6 +8,7 @@ from pathlib import Path
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version
 from greenline.clock import Clock
+from greenline.conversations.erasure import forget_person, forget_traces
 from greenline.conversations.events import Entry, Feedback, dump_event
 from greenline.conversations.files import ConversationFile, delete_files, list_files
 from greenline.conversations.journal import read_journal
@@ -83,7 +84,8 @@ async def delete(
 ) -> None:
     """Erase a conversation: journal, files, recording, and what its messages said, wherever it was copied to.
 
-    Messages that are still waiting to be sent are not sent. Raises `ConversationNotFound`.
+    With the last conversation of a WhatsApp chat goes who the person is. Messages that are still waiting to be sent
+    are not sent. Raises `ConversationNotFound`.
 
     The bytes of files go before the rows that name them: a fault in between leaves a conversation that can be
     deleted again, never bytes that nobody knows of.
@@ -93,12 +95,13 @@ async def delete(
         if await connection.fetchval(SQL["lock"], workspace_id, conversation_id) is None:
             raise ConversationNotFound
         files = await list_files(connection, workspace_id, conversation_id)
-        await connection.execute(SQL["forget_messages"], workspace_id, conversation_id, clock.now())
-        for statement in ("forget_inbox", "forget_memories", "forget_steps"):
-            await connection.execute(SQL[statement], workspace_id, conversation_id)
+        chat_id = await forget_traces(connection, workspace_id, conversation_id, clock.now())
+        await connection.execute(SQL["forget_steps"], workspace_id, conversation_id)
         await delete_files(data_dir, workspace_id, [file.id for file in files])
         await erase_recording(connection, objects, workspace_id, conversation_id)
         await connection.execute(SQL["delete"], workspace_id, conversation_id)
+        if chat_id is not None:
+            await forget_person(connection, workspace_id, chat_id, clock.now())
 
 
 async def _agent(pool: Pool, workspace_id: str, version_id: str) -> AgentVersion | None:

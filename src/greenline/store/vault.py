@@ -16,6 +16,8 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
@@ -55,9 +57,14 @@ class Vault:
         if len(key) != KEY_BYTES:
             raise InvalidSecretKey
         self._cipher = AESGCM(key)
+        self._key = key
 
     def __repr__(self) -> str:
         return "<Vault>"
+
+    def derive(self, purpose: str) -> bytes:
+        """32 secret bytes for one purpose, the same for all who have the key; the key can't be had from them."""
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
     def seal(self, text: str, context: str) -> bytes:
         """Encrypt ``text``. ``context`` says whose secret it is (an id) and is needed to open it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
         await read(pool)
     states = dict(await pool.fetch("select id, state from outbox"))
     assert states == {"out_1": "delivered", "out_2": "failed", "out_other": "queued"}
-    assert await pool.fetchval("select count(*) from inbox where dedupe = 'wamid.1'") == 1
+    assert await pool.fetchval("select count(*) from inbox") == 0
+    assert await pool.fetchval("select digest from erased_event") == hashlib.sha256(b"wamid.1").digest()
     kept = await service.load_journal(pool, WORKSPACE, "conv_2")
     assert [getattr(entry.event, "text", "") for entry in kept] == ["", "Again me"]
     assert kept[0].event == started(later, remembered=memory[1:])

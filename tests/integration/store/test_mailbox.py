@@ -13,6 +13,7 @@ from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
+from greenline.store.vault import KEY_BYTES, Vault
 from support.rows import NUMBER, insert_account, insert_workspace
 from support.wait import until
 
@@ -23,7 +24,7 @@ begin
   return new;
 end
 $$;
-create trigger pause before update on mailbox for each row when (new.owner is not null and new.id like '%:1555')
+create trigger pause before update on mailbox for each row when (new.owner is not null and new.id = '{chat_id}')
 execute function pause();
 """
 
@@ -52,7 +53,7 @@ async def kept_or_waiting(gate: asyncpg.Connection, late: asyncio.Task[None]) ->
 async def inbox(pool: Pool, clock: ManualClock) -> Inbox:
     await insert_workspace(pool, clock.now())
     await insert_account(pool, clock.now())
-    return Inbox(pool, clock)
+    return Inbox(pool, clock, Vault(bytes(KEY_BYTES)))
 
 
 async def test_what_comes_while_a_claim_runs_is_in_it_or_due_after_it(
@@ -62,7 +63,8 @@ async def test_what_comes_while_a_claim_runs_is_in_it_or_due_after_it(
     await inbox.accept(message("wamid.1", "1555"))
     clock.advance(timedelta(seconds=1))
     await inbox.accept(message("wamid.2", "1666"))
-    await pool.execute(PAUSE)
+    chats = {row["wa_id"]: row["id"] for row in await pool.fetch("select wa_id, id from whatsapp_chat")}
+    await pool.execute(PAUSE.format(chat_id=chats["1555"]))
     gate = await asyncpg.connect(dsn)
     mailboxes = Mailboxes(pool, lease_seconds=15)
     try:
@@ -75,7 +77,7 @@ async def test_what_comes_while_a_claim_runs_is_in_it_or_due_after_it(
         await gate.close()
     claims = {claim.mailbox_id: claim for claim in await claiming}
     await late
-    claim = claims[f"{NUMBER}:1666"]
+    claim = claims[chats["1666"]]
     seen = len(claim.items)
     await mailboxes.release(claim, clock.now())
     assert seen == 2 or claim.arrived.is_set()

@@ -14,6 +14,7 @@ from greenline.clock import Clock
 from greenline.store.batch import Batcher
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
+from greenline.store.vault import Vault
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +27,9 @@ _sql = load_sql(__package__, "inbox.sql")
 class Inbox:
     """Takes webhook bodies. Concurrent requests share one commit."""
 
-    def __init__(self, pool: Pool, clock: Clock, *, limit: int = 200, depth: int = 20_000) -> None:
+    def __init__(self, pool: Pool, clock: Clock, vault: Vault, *, limit: int = 200, depth: int = 20_000) -> None:
         self._pool = pool
+        self._pepper = vault.derive("chat ids").hex()
         self._clock = clock
         self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
 
@@ -52,7 +54,10 @@ class Inbox:
                 raise outcome
 
     async def forget_old(self, before: datetime) -> int:
-        """Delete events that were done before a moment; returns how many. Meta repeats none older than 7 days."""
+        """Delete events that were done before a moment; returns how many. Meta repeats none older than 7 days.
+
+        What could not be read, and the digests of erased events, are kept as long.
+        """
         return int(await self._pool.fetchval(_sql["forget_old"], before))
 
     async def _set_aside(self, reason: str, body: bytes) -> None:
@@ -71,5 +76,5 @@ class Inbox:
             [event.kind in ORDERED_KINDS for event in events],
         )
         calls = [event.call_id for event in events]
-        await self._pool.execute(_sql["ingest"], *columns, self._clock.now(), calls)
+        await self._pool.execute(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper)
         return [None] * len(events)

@@ -4,6 +4,8 @@
 -- scope: system, the number of an event tells its workspace (account.workspace_id)
 -- Arrays, one element an event: $1 dedupe, $2 kind, $3 phone number id, $4 wa_id, $5 bsuid, $6 group id, $7 payload,
 -- $8 whether the event has a place in its chat's order, $10 id of the call. $9: now.
+-- $11: what makes the id of a new chat of the person's, which must not be read back from it; whoever meets somebody
+-- first gives them the same chat. An event that was erased does not come back.
 -- What a call brings rings the mailbox of the call; an answer to a call permission request that of the call it is for.
 with event as materialized (
   select e.*, a.workspace_id, coalesce(e.group_id, e.wa_id, e.bsuid) as identifier
@@ -11,6 +13,7 @@ with event as materialized (
       $10::text[])
     with ordinality as e(dedupe, kind, phone_number_id, wa_id, bsuid, group_id, payload, ordered, call_id, place)
   left join whatsapp_account a on a.phone_number_id = e.phone_number_id
+  where not exists (select from erased_event x where x.digest = event_digest(e.dedupe))
 ), known as materialized (
   select e.*, case when e.ordered and e.workspace_id is not null and e.identifier is not null then coalesce(
     (select i.chat_id from chat_identity i where i.phone_number_id = e.phone_number_id and i.identifier = e.bsuid),
@@ -21,7 +24,8 @@ with event as materialized (
   -- A person seen for the first time. The row that wins a race tells its chat to the others.
   insert into chat_identity as i(phone_number_id, identifier, chat_id)
   select distinct on (phone_number_id, identifier)
-    phone_number_id, identifier, phone_number_id || ':' || coalesce(group_id, bsuid, wa_id)
+    phone_number_id, identifier, phone_number_id || ':' || left(encode(sha256(convert_to(
+      $11 || phone_number_id || ':' || coalesce(group_id, bsuid, wa_id), 'UTF8')), 'hex'), 32)
   from known
   where chat_id is null and ordered and workspace_id is not null and identifier is not null
   order by phone_number_id, identifier, bsuid nulls last
@@ -55,12 +59,15 @@ with event as materialized (
   order by phone_number_id, bsuid
   on conflict (phone_number_id, identifier) do nothing
 ), opened as (
-  insert into whatsapp_chat(id, workspace_id, phone_number_id, wa_id, bsuid, group_id, created_at)
+  insert into whatsapp_chat as c(id, workspace_id, phone_number_id, wa_id, bsuid, group_id, created_at)
   select chat_id, workspace_id, phone_number_id, max(wa_id), max(bsuid), max(group_id), $9::timestamptz
   from placed where is_new
   group by chat_id, workspace_id, phone_number_id
   order by chat_id
-  on conflict (id) do nothing
+  on conflict (id) do update set  -- somebody who was forgotten is back
+    wa_id = coalesce(c.wa_id, excluded.wa_id), bsuid = coalesce(c.bsuid, excluded.bsuid),
+    group_id = coalesce(c.group_id, excluded.group_id)
+    where c.workspace_id = excluded.workspace_id
 ), fresh as (
   insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at, error)
   select workspace_id, dedupe, case when workspace_id is not null then mailbox_id end, kind, payload::json, $9,
@@ -92,5 +99,11 @@ insert into quarantine(received_at, reason, body) values ($1, $2, $3);
 
 -- name: forget_old
 -- scope: system, retention of the whole inbox
-with old as (delete from inbox where done_at < $1 returning 1)
+with old as (
+  delete from inbox where done_at < $1 returning 1
+), unreadable as (
+  delete from quarantine where received_at < $1
+), erased as (
+  delete from erased_event where erased_at < $1
+)
 select count(*) from old;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from greenline.channels.whatsapp.recipient import aliases
@@ -27,7 +28,9 @@ async def open_chat(
     identifiers = [bsuid, wa_id, *(aliases(wa_id) if wa_id else ())]
     named = [identifier for identifier in identifiers if identifier]
     known = await connection.fetchval(_sql["known_chat"], phone_number_id, named)
-    rows = await connection.fetch(_sql["meet"], phone_number_id, named, known or f"{phone_number_id}:{named[0]}")
+    rows = await connection.fetch(
+        _sql["meet"], phone_number_id, named, known or f"{phone_number_id}:{secrets.token_hex(16)}"
+    )
     met = {row["identifier"]: row["chat_id"] for row in rows}
     chat_id = str(met[named[0]])
     stopped = await connection.fetchval(_sql["open_chat"], workspace_id, chat_id, phone_number_id, wa_id, bsuid, now)

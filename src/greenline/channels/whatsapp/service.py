@@ -56,7 +56,7 @@ class WhatsApp:
         async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
             await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
 
-        self.inbox = Inbox(inbox_pool or pool, clock)
+        self.inbox = Inbox(inbox_pool or pool, clock, vault)
         self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
         self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)

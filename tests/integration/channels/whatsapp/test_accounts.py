@@ -226,7 +226,7 @@ def inbound(wamid: str) -> bytes:
 async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world: World, dsn: str) -> None:
     await world.connect()
     agent_id = await agents.create(world.pool, world.clock, WORKSPACE, AgentDefinition())
-    inbox = Inbox(world.pool, world.clock)
+    inbox = Inbox(world.pool, world.clock, world.vault)
     await inbox.accept(inbound("wamid.1"))
     now = world.clock.now()
     await world.pool.execute(

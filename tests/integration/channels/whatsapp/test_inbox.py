@@ -10,6 +10,7 @@ from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
+from greenline.store.vault import KEY_BYTES, Vault
 from support.rows import NUMBER, insert_account, insert_workspace
 
 
@@ -17,7 +18,7 @@ from support.rows import NUMBER, insert_account, insert_workspace
 async def inbox(pool: Pool, dsn: str, clock: ManualClock) -> Inbox:
     await insert_workspace(pool, clock.now())
     await insert_account(pool, clock.now())
-    return Inbox(pool, clock)
+    return Inbox(pool, clock, Vault(bytes(KEY_BYTES)))
 
 
 def message(
@@ -45,7 +46,8 @@ def body(*messages: object, statuses: object = (), number: str = NUMBER) -> byte
 async def test_a_message_rings_its_chat(inbox: Inbox, pool: Pool, clock: ManualClock) -> None:
     await inbox.accept(body(message("wamid.1", bsuid="US.1")))
     [claim] = await Mailboxes(pool, lease_seconds=15).claim("me", "chat", clock.now(), 10)
-    assert claim.mailbox_id == f"{NUMBER}:US.1"
+    assert claim.mailbox_id == await pool.fetchval("select id from whatsapp_chat")
+    assert "US.1" not in claim.mailbox_id
     assert [item.kind for item in claim.items] == ["message"]
 
 
@@ -62,7 +64,7 @@ async def test_all_names_of_a_person_lead_to_one_chat(inbox: Inbox, pool: Pool) 
     await inbox.accept(body(message("wamid.2", bsuid="US.9")))
     await inbox.accept(body(message("wamid.3", person=None, bsuid="US.9")))
     chats = await pool.fetch("select distinct mailbox_id from inbox")
-    assert [row["mailbox_id"] for row in chats] == [f"{NUMBER}:15551230000"]
+    assert len(chats) == 1
 
 
 async def test_a_stranger_met_twice_at_once_has_one_chat(inbox: Inbox, pool: Pool) -> None:

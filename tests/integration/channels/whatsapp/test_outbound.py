@@ -110,7 +110,7 @@ async def world(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         await accounts.import_number(WORKSPACE, AccountImport(WABA, NUMBER, access_token=TOKEN))
         agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(), name="Rosie")
         templates = Templates(pool, graph, vault, clock, changed)
-        yield World(pool, clock, meta, vault, templates, Inbox(pool, clock), agent_id)
+        yield World(pool, clock, meta, vault, templates, Inbox(pool, clock, vault), agent_id)
         await graph.aclose()
 
 
