@@ -14,6 +14,7 @@ from greenline.api.app import create_api
 from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
 from greenline.channels.live.begin import LiveSessions
+from greenline.channels.livekit.service import Rooms
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.sessions import SocketSessions
 from greenline.channels.whatsapp.account_checks import TokenWatch
@@ -130,6 +131,7 @@ async def open_services(
             settings=settings,
             sessions=SocketSessions(pool, live),
         )
+        rooms = Rooms(host=sockets.host, clock=clock, settings=settings)
         services = AppServices(
             settings=settings,
             clock=clock,
@@ -142,7 +144,10 @@ async def open_services(
             objects=objects,
             whatsapp=whatsapp,
             sockets=sockets,
-            lifecycle=Lifecycle(workers=(insight, whatsapp, tokens, retention, live), sessions=(sockets, calls)),
+            rooms=rooms,
+            lifecycle=Lifecycle(
+                workers=(insight, whatsapp, tokens, retention, live), sessions=(sockets, rooms, calls)
+            ),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)
         for part in services.lifecycle.parts:

@@ -128,8 +128,8 @@ class Settings(BaseSettings):
         30.0,
         ge=0,
         le=600,
-        description="How long a number with nothing to send stays with its sender, where an answer can leave with the "
-        "commit of its turn: taking the number up again costs as much time as the sending itself.",
+        description="How long a number with nothing to send stays with its sender, where an answer can leave with "
+        "the commit of its turn: taking the number up again costs as much time as the sending itself.",
     )
     unknown_outcome_grace_seconds: float = Field(
         20.0,
@@ -286,6 +286,27 @@ class Settings(BaseSettings):
         None,
         description="Silero's ONNX file, to detect voice by onnxruntime at a quarter of the CPU; unset: the model "
         "that is built in.",
+    )
+
+    # LiveKit
+    livekit_url: str | None = Field(
+        None,
+        description="LiveKit server in whose rooms agents talk, e.g. `ws://livekit:7880`; unset: no WebRTC tokens, "
+        "clients use the WebSocket.",
+    )
+    livekit_api_key: str | None = Field(None, description="Key of the LiveKit server.")
+    livekit_api_secret: SecretStr | None = Field(None, description="Secret of that key; it signs tokens.")
+    livekit_wait_seconds: float = Field(
+        120.0,
+        gt=0,
+        le=900,
+        description="How long a WebRTC token can be used, and the agent waits in its room.",
+    )
+    livekit_waiting_rooms: int = Field(
+        50,
+        ge=1,
+        description="Rooms of a process in which agents wait; more tokens are refused. Each holds a connection and "
+        "about a megabyte.",
     )
 
     # Recordings

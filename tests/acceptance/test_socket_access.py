@@ -68,7 +68,10 @@ async def test_a_room_token_says_what_is_missing(
         await http.patch(f"/v1/convai/agents/{agent_id}", json={"platform_settings": {"auth": {"enable_auth": True}}})
         closed = await stranger.get(address, params={"agent_id": agent_id})
     assert public.status_code == 501
-    assert "websocket" in public.json()["detail"]["message"]
+    message = public.json()["detail"]["message"]
+    assert "websocket" in message
+    assert "set GREENLINE_LIVEKIT_URL, GREENLINE_LIVEKIT_API_KEY, GREENLINE_LIVEKIT_API_SECRET." in message
+    assert public.headers["access-control-allow-origin"] == "*"
     assert nobody.status_code == closed.status_code == 401
 
 

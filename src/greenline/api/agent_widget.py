@@ -15,14 +15,14 @@ from starlette.responses import FileResponse
 from greenline.agents import service
 from greenline.agents.config.conversation import FileInputConfig
 from greenline.agents.models import AgentChanges, AgentNotFound, AgentVersion
-from greenline.api.conversation_auth import CORS
+from greenline.api.conversation_auth import CORS, AccessRefused
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.channels.socket.access import Gate, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
 from greenline.conversations.files import file_path, write_file
 from greenline.conversations.models import FileNotFound, FileTooLarge, UnsupportedFile
 from greenline.conversations.uploads import detect_type
-from greenline.errors import BadRequest, Forbidden
+from greenline.errors import BadRequest
 from greenline.ids import new_id
 
 router = APIRouter(prefix="/v1/convai/agents", tags=["Agents"])
@@ -34,12 +34,6 @@ _AVATAR_ID: Final = re.compile(r"avatar_[0-9a-z]{26}")
 """The files of conversations lie in the same folder, and are not for everybody."""
 _OWN: Final = frozenset({"language_selector", "custom_avatar_path", "language_presets"})
 """What of the settings the widget is told in another form, or not at all."""
-
-
-class AccessRefused(Forbidden):
-    """The agent does not talk to this page."""
-
-    code = "access_refused"
 
 
 class NoPicture(BadRequest):

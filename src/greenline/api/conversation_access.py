@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from greenline.agents.service import get
-from greenline.api.conversation_auth import OptionalCaller
-from greenline.api.deps import Caller, Services
-from greenline.channels.socket.access import workspace_of_agent
+from greenline.api.conversation_auth import CORS, AccessRefused, OptionalCaller
+from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.errors import error_answer
+from greenline.channels.socket.access import Admission, check_auth, workspace_of_agent
+from greenline.channels.socket.errors import Refused
+from greenline.channels.socket.hosting import Arrival
 from greenline.channels.socket.signing import Signature, seal, signed_url
 from greenline.errors import GreenlineError, NeedsAuthorization
 from greenline.ids import new_id
 from greenline.workspaces.environments import check_environment
+from greenline.workspaces.models import Workspace
 
 router = APIRouter(prefix="/v1/convai/conversation", tags=["Conversations"])
-
-
-class NoRooms(GreenlineError):
-    """This server has no LiveKit server, whose rooms WebRTC needs. Connect over the WebSocket instead: connectionType
-    "websocket" in the JavaScript client, or a URL of /v1/convai/conversation/get-signed-url.
-    """
-
-    http_status = 501
-    code = "webrtc_not_configured"
 
 
 class SignedUrl(BaseModel):
     """Where a client connects."""
 
     signed_url: str
+
+
+class RoomToken(BaseModel):
+    """What a client joins a room by. The room is named by the conversation to come."""
+
+    token: str
+    conversation_id: str
 
 
 @router.get("/get-signed-url")
@@ -56,19 +63,48 @@ async def get_signed_url(
     return SignedUrl(signed_url=signed_url(base, seal(services.vault, services.clock, signature), signature))
 
 
-@router.get("/token")
+@router.get("/token", response_model=RoomToken)
 async def get_token(
+    request: Request,
     services: Services,
     caller: OptionalCaller,
     agent_id: str,
+    participant_name: Annotated[str, Query(max_length=200, description="Shown to the others in the room.")] = "",
     branch_id: str | None = None,
     version_id: str | None = None,
-) -> None:
-    """A token for a LiveKit room. A public agent's needs no key."""
-    workspace_id = caller.id if caller else await workspace_of_agent(services.pool, agent_id)
+    environment: str | None = None,
+    source: str | None = None,
+    version: str | None = None,
+) -> Response:
+    """A token for a room of the LiveKit server, in which the agent waits. A public agent's needs no key."""
+    wanted = Signature("", agent_id, branch_id, version_id, environment)
+    try:
+        admission = await _admitted(services, caller, wanted, request.headers.get("origin"))
+        invitation = await services.rooms.invite(Arrival(admission, source, version), participant_name)
+    except GreenlineError as error:
+        answer = error_answer(error)
+    else:
+        answer = JSONResponse(asdict(invitation))
+    answer.headers.update(CORS)
+    return answer
+
+
+async def _admitted(
+    services: AppServices, caller: Workspace | None, wanted: Signature, origin: str | None
+) -> Admission:
+    """Raises `NeedsAuthorization`, `AccessRefused`, and what tells that something named is not there."""
+    workspace_id = caller.id if caller else await workspace_of_agent(services.pool, wanted.agent_id)
     if workspace_id is None:
         raise NeedsAuthorization
-    agent = await get(services.pool, workspace_id, agent_id, branch_id=branch_id, version_id=version_id)
-    if caller is None and agent.version.platform_settings.auth.enable_auth:
+    branch_id, version_id = wanted.branch_id, wanted.version_id
+    agent = await get(services.pool, workspace_id, wanted.agent_id, branch_id=branch_id, version_id=version_id)
+    auth = agent.version.platform_settings.auth
+    if caller is None and auth.enable_auth:
         raise NeedsAuthorization
-    raise NoRooms
+    try:
+        check_auth(auth, origin, has_signature=False, has_key=caller is not None)
+    except Refused as error:
+        raise AccessRefused(error.reason) from error
+    environment = await check_environment(services.pool, workspace_id, wanted.environment)
+    pinned = bool(branch_id or version_id)
+    return Admission(agent.version, workspace_id, "livekit_token", environment, pinned=pinned)

@@ -10,11 +10,17 @@ from fastapi.security import HTTPAuthorizationCredentials
 from greenline.api.auth import API_KEY, BEARER, authenticate
 from greenline.api.deps import Services
 from greenline.channels.socket.access import workspace_of_live
-from greenline.errors import NeedsAuthorization
+from greenline.errors import Forbidden, NeedsAuthorization
 from greenline.workspaces.models import Workspace
 
 CORS = {"access-control-allow-origin": "*"}
 """Pages of any site may use what needs no key: there is no cookie that another page could borrow."""
+
+
+class AccessRefused(Forbidden):
+    """The agent does not talk to this page."""
+
+    code = "access_refused"
 
 
 async def optional_caller(

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from greenline.api.auth import authenticate
 from greenline.api.lifecycle import Lifecycle
+from greenline.channels.livekit.service import Rooms
 from greenline.channels.socket.service import Sockets
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
@@ -44,6 +45,7 @@ class AppServices:
     objects: Objects
     whatsapp: WhatsApp
     sockets: Sockets
+    rooms: Rooms
     lifecycle: Lifecycle
 
 

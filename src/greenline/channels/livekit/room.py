@@ -1,0 +1,219 @@
+"""The agent in a room of a LiveKit server, with one person: what they say and send, and when they leave.
+
+All of the LiveKit SDK is here. It runs in threads of its own and calls back in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from livekit import rtc
+from livekit.rtc.participant import PublishDataError, PublishTrackError
+
+from greenline.channels.livekit.errors import RoomUnreachable
+from greenline.channels.livekit.voice import RATE
+from greenline.channels.socket.errors import ClientLeft, InvalidMessage, TooFast
+from greenline.channels.socket.limits import FRAMES_AT_ONCE
+from greenline.clock import Clock
+from greenline.speech.models import HEARING_RATE
+
+log = structlog.get_logger(__name__)
+
+JOIN_SECONDS: Final = 10.0
+LEAVE_SECONDS: Final = 3.0
+RETURN_SECONDS: Final = 10.0
+"""Time for a person whose network broke: their client joins anew, under the same identity."""
+AHEAD_MS: Final = 200
+"""What the track holds of the speech: enough for the stalls of a busy process, and soon forgotten."""
+HEARD_FRAMES: Final = 500
+"""Frames of 10 ms that wait to be heard; of more, the oldest are dropped."""
+
+
+class AgentRoom:
+    """One room. A `greenline.channels.socket.wire.Connection` to ``person``, and their microphone and loudspeaker."""
+
+    def __init__(self, person: str, clock: Clock) -> None:
+        self.person_came = asyncio.Event()
+        self._room = rtc.Room()
+        self._person = person
+        self._clock = clock
+        self._came: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self._flooded = False
+        self._over = False
+        self._missing: asyncio.Task[None] | None = None
+        self._microphone: asyncio.Task[None] | None = None
+        self._hear: Callable[[bytes], None] | None = None
+
+    # In and out
+
+    async def join(self, url: str, token: str) -> None:
+        """Raises `RoomUnreachable`."""
+        self._room.on("participant_connected", self._person_joined)
+        self._room.on("participant_disconnected", self._person_left)
+        self._room.on("track_subscribed", self._track_came)
+        self._room.on("data_received", self._data_came)
+        self._room.on("disconnected", self._room_gone)
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self._room.connect(url, token)
+        except (rtc.ConnectError, TimeoutError) as error:
+            log.warning("livekit.unreachable", url=url, error=getattr(error, "message", "") or "no answer")
+            raise RoomUnreachable from error
+        for participant in self._room.remote_participants.values():
+            self._person_joined(participant)
+
+    async def speaker(self) -> RoomTrack:
+        """Publish the track of the agent's voice. Raises `RoomUnreachable`."""
+        source = rtc.AudioSource(RATE, 1, queue_size_ms=AHEAD_MS)
+        track = rtc.LocalAudioTrack.create_audio_track("agent", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self._room.local_participant.publish_track(track, options)
+        except (PublishTrackError, TimeoutError) as error:
+            await source.aclose()
+            raise RoomUnreachable from error
+        return RoomTrack(source)
+
+    async def leave(self) -> None:
+        """Leave the room; the person's client sees the agent go. May be called again."""
+        self._end()
+        for task in (self._missing, self._microphone):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._room.disconnect()
+
+    # Messages
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both are in the room."""
+        return not self._over
+
+    async def receive(self) -> str:
+        """The next message. Raises `ClientLeft`, `InvalidMessage` for one that is no text, `TooFast`."""
+        if self._over and self._came.empty():
+            raise ClientLeft
+        came = await self._came.get()
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    async def send(self, frame: str) -> None:
+        """Send a message to the person."""
+        if self._over:
+            raise ClientLeft
+        try:
+            await self._room.local_participant.publish_data(
+                frame, reliable=True, destination_identities=[self._person]
+            )
+        except PublishDataError as error:
+            log.warning("livekit.not_sent", error=str(error))
+            raise ClientLeft from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Leave: a room has no word for goodbye."""
+        await self.leave()
+
+    # Sound
+
+    async def listen(self, hear: Callable[[bytes], None]) -> None:
+        """Pass on what the person says, at `HEARING_RATE`, until cancelled."""
+        self._hear = hear
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._hear = None
+
+    async def _record(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream(track, sample_rate=HEARING_RATE, num_channels=1, capacity=HEARD_FRAMES)
+        try:
+            async for event in stream:
+                if self._hear is not None:
+                    self._hear(bytes(event.frame.data))
+        finally:
+            await stream.aclose()
+
+    # What the SDK tells
+
+    def _person_joined(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity != self._person:
+            return
+        self.person_came.set()
+        if self._missing is not None:
+            self._missing.cancel()
+            self._missing = None
+
+    def _person_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity != self._person or not self.is_open:
+            return
+        broken = rtc.DisconnectReason.UNKNOWN_REASON, rtc.DisconnectReason.SIGNAL_CLOSE
+        if (participant.disconnect_reason or broken[0]) in broken:
+            self._missing = asyncio.create_task(self._miss())
+        else:
+            self._end()
+
+    async def _miss(self) -> None:
+        await self._clock.sleep(RETURN_SECONDS)
+        self._end()
+
+    def _track_came(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if participant.identity != self._person or track.kind != rtc.TrackKind.KIND_AUDIO:
+            return
+        if self._microphone is not None:
+            self._microphone.cancel()
+        self._microphone = asyncio.create_task(self._record(track))
+
+    def _data_came(self, packet: rtc.DataPacket) -> None:
+        if packet.participant is None or packet.participant.identity != self._person or not self.is_open:
+            return
+        if self._came.qsize() >= FRAMES_AT_ONCE:
+            if not self._flooded:
+                self._came.put_nowait(TooFast())
+            self._flooded = True
+            return
+        try:
+            self._came.put_nowait(packet.data.decode())
+        except UnicodeDecodeError:
+            self._came.put_nowait(InvalidMessage("The data packet is not UTF-8: send JSON."))
+
+    def _room_gone(self, reason: int) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._came.put_nowait(ClientLeft())
+
+
+class RoomTrack:
+    """The agent's track (`greenline.channels.livekit.voice.Track`)."""
+
+    def __init__(self, source: rtc.AudioSource) -> None:
+        self._source = source
+
+    @property
+    def queued(self) -> float:
+        """Seconds that it holds and has not played."""
+        return self._source.queued_duration
+
+    async def play(self, pcm: bytes) -> None:
+        """Add PCM of `RATE`; waits while there is as much as `AHEAD_MS`."""
+        await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, len(pcm) // 2))
+
+    def clear(self) -> None:
+        """Forget what was not played."""
+        self._source.clear_queue()
+
+    async def aclose(self) -> None:
+        """Give it back."""
+        await self._source.aclose()

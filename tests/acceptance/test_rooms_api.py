@@ -1,0 +1,98 @@
+"""Who gets a token for a room, by the official Python client and by plain HTTP."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import httpx2
+import pytest
+from elevenlabs.client import AsyncElevenLabs
+from livekit.api import TokenVerifier
+from pydantic import SecretStr
+
+from greenline.clock import SystemClock
+from greenline.settings import Settings
+from support.livekit_server import LiveKitServer, livekit_server
+from support.room_person import person_in
+from support.server import RunningServer, run_server
+from support.socket_agents import finished, make_agent
+
+PATH = "/v1/convai/conversation/token"
+
+
+@pytest.fixture
+async def livekit() -> AsyncIterator[LiveKitServer]:
+    async with livekit_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def server(settings: Settings, livekit: LiveKitServer) -> AsyncIterator[RunningServer]:
+    """A server whose clock runs: tokens have a time of their own."""
+    update = {
+        "livekit_url": livekit.url,
+        "livekit_api_key": livekit.key,
+        "livekit_api_secret": SecretStr(livekit.secret),
+        "livekit_waiting_rooms": 2,
+    }
+    async with run_server(settings.model_copy(update=update), SystemClock()) as running:
+        yield running
+
+
+async def test_a_conversation_by_text_in_a_room(
+    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKitServer
+) -> None:
+    agent_id = await make_agent(http, platform={"auth": {"enable_auth": True}})
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
+        sdk = AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
+        given = await sdk.conversational_ai.conversations.get_webrtc_token(agent_id=agent_id, participant_name="Ann")
+    claims = TokenVerifier(livekit.key, livekit.secret).verify(given.token)
+    assert claims.name == "Ann"
+    assert claims.video is not None
+    assert claims.video.room == given.model_dump()["conversation_id"]
+    async with person_in(livekit.url, given.token) as person:
+        await person.begin()
+        await person.until("agent_response")
+        await person.send(type="user_message", text="Hi")
+        await person.until("agent_response", lambda it: it["agent_response_event"]["agent_response"] == "You said Hi")
+    shown = await finished(http, claims.video.room)
+    assert shown["metadata"]["authorization_method"] == "livekit_token"
+
+
+async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    closed = await make_agent(http, platform={"auth": {"enable_auth": True}})
+    listed = await make_agent(http, platform={"auth": {"allowlist": [{"hostname": "shop.example"}]}})
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+        without_key = await stranger.get(PATH, params={"agent_id": closed})
+        elsewhere = await stranger.get(PATH, params={"agent_id": listed}, headers={"origin": "https://a.example"})
+        at_home = await stranger.get(PATH, params={"agent_id": listed}, headers={"origin": "https://shop.example"})
+        no_branch = await stranger.get(PATH, params={"agent_id": listed, "branch_id": "agtbrch_none"})
+        no_place = await stranger.get(PATH, params={"agent_id": listed, "environment": "nowhere"})
+    assert [answer.status_code for answer in (without_key, elsewhere, at_home, no_branch, no_place)] == [
+        401,
+        403,
+        200,
+        404,
+        404,
+    ]
+    assert set(at_home.json()) == {"token", "conversation_id"}
+    assert {answer.headers["access-control-allow-origin"] for answer in (without_key, elsewhere, at_home)} == {"*"}
+
+
+async def test_too_many_tokens_and_no_sdk(
+    server: RunningServer, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_id = await make_agent(http)
+    statuses = [(await http.get(PATH, params={"agent_id": agent_id})).status_code for _ in range(2)]
+    refused = await http.get(PATH, params={"agent_id": agent_id})
+    await server.services.rooms.stop(0)
+    server.services.rooms.start()
+    monkeypatch.delitem(sys.modules, "greenline.channels.livekit.room")
+    monkeypatch.setitem(sys.modules, "livekit", None)
+    bare = await http.get(PATH, params={"agent_id": agent_id})
+    assert statuses == [200, 200]
+    assert (refused.status_code, refused.json()["detail"]["status"]) == (503, "too_many_rooms")
+    assert bare.status_code == 501
+    assert "pip install 'greenline[livekit]'" in bare.json()["detail"]["message"]

@@ -1,0 +1,240 @@
+"""Rooms of a LiveKit server: the SDK on both sides, a stand-in between, an agent that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from greenline.agents.config import ConversationConfig, PlatformSettings, Workflow
+from greenline.agents.models import AgentVersion
+from greenline.channels.live.models import AgentResponse
+from greenline.channels.livekit.errors import RoomUnreachable, TooManyRooms
+from greenline.channels.livekit.service import Invitation, Rooms
+from greenline.channels.socket.access import Admission
+from greenline.channels.socket.hosting import Arrival, Host
+from greenline.clock import ManualClock
+from greenline.errors import Unavailable
+from greenline.settings import Settings
+from greenline.speech.models import Alignment
+from greenline.speech.resample import resample
+from greenline.store.pool import Pool
+from support.livekit_server import LiveKitServer, livekit_server
+from support.room_person import RoomPerson, person_in
+from support.rows import WORKSPACE
+from support.scripted_session import ScriptedSession, ScriptedSessions
+from support.voice import tone, voiced_seconds
+from support.wait import eventually
+
+AGENT = AgentVersion(
+    id="agtvrsn_1",
+    agent_id="agent_1",
+    agent_name="Tea",
+    branch_id="agtbrch_1",
+    conversation_config=ConversationConfig(),
+    platform_settings=PlatformSettings.model_validate({"call_limits": {"daily_limit": -1}}),
+    workflow=Workflow(),
+)
+WAIT_SECONDS = 20
+
+
+@dataclass
+class Place:
+    """Rooms over a stand-in, with one agent."""
+
+    server: LiveKitServer
+    rooms: Rooms
+    host: Host
+    sessions: ScriptedSessions
+    arrival: Arrival
+    clock: ManualClock
+
+    async def invite(self) -> Invitation:
+        return await self.rooms.invite(self.arrival, "Ann")
+
+    @contextlib.asynccontextmanager
+    async def talk(self, **data: Any) -> AsyncIterator[tuple[RoomPerson, ScriptedSession]]:
+        """A person whose conversation has begun."""
+        invitation = await self.invite()
+        async with person_in(self.server.url, invitation.token) as person:
+            await person.begin(**data)
+            await eventually(lambda: self.sessions.sessions and self.sessions.sessions[-1]._listeners)
+            yield person, self.sessions.sessions[-1]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[LiveKitServer]:
+    async with livekit_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def place(tmp_path: Path, server: LiveKitServer) -> AsyncIterator[Place]:
+    clock = ManualClock(datetime.now(UTC))  # tokens have to be good for the stand-in, whose clock runs
+    sessions = ScriptedSessions(text_only=False)
+    settings = Settings(
+        data_dir=tmp_path,
+        livekit_url=server.url,
+        livekit_api_key=server.key,
+        livekit_api_secret=SecretStr(server.secret),
+        livekit_wait_seconds=WAIT_SECONDS,
+        livekit_waiting_rooms=1,
+    )
+    nothing_stored = cast("Pool", None)  # an agent without limits is not counted
+    host = Host(pool=nothing_stored, clock=clock, settings=settings, sessions=sessions)
+    rooms = Rooms(host=host, clock=clock, settings=settings)
+    arrival = Arrival(Admission(AGENT, WORKSPACE, "public"), "js_sdk", "1.25.0")
+    yield Place(server, rooms, host, sessions, arrival, clock)
+    await asyncio.gather(host.stop(0), rooms.stop(0))
+
+
+async def test_the_agent_waits_in_the_room_that_the_token_names(place: Place) -> None:
+    invitation = await place.invite()
+    [room] = place.server.rooms.values()
+    [identity] = room.participants
+    assert room.name == invitation.conversation_id
+    assert identity.startswith("agent")
+    assert place.sessions.starts == []
+    async with person_in(place.server.url, invitation.token) as person:
+        first = await person.begin(dynamic_variables={"name": "Ann"})
+        assert person.room.local_participant.name == "Ann"
+    assert first["conversation_initiation_metadata_event"] == {
+        "conversation_id": invitation.conversation_id,
+        "agent_output_audio_format": "pcm_48000",
+        "user_input_audio_format": "pcm_48000",
+    }
+    [start] = place.sessions.starts
+    assert (start.source, start.version, start.admission.method) == ("js_sdk", "1.25.0", "livekit_token")
+    assert start.data["dynamic_variables"] == {"name": "Ann"}
+
+
+async def test_messages_go_both_ways(place: Place) -> None:
+    async with place.talk() as (person, session):
+        await person.send(type="user_message", text="Do you have oolong?")
+        await eventually(lambda: ("message", "Do you have oolong?", (), None) in session.heard)
+        session.tell(AgentResponse(1, "We do.", "resp_1"))
+        answer = await person.until("agent_response")
+        assert answer["agent_response_event"]["agent_response"] == "We do."
+        ping = await person.until("ping")
+        await person.send(type="pong", event_id=ping["ping_event"]["event_id"])
+
+
+async def test_sound_goes_both_ways(place: Place) -> None:
+    async with place.talk() as (person, session):
+        await person.speak(resample(tone(0.6), 16_000, 48_000))
+        await eventually(lambda: voiced_seconds(heard_by(session)) > 0.4)
+        assert session.out is not None
+        assert session.out.rate == 48_000
+        session.out.write(resample(tone(0.6), 16_000, 48_000), 1, Alignment(("H", "i"), (0, 100), (100, 100)))
+        assert session.out.queued > 0.5
+        await eventually(lambda: voiced_seconds(bytes(person.heard)) > 0.4)
+        event = (await person.until("audio"))["audio_event"]
+        assert (event["audio_base_64"], event["alignment"]["chars"]) == ("", ["H", "i"])
+        session.out.write(resample(tone(5.0), 16_000, 48_000), 2)
+        assert session.out.clear() > 4.0
+        assert session.out.queued == 0.0
+
+
+async def test_sound_in_messages_is_refused(place: Place) -> None:
+    async with place.talk() as (person, session):
+        await person.send(user_audio_chunk="AAAA")
+        error = (await person.until("error"))["error_event"]
+        await eventually(lambda: person.left)
+    assert "microphone" in error["reason"]
+    assert session.ended is not None
+
+
+async def test_the_conversation_ends_with_the_person(place: Place) -> None:
+    async with place.talk() as (_, session):
+        pass
+    await eventually(lambda: session.ended is not None)
+    assert session.ended is not None
+    assert session.ended.reason == "Client disconnected"
+    await eventually(lambda: not place.server.rooms)
+
+
+async def test_a_person_whose_network_breaks_may_come_back(place: Place) -> None:
+    invitation = await place.invite()
+    async with person_in(place.server.url, invitation.token) as person:
+        await person.begin()
+        room = place.server.rooms[invitation.conversation_id]
+        cut = room.participants[person.room.local_participant.identity]
+        await place.server.lose(cut)
+        session = place.sessions.sessions[-1]
+        async with person_in(place.server.url, invitation.token) as again:
+            await again.send(type="user_message", text="Here I am.")
+            await eventually(lambda: ("message", "Here I am.", (), None) in session.heard)
+            place.clock.advance(timedelta(seconds=15))
+            assert session.ended is None
+
+
+async def test_a_person_who_does_not_come_back_has_left(place: Place) -> None:
+    async with place.talk() as (person, session):
+        [room] = place.server.rooms.values()
+        await place.server.lose(room.participants[person.room.local_participant.identity])
+        await eventually(lambda: len(room.participants) == 1)
+
+        async def over() -> None:
+            while session.ended is None:
+                place.clock.advance(timedelta(seconds=5))
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(over(), 10)
+
+
+async def test_the_conversation_ends_with_the_room(place: Place) -> None:
+    async with place.talk() as (_, session):
+        [name] = place.server.rooms
+        await place.server.delete(name)
+        await eventually(lambda: session.ended is not None)
+
+
+async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None:
+    async with place.talk() as (person, session):
+        session.tell(AgentResponse(1, "Goodbye.", "resp_1"))
+        session.end("The agent hung up")
+        await eventually(lambda: person.left)
+        assert [message["type"] for message in person.seen][-1] == "agent_response"
+    assert person.left[0].startswith("agent")
+
+
+async def test_nobody_is_waited_for_for_ever(place: Place) -> None:
+    await place.invite()
+    with pytest.raises(TooManyRooms):
+        await place.invite()
+    place.clock.advance(timedelta(seconds=WAIT_SECONDS + 1))
+    await eventually(lambda: not place.server.rooms)
+    assert place.sessions.starts == []
+    await place.invite()
+
+
+async def test_a_drain_ends_what_waits_and_what_runs(place: Place) -> None:
+    async with place.talk() as (person, session):
+        await place.invite()
+        await asyncio.gather(place.host.stop(0), place.rooms.stop(0))
+        error = (await person.until("error"))["error_event"]
+        assert error["code"] == 1012
+        assert session.ended is not None
+        await eventually(lambda: person.left)
+        with pytest.raises(Unavailable):
+            await place.invite()
+
+
+async def test_a_server_with_another_secret_is_told_of(place: Place) -> None:
+    wrong = place.rooms._settings.model_copy(update={"livekit_api_secret": SecretStr("x" * 32)})
+    rooms = Rooms(host=place.host, clock=place.clock, settings=wrong)
+    with pytest.raises(RoomUnreachable) as caught:
+        await rooms.invite(place.arrival)
+    assert "GREENLINE_LIVEKIT_API_SECRET" in caught.value.message
+    assert place.server.joined == []
+
+
+def heard_by(session: ScriptedSession) -> bytes:
+    return b"".join(entry[1] for entry in session.heard if entry[0] == "sound")
