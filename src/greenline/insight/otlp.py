@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -22,14 +23,29 @@ Attributes: TypeAlias = Mapping[str, str | int | None]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def batch(conversation_id: str, agent_id: str, spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
+@dataclass(slots=True)
+class Span:
+    """``key`` is unique in the conversation; ``error`` is a code and a message; None as an attribute is left out."""
+
+    key: str
+    name: str
+    times: tuple[datetime, datetime]
+    attributes: Attributes
+    status: int = OK
+    error: tuple[str, str] | None = None
+    events: Sequence[tuple[str, Attributes]] = ()
+    """Names and attributes of what happened when it began."""
+    parent: Span | None = field(default=None, repr=False)
+
+
+def batch(conversation_id: str, agent_id: str, spans: Sequence[Span]) -> dict[str, Any]:
     """Spans of a conversation as one message: ``{"resourceSpans": [...]}``."""
     resource = {
         "service.name": SERVICE,
         "elevenlabs.conversation_id": conversation_id,
         "elevenlabs.agent_id": agent_id,
     }
-    scoped = {"scope": dict(SCOPE), "spans": list(spans)}
+    scoped = {"scope": dict(SCOPE), "spans": [_written(span, conversation_id) for span in spans]}
     return {"resourceSpans": [{"resource": {"attributes": attributes(resource)}, "scopeSpans": [scoped]}]}
 
 
@@ -60,3 +76,25 @@ def nanoseconds(moment: datetime) -> str:
 def cut(text: str) -> str:
     """As much of a text as a span carries."""
     return text.encode()[:MAX_BYTES].decode(errors="ignore")
+
+
+def _written(span: Span, conversation_id: str) -> dict[str, Any]:
+    begin, end = span.times
+    written: dict[str, Any] = {
+        "traceId": trace_id(conversation_id),
+        "spanId": span_id(conversation_id, span.key),
+        "name": span.name,
+        "kind": INTERNAL,
+        "startTimeUnixNano": nanoseconds(begin),
+        "endTimeUnixNano": nanoseconds(end),
+        "attributes": attributes({**span.attributes, "error.type": span.error[0] if span.error else None}),
+        "status": {"code": ERROR, "message": span.error[1]} if span.error else {"code": span.status},
+    }
+    if span.parent is not None:
+        written["parentSpanId"] = span_id(conversation_id, span.parent.key)
+    if span.events:
+        written["events"] = [
+            {"name": name, "timeUnixNano": nanoseconds(begin), "attributes": attributes(told)}
+            for name, told in span.events
+        ]
+    return written

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -28,23 +27,9 @@ from greenline.insight import otlp
 _Times: TypeAlias = tuple[datetime, datetime]
 
 
-@dataclass(slots=True)
-class _Span:
-    """``key`` is unique in the conversation; ``error`` is a code and a message; None as an attribute is left out."""
-
-    key: str
-    name: str
-    times: _Times
-    attributes: otlp.Attributes
-    status: int = otlp.OK
-    error: tuple[str, str] | None = None
-    attempts: Sequence[Attempted] = ()
-    parent: _Span | None = field(default=None, repr=False)
-
-
 def otlp_traces(conversation: Conversation, journal: Sequence[Entry], *, source: str) -> dict[str, Any]:
     """The trace of a conversation: ``{"resourceSpans": [...]}``. ``source`` tells by which way it is given out."""
-    root = _Span(
+    root = otlp.Span(
         key="",
         name="elevenlabs.conversation",
         times=(conversation.started_at, conversation.ended_at or conversation.started_at),
@@ -63,19 +48,18 @@ def otlp_traces(conversation: Conversation, journal: Sequence[Entry], *, source:
     spans = _spans(journal, root)
     for span in reversed(spans):  # a parent lasts as long as what it began
         _cover(span.parent, span.times)
-    written = [_written(span, conversation.id) for span in (root, *spans)]
-    return otlp.batch(conversation.id, conversation.agent_id, written)
+    return otlp.batch(conversation.id, conversation.agent_id, (root, *spans))
 
 
-def _spans(journal: Sequence[Entry], root: _Span) -> list[_Span]:
+def _spans(journal: Sequence[Entry], root: otlp.Span) -> list[otlp.Span]:
     times = _working_times(journal)
     returned = {
         (entry.event.message_id, entry.event.request_id): entry
         for entry in journal
         if isinstance(entry.event, ToolReturned)
     }
-    spans: list[_Span] = []
-    messages: dict[str, _Span] = {}
+    spans: list[otlp.Span] = []
+    messages: dict[str, otlp.Span] = {}
     turns = 0
     failed: TurnFailed | None = None
     for entry in journal:
@@ -114,9 +98,9 @@ def _working_times(journal: Iterable[Entry]) -> dict[int, _Times]:
     return found
 
 
-def _user(event: UserMessage, entry: Entry, turn: int, root: _Span) -> _Span:
+def _user(event: UserMessage, entry: Entry, turn: int, root: otlp.Span) -> otlp.Span:
     heard = event.received_at or entry.at
-    return _Span(
+    return otlp.Span(
         key=event.id,
         name="elevenlabs.recv.user_transcript",
         times=(min(event.sent_at or heard, heard), heard),
@@ -125,7 +109,7 @@ def _user(event: UserMessage, entry: Entry, turn: int, root: _Span) -> _Span:
     )
 
 
-def _agent(event: AgentMessage, times: _Times, turn: int, root: _Span, failed: TurnFailed | None) -> _Span:
+def _agent(event: AgentMessage, times: _Times, turn: int, root: otlp.Span, failed: TurnFailed | None) -> otlp.Span:
     usage = event.usage
     attributes: dict[str, str | int | None] = {
         "elevenlabs.agent.text": event.text or None,
@@ -141,22 +125,22 @@ def _agent(event: AgentMessage, times: _Times, turn: int, root: _Span, failed: T
             "gen_ai.usage.cache_read.input_tokens": usage.get("cache_read", 0),
             "gen_ai.usage.output_tokens": usage.get("output", 0),
         }
-    return _Span(
+    return otlp.Span(
         key=event.id,
         name="elevenlabs.recv.agent_response",
         times=times,
         attributes=attributes,
         error=(failed.code, failed.reason) if failed else None,
-        attempts=(*event.attempts, *(failed.attempts if failed else ())),
+        events=[_attempt(attempt) for attempt in (*event.attempts, *(failed.attempts if failed else ()))],
         parent=root,
     )
 
 
-def _tool(event: ToolCalled, entry: Entry | None, times: _Times, parent: _Span) -> _Span:
+def _tool(event: ToolCalled, entry: Entry | None, times: _Times, parent: otlp.Span) -> otlp.Span:
     result = entry.event if entry is not None and isinstance(entry.event, ToolReturned) else None
     failed = result is not None and result.is_error
     status = "error" if failed else "success"
-    return _Span(
+    return otlp.Span(
         key=f"{event.message_id}:{event.request_id}",
         name=f"elevenlabs.tool.{event.name}",
         times=times,
@@ -175,31 +159,11 @@ def _tool(event: ToolCalled, entry: Entry | None, times: _Times, parent: _Span) 
     )
 
 
-def _cover(parent: _Span | None, times: _Times) -> None:
+def _cover(parent: otlp.Span | None, times: _Times) -> None:
     if parent is not None:
         parent.times = (min(parent.times[0], times[0]), max(parent.times[1], times[1]))
 
 
-def _written(span: _Span, conversation_id: str) -> dict[str, Any]:
-    begin, end = span.times
-    written: dict[str, Any] = {
-        "traceId": otlp.trace_id(conversation_id),
-        "spanId": otlp.span_id(conversation_id, span.key),
-        "name": span.name,
-        "kind": otlp.INTERNAL,
-        "startTimeUnixNano": otlp.nanoseconds(begin),
-        "endTimeUnixNano": otlp.nanoseconds(end),
-        "attributes": otlp.attributes({**span.attributes, "error.type": span.error[0] if span.error else None}),
-        "status": {"code": otlp.ERROR, "message": span.error[1]} if span.error else {"code": span.status},
-    }
-    if span.parent is not None:
-        written["parentSpanId"] = otlp.span_id(conversation_id, span.parent.key)
-    if span.attempts:
-        written["events"] = [_attempt(attempt, begin) for attempt in span.attempts]
-    return written
-
-
-def _attempt(attempt: Attempted, at: datetime) -> dict[str, Any]:
+def _attempt(attempt: Attempted) -> tuple[str, otlp.Attributes]:
     """A model that did not answer, as the event of an exception."""
-    told = {"exception.message": attempt.error, "gen_ai.request.model": attempt.model}
-    return {"name": "exception", "timeUnixNano": otlp.nanoseconds(at), "attributes": otlp.attributes(told)}
+    return "exception", {"exception.message": attempt.error, "gen_ai.request.model": attempt.model}

@@ -16,7 +16,7 @@ class AllowlistItem(ConfigModel):
 
 
 class AuthSettings(ConfigModel):
-    """What a socket must show: an origin on the list, or a signed URL."""
+    """What a socket must show: an origin on the list, a signed URL, or the token under which the agent is shared."""
 
     enable_auth: bool = False
     allowlist: Annotated[list[AllowlistItem], Field(max_length=10)] = []

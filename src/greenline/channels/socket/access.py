@@ -5,14 +5,17 @@
 | public agent | nothing, where ``auth.enable_auth`` is off |
 | allowlist | an ``Origin`` whose host is on ``auth.allowlist``; without one only if it is not required |
 | signed URL | ``conversation_signature`` in the query |
+| shareable link | the agent's ``auth.shareable_token`` in the same place |
 | API key | ``xi-api-key`` or ``Authorization: Bearer`` on the handshake |
 
-Browsers can't set headers: a token in the sub-protocol ``bearer.<token>`` counts as the signature or the key that it
-is. The allowlist guards against other people's web pages, so that it binds everybody but holders of a key.
+Browsers can't set headers: a token in the sub-protocol ``bearer.<token>`` counts as the signature, the share token or
+the key that it is. The allowlist guards against other people's web pages, so that it binds everybody but holders of a
+key.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -37,7 +40,7 @@ SQL = load_sql(__package__, "socket.sql")
 PROTOCOL: Final = "convai"
 BEARER: Final = "bearer."
 
-Method: TypeAlias = Literal["public", "signed_url", "authorization_header", "livekit_token"]
+Method: TypeAlias = Literal["public", "signed_url", "shareable_link", "authorization_header", "livekit_token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,13 @@ class Gate:
         """Let a client in. Raises `greenline.channels.socket.errors.Refused` with what to do instead."""
         handshake.check()
         query = handshake.query
-        signature = await self._signature(handshake)
-        key_workspace = None if signature else await self._workspace_of_key(handshake)
+        signature, refusal = self._signature(handshake)
+        key_workspace = None
+        if signature is None and refusal is None:
+            key_workspace, refusal = await self._workspace_of_key(handshake)
         agent_id = query.get("agent_id") or (signature.agent_id if signature else None)
         if not agent_id:
-            raise Refused("The query parameter agent_id is missing.", "missing_fields")
+            raise refusal or Refused("The query parameter agent_id is missing.", "missing_fields")
         if signature and signature.agent_id != agent_id:
             raise Refused("The conversation signature belongs to another agent.")
         workspace_id = signature.workspace_id if signature else key_workspace
@@ -125,10 +130,14 @@ class Gate:
             workspace_id or "", agent_id, query.get("branch_id"), query.get("version_id"), query.get("environment")
         )
         version = await self._version(workspace_id, wanted)
+        auth = version.platform_settings.auth
+        is_shared = refusal is not None and _is_shared(auth, handshake)
+        if refusal is not None and not is_shared:
+            raise refusal
         check_auth(
-            version.platform_settings.auth,
+            auth,
             handshake.headers.get("origin"),
-            has_signature=signature is not None,
+            has_signature=signature is not None or is_shared,
             has_key=key_workspace is not None,
         )
         if wanted.conversation_id is not None:
@@ -136,31 +145,32 @@ class Gate:
         return Admission(
             version=version,
             workspace_id=workspace_id or "",
-            method="signed_url" if signature else "authorization_header" if key_workspace else "public",
+            method=_method(signature, key_workspace, is_shared=is_shared),
             environment=wanted.environment or query.get("environment"),
             conversation_id=wanted.conversation_id,
             pinned=bool(wanted.branch_id or wanted.version_id),
         )
 
-    async def _signature(self, handshake: Handshake) -> Signature | None:
+    def _signature(self, handshake: Handshake) -> tuple[Signature | None, Refused | None]:
+        """The signature that was shown, or why what should be one is none."""
         token = handshake.query.get("conversation_signature")
-        if token:
-            return unseal(self._vault, self._clock, token)
-        if handshake.bearer is None or handshake.api_key is not None:
-            return None
+        bearer = handshake.bearer if handshake.api_key is None else None
+        if not token and bearer is None:
+            return None, None
         try:
-            return unseal(self._vault, self._clock, handshake.bearer)
-        except Refused:
-            return None  # it may be a key
+            return unseal(self._vault, self._clock, token or bearer or ""), None
+        except Refused as refusal:
+            return None, refusal if token else None  # a bearer may be a key
 
-    async def _workspace_of_key(self, handshake: Handshake) -> str | None:
+    async def _workspace_of_key(self, handshake: Handshake) -> tuple[str | None, Refused | None]:
+        """The workspace of the key that was shown, or why what should be one is none."""
         key = handshake.api_key or handshake.bearer
         if key is None:
-            return None
+            return None, None
         try:
-            return (await self._keyring.authenticate(key)).id
+            return (await self._keyring.authenticate(key)).id, None
         except InvalidApiKey as error:
-            raise Refused(error.message) from None
+            return None, Refused(error.message)
 
     async def _version(self, workspace_id: str | None, wanted: Signature) -> AgentVersion:
         missing = f"There is no agent with the id {wanted.agent_id[:60]}, or it belongs to another workspace."
@@ -185,12 +195,28 @@ class Gate:
             raise Refused("The signed URL was used already: one with a conversation id works once.")
 
 
+def _is_shared(auth: AuthSettings, handshake: Handshake) -> bool:
+    """Whether what was shown for a signature or a key is the token under which the agent is shared."""
+    shown = handshake.query.get("conversation_signature") or handshake.bearer
+    return bool(auth.shareable_token and shown) and secrets.compare_digest(
+        str(shown).encode(), str(auth.shareable_token).encode()
+    )
+
+
+def _method(signature: Signature | None, key_workspace: str | None, *, is_shared: bool) -> Method:
+    if signature is not None:
+        return "signed_url"
+    if is_shared:
+        return "shareable_link"
+    return "authorization_header" if key_workspace else "public"
+
+
 def check_auth(auth: AuthSettings, origin: str | None, *, has_signature: bool, has_key: bool) -> None:
     """Apply the agent's rules. Raises `greenline.channels.socket.errors.Refused`."""
     if has_key:
         return
     if auth.enable_auth and not has_signature:
-        raise Refused("This agent needs authorization: connect by a signed URL or with an API key.")
+        raise Refused("This agent needs authorization: connect by a signed URL, a share token or with an API key.")
     if not auth.allowlist:
         return
     if origin is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -29,24 +29,10 @@ class Traces:
         if kind == _BEGINS_TURN:
             self._turn += 1
         self._events += 1
-        turn = otlp.span_id(self._conversation_id, f"monitor:turn:{self._turn}")
-        event = otlp.span_id(self._conversation_id, f"monitor:event:{self._events}")
+        index = {"elevenlabs.turn.index": self._turn}
+        turn = otlp.Span(f"monitor:turn:{self._turn}", f"elevenlabs.turn.{self._turn}", (at, at), index)
         data = {"elevenlabs.event.data": otlp.cut(orjson.dumps(frame).decode())}
-        spans = [self._span(event, f"elevenlabs.event.{kind}", at, data) | {"parentSpanId": turn}]
-        if self._told != self._turn:
-            self._told = self._turn
-            index = {"elevenlabs.turn.index": self._turn}
-            spans.insert(0, self._span(turn, f"elevenlabs.turn.{self._turn}", at, index))
+        event = otlp.Span(f"monitor:event:{self._events}", f"elevenlabs.event.{kind}", (at, at), data, parent=turn)
+        spans = [event] if self._told == self._turn else [turn, event]
+        self._told = self._turn
         return otlp.batch(self._conversation_id, self._agent_id, spans)
-
-    def _span(self, span_id: str, name: str, at: datetime, attributes: otlp.Attributes) -> dict[str, Any]:
-        return {
-            "traceId": otlp.trace_id(self._conversation_id),
-            "spanId": span_id,
-            "name": name,
-            "kind": otlp.INTERNAL,
-            "startTimeUnixNano": otlp.nanoseconds(at),
-            "endTimeUnixNano": otlp.nanoseconds(at),
-            "attributes": otlp.attributes(attributes),
-            "status": {"code": otlp.OK},
-        }
