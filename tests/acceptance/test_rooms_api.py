@@ -59,6 +59,7 @@ async def test_a_conversation_by_text_in_a_room(
         await person.until("agent_response", lambda it: it["agent_response_event"]["agent_response"] == "You said Hi")
     shown = await finished(http, claims.video.room)
     assert shown["metadata"]["authorization_method"] == "livekit_token"
+    assert shown["metadata"]["features_usage"]["is_livekit"] is True
 
 
 async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) -> None:

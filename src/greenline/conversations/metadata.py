@@ -193,6 +193,7 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
         pii_zrm_agent=settings.privacy.zero_retention_mode,
         workflow=WorkflowFeatures(enabled=bool(agent.workflow.edges)),
         agent_testing=TestingFeatures(enabled=bool(settings.testing.attached_tests)),
+        is_livekit=conversation.authorization_method == "livekit_token",
         file_input=FeatureStatus(enabled=config.conversation.file_input.enabled, used=sent_files),
     )
 

@@ -27,10 +27,21 @@ JOIN_SECONDS: Final = 10.0
 LEAVE_SECONDS: Final = 3.0
 RETURN_SECONDS: Final = 10.0
 """Time for a person whose network broke: their client joins anew, under the same identity."""
+GONE_FOR_GOOD: Final = frozenset(
+    {
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+    }
+)
 AHEAD_MS: Final = 200
 """What the track holds of the speech: enough for the stalls of a busy process, and soon forgotten."""
-HEARD_FRAMES: Final = 500
-"""Frames of 10 ms that wait to be heard; of more, the oldest are dropped."""
+HEARD_MS: Final = 20
+HEARD_FRAMES: Final = 250
+"""Frames of `HEARD_MS` that wait to be heard; of more, the oldest are dropped."""
+MAX_PACKET: Final = 60_000
+"""Bytes of a message: a data channel of 64 KiB has to hold LiveKit's own fields too."""
 
 
 class AgentRoom:
@@ -107,12 +118,16 @@ class AgentRoom:
         return came
 
     async def send(self, frame: str) -> None:
-        """Send a message to the person."""
+        """Send a message to the person. One beyond `MAX_PACKET` would break the connection, and is left out."""
         if self._over:
             raise ClientLeft
+        data = frame.encode()
+        if len(data) > MAX_PACKET:
+            log.warning("livekit.too_large", bytes=len(data))
+            return
         try:
             await self._room.local_participant.publish_data(
-                frame, reliable=True, destination_identities=[self._person]
+                data, reliable=True, destination_identities=[self._person]
             )
         except PublishDataError as error:
             log.warning("livekit.not_sent", error=str(error))
@@ -133,7 +148,9 @@ class AgentRoom:
             self._hear = None
 
     async def _record(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, sample_rate=HEARING_RATE, num_channels=1, capacity=HEARD_FRAMES)
+        stream = rtc.AudioStream(
+            track, sample_rate=HEARING_RATE, num_channels=1, frame_size_ms=HEARD_MS, capacity=HEARD_FRAMES
+        )
         try:
             async for event in stream:
                 if self._hear is not None:
@@ -154,11 +171,10 @@ class AgentRoom:
     def _person_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self._person or not self.is_open:
             return
-        broken = rtc.DisconnectReason.UNKNOWN_REASON, rtc.DisconnectReason.SIGNAL_CLOSE
-        if (participant.disconnect_reason or broken[0]) in broken:
-            self._missing = asyncio.create_task(self._miss())
-        else:
+        if participant.disconnect_reason in GONE_FOR_GOOD:
             self._end()
+        elif self._missing is None:
+            self._missing = asyncio.create_task(self._miss())
 
     async def _miss(self) -> None:
         await self._clock.sleep(RETURN_SECONDS)

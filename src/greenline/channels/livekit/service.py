@@ -18,7 +18,7 @@ import structlog
 from greenline.channels.livekit.errors import INSTEAD, NoRooms, RoomUnreachable, TooManyRooms
 from greenline.channels.livekit.medium import RoomMedium
 from greenline.channels.livekit.tokens import Signer
-from greenline.channels.socket.hosting import Arrival, Host
+from greenline.channels.socket.hosting import GOODBYE_SECONDS, Arrival, Host
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
 from greenline.errors import Unavailable
@@ -74,7 +74,8 @@ class Rooms:
         self._draining = True
         for task in self._waiting:
             task.cancel()
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+        if self._attending:
+            await asyncio.wait(self._attending, timeout=seconds + GOODBYE_SECONDS)
 
     def state(self) -> dict[str, bool]:
         """Whether people are invited, for `/readyz`."""

@@ -122,6 +122,10 @@ async def test_messages_go_both_ways(place: Place) -> None:
         session.tell(AgentResponse(1, "We do.", "resp_1"))
         answer = await person.until("agent_response")
         assert answer["agent_response_event"]["agent_response"] == "We do."
+        session.tell(AgentResponse(2, "x" * 70_000, "resp_2"))
+        session.tell(AgentResponse(3, "Which one?", "resp_3"))
+        await person.until("agent_response", lambda it: it["agent_response_event"]["event_id"] == 3)
+        assert not [it for it in person.seen if it["type"] == "agent_response" and len(str(it)) > 70_000]
         ping = await person.until("ping")
         await person.send(type="pong", event_id=ping["ping_event"]["event_id"])
 
@@ -160,13 +164,16 @@ async def test_the_conversation_ends_with_the_person(place: Place) -> None:
     await eventually(lambda: not place.server.rooms)
 
 
-async def test_a_person_whose_network_breaks_may_come_back(place: Place) -> None:
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_a_person_whose_network_breaks_may_come_back(place: Place, noticed: bool) -> None:
+    """Before or after the server has noticed that they were gone."""
     invitation = await place.invite()
     async with person_in(place.server.url, invitation.token) as person:
         await person.begin()
         room = place.server.rooms[invitation.conversation_id]
         cut = room.participants[person.room.local_participant.identity]
-        await place.server.lose(cut)
+        if noticed:
+            await place.server.lose(cut)
         session = place.sessions.sessions[-1]
         async with person_in(place.server.url, invitation.token) as again:
             await again.send(type="user_message", text="Here I am.")
