@@ -119,6 +119,30 @@ async def test_an_avatar_is_shown_to_everybody(
     assert after.version_id != before.version_id
 
 
+async def test_an_avatar_goes_with_the_last_agent_that_shows_it(
+    client: AsyncElevenLabs, visitor: httpx2.AsyncClient, server: RunningServer
+) -> None:
+    agents = client.conversational_ai.agents
+    original = await create(client)
+    first = await agents.widget.avatar.create(original, avatar_file=("me.png", PNG, "image/png"))
+    copy = (await agents.duplicate(original)).agent_id
+    second = await agents.widget.avatar.create(original, avatar_file=("new.png", PNG, "image/png"))
+    assert first.avatar_url is not None
+    assert second.avatar_url is not None
+    stored = server.services.settings.data_dir / "files"
+
+    await agents.delete(original)
+
+    assert [file.name for file in stored.glob("*/avatar_*")] == [first.avatar_url.rsplit("/", 1)[1]]
+    assert (await visitor.get(first.avatar_url)).content == PNG
+    assert (await visitor.get(second.avatar_url)).status_code == 404
+
+    await agents.delete(copy)
+
+    assert list(stored.glob("*/avatar_*")) == []
+    assert await server.services.pool.fetchval("select count(*) from orphaned_file") == 0
+
+
 @pytest.mark.parametrize(
     ("data", "status", "code"),
     [

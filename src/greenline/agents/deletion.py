@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from greenline.agents.models import AgentInUse, AgentNotFound
 from greenline.agents.past_privacy import keep_last
@@ -12,10 +13,14 @@ from greenline.agents.versions import SQL
 from greenline.clock import Clock
 from greenline.store.pool import Connection, Pool
 
+AVATAR_IN_URL: Final = "/v1/convai/agents/[^/]+/avatar/(avatar_[0-9a-z]{26})$"
+"""Where the id stands in the URL of an uploaded picture."""
+
 
 async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, force: bool = False) -> None:
     """Delete an agent with all of its branches and versions; its conversations stay.
 
+    Pictures that it alone showed are orphaned: `greenline.conversations.files.erase_orphans` takes them off the disk.
     With ``force``, branches of other agents that use it get a new version without it. Raises `AgentNotFound`, and
     `AgentInUse` with the names of those agents.
     """
@@ -36,6 +41,7 @@ async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, 
                 agent_ids=list(users),
             )
         await keep_last(connection, workspace_id, agent_id)
+        await connection.execute(SQL["orphan_pictures"], workspace_id, agent_id, AVATAR_IN_URL)
         await connection.execute(SQL["delete_agent"], workspace_id, agent_id)
 
 

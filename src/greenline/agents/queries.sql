@@ -56,6 +56,19 @@ update agent_branch set tip_version_id = $3, last_committed_at = $4 where worksp
 update agent set name = $3, tags = $4, archived = $5, shared = $6, updated_at = $7
 where workspace_id = $1 and id = $2;
 
+-- name: orphan_pictures
+-- Uploaded pictures that no agent but $2 shows in any version: they go after it. $3: what finds their ids in a URL.
+insert into orphaned_file(workspace_id, file_id)
+select distinct $1, substring(v.config #>> '{platform_settings,widget,avatar,url}' from $3)
+from agent_version v
+where v.workspace_id = $1 and v.agent_id = $2 and v.config #>> '{platform_settings,widget,avatar,url}' ~ $3
+  and not exists (
+    select from agent_version o
+    where o.workspace_id = $1 and o.agent_id <> $2
+      and substring(o.config #>> '{platform_settings,widget,avatar,url}' from $3)
+        = substring(v.config #>> '{platform_settings,widget,avatar,url}' from $3))
+on conflict do nothing;
+
 -- name: delete_agent
 delete from agent where workspace_id = $1 and id = $2;
 

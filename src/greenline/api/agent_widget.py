@@ -146,13 +146,21 @@ async def set_avatar(
 
 @router.get("/{agent_id}/avatar/{file_id}", response_class=FileResponse)
 async def get_avatar(agent_id: str, file_id: str, services: Services) -> FileResponse:
-    """An uploaded picture, for everybody: it is what a public page shows."""
-    workspace_id = await workspace_of_agent(services.pool, agent_id)
-    if workspace_id is None or not _AVATAR_ID.fullmatch(file_id):
+    """An uploaded picture, for everybody: it is what a public page shows.
+
+    A copy of an agent has its picture under the address of the agent that was copied, which may be gone.
+    """
+    if not _AVATAR_ID.fullmatch(file_id):
         raise FileNotFound("The agent has no picture with this id.")
-    path = file_path(services.settings.data_dir, workspace_id, file_id)
-    start = await asyncio.to_thread(_first_bytes, path)
-    if start is None:
+    workspace_id = await workspace_of_agent(services.pool, agent_id)
+    data_dir = services.settings.data_dir
+    path = (
+        await asyncio.to_thread(_anywhere, data_dir, file_id)
+        if workspace_id is None
+        else file_path(data_dir, workspace_id, file_id)
+    )
+    start = None if path is None else await asyncio.to_thread(_first_bytes, path)
+    if path is None or start is None:
         raise FileNotFound("The agent has no picture with this id.")
     headers = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=86400, immutable", **CORS}
     return FileResponse(path, media_type=detect_type(start, None), headers=headers)
@@ -204,6 +212,11 @@ def _picture_type(data: bytes) -> str:
     if not kind.startswith("image/"):
         raise NoPicture
     return kind
+
+
+def _anywhere(data_dir: Path, file_id: str) -> Path | None:
+    """The picture in whichever workspace has it."""
+    return next((data_dir / "files").glob(f"*/{file_id}"), None)
 
 
 def _first_bytes(path: Path) -> bytes | None:

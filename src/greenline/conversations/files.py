@@ -126,6 +126,13 @@ async def delete_files(data_dir: Path, workspace_id: str, file_ids: Sequence[str
         await asyncio.to_thread(_unlink, paths)
 
 
+async def erase_orphans(pool: Pool, data_dir: Path, limit: int = 100) -> None:
+    """Take files off the disk whose owner was deleted. What a crash leaves is there for the next time."""
+    for row in await pool.fetch(SQL["orphans"], limit):
+        await delete_files(data_dir, row["workspace_id"], [row["file_id"]])
+        await pool.execute(SQL["forget_orphan"], row["workspace_id"], row["file_id"])
+
+
 def file_path(data_dir: Path, workspace_id: str, file_id: str) -> Path:
     """Where the bytes of a file lie. Raises ``ValueError`` for anything that is not an id of the server."""
     if not _SAFE.fullmatch(workspace_id) or not _SAFE.fullmatch(file_id):

@@ -29,3 +29,10 @@ select exists (
   select from conversation_event
   where workspace_id = $1 and conversation_id = $2 and kind = 'user_message' and data -> 'file_ids' ? $3
 );
+
+-- name: orphans
+-- scope: system, the keeper serves all workspaces; every row tells its workspace_id
+select workspace_id, file_id from orphaned_file limit $1;
+
+-- name: forget_orphan
+delete from orphaned_file where workspace_id = $1 and file_id = $2;
