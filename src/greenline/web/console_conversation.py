@@ -7,19 +7,23 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 from urllib.parse import quote
 
+from nicegui import ui
+
 from greenline.conversations import service, uploads
-from greenline.conversations.events import waits_in_order
 from greenline.conversations.files import ConversationFile, list_files, read_file
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.llm.prices import token_prices
 from greenline.store.sql import load_sql
+from greenline.web.console_call import Caller, CallState, call_state
 from greenline.web.console_frame import Visit, keep_fresh
 from greenline.web.console_inbox import channel, person_name, status_chip
 from greenline.web.console_operator import Operator
+from greenline.web.console_trouble import draw_troubles, troubles
 from greenline.web.console_turn import Beside, Transcript, seconds
 from greenline.web.parts import Tag, box, browser_timezone, link
 from greenline.web.sound import Sound, sound_of
+from greenline.web.voice import RecordingPlayer
 
 OPEN: Final = ("initiated", "in-progress")
 _sql = load_sql(__package__, "console.sql")
@@ -45,13 +49,14 @@ class ConversationPage:
         self._zone = zone
         self._place: tuple[Any, ...] | None = None
         self._sounds: dict[str, Sound | None] = {}
+        self._person: Any = None
         with box("gl-conversation"):
             self._missing = Tag("div", "", "gl-empty")
             self._head = box("gl-conversation")
-            self._recording = box("gl-recorded", "audio").props("controls preload=none aria-label=Recording")
+            self._recording = RecordingPlayer()
             self._operator = Operator(visitor, conversation_id)
             self._transcript = Transcript(zone)
-        self._recording.props["src"] = f"/console/conversations/{quote(conversation_id, safe='')}/audio"
+            self._caller = Caller(visitor, lambda: self._person)
         self._recording.set_visibility(False)
         self._transcript.set_visibility(False)
 
@@ -82,23 +87,30 @@ class ConversationPage:
         self._missing.set_visibility(True)
         self._head.clear()
         self._recording.set_visibility(False)
-        self._operator.show(is_open=False, is_human=False)
+        self._operator.show(is_open=False, is_human=False, is_rung=False)
         self._transcript.set_visibility(False)
 
     async def _show(self, shown: ConversationView, links: int) -> None:
         pool, key = self._visitor.services.pool, (self._visitor.workspace.id, self._id)
-        person = await pool.fetchrow(_sql["person"], *key)
-        waits = {row["message_id"]: waits_in_order(row["waits"]) for row in await pool.fetch(_sql["waits"], *key)}
+        self._person = await pool.fetchrow(_sql["person"], *key)
+        call = await pool.fetchrow(_sql["call"], *key)
+        failures = await pool.fetch(_sql["failures"], *key)
         is_human = bool(await pool.fetchval(_sql["is_human"], *key))
         sounds = await self._listen(await list_files(pool, *key))
+        recorded_from = await pool.fetchval(_sql["recorded_from"], *key) if shown.has_audio else None
         self._missing.set_visibility(False)
         self._head.clear()
         with self._head:
-            self._show_head(shown, person)
+            self._show_head(shown, call)
+            draw_troubles(troubles(shown.metadata.error, shown.transcript, failures))
+        if shown.has_audio:
+            self._recording.props["src"] = f"/console/conversations/{quote(self._id, safe='')}/audio"
         self._recording.set_visibility(shown.has_audio)
-        self._operator.show(is_open=shown.status in OPEN, is_human=is_human)
+        is_rung = call is not None and call["phase"] != "ended" and call["picked_up_at"] is None
+        self._operator.show(is_open=shown.status in OPEN, is_human=is_human, is_rung=is_rung)
         self._transcript.set_visibility(True)
-        self._transcript.show(shown.transcript, Beside(sounds, waits, links))
+        since = recorded_from.timestamp() if recorded_from else None
+        self._transcript.show(shown.transcript, Beside(sounds, since, links))
 
     async def _listen(self, files: Iterable[ConversationFile]) -> dict[str, Sound]:
         for file in files:
@@ -110,11 +122,16 @@ class ConversationPage:
                 self._sounds[file.id] = await sound_of(data)
         return {name: sound for name, sound in self._sounds.items() if sound is not None}
 
-    def _show_head(self, shown: ConversationView, person: Any) -> None:
-        about = shown.metadata
+    def _show_head(self, shown: ConversationView, call: Any) -> None:
+        about, person = shown.metadata, self._person
         with box("gl-head-row"):
             Tag("h1", person_name(person), "gl-h1")
             status_chip(shown.status)
+            is_calling = call is not None and call["phase"] != "ended"
+            if person["phone_number_id"] and (person["wa_id"] or person["bsuid"]) and not is_calling:
+                self._caller.draw()
+        if call is not None:
+            _show_call(call_state(call, self._zone))
         if shown.analysis and shown.analysis.transcript_summary:
             Tag("p", shown.analysis.transcript_summary, "gl-soft")
         with box("gl-facts"):
@@ -133,8 +150,15 @@ class ConversationPage:
                 _fact("Cost of models and speech", f"${about.cost_fiat:.5f}")
             _fact("Ended by", about.termination_reason)
             _fact("Id", shown.conversation_id)
-        if about.error:
-            Tag("p", f"Failed ({about.error.code}): {about.error.reason or 'no reason was given'}", "gl-bad")
+
+
+def _show_call(state: CallState) -> None:
+    with box("gl-call-line").props("role=status"):
+        ui.icon("call", size="18px").props("aria-hidden=true")
+        with box():
+            Tag("div", state.text, "gl-bad" if state.bad else "")
+            if state.advice:
+                Tag("div", state.advice, "gl-soft gl-small")
 
 
 def _fact(name: str, value: str) -> None:

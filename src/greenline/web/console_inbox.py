@@ -18,6 +18,14 @@ SHOWN: Final = 50
 SEARCH_SECONDS: Final = 10.0
 """A search reads messages: its results are brought up to date more seldom."""
 WORDS: Final = 8
+CHOICES: Final = {
+    "all": "All",
+    "open": "Open",
+    "human": "A human answers",
+    "failed": "Failed",
+    "calls": "Spoken",
+}
+"""What is shown, by the name that the address has for it."""
 SPEAKERS: Final = {"person": "", "agent": "Agent: ", "human": "Human: "}
 STATUS_WORDS: Final = {
     "initiated": "waiting for the person",
@@ -30,48 +38,60 @@ _ORDER: Final = "inbox"
 _sql = load_sql(__package__, "console.sql")
 
 
-async def draw(visitor: Visit, search: str = "", after: str = "") -> None:
-    """Draw a page of the inbox, and keep it up to date. ``after`` is the cursor of a link to older ones."""
+async def draw(visitor: Visit, search: str = "", after: str = "", choice: str = "all") -> None:
+    """Draw a page of the inbox, and keep it up to date. ``after`` is the cursor of a link to older ones.
+
+    ``choice`` is one of `CHOICES`; all are shown for another.
+    """
+    choice = choice if choice in CHOICES else "all"
     zone = await browser_timezone()
     if zone is None:
         return
     with box("gl-head-row"):
         Tag("h1", "Conversations", "gl-h1")
-        _draw_search(search)
-    inbox = Inbox(visitor, zone, search, after)
+        _draw_search(search, choice)
+    inbox = Inbox(visitor, zone, search, after, choice)
     await inbox.refresh()
     keep_fresh(visitor, inbox.refresh, **({"seconds": SEARCH_SECONDS} if search else {}))
 
 
-def _draw_search(search: str) -> None:
+def _draw_search(search: str, choice: str) -> None:
     with box("gl-search", "form") as form:
         form.props["method"], form.props["action"], form.props["role"] = "get", "/console", "search"
         field = box("gl-field", "input").props("type=search name=q maxlength=200")
         field.props["aria-label"] = field.props["placeholder"] = "Search people and messages"
         field.props["value"] = search
+        if choice != "all":
+            box(tag="input").props("type=hidden name=show").props["value"] = choice
+    with box("gl-choices-row", "nav").props("aria-label='Which conversations'"):
+        for name, words in CHOICES.items():
+            chosen = link(words, _address(search, name), f"gl-choice-link{' on' if name == choice else ''}")
+            if name == choice:
+                chosen.props("aria-current=page")
 
 
 class Inbox:
     """The lines of a page. Only what changed is drawn again."""
 
-    def __init__(self, visitor: Visit, zone: tzinfo, search: str, after: str) -> None:
+    def __init__(self, visitor: Visit, zone: tzinfo, search: str, after: str, choice: str) -> None:
         self._visitor = visitor
         self._zone = zone
         self._search = search
+        self._choice = choice
         self._words = [word.lstrip("+").lower() for word in search.replace("\0", "").split()[:WORDS]]
         self._after = _position(after)
         self._lines: dict[str, tuple[dict[str, Any], ui.element]] = {}
         self._list = box("gl-card gl-inbox")
-        self._empty = Tag("div", _nothing(search, after), "gl-empty")
+        self._empty = Tag("div", _nothing(search, after, choice), "gl-empty")
         with box("gl-pages", "nav"):
-            self._newest = link("← Newest", self._address())
+            self._newest = link("← Newest", _address(search, choice))
             self._older = link("Older →", "")
         self._newest.set_visibility(bool(self._after[0]))
 
     async def refresh(self) -> None:
         """Bring the lines up to date."""
         pool, workspace = self._visitor.services.pool, self._visitor.workspace
-        found = await pool.fetch(_sql["inbox"], workspace.id, SHOWN + 1, self._words, *self._after)
+        found = await pool.fetch(_sql["inbox"], workspace.id, SHOWN + 1, self._words, *self._after, self._choice)
         rows = [dict(row) for row in found[:SHOWN]]
         self._show_older(rows[-1] if len(found) > SHOWN else None)
         rows.sort(key=lambda row: (row["active_at"], row["id"]), reverse=True)
@@ -86,12 +106,8 @@ class Inbox:
     def _show_older(self, last: dict[str, Any] | None) -> None:
         if last is not None:
             cursor = cursors.encode(_ORDER, cursors.from_moment(last["started_at"]), last["id"])
-            self._older.props["href"] = self._address(after=cursor)
+            self._older.props["href"] = _address(self._search, self._choice, after=cursor)
         self._older.set_visibility(last is not None)
-
-    def _address(self, **query: str) -> str:
-        query = {**({"q": self._search} if self._search else {}), **query}
-        return f"/console?{urlencode(query)}" if query else "/console"
 
     def _show(self, row: dict[str, Any], is_today: bool, place: int) -> None:
         known, line = self._lines.get(row["id"], (None, None))
@@ -107,6 +123,12 @@ class Inbox:
         with line:
             _fill(row, row["active_at"].astimezone(self._zone).strftime("%H:%M" if is_today else "%d %b %H:%M"))
         self._lines[row["id"]] = (row, line)
+
+
+def _address(search: str, choice: str, **query: str) -> str:
+    query |= {"q": search} if search else {}
+    query |= {"show": choice} if choice != "all" else {}
+    return f"/console?{urlencode(query)}" if query else "/console"
 
 
 def person_name(row: Any) -> str:
@@ -136,7 +158,9 @@ def _position(after: str) -> tuple[datetime | None, str | None]:
         return None, None
 
 
-def _nothing(search: str, after: str) -> str:
+def _nothing(search: str, after: str, choice: str) -> str:
+    if choice != "all":
+        return "No such conversation."
     if search:
         return "No conversation has all of these words."
     return "No older conversation." if after else "No conversation yet. As soon as somebody writes, it appears here."
@@ -151,6 +175,8 @@ def _fill(row: dict[str, Any], time: str) -> None:
             Tag("span", _moment(time), "gl-soft gl-small")
         if row["last_text"]:
             Tag("div", f"{SPEAKERS[row['speaker']]}{row['last_text']}", "gl-line-text")
+        if row["status"] == "failed" and (reason := (row["error"] or {}).get("reason") or row["termination_reason"]):
+            Tag("div", reason, "gl-line-text gl-bad gl-small")
         with box("gl-line-foot"):
             status_chip(row["status"])
             if row["is_human"] and row["status"] == "in-progress":

@@ -32,20 +32,34 @@ class Operator:
     def __init__(self, visitor: Visit, conversation_id: str) -> None:
         self._visitor = visitor
         self._id = conversation_id
-        self._state: tuple[bool, bool] | None = None
+        self._state: tuple[bool, bool, bool] | None = None
         self._panel = box("gl-card gl-operator").props("role=group aria-label='Step in'")
         self._panel.set_visibility(False)
 
-    def show(self, *, is_open: bool, is_human: bool) -> None:
-        """Bring the panel up to date. ``is_human``: whether a human has taken over."""
-        if self._state == (is_open, is_human):
+    def show(self, *, is_open: bool, is_human: bool, is_rung: bool) -> None:
+        """Bring the panel up to date.
+
+        ``is_human``: a human has taken over; ``is_rung``: it is a call that nobody has answered yet.
+        """
+        state = (is_open, is_human, is_rung)
+        if self._state == state:
             return
-        self._state = (is_open, is_human)
+        self._state = state
         self._panel.clear()
         self._panel.set_visibility(is_open)
         if is_open:
             with self._panel:
-                self._draw_human() if is_human else self._draw_agent()
+                if is_rung:
+                    self._draw_rung()
+                elif is_human:
+                    self._draw_human()
+                else:
+                    self._draw_agent()
+
+    def _draw_rung(self) -> None:
+        with box("gl-operator-row"):
+            Tag("div", "Nobody has answered the call yet.", "gl-grow gl-soft")
+            button("Call it off", lambda: self._order(Order("end_call")), "gl-button gl-plain")
 
     def _draw_agent(self) -> None:
         with box("gl-operator-row"):

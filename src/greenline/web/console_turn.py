@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from greenline.channels.whatsapp.graph_errors import ADVICE
-from greenline.conversations.deliveries import DeliveryError, MessageDelivery, TurnDelivery
+from greenline.conversations.deliveries import MessageDelivery, TurnDelivery
 from greenline.conversations.transcript_models import FileInput, Turn
 from greenline.web.console_inbox import clock_time
+from greenline.web.console_trouble import explain, turn_anchor
 from greenline.web.parts import Tag, box, link, rich_text
 from greenline.web.sound import Sound
 from greenline.web.voice import Player
@@ -27,16 +27,21 @@ METRIC_WORDS: Final = {
     "convai_tts_service_ttfb": "first sound",
 }
 
+CHARACTERS_A_SECOND: Final = 15.0
+"""Of people who speak at an ordinary pace."""
+PAUSE_SECONDS: Final = 0.7
+"""From the end of a person's voice until its words are noted: the end of the turn and the recognition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a transcript shows beside its turns: sounds by file id; by turn id the waits before it, in milliseconds.
+    """What a transcript shows beside its turns: sounds by file id; the Unix time at which the recording begins.
 
     ``links`` changes when the links of files are new.
     """
 
     sounds: Mapping[str, Sound] = field(default_factory=dict)
-    waits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    recorded_from: float | None = None
     links: int = 0
 
 
@@ -66,7 +71,9 @@ class Transcript:
             key = _key(turn, beside)
             if place == len(self._rows):
                 with self._list:
-                    self._rows.append((turn.id, None, box(f"gl-turn {_who(turn).lower()}")))
+                    element = box(f"gl-turn {_who(turn).lower()}")
+                    element.props["id"] = turn_anchor(turn.id)
+                    self._rows.append((turn.id, None, element))
             name, known, element = self._rows[place]
             if known != key:
                 element.clear()
@@ -77,7 +84,7 @@ class Transcript:
     def _draw(self, turn: Turn, beside: Beside) -> None:
         with box("gl-turn-head"):
             Tag("span", _who(turn), "gl-turn-who")
-            Tag("span", clock_time(turn.created_at_unix_ms / 1000, self._zone), "gl-soft gl-small")
+            self._draw_time(turn, beside.recorded_from)
             for note in _notes(turn):
                 Tag("span", note, "gl-soft gl-small")
         if turn.message:
@@ -89,10 +96,19 @@ class Transcript:
         _show_tools(turn)
         for attempt in turn.llm_attempts:
             Tag("div", f"{attempt.model} did not answer ({seconds(attempt.seconds)}): {attempt.error}", "gl-bad")
-        if turn.id in beside.waits:
-            waterfall(beside.waits[turn.id])
+        if turn.silence:
+            waterfall(turn.silence.waits)
         if turn.delivery:
             self._show_delivery(turn.delivery)
+
+    def _draw_time(self, turn: Turn, recorded_from: float | None) -> None:
+        time = clock_time(turn.created_at_unix_ms / 1000, self._zone)
+        if recorded_from is None or turn.source_medium not in (None, "audio"):
+            Tag("span", time, "gl-soft gl-small")
+            return
+        place = Tag("button", f"▶ {time}", "gl-seek gl-small").props("type=button")
+        place.props["aria-label"] = f"Play from {time}"
+        place.props["data-at"] = f"{heard_at(turn, recorded_from):.1f}"
 
     def _show_delivery(self, delivery: TurnDelivery) -> None:
         with box("gl-delivery"):
@@ -102,7 +118,8 @@ class Transcript:
                     for state, at in _times(message):
                         Tag("span", f"{state} {clock_time(at, self._zone)}", "gl-soft gl-small")
                 if message.error:
-                    Tag("div", explain(message.error), "gl-bad")
+                    told, advice = explain(message.error)
+                    Tag("div", f"{told} {advice}".strip(), "gl-bad")
 
 
 def waterfall(waits: Mapping[str, float]) -> None:
@@ -123,12 +140,12 @@ def waterfall(waits: Mapping[str, float]) -> None:
             begun += milliseconds
 
 
-def explain(error: DeliveryError) -> str:
-    """What went wrong with a message, and what an operator can do, where that is known."""
-    told = " ".join(str(part) for part in (error.title, error.details) if part) or "No reason was given."
-    code = f" (code {error.code})" if error.code is not None else ""
-    advice = ADVICE.get(error.code) if isinstance(error.code, int) else None
-    return f"{told}{code}{f' {advice}' if advice else ''}"
+def heard_at(turn: Turn, recorded_from: float) -> float:
+    """Where a turn begins in a recording, in seconds. What a person says is noted when it is over: about then."""
+    at = turn.created_at_unix_ms / 1000 - recorded_from
+    if turn.role == "user":
+        at -= len(turn.message or "") / CHARACTERS_A_SECOND + PAUSE_SECONDS
+    return max(0.0, at)
 
 
 def seconds(value: float) -> str:
@@ -151,10 +168,12 @@ def _key(turn: Turn, beside: Beside) -> Any:
     """What a drawn turn depends on. The address of a file is another one each time that it is asked for."""
     content = turn.model_dump(exclude={"file_input": True, "file_inputs": {"__all__": {"file_url"}}})
     files = tuple((file.file_id, beside.sounds.get(file.file_id)) for file in turn.file_inputs)
-    return content, beside.waits.get(turn.id), files, beside.links if files else 0
+    return content, beside.recorded_from, files, beside.links if files else 0
 
 
 def _who(turn: Turn) -> str:
+    if turn.origin == "contextual_update":
+        return "Background"
     if turn.role == "user":
         return "Person"
     return "Human" if turn.origin == "human" else "Agent"
@@ -184,7 +203,13 @@ def _notes(turn: Turn) -> list[str]:
         notes.append(turn.source_medium)
     if turn.interrupted:
         notes.append("interrupted")
-    if turn.origin and turn.origin not in ("model", "human"):
+    if turn.ignored_as_backchannel:
+        notes.append("only a sign of listening")
+    if turn.platform_event == "user_turn_timeout":
+        notes.append("said nothing")
+    if turn.feedback:
+        notes.append(f"rated: {turn.feedback.score}")
+    if turn.origin and turn.origin not in ("model", "human", "contextual_update"):
         notes.append(turn.origin.replace("_", " "))
     if turn.producing_llm:
         notes.append(turn.producing_llm)

@@ -21,6 +21,7 @@ from greenline.web.files import Files
 from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
 from greenline.web.phone_acts import Acts
 from greenline.web.phone_call import PhoneCall
+from greenline.web.phone_chats import Business, businesses, show_chats
 from greenline.web.phone_composer import Composer
 from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
@@ -40,8 +41,8 @@ SHOWN_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "audio/")
 
 
 @ui.page("/phone", title="Phone", response_timeout=30)
-async def phone_page(request: Request, person: str = "") -> None:
-    """The page. ``person`` is the id of the person to play."""
+async def phone_page(request: Request, person: str = "", number: str = "") -> None:
+    """The page. ``person`` is the id of the person to play, ``number`` that of the number to write to."""
     emulator = emulator_of(request)
     with styled_page("Phone · Greenline"):
         if emulator is None:
@@ -60,7 +61,7 @@ async def phone_page(request: Request, person: str = "") -> None:
         zone = await browser_timezone()
         if zone is None:
             return
-        page = PhonePage(emulator, services_of(request).pool, state, zone)
+        page = PhonePage(emulator, services_of(request).pool, state, zone, number)
         page.choose(person)
         follow(page.follow)
 
@@ -83,22 +84,23 @@ async def phone_media(request: Request, media_id: str) -> Response:
 class PhonePage:
     """One browser's view. Raises nothing: what goes wrong is told on the page."""
 
-    def __init__(self, emulator: Control, pool: Pool, state: dict[str, Any], zone: tzinfo) -> None:
-        number = state["numbers"][0]
+    def __init__(
+        self, emulator: Control, pool: Pool, state: dict[str, Any], zone: tzinfo, number_id: str = ""
+    ) -> None:
+        self._businesses = businesses(state)
+        business = next((one for one in self._businesses if one.number_id == number_id), self._businesses[0])
         self._emulator = emulator
         self._pool = pool
-        self._number: str = number["id"]
+        self._number = business.number_id
         self._people: dict[str, dict[str, Any]] = {person["person_id"]: person for person in state["people"]}
-        wa_id = "".join(sign for sign in number["display"] if sign.isdigit())
-        self._acts = Acts(emulator, self._number, wa_id, next(iter(self._people)))
+        self._acts = Acts(emulator, self._number, business.wa_id, next(iter(self._people)))
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._unread: Counter[str] = Counter()
         self._seen = max(0, int(state["last_event"]) - EVENTS_KEPT)
         self._began = float(state["now"])
         self._inside: Inside | None = None
         self._files = Files(emulator)
-        names = {account["id"]: account["name"] for account in state["accounts"]}
-        self._draw(str(names.get(number["account_id"], "Business")), number["display"], zone)
+        self._draw(business, zone)
 
     def choose(self, person_id: str) -> None:
         """Play this person; one that is not there is left out of account."""
@@ -151,6 +153,8 @@ class PhonePage:
             self._seen = event["seq"]
             self._began = min(self._began, float(event["at"]))
             self._events.append(event)
+            if event.get("phone_number_id") not in (None, self._number):
+                continue
             stranger = event.get("person_id") not in (None, self._acts.person_id)
             if event["kind"] == "message.delivered" and stranger:
                 self._unread[event["person_id"]] += 1
@@ -186,7 +190,7 @@ class PhonePage:
 
     # How it looks
 
-    def _draw(self, business: str, display: str, zone: tzinfo) -> None:
+    def _draw(self, business: Business, zone: tzinfo) -> None:
         self._chosen = asyncio.Event()
         with box("gl-phone-page show-phone") as page:
             with box("gl-tabs"):
@@ -196,16 +200,19 @@ class PhonePage:
                 ]
             with box("gl-phone"):
                 with box("gl-bar"):
-                    Tag("div", business[:1].upper(), "gl-avatar")
+                    if len(self._businesses) > 1:
+                        with button("", partial(self._show_chats, zone), "gl-icon", "Chats"):
+                            ui.icon("arrow_back")
+                    Tag("div", business.name[:1].upper(), "gl-avatar")
                     with box("gl-grow"):
-                        Tag("div", business, "gl-bar-name").props["title"] = display
+                        Tag("div", business.name, "gl-bar-name").props["title"] = business.display
                         self._note = Tag("div", "", "gl-bar-note")
                     with button("", lambda: self._call.dial(self._acts.person_id), "gl-icon", "Call"):
                         ui.icon("call")
                 self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
                 self._screen = Screen(self._acts, lambda bubble: self._composer.reply(bubble), zone)
                 self._composer = Composer(self._acts)
-                self._call = PhoneCall(self._emulator, self._number, business)
+                self._call = PhoneCall(self._emulator, self._number, business.name)
             self._trace = Trace(zone)
 
     def _draw_people(self) -> None:
@@ -233,6 +240,9 @@ class PhonePage:
             button("Add", add, "gl-button")
         dialog.on("hide", dialog.delete)
         dialog.open()
+
+    async def _show_chats(self, zone: tzinfo) -> None:
+        await show_chats(self._emulator, self._businesses, self._acts.person_id, zone)
 
     def _show_pane(self, page: ui.element, pane: str) -> None:
         page.classes(replace=f"gl-phone-page show-{pane}")

@@ -136,7 +136,10 @@ class Row:
 
     def _permission(self) -> None:
         if self._bubble.asks_to_call:
-            with box("gl-choices"):
+            with box("gl-choices").props("role=group aria-label='Permission to call'"):
+                with box("gl-ask"):
+                    ui.icon("phone_in_talk").props("aria-hidden=true")
+                    Tag("span", "This business would like to call you")
                 for title, answer in PERMISSIONS.items():
                     button(title, partial(self._acts.permit, self._bubble.id, answer), "gl-choice")
 

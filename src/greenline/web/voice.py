@@ -35,5 +35,9 @@ class Player(ui.element, component="player.js"):
             self.on("played", played)
 
 
+class RecordingPlayer(ui.element, component="recording.js"):
+    """Plays the recording at the address in prop ``src``; the turn that is heard is marked."""
+
+
 def _tell(event: GenericEventArguments) -> None:
     ui.notify(f"The microphone can't be used: {event.args}", type="negative")
