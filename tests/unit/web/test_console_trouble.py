@@ -28,7 +28,7 @@ def test_each_fault_tells_what_went_wrong_what_to_do_and_where_it_is_seen() -> N
         tool_has_been_called=True,
         tool_latency_secs=1.0,
         error_type="",
-        raw_error_message=None,
+        raw_error_message="",
     )
     undelivered = MessageDelivery(outbox_id="o", state="failed", error=DeliveryError(code=131026, title="Gone"))
     turns = [
