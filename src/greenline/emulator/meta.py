@@ -189,7 +189,7 @@ class Meta:
                         chat.outgoing.remove(message)
                         continue
                     message.status = "sent"
-                    self.journal.add("message.sent", message_id=message.id, person_id=chat.person.id)
+                    self._note("message.sent", chat, message)
                     self._status(chat, message, "sent")
                 if not chat.person.online:
                     return
@@ -218,7 +218,7 @@ class Meta:
     def _failed(self, chat: Chat, message: Message, error: MetaError) -> None:
         message.status = "failed"
         message.error = error.in_status()
-        self.journal.add("message.failed", message_id=message.id, person_id=chat.person.id, code=error.code)
+        self._note("message.failed", chat, message, code=error.code)
         self._status(chat, message, "failed")
 
     def _arrive(self, chat: Chat, message: Message) -> None:
@@ -239,12 +239,8 @@ class Meta:
                 "at": self.clock.now(),
             }
         )
-        self.journal.add(
-            "message.delivered",
-            message_id=message.id,
-            person_id=chat.person.id,
-            type=message.type,
-            biz_opaque_callback_data=message.callback_data,
+        self._note(
+            "message.delivered", chat, message, type=message.type, biz_opaque_callback_data=message.callback_data
         )
         if message.template_id:
             self.reviews.delivered(message.template_id, message.id)
@@ -262,6 +258,10 @@ class Meta:
         await self.clock.sleep(self.config.sent_delay)
         nobody = Person("nobody", "", recipient.lstrip("+"), "")
         self._failed(Chat(nobody, number), message, error)
+
+    def _note(self, kind: str, chat: Chat, message: Message, **more: Any) -> None:
+        ends = {"person_id": chat.person.id, "phone_number_id": chat.number.id}
+        self.journal.add(kind, message_id=message.id, **ends, **more)
 
     def _status(self, chat: Chat, message: Message, state: str) -> None:
         status: dict[str, Any] = {
@@ -322,7 +322,7 @@ class Meta:
             unread = unread[: places[0] + 1] if places else []
         for message in unread:
             message.status = "read"
-            self.journal.add("message.read", message_id=message.id, person_id=chat.person.id)
+            self._note("message.read", chat, message)
             if chat.person.sends_receipts:
                 self._status(chat, message, "read")
         return len(unread)
@@ -335,7 +335,7 @@ class Meta:
             return False
         self.read(chat, message.id)
         message.status = "played"
-        self.journal.add("message.played", message_id=message.id, person_id=chat.person.id)
+        self._note("message.played", chat, message)
         if chat.person.sends_receipts:
             self._status(chat, message, "played")
         return True

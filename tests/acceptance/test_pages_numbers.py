@@ -1,0 +1,42 @@
+"""The phone page of a person who knows several businesses."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from support.pages import Place, pages
+from support.postgres import PostgresOfTests
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120), pytest.mark.asyncio]
+expect.set_options(timeout=20_000)
+
+
+@pytest_asyncio.fixture
+async def place(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with pages(
+        postgres, tmp_path_factory.mktemp("numbers"), r"offline: when ^(.+)$ -> say You said \1"
+    ) as made:
+        yield made
+
+
+async def test_the_person_chooses_whom_to_write_to(place: Place) -> None:
+    other = await place.meta.call("POST", "/setup", business_name="Leaf & Co", display_phone_number="+1 555-777-0001")
+    phone = await place.phone("Ann")
+    await phone.get_by_label("Message", exact=True).fill("Hello")
+    await phone.get_by_label("Message", exact=True).press("Enter")
+    await expect(phone.locator(".gl-row.theirs")).to_contain_text("You said Hello")
+
+    await phone.get_by_role("button", name="Chats").click()
+    await expect(phone.locator(".gl-option", has_text="Fern & Field")).to_contain_text("You said Hello")
+    await phone.locator(".gl-option", has_text="Leaf & Co").click()
+
+    await expect(phone.locator(".gl-bar-name")).to_have_text("Leaf & Co")
+    await expect(phone.locator(".gl-person.on")).to_contain_text("Ann")
+    await phone.get_by_label("Message", exact=True).fill("Do you sell leaves?")
+    await phone.get_by_label("Message", exact=True).press("Enter")
+    await expect(phone.locator(".gl-row.mine")).to_contain_text("Do you sell leaves?")
+    ann = await place.person_id("Ann")
+    chat = await place.meta.call("GET", f"/people/{ann}/chats/{other['phone_number_id']}")
+    assert [message["text"]["body"] for message in chat["messages"]] == ["Do you sell leaves?"]
