@@ -144,6 +144,9 @@ class LiveKitServer:
         self.url = ""
         self.rooms: dict[str, Room] = {}
         self.joined: list[Claims] = []
+        self.answers = asyncio.Event()
+        """Cleared, it lets clients wait at the door."""
+        self.answers.set()
         self._verifier = TokenVerifier(key, secret)
         self._relay = MediaRelay()
         self._numbers: Iterator[int] = itertools.count(1)
@@ -151,8 +154,9 @@ class LiveKitServer:
 
     # The way in
 
-    def gate(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def gate(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse what is no room, and who has no token for one."""
+        await self.answers.wait()
         url = urlsplit(request.path)
         if url.path not in ("/rtc", "/rtc/validate"):
             return self._respond(HTTPStatus.NOT_FOUND, "not found")

@@ -55,6 +55,7 @@ class AgentRoom:
         self._came: asyncio.Queue[str | Exception] = asyncio.Queue()
         self._flooded = False
         self._over = False
+        self._connecting: asyncio.Task[None] | None = None
         self._missing: asyncio.Task[None] | None = None
         self._microphone: asyncio.Task[None] | None = None
         self._hear: Callable[[bytes], None] | None = None
@@ -68,9 +69,10 @@ class AgentRoom:
         self._room.on("track_subscribed", self._track_came)
         self._room.on("data_received", self._data_came)
         self._room.on("disconnected", self._room_gone)
+        self._connecting = asyncio.create_task(self._room.connect(url, token))
         try:
             async with asyncio.timeout(JOIN_SECONDS):
-                await self._room.connect(url, token)
+                await asyncio.shield(self._connecting)  # the SDK would join all the same, and never leave again
         except (rtc.ConnectError, TimeoutError) as error:
             log.warning("livekit.unreachable", url=url, error=getattr(error, "message", "") or "no answer")
             raise RoomUnreachable from error
@@ -97,9 +99,16 @@ class AgentRoom:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.add_done_callback(self._joined_too_late)
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._room.disconnect()
+
+    def _joined_too_late(self, connecting: asyncio.Task[None]) -> None:
+        if not connecting.cancelled() and connecting.exception() is None:
+            self._missing = asyncio.create_task(self._room.disconnect())
 
     # Messages
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from greenline.channels.livekit.errors import INSTEAD, NoRooms, RoomUnreachable, TooManyRooms
+from greenline.channels.livekit.errors import INSTEAD, NoRooms, TooManyRooms
 from greenline.channels.livekit.medium import RoomMedium
 from greenline.channels.livekit.tokens import Signer
 from greenline.channels.socket.hosting import GOODBYE_SECONDS, Arrival, Host
@@ -138,8 +138,8 @@ class Rooms:
             assert task is not None  # noqa: S101 - a coroutine runs in a task
             self._waiting.discard(task)
             await self._serve(room, arrival)
-        except RoomUnreachable as error:
-            log.warning("livekit.no_track", conversation_id=conversation_id, error=repr(error.__cause__))
+        except Exception:  # the boundary of one room
+            log.exception("livekit.failed", conversation_id=conversation_id)
         finally:
             await room.leave()
 
@@ -178,12 +178,9 @@ def _agent_room() -> type[AgentRoom]:
 
 
 def _server(settings: Settings) -> Server:
-    given = {
-        "GREENLINE_LIVEKIT_URL": settings.livekit_url,
-        "GREENLINE_LIVEKIT_API_KEY": settings.livekit_api_key,
-        "GREENLINE_LIVEKIT_API_SECRET": settings.livekit_api_secret,
-    }
-    missing = [name for name, value in given.items() if not value]
-    if missing or not settings.livekit_url or not settings.livekit_api_key or not settings.livekit_api_secret:
-        raise NoRooms(f"WebRTC needs a LiveKit server: set {', '.join(missing)}. {INSTEAD}")
-    return Server(settings.livekit_url, Signer(settings.livekit_api_key, settings.livekit_api_secret))
+    url, key, secret = settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret
+    if url and key and secret:
+        return Server(url, Signer(key, secret))
+    given = {"URL": url, "API_KEY": key, "API_SECRET": secret}
+    missing = ", ".join(f"GREENLINE_LIVEKIT_{name}" for name, value in given.items() if not value)
+    raise NoRooms(f"WebRTC needs a LiveKit server: set {missing}. {INSTEAD}")

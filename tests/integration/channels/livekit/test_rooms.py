@@ -217,7 +217,7 @@ async def test_nobody_is_waited_for_for_ever(place: Place) -> None:
     with pytest.raises(TooManyRooms):
         await place.invite()
     place.clock.advance(timedelta(seconds=WAIT_SECONDS + 1))
-    await eventually(lambda: not place.server.rooms)
+    await eventually(lambda: not place.server.rooms and not place.rooms._waiting)
     assert place.sessions.starts == []
     await place.invite()
 
@@ -241,6 +241,16 @@ async def test_a_server_with_another_secret_is_told_of(place: Place) -> None:
         await rooms.invite(place.arrival)
     assert "GREENLINE_LIVEKIT_API_SECRET" in caught.value.message
     assert place.server.joined == []
+
+
+async def test_a_server_that_answers_too_late_is_left_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenline.channels.livekit.room.JOIN_SECONDS", 0.1)
+    place.server.answers.clear()
+    with pytest.raises(RoomUnreachable):
+        await place.invite()
+    place.server.answers.set()
+    await eventually(lambda: place.server.joined)
+    await eventually(lambda: not place.server.rooms)
 
 
 def heard_by(session: ScriptedSession) -> bytes:
