@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from greenline.channels.whatsapp.graph_errors import ADVICE
@@ -34,11 +35,14 @@ FAILURES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """``text`` tells what went wrong, ``advice`` what to do where that is known; ``turn_id`` is where it is seen."""
+    """``text`` tells what went wrong, ``advice`` what to do where that is known; ``turn_id`` is where it is seen
+    first, ``times`` how often.
+    """
 
     text: str
     advice: str = ""
     turn_id: str = ""
+    times: int = 1
 
 
 def troubles(
@@ -50,7 +54,9 @@ def troubles(
         *(_failure(failure) for failure in failures),
         *(trouble for turn in turns for trouble in _of_turn(turn)),
     ]
-    return list(dict.fromkeys(found))
+    counts = Counter(trouble.text for trouble in found)
+    first = {trouble.text: trouble for trouble in reversed(found)}
+    return [replace(first[text], times=counts[text]) for text in counts]
 
 
 def draw_troubles(found: list[Trouble]) -> None:
@@ -62,7 +68,8 @@ def draw_troubles(found: list[Trouble]) -> None:
         with box("gl-trouble-list", "ul"):
             for trouble in found[:SHOWN]:
                 with box("", "li"):
-                    Tag("div", trouble.text, "gl-bad")
+                    times = f" ({trouble.times} times)" if trouble.times > 1 else ""
+                    Tag("div", f"{trouble.text}{times}", "gl-bad")
                     if trouble.advice:
                         Tag("div", trouble.advice, "gl-small")
                     if trouble.turn_id:
@@ -78,7 +85,7 @@ def turn_anchor(turn_id: str) -> str:
 
 def explain(error: DeliveryError) -> tuple[str, str]:
     """What went wrong with a message, and what an operator can do, where that is known."""
-    told = " ".join(str(part) for part in (error.title, error.details) if part) or "No reason was given."
+    told = ": ".join(str(part).rstrip(".") for part in (error.title, error.details) if part) or "No reason was given"
     code = f" (code {error.code})" if error.code is not None else ""
     return f"{told}{code}", (ADVICE.get(error.code) if isinstance(error.code, int) else None) or ""
 

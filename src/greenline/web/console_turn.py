@@ -119,7 +119,7 @@ class Transcript:
                         Tag("span", f"{state} {clock_time(at, self._zone)}", "gl-soft gl-small")
                 if message.error:
                     told, advice = explain(message.error)
-                    Tag("div", f"{told} {advice}".strip(), "gl-bad")
+                    Tag("div", f"{told}. {advice}".strip(), "gl-bad")
 
 
 def waterfall(waits: Mapping[str, float]) -> None:

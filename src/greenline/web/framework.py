@@ -21,7 +21,7 @@ async def run() -> AsyncIterator[ASGIApp]:
     """The application while NiceGUI runs. Once in a process."""
     shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     binding.MAX_PROPAGATION_TIME = 1.0  # seconds; the framework warns at 10 ms, which any busy machine takes
-    ui.run_with(shell, title="Greenline", dark=None, tailwind=False, show_welcome_message=False)
+    ui.run_with(shell, title="Greenline", dark=None, tailwind=False, language="en-US", show_welcome_message=False)
     app.on_page_exception(_failed_page)
     async with shell.router.lifespan_context(shell):
         yield shell

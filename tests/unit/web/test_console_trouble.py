@@ -50,13 +50,16 @@ def test_a_turn_that_failed_is_told_once_by_its_code() -> None:
     silent = {"code": "synthesis_failed", "reason": "HTTP 401"}
     other = {"code": "something_new", "reason": None}
     found = troubles(None, [], [silent, silent, other])
-    assert [one.text for one in found] == ["The words could not be spoken. HTTP 401", "The agent could not answer."]
+    assert [(one.text, one.times) for one in found] == [
+        ("The words could not be spoken. HTTP 401", 2),
+        ("The agent could not answer.", 1),
+    ]
     assert "provider" in found[0].advice
     assert found[1] == Trouble("The agent could not answer.", MODEL)
 
 
 def test_a_delivery_without_a_reason_says_so() -> None:
-    assert explain(DeliveryError()) == ("No reason was given.", "")
+    assert explain(DeliveryError()) == ("No reason was given", "")
 
 
 def test_a_turn_is_heard_where_it_was_said() -> None:
