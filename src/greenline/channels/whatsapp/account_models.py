@@ -95,6 +95,11 @@ def from_meta(error: GraphError) -> GreenlineError:
     """The error for the caller: `MetaRefused` or `MetaUnavailable`, with Meta's code and what one can do."""
     extra: dict[str, Any] = {"meta_code": error.code} if error.code is not None else {}
     if error.outcome is not Outcome.PERMANENT:
-        return MetaUnavailable(f"{MetaUnavailable().message} {error}.", **extra)
+        return MetaUnavailable(f"{MetaUnavailable().message} {_sentence(error)}", **extra)
     advice = f" {error.advice}" if error.advice else ""
-    return MetaRefused(f"Meta's answer: {error}.{advice}", **extra)
+    return MetaRefused(f"Meta's answer: {_sentence(error)}{advice}", **extra)
+
+
+def _sentence(error: GraphError) -> str:
+    """Meta ends some of its texts with a full stop."""
+    return f"{str(error).rstrip('.')}."
