@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from greenline.channels.livekit.service import try_room
 from greenline.channels.whatsapp.account_checks import inspect_number
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
@@ -73,7 +74,7 @@ async def examine(settings: Settings, clock: Clock | None = None) -> list[Findin
             release = f"{version.major}.{version.micro}"
             findings.append(Finding("database", "ok", f"Postgres {release}, {kind}; {applied}."))
             findings += [item async for item in _numbers(settings, connection, vault, clock or SystemClock())]
-    return [*findings, *_meta(settings), _models(settings)]
+    return [*findings, *_meta(settings), _models(settings), *await _rooms(settings, clock or SystemClock())]
 
 
 def _python() -> Finding:
@@ -180,3 +181,14 @@ def _models(settings: Settings) -> Finding:
         text = f"No key is set: the offline model answers. Set {', '.join(MODEL_KEYS)} or GREENLINE_LLM_MAP."
         return Finding("models", "warning", text)
     return Finding("models", "ok", f"Set: {', '.join(found)}.")
+
+
+async def _rooms(settings: Settings, clock: Clock) -> list[Finding]:
+    """Nothing where no LiveKit server is wanted."""
+    if not (settings.livekit_url or settings.livekit_api_key or settings.livekit_api_secret):
+        return []
+    try:
+        url = await try_room(settings, clock)
+    except GreenlineError as error:
+        return [Finding("livekit", "broken", error.message)]
+    return [Finding("livekit", "ok", f"The agent can join rooms at {url}.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import httpx2
@@ -13,6 +14,7 @@ from livekit.api import TokenVerifier
 from pydantic import SecretStr
 
 from greenline.clock import SystemClock
+from greenline.doctor import examine
 from greenline.settings import Settings
 from support.livekit_server import LiveKitServer, livekit_server
 from support.room_person import person_in
@@ -63,23 +65,51 @@ async def test_a_conversation_by_text_in_a_room(
 
 
 async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) -> None:
-    closed = await make_agent(http, platform={"auth": {"enable_auth": True}})
+    closed = await make_agent(http, platform={"auth": {"enable_auth": True, "shareable_token": "share-me"}})
     listed = await make_agent(http, platform={"auth": {"allowlist": [{"hostname": "shop.example"}]}})
+    signed = (
+        await http.get(
+            "/v1/convai/conversation/get-signed-url",
+            params={"agent_id": closed, "include_conversation_id": True},
+        )
+    ).json()["signed_url"]
+    once = parse_qs(urlsplit(signed).query)["conversation_signature"][0]
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
-        without_key = await stranger.get(PATH, params={"agent_id": closed})
-        elsewhere = await stranger.get(PATH, params={"agent_id": listed}, headers={"origin": "https://a.example"})
-        at_home = await stranger.get(PATH, params={"agent_id": listed}, headers={"origin": "https://shop.example"})
-        no_branch = await stranger.get(PATH, params={"agent_id": listed, "branch_id": "agtbrch_none"})
-        no_place = await stranger.get(PATH, params={"agent_id": listed, "environment": "nowhere"})
-    assert [answer.status_code for answer in (without_key, elsewhere, at_home, no_branch, no_place)] == [
-        401,
-        403,
-        200,
-        404,
-        404,
-    ]
-    assert set(at_home.json()) == {"token", "conversation_id"}
-    assert {answer.headers["access-control-allow-origin"] for answer in (without_key, elsewhere, at_home)} == {"*"}
+
+        async def ask(origin: str = "https://shop.example", **params: str) -> httpx2.Response:
+            return await stranger.get(PATH, params=params, headers={"origin": origin})
+
+        answers = {
+            "no key": await ask(agent_id=closed),
+            "shared": await ask(agent_id=closed, conversation_signature="share-me"),
+            "works once": await ask(agent_id=closed, conversation_signature=once),
+            "elsewhere": await ask("https://other.example", agent_id=listed),
+            "at home": await ask(agent_id=listed),
+            "no branch": await ask(agent_id=listed, branch_id="agtbrch_none"),
+            "no environment": await ask(agent_id=listed, environment="nowhere"),
+        }
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "no key": 401,
+        "shared": 200,
+        "works once": 403,
+        "elsewhere": 403,
+        "at home": 200,
+        "no branch": 404,
+        "no environment": 404,
+    }
+    assert set(answers["at home"].json()) == {"token", "conversation_id"}
+    assert {answer.headers["access-control-allow-origin"] for answer in answers.values()} == {"*"}
+
+
+async def test_the_doctor_joins_a_room(settings: Settings, livekit: LiveKitServer) -> None:
+    update = {"livekit_url": livekit.url, "livekit_api_key": livekit.key}
+    secret = SecretStr(livekit.secret)
+    states = []
+    for given in (None, SecretStr("x" * 32), secret):
+        findings = await examine(settings.model_copy(update={**update, "livekit_api_secret": given}))
+        states += [(found.state, found.text) for found in findings if found.subject == "livekit"]
+    assert [state for state, _ in states] == ["broken", "broken", "ok"]
+    assert "set GREENLINE_LIVEKIT_API_SECRET." in states[0][1]
 
 
 async def test_too_many_tokens_and_no_sdk(

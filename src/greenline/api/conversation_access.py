@@ -14,7 +14,7 @@ from greenline.agents.service import get
 from greenline.api.conversation_auth import CORS, AccessRefused, OptionalCaller
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.errors import error_answer
-from greenline.channels.socket.access import Admission, check_auth, workspace_of_agent
+from greenline.channels.socket.access import Admission, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
 from greenline.channels.socket.hosting import Arrival
 from greenline.channels.socket.signing import Signature, seal, signed_url
@@ -75,11 +75,12 @@ async def get_token(
     environment: str | None = None,
     source: str | None = None,
     version: str | None = None,
+    conversation_signature: Annotated[str | None, Query(description="Of a signed URL, or a share token.")] = None,
 ) -> Response:
     """A token for a room of the LiveKit server, in which the agent waits. A public agent's needs no key."""
-    wanted = Signature("", agent_id, branch_id, version_id, environment)
     try:
-        admission = await _admitted(services, caller, wanted, request.headers.get("origin"))
+        named = (agent_id, branch_id, version_id, environment)
+        admission = await _admitted(request, services, caller, *named)
         invitation = await services.rooms.invite(Arrival(admission, source, version), participant_name)
     except GreenlineError as error:
         answer = error_answer(error)
@@ -90,21 +91,30 @@ async def get_token(
 
 
 async def _admitted(
-    services: AppServices, caller: Workspace | None, wanted: Signature, origin: str | None
+    request: Request,
+    services: AppServices,
+    caller: Workspace | None,
+    agent_id: str,
+    branch_id: str | None,
+    version_id: str | None,
+    environment: str | None,
 ) -> Admission:
-    """Raises `NeedsAuthorization`, `AccessRefused`, and what tells that something named is not there."""
-    workspace_id = caller.id if caller else await workspace_of_agent(services.pool, wanted.agent_id)
+    """As the agent's socket lets clients in.
+
+    Raises `NeedsAuthorization`, `AccessRefused`, and what tells that something named is not there.
+    """
+    workspace_id = caller.id if caller else await workspace_of_agent(services.pool, agent_id)
     if workspace_id is None:
         raise NeedsAuthorization
-    branch_id, version_id = wanted.branch_id, wanted.version_id
-    agent = await get(services.pool, workspace_id, wanted.agent_id, branch_id=branch_id, version_id=version_id)
-    auth = agent.version.platform_settings.auth
-    if caller is None and auth.enable_auth:
+    agent = await get(services.pool, workspace_id, agent_id, branch_id=branch_id, version_id=version_id)
+    await check_environment(services.pool, workspace_id, environment)
+    shown = caller is not None or "conversation_signature" in request.query_params
+    if agent.version.platform_settings.auth.enable_auth and not shown:
         raise NeedsAuthorization
     try:
-        check_auth(auth, origin, has_signature=False, has_key=caller is not None)
+        admission = await services.sockets.gate.admit(Handshake(request.headers, request.query_params))
     except Refused as error:
         raise AccessRefused(error.reason) from error
-    environment = await check_environment(services.pool, workspace_id, wanted.environment)
-    pinned = bool(branch_id or version_id)
-    return Admission(agent.version, workspace_id, "livekit_token", environment, pinned=pinned)
+    if admission.conversation_id is not None:
+        raise AccessRefused("A signed URL with a conversation id works once, on the WebSocket.")
+    return admission

@@ -91,7 +91,7 @@ class Rooms:
         self._joining += 1
         try:
             conversation_id, person = new_id("conv"), new_id(PERSON)
-            room = await self._enter(server, conversation_id, person)
+            room = await _enter(server, conversation_id, person, self._clock, self._patience)
             now = self._clock.now()
             if self._draining:
                 await room.leave()
@@ -108,18 +108,6 @@ class Rooms:
             raise Unavailable
         if len(self._waiting) + self._joining >= self._settings.livekit_waiting_rooms:
             raise TooManyRooms
-
-    async def _enter(self, server: Server, conversation_id: str, person: str) -> AgentRoom:
-        room = (await asyncio.to_thread(_agent_room))(person, self._clock)
-        token = server.signer.token(
-            new_id(AGENT), conversation_id, now=self._clock.now(), life=self._patience, is_agent=True
-        )
-        try:
-            await room.join(server.url, token)
-        except BaseException:
-            await room.leave()
-            raise
-        return room
 
     def _attend(self, room: AgentRoom, arrival: Arrival, until: datetime) -> None:
         task = asyncio.create_task(self._meet(room, arrival, until))
@@ -166,6 +154,25 @@ class Rooms:
             await self._host.serve(wire, RoomMedium(room, track, wire.outgoing), arrive)
         finally:
             await track.aclose()
+
+
+async def try_room(settings: Settings, clock: Clock) -> str:
+    """Join a room and leave it again; returns the URL of the server. Raises `NoRooms` or `RoomUnreachable`."""
+    server = _server(settings)
+    room = await _enter(server, new_id("conv"), new_id(PERSON), clock, timedelta(minutes=1))
+    await room.leave()
+    return server.url
+
+
+async def _enter(server: Server, conversation_id: str, person: str, clock: Clock, life: timedelta) -> AgentRoom:
+    room = (await asyncio.to_thread(_agent_room))(person, clock)
+    token = server.signer.token(new_id(AGENT), conversation_id, now=clock.now(), life=life, is_agent=True)
+    try:
+        await room.join(server.url, token)
+    except BaseException:
+        await room.leave()
+        raise
+    return room
 
 
 def _agent_room() -> type[AgentRoom]:
