@@ -3,18 +3,17 @@
 import base64
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from greenline.clock import SystemClock
-from greenline.store.pool import Pool
 from greenline.workspaces import service as workspaces
-from support.browser import chromium
-from support.pages import Place, pages
+from support.pages import Place, line_of, pages
+from support.postgres import PostgresOfTests
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 expect.set_options(timeout=20_000)
 
 PROMPT = "offline: when slow -> wait 3 ; say That took a while\noffline: when ^(.+)$ -> say You said \\1"
@@ -23,10 +22,16 @@ PNG = base64.b64decode(
 )
 
 
-@pytest.fixture
-async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
-    async with chromium() as browser, pages(dsn, tmp_path, browser, PROMPT) as place:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
         yield place
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def place(business: Place) -> AsyncIterator[Place]:
+    yield business
+    await business.close()
 
 
 async def write(page: Page, text: str) -> None:
@@ -35,9 +40,7 @@ async def write(page: Page, text: str) -> None:
 
 
 async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: Place) -> None:
-    console = await place.console()
-    await expect(console.get_by_text("No conversation yet")).to_be_visible()
-    phone = await place.phone("Ann")
+    console, phone = await place.console(), await place.phone("Ann")
     await write(phone, "Do you have *oolong*? <script>document.title='pwned'</script> https://tea.example/a?b=1")
     answer = phone.locator(".gl-row.theirs")
     await expect(answer).to_contain_text("You said Do you have oolong? <script>document.title='pwned'</script>")
@@ -46,8 +49,7 @@ async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: 
     await expect(phone.locator(".gl-row.mine .gl-tick")).to_have_attribute("aria-label", "read")
     assert await phone.title() == "Phone · Greenline"
 
-    line = console.locator(".gl-line")
-    await expect(line).to_contain_text("Ann")
+    line = line_of(console, "Ann")
     await expect(line).to_contain_text("<script>document.title='pwned'</script>")
     await line.click()
     await expect(console.locator(".gl-turn")).to_have_count(2)
@@ -58,7 +60,7 @@ async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: 
 
 
 async def test_the_pane_behind_the_phone_tells_every_step_in_order(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Bea")
     await write(phone, "Hello")
     await expect(phone.locator(".gl-step-title > span:first-child")).to_contain_text(
         [
@@ -78,7 +80,7 @@ async def test_the_pane_behind_the_phone_tells_every_step_in_order(place: Place)
 
 
 async def test_typing_dots_are_there_while_the_agent_works(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Cem")
     await write(phone, "slow please")
     await expect(phone.locator(".gl-typing")).to_be_visible()
     await expect(phone.locator(".gl-row.theirs")).to_have_text(re.compile("That took a while"))
@@ -86,27 +88,27 @@ async def test_typing_dots_are_there_while_the_agent_works(place: Place) -> None
 
 
 async def test_buttons_and_lists_can_be_tapped(place: Place) -> None:
-    phone = await place.phone("Ann", 390, 844)
+    phone = await place.phone("Dora", 390, 844)
     await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
-    ann = await place.wa_id("Ann")
+    person = await place.wa_id("Dora")
     buttons = [{"type": "reply", "reply": {"id": f"b{n}", "title": title}} for n, title in enumerate(("Yes", "No"))]
     question = {"type": "button", "body": {"text": "Gift wrap?"}, "action": {"buttons": buttons}}
-    await place.send(ann, "interactive", question)
+    await place.send(person, "interactive", question)
     await phone.get_by_role("button", name="No", exact=True).click()
     await expect(phone.locator(".gl-row.theirs").last).to_contain_text("[Button: No")
     await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("Gift wrap?")
 
     rows = [{"id": "r1", "title": "Sencha", "description": "Japan"}, {"id": "r2", "title": "Assam"}]
     action = {"button": "Our teas", "sections": [{"title": "Green and black", "rows": rows}]}
-    await place.send(ann, "interactive", {"type": "list", "body": {"text": "Which one?"}, "action": action})
+    await place.send(person, "interactive", {"type": "list", "body": {"text": "Which one?"}, "action": action})
     await phone.get_by_role("button", name="Our teas").click()
     await phone.locator(".gl-option", has_text="Assam").click()
     await expect(phone.locator(".gl-row.theirs").last).to_contain_text("Assam")
 
 
 async def test_files_replies_and_reactions_travel(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Emil")
     chooser = phone.locator(".gl-upload input[type=file]")
     pdf = {"name": "invoice <1>.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + b"x" * 5000}
     await chooser.set_input_files(pdf)
@@ -130,18 +132,18 @@ async def test_files_replies_and_reactions_travel(place: Place) -> None:
 
 
 async def test_two_people_write_at_once_and_each_sees_only_theirs(place: Place) -> None:
-    ann, ben = await place.phone("Ann"), await place.phone("Ben")
+    flo, gus = await place.phone("Flo"), await place.phone("Gus")
     for number in range(1, 4):
-        await write(ann, f"Ann {number}")
-        await write(ben, f"Ben {number}")
-        for page, name in ((ann, "Ann"), (ben, "Ben")):
+        await write(flo, f"Flo {number}")
+        await write(gus, f"Gus {number}")
+        for page, name in ((flo, "Flo"), (gus, "Gus")):
             await expect(page.locator(".gl-row.theirs").last).to_contain_text(f"You said {name} {number}")
             await expect(page.locator(".gl-row.mine")).to_have_count(number)
-    assert "You said Ben" not in await ann.locator(".gl-chat").inner_text()
+    assert "You said Gus" not in await flo.locator(".gl-chat").inner_text()
 
 
 async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Kim")
     await write(phone, "slow please")
     await expect(phone.locator(".gl-row.mine")).to_have_count(1)
     await phone.get_by_role("button", name="+ New person").click()
@@ -150,19 +152,27 @@ async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place:
     await expect(phone.locator(".gl-person.on")).to_contain_text("Cleo")
     await expect(phone.locator(".gl-row")).to_have_count(0)
     await expect(phone.locator(".gl-unread")).to_have_text("1")
-    await phone.get_by_role("button", name="Ann").click()
+    await phone.get_by_role("button", name="Kim").click()
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("That took a while")
     await expect(phone.locator(".gl-unread")).to_have_count(0)
 
 
 async def test_the_console_shows_a_message_that_failed_and_what_to_do(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Hanna")
     await place.meta.call("POST", "/faults", name="late_failed", code=131026)
     await write(phone, "Hello")
+    await expect(phone.get_by_text("Status: failed")).to_be_visible()
+    await place.meta.call("DELETE", "/faults")
     console = await place.console()
-    await expect(console.locator(".gl-line")).to_contain_text("1 not delivered")
-    await console.locator(".gl-line").click()
+    await console.get_by_role("link", name="Failed", exact=True).click()
+    line = line_of(console, "Hanna")
+    await expect(line).to_contain_text("1 not delivered")
+    await line.click()
     await expect(console.locator(".gl-delivery .gl-bad")).to_contain_text("The message can't be delivered")
+    trouble = console.get_by_role("region", name="What went wrong")
+    await expect(trouble).to_contain_text("A message was not delivered: Message undeliverable")
+    await trouble.get_by_role("link", name="Show where").click()
+    await expect(console.locator(".gl-turn:target")).to_contain_text("You said Hello")
 
 
 async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
@@ -181,20 +191,20 @@ async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
     await console.get_by_label("Prompt").fill("offline: when ^(.+)$ -> say Changed")
     await console.get_by_role("button", name="Save as a new version").click()
     await expect(console.get_by_text("New conversations use this version")).to_be_visible()
-    phone = await place.phone("Ann")
+    phone = await place.phone("Ines")
     await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("Changed")
+    await place.change_agent(prompt={"prompt": PROMPT})
 
 
-async def test_a_wrong_key_opens_nothing_and_a_workspace_sees_only_its_own(place: Place, pool: Pool) -> None:
-    phone = await place.phone("Ann")
+async def test_a_wrong_key_opens_nothing_and_a_workspace_sees_only_its_own(place: Place) -> None:
+    phone = await place.phone("Jon")
     await write(phone, "Hello")
     owner = await place.console()
-    await expect(owner.locator(".gl-line")).to_have_count(1)
-    address = await owner.locator(".gl-line").get_attribute("href")
+    address = await line_of(owner, "Jon").get_attribute("href")
 
-    other = await workspaces.create(pool, SystemClock(), "Other")
-    made = await workspaces.create_key(pool, SystemClock(), other.id, "pages")
+    other = await workspaces.create(place.pool, SystemClock(), "Other")
+    made = await workspaces.create_key(place.pool, SystemClock(), other.id, "pages")
     stranger = await place.console(made.secret)
     await expect(stranger.get_by_text("No conversation yet")).to_be_visible()
     await stranger.goto(f"{place.url}{address}")
@@ -203,7 +213,7 @@ async def test_a_wrong_key_opens_nothing_and_a_workspace_sees_only_its_own(place
     await expect(stranger.get_by_text("No agent with this id")).to_be_visible()
     await stranger.goto(f"{place.url}/console")
     await expect(stranger.get_by_text("No conversation yet")).to_be_visible()
-    await workspaces.revoke_key(pool, SystemClock(), other.id, made.id)
+    await workspaces.revoke_key(place.pool, SystemClock(), other.id, made.id)
     await expect(stranger.get_by_label("API key")).to_be_visible()
 
     await owner.get_by_role("button", name="Sign out").click()

@@ -1,22 +1,21 @@
 """Calls between the phone page and the agent: a browser's own WebRTC, whose microphone hears a file."""
 
-import contextlib
+import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
-from support.browser import chromium
 from support.embedded_voice import spoken
-from support.pages import KEY, Place, pages
+from support.pages import Place, line_of, pages
+from support.postgres import PostgresOfTests
 from support.wait import until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 expect.set_options(timeout=30_000)
 
 PROMPT = "offline: when open -> say We are open until seven.\noffline: when ^(.+)$ -> say Pardon?"
@@ -27,13 +26,20 @@ TEMPLATE = {
     "category": "UTILITY",
     "components": [{"type": "BODY", "text": "May we call you?"}, {"type": "CALL_PERMISSION_REQUEST"}],
 }
-WATCH_PEERS = """
+WATCH = """
   window.peers = [];
   const Original = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Original {
     constructor(...all) { super(...all); window.peers.push(this); }
   };
+  window.tones = [];
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...all) {
+    window.tones.push(this.frequency.value);
+    return start.apply(this, all);
+  };
 """
+RINGBACK, BELL = 425, 659
 ENERGY = """async () => {
   let energy = 0;
   for (const peer of window.peers)
@@ -43,43 +49,48 @@ ENERGY = """async () => {
 }"""
 
 
-@pytest.fixture
-async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
-    microphone = tmp_path / "microphone.wav"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("pages")
+    microphone = folder / "microphone.wav"
     patience = bytes(HEARING_RATE * 2 * 4)  # the greeting is heard before the question, and the answer after it
     question = await spoken("Are you open on Saturday?")
-    microphone.write_bytes(encode_wav(patience + question + patience * 3, HEARING_RATE))
-    async with contextlib.AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium(microphone))
-        yield await stack.enter_async_context(pages(dsn, tmp_path, browser, PROMPT, QUIET))
+    sound = encode_wav(patience + question + patience * 3, HEARING_RATE)
+    await asyncio.to_thread(microphone.write_bytes, sound)
+    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
+        yield place
 
 
-async def greet_with(place: Place, first_message: str) -> None:
-    """What the agent says at the beginning."""
-    async with httpx2.AsyncClient(base_url=place.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
-        change = {"conversation_config": {"agent": {"first_message": first_message}}}
-        (await http.patch(f"/v1/convai/agents/{place.agent_id}", json=change)).raise_for_status()
+@pytest_asyncio.fixture(loop_scope="module")
+async def place(business: Place) -> AsyncIterator[Place]:
+    yield business
+    await business.close()
+
+
+async def watched_phone(place: Place, person: str) -> Page:
+    """The phone of somebody, which tells of its connections and tones."""
+    phone = await place.phone(person)
+    await phone.context.add_init_script(WATCH)
+    await phone.reload()
+    return phone
 
 
 async def conversation(place: Place) -> dict[str, Any]:
-    """The only conversation, once it is over."""
-    async with httpx2.AsyncClient(base_url=place.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+    """The newest conversation, once it is over."""
 
-        async def over() -> dict[str, Any] | None:
-            listed = (await http.get("/v1/convai/conversations")).json()["conversations"]
-            if not listed or listed[0]["status"] not in ("done", "failed"):
-                return None
-            found: dict[str, Any] = (
-                await http.get(f"/v1/convai/conversations/{listed[0]['conversation_id']}")
-            ).json()
-            return found
+    async def over() -> dict[str, Any] | None:
+        newest = (await place.api("GET", "/v1/convai/conversations"))["conversations"][0]
+        if newest["status"] not in ("done", "failed"):
+            return None
+        return await place.api("GET", f"/v1/convai/conversations/{newest['conversation_id']}")
 
-        return await until(over)
+    return await until(over)
 
 
-async def calls(place: Place) -> list[dict[str, Any]]:
-    """The emulator's calls."""
-    return list((await place.meta.call("GET", "/calls"))["calls"])
+async def newest_call(place: Place) -> dict[str, Any]:
+    """The emulator's newest call."""
+    call: dict[str, Any] = (await place.meta.call("GET", "/calls"))["calls"][-1]
+    return call
 
 
 def button(phone: Page, name: str) -> Any:
@@ -87,10 +98,8 @@ def button(phone: Page, name: str) -> Any:
 
 
 async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
-    await greet_with(place, "Hello!")
-    phone = await place.phone("Ann")
-    await phone.context.add_init_script(WATCH_PEERS)
-    await phone.reload()
+    await place.change_agent(first_message="Hello!")
+    phone = await watched_phone(place, "Ann")
     await button(phone, "Call").click()
     await expect(phone.get_by_role("status")).to_have_text("0:02")
     captions = phone.get_by_role("log", name="Captions").locator(".gl-caption")
@@ -98,11 +107,11 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
     await expect(phone.locator(".gl-step-title", has_text="The person calls")).to_be_visible()
 
     async def answered() -> bool:
-        [call] = await calls(place)
-        return len(call["voiced"]) >= 2  # the greeting and the answer
+        return len((await newest_call(place))["voiced"]) >= 2  # the greeting and the answer
 
     await until(answered)
     assert await phone.evaluate(ENERGY) > 0
+    assert await phone.evaluate("window.tones") == [RINGBACK]
     await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
     shown = await conversation(place)
@@ -115,74 +124,105 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
 
 
 async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Place) -> None:
-    await greet_with(place, "Hello!")
-    phone = await place.phone("Ann", 390, 844)
+    await place.change_agent(first_message="Hello!")
+    phone = await place.phone("Ben", 390, 844)
     await button(phone, "Call").click()
     await expect(phone.get_by_role("status")).to_have_text("0:00")
     await button(phone, "Mute").click()
     await expect(button(phone, "Mute")).to_have_attribute("aria-pressed", "true")
+    await expect(phone.get_by_text("Your microphone is off.")).to_be_visible()
+    await button(phone, "Show the chat").click()
+    await phone.get_by_label("Message", exact=True).fill("I can write meanwhile")
+    await button(phone, "Show the call").click()
     await expect(phone.get_by_role("status")).to_have_text("0:08")  # the question has been asked, into the void
     await expect(phone.locator(".gl-caption.person")).to_have_count(0)
     await phone.close()
     shown = await conversation(place)
     assert [turn["message"] for turn in shown["transcript"] if turn["role"] == "user" and turn["message"]] == []
-    [call] = await calls(place)
+    call = await newest_call(place)
     assert (call["state"], call["ended_by"]) == ("ended", "person")
 
 
-async def test_the_business_calls_after_the_person_has_agreed(place: Place) -> None:
-    await greet_with(place, "Hello, this is the shop.")
-    phone = await place.phone("Ann")
-    await ask_to_call(place, await place.wa_id("Ann"))
-    question = phone.locator(".gl-row.theirs")
-    await expect(question).to_contain_text("May we call you?")
+async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: Place) -> None:
+    await place.change_agent(first_message="Hello, this is the shop.")
+    await make_template(place)
+    phone, console = await watched_phone(place, "Cem"), await place.console()
+    await phone.get_by_label("Message", exact=True).fill("Please call me")
+    await phone.get_by_label("Message", exact=True).press("Enter")
+    await line_of(console, "Cem").click()
+    await button(console, "Call this person").click()
+    await expect(console.get_by_text("The question: May we call you?")).to_be_visible()
+    await button(console, "Ask, then call").click()
+    await expect(console.get_by_text("The person was asked for permission.")).to_be_visible()
+    await expect(button(console, "Call it off")).to_be_visible()
+
     await button(phone, "Allow for seven days").click()
-    await expect(phone.locator(".gl-row.mine")).to_contain_text("You may call me for seven days.")
+    await expect(phone.locator(".gl-row.mine").last).to_contain_text("You may call me for seven days.")
     await expect(phone.get_by_role("status")).to_have_text("is calling you")
+    assert BELL in await phone.evaluate("window.tones")
     await button(phone, "Accept").click()
-    await expect(phone.get_by_role("status")).to_have_text("0:01")
+    await button(phone, "Mute").click()
     await expect(phone.locator(".gl-caption").first).to_contain_text("Hello, this is the shop.")
-    await button(phone, "Hang up").click()
-    await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+    await expect(console.get_by_text("On the call.")).to_be_visible()
+
+    await button(console, "Take over").click()
+    human = console.get_by_label("Write as a human")
+    await human.fill("This is Mo.")
+    await human.press("Enter")
+    await expect(phone.locator(".gl-caption").last).to_contain_text("This is Mo.")
+    await expect(console.locator(".gl-turn.human")).to_contain_text("This is Mo.")
+    await button(console, "End").click()
+    await button(console, "End it").click()
+    await expect(phone.get_by_role("status")).to_have_text("The business hung up.")
+    await expect(console.get_by_text("The call is over. Ended by an operator")).to_be_visible()
     assert (await conversation(place))["metadata"]["whatsapp"]["call_result"] == "answered"
 
 
 async def test_a_declined_call_and_a_declined_request_are_told(place: Place) -> None:
-    phone = await place.phone("Ann")
-    await ask_to_call(place, await place.wa_id("Ann"))
+    phone = await place.phone("Dora")
+    await ask_to_call(place, await place.wa_id("Dora"))
     await button(phone, "Allow calls").click()
     await button(phone, "Decline").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
     assert (await conversation(place))["metadata"]["whatsapp"]["call_result"] != "answered"
-    [call] = await calls(place)
+    call = await newest_call(place)
     assert (call["state"], call["ended_by"]) == ("ended", "person_rejected")
 
-    ben = await place.phone("Ben")
-    await ask_to_call(place, await place.wa_id("Ben"))
-    await button(ben, "Don't allow").click()
-    await expect(ben.locator(".gl-row.mine")).to_contain_text("Please don't call me.")
-    await expect(button(ben, "Don't allow")).to_have_count(0)
-    await expect(ben.locator(".gl-step-title", has_text="Permission to call: declined")).to_be_visible()
+    emil = await place.phone("Emil")
+    await ask_to_call(place, await place.wa_id("Emil"))
+    await button(emil, "Don't allow").click()
+    await expect(emil.locator(".gl-row.mine")).to_contain_text("Please don't call me.")
+    await expect(button(emil, "Don't allow")).to_have_count(0)
+    await expect(emil.locator(".gl-step-title", has_text="Permission to call: declined")).to_be_visible()
 
 
-async def test_a_business_that_takes_no_calls_is_told(place: Place) -> None:
-    async with httpx2.AsyncClient(base_url=place.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
-        number = f"/v1/convai/whatsapp-accounts/{place.meta.number}"
-        (await http.patch(number, json={"assigned_agent_id": None})).raise_for_status()
-    phone = await place.phone("Ann")
+async def test_a_business_that_takes_no_calls_is_told_with_the_reason(place: Place) -> None:
+    number = f"/v1/convai/whatsapp-accounts/{place.meta.number}"
+    await place.api("PATCH", number, {"assigned_agent_id": None})
+    phone = await place.phone("Flo")
     await button(phone, "Call").click()
     await expect(phone.get_by_role("status")).to_have_text("The business does not take calls now.")
-    await button(phone, "Close").click()
+    await expect(phone.locator(".gl-call-note")).to_have_text("No agent is assigned to the number.")
+    await expect(phone.locator(".gl-step-title", has_text="Call not taken")).to_be_visible()
+    await place.api("PATCH", number, {"assigned_agent_id": place.agent_id})
+    await button(phone, "Call again").click()
+    await expect(phone.get_by_role("status")).to_have_text("0:00")
+    await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
 
 
-async def ask_to_call(place: Place, wa_id: str) -> None:
-    """The business wants to call somebody, by its API; the template is made and approved first."""
+async def make_template(place: Place) -> None:
+    """The business has an approved template that asks for the permission to call."""
     templates = f"/v23.0/{place.meta.business['waba_id']}/message_templates"
     headers = {"Authorization": f"Bearer {place.meta.business['token']}"}
     if not (await place.meta.http.get(templates, headers=headers)).json()["data"]:
         made = (await place.meta.http.post(templates, json=TEMPLATE, headers=headers)).json()
         await place.meta.call("POST", f"/templates/{made['id']}/review", status="APPROVED")
+
+
+async def ask_to_call(place: Place, wa_id: str) -> None:
+    """The business wants to call somebody, by its API."""
+    await make_template(place)
     body = {
         "agent_id": place.agent_id,
         "whatsapp_phone_number_id": place.meta.number,
@@ -190,6 +230,4 @@ async def ask_to_call(place: Place, wa_id: str) -> None:
         "whatsapp_call_permission_request_template_name": "may_we_call",
         "whatsapp_call_permission_request_template_language_code": "en",
     }
-    async with httpx2.AsyncClient(base_url=place.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
-        answer = await http.post("/v1/convai/whatsapp/outbound-call", json=body)
-        assert answer.status_code == 200, answer.text
+    await place.api("POST", "/v1/convai/whatsapp/outbound-call", body)

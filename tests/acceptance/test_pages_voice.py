@@ -1,21 +1,20 @@
 """Voice notes on the phone page, in a real browser whose microphone hears a file."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from greenline.speech.notes import decode_recording, encode_note
 from greenline.speech.wav import encode_wav
-from support.browser import chromium
 from support.pages import Place, pages
+from support.postgres import PostgresOfTests
 from support.sounds import pitch, rms, sine
 from support.wait import until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 expect.set_options(timeout=20_000)
 
 RATE = 48_000
@@ -23,13 +22,19 @@ QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
 PROMPT = "offline: when ^(.+)$ -> say You said \\1"
 
 
-@pytest.fixture
-async def place(dsn: str, tmp_path: Path) -> AsyncIterator[Place]:
-    microphone = tmp_path / "microphone.wav"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("pages")
+    microphone = folder / "microphone.wav"
     await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
-    async with contextlib.AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium(microphone))
-        yield await stack.enter_async_context(pages(dsn, tmp_path, browser, PROMPT, QUIET))
+    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
+        yield place
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def place(business: Place) -> AsyncIterator[Place]:
+    yield business
+    await business.close()
 
 
 async def record(phone: Page, seconds: int) -> None:
@@ -71,7 +76,7 @@ async def test_what_the_microphone_hears_goes_out_as_a_voice_note(place: Place) 
 
 
 async def test_a_recording_can_be_thrown_away(place: Place) -> None:
-    phone = await place.phone("Ann", 390, 844)
+    phone = await place.phone("Ben", 390, 844)
     await record(phone, 1)
     await phone.get_by_role("button", name="Throw away").click()
     await expect(phone.get_by_role("timer")).to_have_count(0)
@@ -81,13 +86,13 @@ async def test_a_recording_can_be_thrown_away(place: Place) -> None:
 
 
 async def test_a_voice_note_of_the_business_is_played_and_told_once(place: Place) -> None:
-    phone = await place.phone("Ann")
+    phone = await place.phone("Cleo")
     await phone.get_by_label("Message", exact=True).fill("Hello")
     await phone.get_by_label("Message", exact=True).press("Enter")
     await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
     note = await asyncio.to_thread(encode_note, sine(3.0, RATE), RATE)
     media_id = await place.upload("answer.ogg", note.data, note.mime_type)
-    await place.send(await place.wa_id("Ann"), "audio", {"id": media_id, "voice": True})
+    await place.send(await place.wa_id("Cleo"), "audio", {"id": media_id, "voice": True})
     bubble = phone.locator(".gl-row.theirs .gl-note")
     await expect(bubble.locator(".gl-player-time")).to_have_text("0:03")
     await expect(bubble).not_to_have_class("gl-note played")

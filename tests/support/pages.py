@@ -6,11 +6,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Browser, Page, expect
+import httpx2
+from playwright.async_api import Browser, Locator, Page, expect
 
-from support.browser import faults, new_page
+from greenline.store.pool import Pool, open_pool
+from support.browser import chromium, faults, new_page
 from support.meta import Emulator, emulator
+from support.postgres import PostgresOfTests
 from support.server import serve_process
 
 KEY = "gl_pages"
@@ -18,12 +22,16 @@ KEY = "gl_pages"
 
 @dataclass
 class Place:
-    """A server with an agent on an emulated number, and a browser."""
+    """A server with an agent on an emulated number, and a browser. The tests of a module share one: names of people
+    are of one test only.
+    """
 
     meta: Emulator
     url: str
     browser: Browser
     agent_id: str
+    pool: Pool
+    folder: Path
 
     async def phone(self, person: str, width: int = 1280, height: int = 800) -> Page:
         """The phone page of a person with this name, who is new."""
@@ -41,6 +49,24 @@ class Place:
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         return page
+
+    async def close(self) -> None:
+        """Close all pages: those who look at them are gone."""
+        for context in self.browser.contexts:
+            await context.close()
+
+    async def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the server answers; its refusal fails the test."""
+        headers = {"xi-api-key": KEY}
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as http:
+            answer = await http.request(method, path, json=body)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def change_agent(self, **agent: object) -> None:
+        """Change the agent that answers, for the conversations to come."""
+        await self.api("PATCH", f"/v1/convai/agents/{self.agent_id}", {"conversation_config": {"agent": agent}})
 
     async def send(self, to: str, kind: str, content: dict[str, object]) -> None:
         """The business sends a message by the Graph API."""
@@ -81,10 +107,17 @@ class Place:
 
 @contextlib.asynccontextmanager
 async def pages(
-    dsn: str, data_dir: Path, browser: Browser, prompt: str, environment: dict[str, str] | None = None
+    postgres: PostgresOfTests,
+    folder: Path,
+    prompt: str,
+    environment: dict[str, str] | None = None,
+    microphone: Path | None = None,
 ) -> AsyncIterator[Place]:
-    """Emulator and server as processes of their own, and an agent with ``prompt``."""
+    """Emulator and server as processes of their own, an agent with ``prompt``, and a browser (see `chromium`)."""
     async with contextlib.AsyncExitStack() as stack:
+        dsn = await postgres.create()
+        stack.push_async_callback(postgres.drop, dsn)
+        browser = await stack.enter_async_context(chromium(microphone))
         meta = await stack.enter_async_context(emulator())
         settings = {
             **meta.settings(),
@@ -95,9 +128,18 @@ async def pages(
             "GREENLINE_DRAIN_SECONDS": "3",
             **(environment or {}),
         }
-        server = await stack.enter_async_context(serve_process(data_dir, environment=settings))
+        server = await stack.enter_async_context(serve_process(folder, environment=settings))
         await server.ready()
         agent_id = await meta.furnish(server.url, KEY, prompt)
-        yield Place(meta, server.url, browser, agent_id)
+        pool = await open_pool(dsn)
+        stack.callback(pool.terminate)
+        place = Place(meta, server.url, browser, agent_id, pool, folder)
+        yield place
+        await place.close()
         assert faults(browser) == []
         assert server.errors == [], "".join(server.errors)
+
+
+def line_of(console: Page, person: str) -> Locator:
+    """The newest line of somebody in the inbox."""
+    return console.locator(".gl-line", has=console.get_by_text(person, exact=True)).first
