@@ -15,7 +15,7 @@ class DataDirUnusable(ConfigurationError):
 
 
 def make_data_dir(path: Path) -> Path:
-    """``path``, made if it is not there, for its owner only: what people sent lies in it. Raises `DataDirUnusable`."""
+    """``path``, made if it is not there, for its owner only: people's files lie in it. Raises `DataDirUnusable`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
