@@ -1,5 +1,5 @@
 # The main jobs, each from nothing: only Python 3.11 or newer and the package registries are needed; for the tests
-# also Chromium and npm.
+# also Chromium and npm, which are installed if need be where that can be done without asking (.ci/tools).
 
 PORT ?= 8080
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -19,6 +19,7 @@ demo: $(VENV)/.run ## a shop's agent on an emulated WhatsApp; prints the address
 	$(BIN)/greenline demo --port $(PORT)
 
 test: $(VENV)/.test ## pass all tests (TESTS=tests/unit for some, WORKERS=0 for one process)
+	@.ci/tools
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.test ## rules, format and types
@@ -69,7 +70,7 @@ $(VENV)/.test: requirements-test.lock pyproject.toml tests/js/node_modules/.inst
 	@touch $@ $(VENV)/.run
 
 tests/js/node_modules/.installed: tests/js/package.json
-	@command -v npm >/dev/null || { echo "The tests need npm (Debian: apt-get install npm)."; exit 1; }
+	@.ci/tools
 	@echo "Installing the JavaScript client that the tests drive"
 	@npm install --prefix tests/js --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
