@@ -49,16 +49,20 @@ class RoomPerson:
         await eventually(found)
         return found()[0]
 
-    async def speak(self, pcm: bytes) -> None:
-        """Say ``pcm`` (48 kHz) into a microphone, in real time."""
+    @contextlib.asynccontextmanager
+    async def speaking(self, pcm: bytes) -> AsyncIterator[None]:
+        """Say ``pcm`` (48 kHz) into a microphone, in real time; what is left at the end of the block is not said."""
         source = rtc.AudioSource(RATE, 1, 100)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self.room.local_participant.publish_track(track, options)
-        step = RATE // 50 * 2
-        for at in range(0, len(pcm) - step + 1, step):
-            await source.capture_frame(rtc.AudioFrame(pcm[at : at + step], RATE, 1, step // 2))
-        await source.aclose()
+        talking = asyncio.create_task(_say(source, pcm))
+        try:
+            yield
+        finally:
+            talking.cancel()
+            await asyncio.gather(talking, return_exceptions=True)
+            await source.aclose()
 
     async def aclose(self) -> None:
         """Leave."""
@@ -74,6 +78,12 @@ class RoomPerson:
                 self.heard += bytes(event.frame.data)
         finally:
             await stream.aclose()
+
+
+async def _say(source: rtc.AudioSource, pcm: bytes) -> None:
+    step = RATE // 50 * 2
+    for at in range(0, len(pcm) - step + 1, step):
+        await source.capture_frame(rtc.AudioFrame(pcm[at : at + step], RATE, 1, step // 2))
 
 
 @contextlib.asynccontextmanager

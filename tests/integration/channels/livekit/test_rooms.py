@@ -132,13 +132,14 @@ async def test_messages_go_both_ways(place: Place) -> None:
 
 async def test_sound_goes_both_ways(place: Place) -> None:
     async with place.talk() as (person, session):
-        await person.speak(resample(tone(0.6), 16_000, 48_000))
-        await eventually(lambda: voiced_seconds(heard_by(session)) > 0.4)
+        async with person.speaking(resample(tone(10.0), 16_000, 48_000)):
+            await eventually(lambda: voiced_seconds(heard_by(session)) > 0.4)
         assert session.out is not None
         assert session.out.rate == 48_000
+        await eventually(lambda: person.heard)
         session.out.write(resample(tone(0.6), 16_000, 48_000), 1, Alignment(("H", "i"), (0, 100), (100, 100)))
         assert session.out.queued > 0.5
-        await eventually(lambda: voiced_seconds(bytes(person.heard)) > 0.4)
+        await eventually(lambda: voiced_seconds(bytes(person.heard)) > 0.3)
         event = (await person.until("audio"))["audio_event"]
         assert (event["audio_base_64"], event["alignment"]["chars"]) == ("", ["H", "i"])
         session.out.write(resample(tone(5.0), 16_000, 48_000), 2)
