@@ -112,8 +112,8 @@ export default {
   watch: {
     state(state, before) {
       clearInterval(this.timer);
+      if (before === "idle" || before === "ended") this.reset();
       if (before === "idle") {
-        this.reset();
         this.focused = document.activeElement;
         this.$nextTick(() => this.$refs.dialog?.focus());
       }

@@ -91,6 +91,11 @@ class PhoneCall(ui.element, component="call.js"):
 
     async def _look(self) -> Mapping[str, Any] | None:
         try:
+            if self.props["state"] == "ended":  # the next call is not kept waiting by the note of the last one
+                newer = await self._emulator.call_of(self._person, self._number, None)
+                if newer is not None and newer["call_id"] not in self._dismissed:
+                    self._dismiss()
+                    return newer
             return await self._emulator.call_of(self._person, self._number, self._call_id)
         except NotThere:
             self._end(LOST)
