@@ -228,6 +228,7 @@ async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world
     agent_id = await agents.create(world.pool, world.clock, WORKSPACE, AgentDefinition())
     inbox = Inbox(world.pool, world.clock, world.vault)
     await inbox.accept(inbound("wamid.1"))
+    chat_id = await world.pool.fetchval("select id from whatsapp_chat")
     now = world.clock.now()
     await world.pool.execute(
         """insert into conversation(id, workspace_id, agent_id, branch_id, version_id, source, text_only, chat_id,
@@ -235,7 +236,7 @@ async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world
            values ('conv_1', $1, $2, 'b', 'v', 'whatsapp', true, $3, $4, 'in-progress', $5)""",
         WORKSPACE,
         agent_id,
-        f"{NUMBER}:15551230000",
+        chat_id,
         NUMBER,
         now,
     )
@@ -245,7 +246,7 @@ async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world
            values ('out_1', $1, $2, $3, 'conv_1', 'text', '{}', $4, $4)""",
         WORKSPACE,
         NUMBER,
-        f"{NUMBER}:15551230000",
+        chat_id,
         now,
     )
     await world.accounts.delete(WORKSPACE, NUMBER)

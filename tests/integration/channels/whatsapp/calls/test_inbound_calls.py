@@ -57,7 +57,9 @@ async def test_a_person_calls_speaks_presses_a_key_and_hangs_up(channel: CallCha
     assert channel.meta.names() == ["pre_accept", "accept"]
     assert (row["result"], row["talk_seconds"], row["error_code"]) == ("answered", 8, None)
     assert row["conversation_id"] == voice.conversation_id
-    assert row["chat_id"] == "100200300:US.1"
+    assert row["chat_id"] == await channel.pool.fetchval(
+        "select chat_id from chat_identity where identifier = 'US.1'"
+    )
     assert row["statistics"]["digits_received"] == 1
     assert not voice.running
     assert channel.calls.active == 0
