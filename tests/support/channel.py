@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from greenline.agents import service as agents
@@ -145,6 +146,11 @@ class Channel:
             **more,
         }
         await self.deliver("messages", statuses=[status])
+
+    async def reached(self) -> None:
+        """A second later something else arrives: Meta's webhooks do reach the server."""
+        self.clock.advance(timedelta(seconds=1))
+        await self.deliver("account_alerts", alert_type="NOTHING", entity_id=str(self.clock.now()))
 
     async def deliver(self, name: str, **value: Any) -> None:
         """A webhook arrives."""

@@ -8,7 +8,7 @@ from mailbox m
 left join whatsapp_account a on a.workspace_id = $3 and a.phone_number_id = $4
 left join lateral (
   select distinct on (o.chat_id)
-    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.due_at,
+    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.attempted_at, o.due_at,
     c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
   from outbox o join whatsapp_chat c on c.id = o.chat_id
   where o.workspace_id = $3 and o.phone_number_id = $4 and o.state in ('queued', 'sending', 'unknown')
@@ -24,6 +24,10 @@ where m.id = $1 and m.epoch = $2;
 update outbox set state = 'unknown',
   due_at = $3::timestamptz + $4::interval + least(greatest($3 - attempted_at, interval '0'), interval '1 hour')
 where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
+
+-- name: heard
+-- scope: system, what Meta delivers for any number shows that its webhooks reach us
+select min(received_at) from inbox where received_at > $1;
 
 -- name: inbound
 -- Messages that came in to a number since $3: they share its throughput with those that leave.

@@ -1,4 +1,4 @@
-"""When a message may be sent: rates of number and pair, and the 24-hour window. Pure rules.
+"""When a message may be sent: rates of number and pair, the 24-hour window, unknown outcomes. Pure rules.
 
 Both rates are virtual scheduling (GCRA): one moment, the *clock*, tells how far ahead of the steady rate the
 sender is. It survives a restart as a single value.
@@ -12,6 +12,9 @@ from typing import Final, TypeAlias
 
 WINDOW: Final = timedelta(hours=24)  # Meta: Customer service windows
 WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
+UNHEARD: Final = timedelta(minutes=5)
+"""How long a message of unknown outcome waits while nothing comes from Meta: maybe nothing can reach us."""
+LONGEST_OUTAGE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,15 @@ def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now
 def window_open(last_user_message_at: datetime | None, margin: timedelta, now: datetime) -> bool:
     """Whether free-form messages are allowed, with ``margin`` before the end for the way to Meta."""
     return last_user_message_at is not None and now < last_user_message_at + WINDOW - margin
+
+
+def repeat_at(attempted: datetime, heard: datetime | None, grace: timedelta) -> datetime:
+    """When a message of unknown outcome may be sent again, if no status has settled it.
+
+    ``heard``: when Meta first delivered anything after the attempt. What it could not deliver it repeats ever later,
+    so that after an outage the status may be as late again as the first delivery was (Meta: Webhooks).
+    """
+    if heard is None:
+        return attempted + max(UNHEARD, grace)
+    outage = heard - attempted
+    return attempted + grace if outage <= grace else heard + min(outage, LONGEST_OUTAGE) + grace

@@ -2,7 +2,8 @@
 
 A message is marked before its request leaves. What became of a request that has no answer is unknown, and is
 not guessed: the message waits for a status that carries its id, and is sent again only when none has come
-within the grace time. Only what Meta refused before processing is repeated at once.
+within the grace time, in which Meta's webhooks did reach us (`repeat_at`). Only what Meta refused before
+processing is repeated at once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,18 @@ from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
 from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
-from greenline.channels.whatsapp.pacing import Candidate, Pace, Refuse, Rules, Send, Verdict, Wait, judge, number_pace
+from greenline.channels.whatsapp.pacing import (
+    Candidate,
+    Pace,
+    Refuse,
+    Rules,
+    Send,
+    Verdict,
+    Wait,
+    judge,
+    number_pace,
+    repeat_at,
+)
 from greenline.channels.whatsapp.recipient import aliases
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -181,7 +193,7 @@ class Sender:
         refused: list[tuple[Head, Refuse]] = []
         waits: list[datetime] = []
         for head in sorted(heads, key=lambda row: row["due_at"]):
-            verdict = self._judge(head, number, rules, now)
+            verdict = await self._still_unknown(head, now) or self._judge(head, number, rules, now)
             if isinstance(verdict, Send):
                 number.clock = verdict.number_clock
                 going.append((head, verdict))
@@ -202,6 +214,14 @@ class Sender:
         since = now - timedelta(seconds=1)
         inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
         return replace(self._rules, number=number_pace(self._throughput, inbound))
+
+    async def _still_unknown(self, head: Head, now: datetime) -> Wait | None:
+        """Whether a status may still tell what became of a message."""
+        if head["state"] != "unknown" or head["due_at"] > now:
+            return None
+        heard = await self._pool.fetchval(sql["heard"], head["attempted_at"])
+        until = repeat_at(head["attempted_at"], heard, self._grace)
+        return Wait(until) if until > now else None
 
     def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
         if head["state"] == "sending":  # another process's request is in the air: its lease ended, ours began

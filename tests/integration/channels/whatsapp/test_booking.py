@@ -63,6 +63,7 @@ async def test_it_keeps_behind_a_message_without_certain_outcome(channel: Channe
         return [row["state"] for row in await channel.outbox()] == ["accepted", "unknown"]
 
     await until(unknown)
+    channel.clock.advance(timedelta(seconds=1))
     await channel.hear("three")
 
     async def queued() -> bool:

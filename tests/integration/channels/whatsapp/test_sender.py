@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenline.channels.whatsapp.delivery import STATES, Fact, raise_states
+from greenline.channels.whatsapp.pacing import UNHEARD
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.mailbox import ring
@@ -72,13 +73,31 @@ async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer
     faults = channel.meta.refuse = Faults(fault)
     await channel.hear()
     await in_state(channel, "unknown")
-    channel.clock.advance(GRACE - timedelta(seconds=1))
+    await channel.reached()
+    channel.clock.advance(GRACE - timedelta(seconds=2))
     await asyncio.sleep(0)
     assert len(faults.attempts) == 1
     channel.clock.advance(timedelta(seconds=2))
     assert await channel.told(1) == ["Hello!"]
     first, second = faults.attempts
     assert first["biz_opaque_callback_data"] == second["biz_opaque_callback_data"]
+
+
+async def test_silence_of_meta_proves_nothing(channel: Channel) -> None:
+    """Where no webhook reaches us, no status can settle anything: a second copy would be sent for nothing."""
+    faults = channel.meta.refuse = Faults(Answer(cut=True))
+    await channel.hear()
+    row = await in_state(channel, "unknown")
+    channel.clock.advance(GRACE * 2)
+
+    async def waits_on() -> bool:
+        due = await channel.pool.fetchval("select due_at from mailbox where kind = 'sender' and owner is null")
+        return bool(due == row["attempted_at"] + UNHEARD)
+
+    await until(waits_on)
+    assert len(faults.attempts) == 1
+    channel.clock.advance(UNHEARD)
+    assert await channel.told(1) == ["Hello!"]
 
 
 async def test_a_status_settles_an_unknown_outcome(channel: Channel) -> None:
@@ -98,6 +117,7 @@ async def test_the_next_message_waits_for_an_unknown_one(channel: Channel) -> No
     channel.meta.refuse = Faults(Answer(cut=True))
     await channel.hear("one")
     await in_state(channel, "unknown")
+    channel.clock.advance(timedelta(seconds=1))
     await channel.hear("two")
 
     async def both() -> bool:

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenline.channels.whatsapp.pacing import (
+    LONGEST_OUTAGE,
+    UNHEARD,
     WINDOW_CLOSED,
     Candidate,
     Pace,
@@ -15,6 +18,7 @@ from greenline.channels.whatsapp.pacing import (
     Wait,
     judge,
     number_pace,
+    repeat_at,
     window_open,
 )
 
@@ -80,3 +84,18 @@ def test_rates_make_a_message_wait() -> None:
 def test_a_message_is_not_tried_for_ever() -> None:
     assert isinstance(judge(candidate(attempt=8), RULES, None, NOW), Refuse)
     assert judge(candidate(due_at=NOW + timedelta(seconds=5)), RULES, None, NOW) == Wait(NOW + timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    ("heard", "waits"),
+    [
+        (None, UNHEARD.total_seconds()),
+        (0.1, 20),  # its own status would have come as soon
+        (20, 20),
+        (21, 21 + 21 + 20),  # Meta was not heard for a while: what it repeats comes as late again
+        (7200, 7200 + LONGEST_OUTAGE.total_seconds() + 20),
+    ],
+)
+def test_an_unknown_outcome_waits_as_long_as_a_status_may_still_come(heard: float | None, waits: float) -> None:
+    at = NOW + timedelta(seconds=heard) if heard is not None else None
+    assert repeat_at(NOW, at, timedelta(seconds=20)) == NOW + timedelta(seconds=waits)
