@@ -21,7 +21,7 @@ from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
 from greenline.llm.catalog import PROVIDERS
 from greenline.settings import Settings
-from greenline.store.data_dir import make_data_dir
+from greenline.store.data_dir import DataDirUnusable, make_data_dir
 from greenline.store.database import open_database
 from greenline.store.migrate import connect, migrate
 from greenline.store.pool import Connection, Record
@@ -90,7 +90,7 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         probe = make_data_dir(folder) / ".doctor"
         probe.touch()
         probe.unlink()
-    except OSError as error:
+    except (OSError, DataDirUnusable) as error:
         yield Finding("data directory", "broken", f"{folder} can't be written: {error}. Choose another --data-dir.")
         return
     free = shutil.disk_usage(folder).free
