@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -55,6 +55,10 @@ class Room:
     def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
         """Keep it."""
         self.written.append((event_id, pcm))
+
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        """At once: it plays what is written."""
+        tell()
 
     def clear(self) -> float:
         """What was not played."""

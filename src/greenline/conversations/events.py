@@ -207,7 +207,7 @@ class UserSilent(_Event):
     kind: Literal["user_silent"] = "user_silent"
 
 
-WAITS: Final = ("end_of_turn", "recognition", "model", "synthesis", "hold", "queue")
+WAITS: Final = ("end_of_turn", "recognition", "model", "tools", "synthesis", "hold", "queue")
 """What a person may wait for, in this order; ``hold`` is for an answer that was ready before the turn was over."""
 
 

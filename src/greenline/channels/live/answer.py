@@ -24,7 +24,7 @@ from greenline.ids import new_id
 from greenline.llm.models import ModelReply
 from greenline.tools.models import Tool, ToolResult
 
-STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written")
+STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written", "sent")
 WAITS: Final[Mapping[str, str]] = {
     "paused": "end_of_turn",
     "recognised": "recognition",
@@ -32,6 +32,7 @@ WAITS: Final[Mapping[str, str]] = {
     "speech": "synthesis",
     "committed": "hold",
     "written": "queue",
+    "sent": "queue",
 }
 """What was waited for when a stage was reached, as the silence waterfall names it."""
 
@@ -62,6 +63,8 @@ class Answer:
         self._partial = ""
         self._response_id = ""
         self.marks: dict[str, float] = {}
+        self._tools_running = 0
+        self._tools_since = self._tools_seconds = 0.0
         if committed:
             self.commit()
 
@@ -139,10 +142,16 @@ class Answer:
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
+        if self._tools_running == 0:
+            self._tools_since = self._now()
+        self._tools_running += 1
         self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
         """A tool has answered."""
+        self._tools_running -= 1
+        if self._tools_running == 0 and "sentence" not in self.marks:
+            self._tools_seconds += self._now() - self._tools_since
         name = tool.spec.name
         self._tell(ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text))
 
@@ -154,7 +163,7 @@ class Answer:
         """The silence waterfall in milliseconds, in the order of the waits; empty when nobody spoke before."""
         if "voice_ended" not in self.marks or "written" not in self.marks:
             return {}
-        end = self.marks["written"]
+        end = self.marks.get("sent", self.marks["written"])
         passed = dict(self.marks)
         if passed["committed"] < passed.get("speech", end):
             del passed["committed"]  # nothing waited for it
@@ -163,8 +172,17 @@ class Answer:
         before = self.marks["voice_ended"]
         for at, _, name in reached:
             if name in WAITS:
-                waits[WAITS[name]] = round((at - before) * 1000, 1)
+                wait = WAITS[name]
+                waits[wait] = round(waits.get(wait, 0.0) + (at - before) * 1000, 1)
                 before = at
+        return self._apart(waits)
+
+    def _apart(self, waits: dict[str, float]) -> dict[str, float]:
+        """The tools that ran before the first sentence, apart from the model that asked for them."""
+        tools = min(round(self._tools_seconds * 1000, 1), waits.get("model", 0.0))
+        if tools:
+            waits["model"] = round(waits["model"] - tools, 1)
+            waits["tools"] = tools
         return waits
 
     def _close(self, text: str) -> None:

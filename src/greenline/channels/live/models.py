@@ -175,6 +175,10 @@ class AudioOut(Protocol):
         """Add speech of the turn ``event_id``; may run ahead of real time."""
         ...
 
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` when the next sound that follows silence leaves; `clear` forgets it."""
+        ...
+
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not played."""
         ...

@@ -31,7 +31,8 @@ class _Piece:
 class Utterance:
     """The speech of one turn. While it is ``held`` nothing is written: the turn is still a guess.
 
-    ``mark`` is told of the stages ``sentence``, ``speech`` and ``written`` when each is reached for the first time.
+    ``mark`` is told of the stages ``sentence``, ``speech``, ``written`` and, where silence came before, ``sent`` when
+    each is reached for the first time.
     """
 
     def __init__(
@@ -143,5 +144,7 @@ class Utterance:
             self._write(pcm, alignment)
 
     def _write(self, pcm: bytes, alignment: Alignment | None) -> None:
+        if "written" not in self._marked and self._out.queued <= 0:
+            self._out.once_sounding(lambda: self._reached("sent"))
         self._out.write(pcm, self._event_id, alignment)
         self._reached("written")

@@ -176,6 +176,9 @@ class _Recorded:
         self._recorder.speak(self._resampler.push(pcm), self._out.queued)
         self._out.write(pcm, event_id, alignment)
 
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        self._out.once_sounding(tell)
+
     def clear(self) -> float:
         unplayed = self._out.clear()
         self._recorder.unsay(unplayed)

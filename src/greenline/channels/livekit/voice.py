@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from greenline.channels.socket.outgoing import Outgoing
@@ -43,6 +44,7 @@ class RoomVoice:
         self._unplayed = 0
         """Bytes in ``_speech``."""
         self._news = asyncio.Event()
+        self._tell_sounding: Callable[[], None] | None = None
 
     @property
     def rate(self) -> int:
@@ -63,9 +65,14 @@ class RoomVoice:
         if alignment is not None and self._shows:
             self._outgoing.put(audio(b"", event_id, alignment), audio=True)
 
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` when the next sound is given to the track, which sends it within 10 ms."""
+        self._tell_sounding = tell
+
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not played."""
         left = self.queued
+        self._tell_sounding = None
         self._speech.clear()
         self._unplayed = 0
         self._track.clear()
@@ -78,7 +85,11 @@ class RoomVoice:
             await self._news.wait()
             self._news.clear()
             while self._speech:
-                await self._track.play(self._take())
+                piece = self._take()
+                if self._tell_sounding is not None:
+                    tell, self._tell_sounding = self._tell_sounding, None
+                    tell()
+                await self._track.play(piece)
 
     def _take(self) -> bytes:
         piece = self._speech.popleft()

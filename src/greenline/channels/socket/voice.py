@@ -36,6 +36,7 @@ class SocketVoice:
         self._now = now
         self._audible = audible
         self._ends_at = 0.0
+        self._tell_sounding: Callable[[], None] | None = None
 
     @property
     def rate(self) -> int:
@@ -52,10 +53,18 @@ class SocketVoice:
         self._ends_at = self._now() + self.queued + len(pcm) / BYTES_PER_SAMPLE / self._rate
         if pcm and self._audible:
             self._outgoing.put(audio(self._encode(pcm), event_id, alignment), audio=True)
+        if self._tell_sounding is not None:
+            tell, self._tell_sounding = self._tell_sounding, None
+            tell()
+
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` when the next sound is given to the socket."""
+        self._tell_sounding = tell
 
     def clear(self) -> float:
         """Send no more of what was written. The client stops at the interruption, which the session tells of."""
         unplayed = self.queued
+        self._tell_sounding = None
         self._ends_at = self._now()
         self._outgoing.drop_audio()
         return unplayed

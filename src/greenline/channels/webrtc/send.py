@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -53,6 +54,7 @@ class OpusOut(MediaStreamTrack):
         self._unsent = 0
         """Bytes in ``_speech``."""
         self._speaking = False
+        self._tell_sounding: Callable[[], None] | None = None
         self._keys: deque[bytes | None] = deque()
         """Payloads of key presses; None is 20 ms of pause."""
         self._key_time: int | None = None
@@ -76,9 +78,14 @@ class OpusOut(MediaStreamTrack):
             self._speech.append(memoryview(pcm))
             self._unsent += len(pcm)
 
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` when the next packet of speech that follows silence goes out; `clear` forgets it."""
+        self._tell_sounding = tell
+
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not sent."""
         left = self.queued
+        self._tell_sounding = None
         self._speech.clear()
         self._unsent = 0
         return left
@@ -123,6 +130,9 @@ class OpusOut(MediaStreamTrack):
         self.packets += 1
         if self.first_packet_at is None:
             self.first_packet_at = self._time()
+        if marker and payload_type is None and self._tell_sounding is not None:
+            tell, self._tell_sounding = self._tell_sounding, None
+            tell()
         kind = packet[1] & 0x7F if payload_type is None else payload_type
         return bytes((packet[0], marker << 7 | kind)) + packet[2:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,9 @@ class Out:
 
     def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
         self._until = max(self._until, self._clock()) + len(pcm) / 2 / self.rate
+
+    def once_sounding(self, tell: Callable[[], None]) -> None:
+        tell()
 
     def clear(self) -> float:
         left, self._until = self.queued, 0.0
