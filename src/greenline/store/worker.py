@@ -151,20 +151,43 @@ class Worker:
         loops = (self._claim_loop, self._renew_loop, self._arrivals_loop)
         self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
 
-    async def stop(self, seconds: float) -> None:
-        """Claim nothing more, let what runs finish for ``seconds``, then cancel it; its leases run out."""
+    async def stop(self, seconds: float, *, abandoned: float | None = None) -> None:
+        """Claim nothing more, let what runs finish for ``seconds``, then cancel it; its leases run out.
+
+        ``abandoned``: what nobody has claimed for so many seconds is claimed all the same while something runs, with
+        ``closing`` set from the beginning. For work that had better be refused than wait for the next process.
+        """
         self._stopping = True
         self._wake.set()
         for claim, _ in self._live.values():
-            claim.closing = True
-            claim.arrived.set()
-        running = [task for _, task in self._live.values()]
-        if running:
-            await asyncio.wait(running, timeout=seconds)
+            self._close(claim)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self._live and (left := deadline - loop.time()) > 0:
+            running = [task for _, task in self._live.values()]
+            await asyncio.wait(running, timeout=left if abandoned is None else min(left, POLL_SECONDS))
+            if abandoned is not None:
+                await self._claim_abandoned(abandoned)
         for task in [*(task for _, task in self._live.values()), *self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, *(task for _, task in self._live.values()), return_exceptions=True)
         self._tasks = []
+
+    @staticmethod
+    def _close(claim: Claim) -> None:
+        claim.closing = True
+        claim.arrived.set()
+
+    async def _claim_abandoned(self, seconds: float) -> None:
+        before = self._clock.now() - timedelta(seconds=seconds)
+        try:
+            claims = await self._mailboxes.claim(self._owner, self._kind, before, self._room - len(self._live))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("worker.abandoned_unknown", kind=self._kind, error=str(error))
+            return
+        for claim in claims:
+            self._close(claim)
+            self._live[claim.mailbox_id] = (claim, asyncio.create_task(self._run(claim)))
 
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping or loop != self._claim_loop:

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from greenline.channels.whatsapp.calls.events import Offered, Orphaned
+from greenline.channels.whatsapp.calls.figures import RUNNING
 from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.permission import Permissions
 from greenline.channels.whatsapp.calls.run import CallParts, CallRun
@@ -64,6 +65,10 @@ class CallHandler:
         elif row.phase == Phase.NEW.value:
             await self._answer(claim, row, line)
         elif Phase(row.phase) in (Phase.CHECKING, Phase.ASKING, Phase.WAITING):
+            if claim.closing:  # the next process makes the call
+                now = self._parts.clock.now()
+                await self._parts.mailboxes.release(claim, now, now)
+                return
             await self._ask(claim, row, line)
         else:
             log.warning("call.orphaned", call_id=row.id, phase=row.phase)
@@ -162,6 +167,11 @@ class CallHandler:
     def _let_go(self, claim: Claim, run: CallRun) -> None:
         if self.running.get(claim.mailbox_id) is run:  # a lease that ran out was perhaps taken up again here
             del self.running[claim.mailbox_id]
+        RUNNING.set(len(self.running))
+
+    def _hold(self, claim: Claim, run: CallRun) -> None:
+        self.running[claim.mailbox_id] = run
+        RUNNING.set(len(self.running))
 
     async def _ask(self, claim: Claim, row: CallRow, line: Line) -> None:
         may = await self._permissions.advance(claim, row, line, self._token(line))
@@ -169,7 +179,7 @@ class CallHandler:
             return
         row, call, commands = may
         run = CallRun(self._parts, claim, row, line, self._token(line))
-        self.running[claim.mailbox_id] = run
+        self._hold(claim, run)
         try:
             row = await run.run((), call=call, commands=commands)
         finally:
@@ -177,7 +187,7 @@ class CallHandler:
         await self._after(claim, row)
 
     async def _run(self, claim: Claim, run: CallRun, event: Offered | Orphaned) -> None:
-        self.running[claim.mailbox_id] = run
+        self._hold(claim, run)
         try:
             row = await run.run((event,))
         finally:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -62,6 +62,8 @@ MEDIA_SECONDS: Final = 10.0
 """A connection that works is up within 100 ms on a good way and 2 s on a bad one; a ringing phone waits 30 s."""
 GOODBYE_SECONDS: Final = 1.5
 """Meta's word follows a hang-up within a second; every call ends within 2 s."""
+HANG_UP_PAUSES: Final = (0.2, 0.5)
+"""Before a refused hang-up is repeated: a call that Meta does not know to be over rings or costs on."""
 REDIAL_SECONDS: Final = 30.0
 FAREWELL_SECONDS: Final = 2.0
 """Time for the conversation to write down its end."""
@@ -234,6 +236,9 @@ class CallRun:
                     callback=self.row.id,
                 )
                 self._events.put_nowait(Done(action, wacid))
+            elif action in ("reject", "terminate"):
+                await self._hang_up(action, call.wacid or "")
+                self._events.put_nowait(Done(action))
             else:
                 await graph.act(line.phone_number_id, self._token, action, call.wacid or "", sdp)
                 self._events.put_nowait(Done(action))
@@ -241,6 +246,20 @@ class CallRun:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
             unknown = error.outcome is GraphOutcome.UNKNOWN
             self._events.put_nowait(Refused(action, _reason(error), error.code, unknown))
+
+    async def _hang_up(self, action: Literal["reject", "terminate"], wacid: str) -> None:
+        """Said again where Meta did not take it: an end that it has taken already is refused for good."""
+        for pause in HANG_UP_PAUSES:
+            try:
+                await self._parts.graph.act(self._line.phone_number_id, self._token, action, wacid)
+            except GraphError as error:
+                if error.outcome is GraphOutcome.PERMANENT:
+                    raise
+                log.warning("call.hang_up_repeated", call_id=self.row.id, action=action, error=str(error))
+                await self._parts.clock.sleep(pause)
+            else:
+                return
+        await self._parts.graph.act(self._line.phone_number_id, self._token, action, wacid)
 
     async def _connect(self, answer: str | None) -> None:
         media = self._media

@@ -20,6 +20,8 @@ from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
 
+ABANDONED_SECONDS: Final = 2.0
+"""A call that comes while this process leaves, and that no other takes within this time, is rejected at once."""
 WAITING_ROOM: Final = 50
 """Claims beyond the capacity: a call that can't be taken must be claimed to be rejected at once."""
 
@@ -68,7 +70,8 @@ class Calls:
     async def stop(self, seconds: float) -> None:
         """Take no new calls. What runs has ``call_drain_seconds`` to end if that is more, unless ``seconds`` is 0."""
         patience = self._patience + FAREWELL_SECONDS + ACTION_SECONDS
-        await self._worker.stop(max(seconds, patience) if seconds and self.active else seconds)
+        seconds = max(seconds, patience) if seconds and self.active else seconds
+        await self._worker.stop(seconds, abandoned=ABANDONED_SECONDS)
         await self._graph.aclose()
 
     def state(self) -> dict[str, bool]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from greenline.channels.whatsapp.calls.events import Result
+from greenline.channels.whatsapp.calls.figures import ENDED
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line
 from greenline.channels.whatsapp.calls.texts import CALL_TEXT
 from greenline.channels.whatsapp.calls.webhooks import read_news
@@ -29,6 +30,10 @@ class Settlement:
 
     async def settle(self, claim: Claim, row: CallRow) -> None:
         """Record the end, and give the mailbox back."""
+        ENDED.labels(row.direction, row.result or "failed").inc()
+        await self._settle(claim, row)
+
+    async def _settle(self, claim: Claim, row: CallRow) -> None:
         now = self._clock.now()
         await self._store.return_texts(row, now)
         if row.conversation_id is None:
@@ -53,4 +58,4 @@ class Settlement:
         row = replace(row, talk_seconds=row.talk_seconds if told is None else told)
         dealt = [item.id for item in claim.items if item.kind != CALL_TEXT]
         await self._store.save(claim, row, dealt, now)
-        await self.settle(claim, row)
+        await self._settle(claim, row)

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from greenline.channels.whatsapp.calls.run import HANG_UP_PAUSES
+from greenline.channels.whatsapp.calls.service import ABANDONED_SECONDS
 from greenline.clock import ManualClock
 from greenline.errors import BadRequest
 from greenline.settings import Settings
@@ -104,6 +106,19 @@ async def test_a_number_without_an_agent_rejects(channel: CallChannel) -> None:
     row = await channel.ended()
     assert row["reason"] == "No agent is assigned to the number."
     assert row["conversation_id"] is None
+
+
+async def test_a_hang_up_that_meta_did_not_take_is_said_again(channel: CallChannel) -> None:
+    await channel.pool.execute("update whatsapp_account set assigned_agent_id = null")
+    refusals = [meta_error(131000, 500), meta_error(130429)]
+    channel.meta.refuse_action = lambda body: refusals.pop() if refusals else None
+    await channel.ring(await offer())
+    for left, pause in zip((1, 0), HANG_UP_PAUSES, strict=True):
+        await eventually(lambda left=left: len(refusals) == left)
+        channel.clock.advance(timedelta(seconds=pause))
+    row = await channel.ended()
+    assert (row["result"], row["reason"]) == ("busy", "No agent is assigned to the number.")
+    assert refusals == []
 
 
 async def test_over_capacity_is_rejected_at_once_and_room_comes_back(channel: CallChannel) -> None:
@@ -210,6 +225,26 @@ async def test_when_the_process_stops_talks_may_end_and_others_are_refused(chann
         assert not voice.running
     row = await channel.ended()
     assert (row["result"], row["reason"]) == ("answered", "The server is shutting down.")
+
+
+async def test_a_call_that_comes_while_the_last_process_leaves_is_rejected(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    patient = settings.model_copy(update={"call_drain_seconds": 60.0})
+    async with calling_channel(pool, dsn, clock, patient) as channel, talking(channel) as (_, voice):
+        stopping = asyncio.create_task(channel.calls.stop(5.0))
+        await eventually(lambda: not channel.calls.state()["calls"])
+        await channel.ring(await offer(), "wacid.late")
+        clock.advance(timedelta(seconds=ABANDONED_SECONDS))
+        rejected = await channel.meta.action("reject")
+        assert rejected["call_id"] == "wacid.late"
+        assert voice.running
+        clock.advance(timedelta(seconds=60))
+        await channel.meta.action("terminate")
+        await stopping
+    late = await pool.fetchrow("select result, reason from whatsapp_call where wacid = 'wacid.late'")
+    assert late is not None
+    assert (late["result"], late["reason"]) == ("busy", "The server is shutting down.")
 
 
 async def test_what_is_typed_during_a_call_is_said_in_it_and_answered_in_the_chat_after_it(
