@@ -148,9 +148,10 @@ class Settings(BaseSettings):
         description="Silence after the agent's last message that ends a conversation (reference: 15 minutes).",
     )
     call_capacity: int = Field(
-        30,
+        15,
         ge=0,
-        description="Calls that one process holds at once; a core carries 40, and the next one is rejected at once.",
+        description="Calls that one process holds at once; the next one is rejected at once. A conversation with the "
+        "embedded voice detector takes 5 % of a core (docs/performance.md).",
     )
     call_ring_seconds: float = Field(
         60.0, gt=0, description="How long a person's phone rings before a call of the business is given up."
