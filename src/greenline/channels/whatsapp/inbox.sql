@@ -5,7 +5,8 @@
 -- Arrays, one element an event: $1 dedupe, $2 kind, $3 phone number id, $4 wa_id, $5 bsuid, $6 group id, $7 payload,
 -- $8 whether the event has a place in its chat's order, $10 id of the call. $9: now.
 -- $11: what makes the id of a new chat of the person's, which must not be read back from it; whoever meets somebody
--- first gives them the same chat. An event that was erased does not come back.
+-- first gives them the same chat, another one in each workspace that the number moves to. An event that was erased
+-- does not come back.
 -- What a call brings rings the mailbox of the call; an answer to a call permission request that of the call it is for.
 with event as materialized (
   select e.*, a.workspace_id, coalesce(e.group_id, e.wa_id, e.bsuid) as identifier
@@ -25,7 +26,7 @@ with event as materialized (
   insert into chat_identity as i(phone_number_id, identifier, chat_id)
   select distinct on (phone_number_id, identifier)
     phone_number_id, identifier, phone_number_id || ':' || left(encode(sha256(convert_to(
-      $11 || phone_number_id || ':' || coalesce(group_id, bsuid, wa_id), 'UTF8')), 'hex'), 32)
+      concat_ws(':', $11::text, workspace_id, phone_number_id, coalesce(group_id, bsuid, wa_id)), 'UTF8')), 'hex'), 32)
   from known
   where chat_id is null and ordered and workspace_id is not null and identifier is not null
   order by phone_number_id, identifier, bsuid nulls last

@@ -268,6 +268,24 @@ async def test_a_removed_number_leaves_its_conversations_ended_and_no_work(world
     assert await world.pool.fetchval("select count(*) from mailbox") == 1
 
 
+async def test_a_number_that_moves_to_another_workspace_meets_everybody_anew(world: World) -> None:
+    """The same person's events must not wait in the chat of the first workspace, where nobody reads them."""
+    inbox = Inbox(world.pool, world.clock, world.vault)
+    await world.connect()
+    await inbox.accept(inbound("wamid.1"))
+    await world.accounts.delete(WORKSPACE, NUMBER)
+    await world.connect(OTHER)
+
+    await inbox.accept(inbound("wamid.2"))
+
+    chats = await world.pool.fetch(
+        """select c.workspace_id from inbox i
+           join mailbox m on m.id = i.mailbox_id join whatsapp_chat c on c.id = m.id
+           where i.dedupe = 'wamid.2' and m.workspace_id = i.workspace_id and c.workspace_id = i.workspace_id"""
+    )
+    assert [row["workspace_id"] for row in chats] == [OTHER]
+
+
 async def test_a_token_is_marked_once(world: World) -> None:
     await world.connect()
     for _ in range(2):
