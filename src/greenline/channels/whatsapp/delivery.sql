@@ -27,7 +27,8 @@ where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 
 -- name: heard
 -- scope: system, what Meta delivers for any number shows that its webhooks reach us
-select min(received_at) from inbox where received_at > $1;
+-- An operator's order is in the inbox too, and shows nothing.
+select min(received_at) from inbox where received_at > $1 and kind <> 'order';
 
 -- name: inbound
 -- Messages that came in to a number since $3: they share its throughput with those that leave.
@@ -74,7 +75,10 @@ with fact as materialized (
 ), held as materialized (
   select o.* from outbox o where o.id in (select outbox_id from fact) order by o.id for update
 ), told as materialized (
-  select distinct on (f.outbox_id, f.state) f.*, h.conversation_id
+  -- Of a message that was erased (its body is empty) only facts are taken down: Meta's ids hold numbers.
+  select distinct on (f.outbox_id, f.state) f.outbox_id, f.state, f.at, f.pricing, f.place, h.conversation_id,
+    case when h.body <> '{}' then f.wamid end as wamid,
+    case when h.body <> '{}' or jsonb_typeof(f.error) <> 'object' then f.error else f.error - 'details' end as error
   from fact f join held h on h.id = f.outbox_id
   where case f.state
     when 'accepted' then h.accepted_at when 'sent' then h.sent_at when 'delivered' then h.delivered_at

@@ -133,11 +133,11 @@ class Sender:
         row = {"id": head["id"], "sender": number.claim.mailbox_id, "epoch": number.claim.epoch}
         clocks = {"pair_clock": verdict.pair_clock, "pair_seen": head["pair_clock"]}
         booking = Booking({**row, **clocks}, asyncio.get_running_loop().create_future())
-        number.fly(head["chat_id"], self._leave(number, head, booking))
+        number.fly(head["chat_id"], self._leave(number, head, booking.leaves))
         return booking
 
-    async def _leave(self, number: HeldNumber, head: Head, booking: Booking) -> None:
-        if await booking.leaves:
+    async def _leave(self, number: HeldNumber, head: Head, leaves: asyncio.Future[bool]) -> None:
+        if await leaves:
             checkpoint("sender.marked")
             await self._post(number, head)
 
@@ -193,7 +193,7 @@ class Sender:
         refused: list[tuple[Head, Refuse]] = []
         waits: list[datetime] = []
         for head in sorted(heads, key=lambda row: row["due_at"]):
-            verdict = await self._still_unknown(head, now) or self._judge(head, number, rules, now)
+            verdict = await self._unsettled(number, head, now) or self._judge(head, number, rules, now)
             if isinstance(verdict, Send):
                 number.clock = verdict.number_clock
                 going.append((head, verdict))
@@ -215,8 +215,14 @@ class Sender:
         inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
         return replace(self._rules, number=number_pace(self._throughput, inbound))
 
-    async def _still_unknown(self, head: Head, now: datetime) -> Wait | None:
-        """Whether a status may still tell what became of a message."""
+    async def _unsettled(self, number: HeldNumber, head: Head, now: datetime) -> Wait | None:
+        """How long the answer of Meta, or a status, may still tell what became of an attempt."""
+        if head["state"] == "sending":  # by another process, or by a commit of this one that nobody heard of again
+            until = head["attempted_at"] + self._grace
+            if until <= now:
+                until = now + self._grace
+                await self._defer(number, head, "unknown", until)
+            return Wait(until)
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
         heard = await self._pool.fetchval(sql["heard"], head["attempted_at"])
@@ -224,8 +230,6 @@ class Sender:
         return Wait(until) if until > now else None
 
     def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
-        if head["state"] == "sending":  # another process's request is in the air: its lease ended, ours began
-            return Wait(now + self._grace)
         candidate = Candidate(
             head["kind"], head["due_at"], head["attempt"], head["last_user_message_at"], head["pair_clock"]
         )
@@ -237,19 +241,28 @@ class Sender:
         await self._facts.put(Fact(head["id"], "failed", now, error=error))
 
     async def _fly(self, number: HeldNumber, going: list[tuple[Head, Send]], now: datetime) -> None:
-        if not going:
-            return
-        claim = number.claim
-        ids = [head["id"] for head, _ in going]
-        clocks = [send.pair_clock for _, send in going]
-        marked = {
-            row["id"] for row in await self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
-        }
-        checkpoint("sender.marked")
-        for head, _ in going:
-            if head["id"] in marked:
-                number.behind.add(head["chat_id"])
-                number.fly(head["chat_id"], self._post(number, head))
+        """Mark what goes and send it. A chat in which a message was booked since the look waits for its landing."""
+        flights: dict[str, asyncio.Future[bool]] = {}
+        clocks = []
+        for head, send in going:
+            chat_id = head["chat_id"]
+            number.behind.add(chat_id)
+            if chat_id not in number.flights:
+                flights[head["id"]] = asyncio.get_running_loop().create_future()
+                clocks.append(send.pair_clock)
+                number.fly(chat_id, self._leave(number, head, flights[head["id"]]))
+        marked: set[str] = set()
+        try:
+            if flights:
+                marked = await self._mark(number.claim, list(flights), clocks, now)
+        finally:
+            for outbox_id, leaves in flights.items():
+                if not leaves.done():
+                    leaves.set_result(outbox_id in marked)
+
+    async def _mark(self, claim: Claim, ids: list[str], clocks: list[datetime], now: datetime) -> set[str]:
+        rows = await self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
+        return {row["id"] for row in rows}
 
     async def _wait(self, number: HeldNumber, wake_at: datetime | None) -> bool:
         """Wait for work, a landing or a timer; without any of them no longer than an idle number is kept: False."""

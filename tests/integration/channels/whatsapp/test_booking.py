@@ -1,16 +1,21 @@
 """An answer that leaves with the commit of its turn: only where nothing waits before it, and never twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from greenline.channels.whatsapp.held_number import Booking
+from greenline.channels.whatsapp.sender import Sender
 from greenline.checkpoints import install_hook
 from greenline.clock import ManualClock
 from greenline.settings import Settings
+from greenline.store.mailbox import Claim, ring
 from greenline.store.pool import Pool
 from support.channel import ANN, Channel, running_channel
-from support.rows import NUMBER
+from support.rows import NUMBER, WORKSPACE
 from support.scripted import Answer
 from support.wait import until
 
@@ -111,3 +116,57 @@ async def test_the_pair_keeps_its_rate(
         await until(waits)
         clock.advance(timedelta(seconds=settings.pair_interval_seconds))
         assert len(await channel.told(3, ANN)) == 3
+
+
+async def test_one_booked_while_the_queue_is_read_keeps_the_order(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the sender has just read of the chat waits for the landing of the booked one: there is one in the air."""
+    senders: list[Sender] = []
+    handle = Sender.handle
+
+    async def seen(self: Sender, claim: Claim) -> None:
+        senders.append(self)
+        await handle(self, claim)
+
+    monkeypatch.setattr(Sender, "handle", seen)
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    names: list[str] = []
+    install_hook(names.append)
+    try:
+        async with running_channel(pool, dsn, clock, settings) as channel:
+            await channel.hear("one")
+            await channel.told(1)
+            await until(lambda: idle(names))
+            clock.advance(timedelta(seconds=1))
+            chat = dict(await pool.fetchrow("select id as chat_id, * from whatsapp_chat") or {})
+            bookings: list[Booking | None] = []
+
+            def book(name: str) -> None:
+                if name == "sender.looked" and not bookings:
+                    new = {"id": "out_b", "kind": "text", "attempt": 0, "due_at": clock.now(), "state": "queued"}
+                    bookings.append(senders[-1].book(NUMBER, {**chat, **new}))
+
+            install_hook(book)
+            await pool.execute(
+                """insert into outbox(id, workspace_id, phone_number_id, chat_id, kind, body, due_at, created_at)
+                   values ('out_a', $1, $2, $3, 'text', $4, $5, $5)""",
+                WORKSPACE, NUMBER, chat["chat_id"], {"type": "text", "text": {"body": "queued"}}, clock.now(),
+            )  # fmt: skip
+            await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=clock.now())
+            await until(lambda: _async(bool(bookings)))
+            [booking] = bookings
+            assert booking is not None
+            await asyncio.sleep(0.2)
+            assert len(channel.meta.texts()) == 1
+            booking.settle(leaves=False)
+            assert (await channel.told(2))[-1] == "queued"
+            await channel.quiet()
+            assert faults == []
+    finally:
+        install_hook(None)
+
+
+async def _async(value: bool) -> bool:
+    return value

@@ -142,6 +142,27 @@ async def test_retention_forgets_the_person_too(channel: Channel, tmp_path: Path
     assert states == ["accepted", "sent", "delivered", "read"]
 
 
+@pytest.mark.parametrize("state", ["played", "failed"])
+async def test_a_late_status_brings_no_id_back(channel: Channel, tmp_path: Path, state: str) -> None:
+    await talk(channel)
+    await channel.pool.execute("update conversation set status = 'done', ended_at = started_at")
+    promise = '{"retention_days": 0, "delete_transcript_and_pii": true, "delete_audio": false}'
+    await channel.pool.execute("update agent set shared = jsonb_set(shared, '{privacy}', $1::text::jsonb)", promise)
+    retention = Retention(channel.pool, channel.clock, tmp_path, FolderObjects(tmp_path))
+    assert await retention.enforce() == 1
+
+    error = {"code": 1, "title": "Lost", "error_data": {"details": f"{ANN} has no phone"}}
+    await channel.status(channel.meta.sent[0], state, wamid=f"wamid.HBgL{ANN}.OUT", errors=[error])
+    await channel.quiet()
+
+    assert await channel.pool.fetchval("select wamid from outbox") is None
+    [conversation] = await channel.conversations()
+    [*_, told] = [event for event in await channel.journal(conversation["id"]) if isinstance(event, Delivery)]
+    assert (told.state, told.wamid) == (state, None)
+    await channel.whatsapp.inbox.forget_old(channel.clock.now() + timedelta(days=1))
+    assert await held(channel.pool) == []
+
+
 async def test_digests_and_what_could_not_be_read_go_with_the_old_events(channel: Channel, tmp_path: Path) -> None:
     await delete(channel, await talk(channel), tmp_path)
     await channel.whatsapp.inbox.accept(b"not JSON")

@@ -100,6 +100,28 @@ async def test_silence_of_meta_proves_nothing(channel: Channel) -> None:
     assert await channel.told(1) == ["Hello!"]
 
 
+async def test_an_order_of_an_operator_is_no_word_of_meta(channel: Channel) -> None:
+    faults = channel.meta.refuse = Faults(Answer(cut=True))
+    await channel.hear()
+    row = await in_state(channel, "unknown")
+    channel.clock.advance(timedelta(seconds=1))
+    await channel.pool.execute(
+        """insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at)
+           values ($1, 'order_1', $2, 'order', '{}', $3, $3)""",
+        WORKSPACE,
+        row["chat_id"],
+        channel.clock.now(),
+    )
+    channel.clock.advance(GRACE * 2)
+
+    async def waits_on() -> bool:
+        due = await channel.pool.fetchval("select due_at from mailbox where kind = 'sender' and owner is null")
+        return bool(due == row["attempted_at"] + UNHEARD)
+
+    await until(waits_on)
+    assert len(faults.attempts) == 1
+
+
 async def test_a_status_settles_an_unknown_outcome(channel: Channel) -> None:
     faults = channel.meta.refuse = Faults(Answer(cut=True))
     await channel.hear()
@@ -246,7 +268,8 @@ async def _one_message(pool: Pool, clock: ManualClock) -> None:
     )
     await pool.execute(
         """insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at,
-             created_at, state) values ('out_1', 'ws_1', '1', '1:2', 'conv_1', 'text', '{}', $1, $1, 'sending')""",
+             created_at, state)
+           values ('out_1', 'ws_1', '1', '1:2', 'conv_1', 'text', '{"type": "text"}', $1, $1, 'sending')""",
         now,
     )
 
@@ -269,3 +292,16 @@ async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(cha
     await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now())
     row = await in_state(channel, "unknown")
     assert row["due_at"] == channel.clock.now() + timedelta(minutes=5) + GRACE
+
+
+async def test_what_a_commit_left_in_the_air_is_found_while_the_number_is_held(channel: Channel, pool: Pool) -> None:
+    """A turn that was cancelled in its commit may have marked its message: nobody sends it then."""
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    await pool.execute("update outbox set state = 'sending', attempted_at = $1", channel.clock.now() - GRACE)
+    held = await pool.fetchval("select epoch from mailbox where kind = 'sender' and owner is not null")
+    await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now())
+    row = await in_state(channel, "unknown")
+    assert row["due_at"] == channel.clock.now() + GRACE
+    assert held is not None
