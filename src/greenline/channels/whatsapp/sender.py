@@ -46,6 +46,9 @@ log = structlog.get_logger(__name__)
 
 STAY_SECONDS: Final = 1.0
 """A sender that must wait no longer than this for a rate keeps its number; above it the mailbox's timer wakes it."""
+CROWD: Final = 100
+"""Numbers in a process's hands above which an idle one is soon given up: others wait for its place."""
+CROWDED_LINGER_SECONDS: Final = 1.0
 FEW: Final = 5
 """Open messages below which the number's throughput is out of reach."""
 THROUGHPUT_SHARE: Final = 0.9
@@ -269,7 +272,8 @@ class Sender:
         timers: set[asyncio.Task[Any]] = {asyncio.create_task(number.claim.arrived.wait())}
         if wake_at is not None and not number.claim.closing:
             timers.add(asyncio.create_task(self._clock.sleep_until(wake_at)))
-        linger = None if number.behind or wake_at is not None else self._linger
+        patience = min(self._linger, CROWDED_LINGER_SECONDS) if len(self._held) > CROWD else self._linger
+        linger = None if number.behind or wake_at is not None else patience
         try:
             done, _ = await asyncio.wait(timers, timeout=linger, return_when=asyncio.FIRST_COMPLETED)
         finally:

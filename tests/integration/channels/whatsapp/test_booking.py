@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from greenline.channels.whatsapp import sender
 from greenline.channels.whatsapp.held_number import Booking
 from greenline.channels.whatsapp.sender import Sender
 from greenline.checkpoints import install_hook
@@ -116,6 +117,23 @@ async def test_the_pair_keeps_its_rate(
         await until(waits)
         clock.advance(timedelta(seconds=settings.pair_interval_seconds))
         assert len(await channel.told(3, ANN)) == 3
+
+
+async def test_an_idle_number_makes_room_where_many_are_held(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process holds so many numbers and no more: the messages of the others would wait for the idle ones."""
+    monkeypatch.setattr(sender, "CROWD", 0)
+    monkeypatch.setattr(sender, "CROWDED_LINGER_SECONDS", 0.01)
+    settings = settings.model_copy(update={"sender_linger_seconds": 600.0})
+    async with running_channel(pool, dsn, clock, settings) as channel:
+        await channel.hear("one")
+        await channel.told(1)
+
+        async def given_back() -> bool:
+            return await pool.fetchval("select owner is null from mailbox where kind = 'sender'") is True
+
+        await until(given_back)
 
 
 async def test_one_booked_while_the_queue_is_read_keeps_the_order(
