@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from greenline.agents.models import AgentVersion
@@ -14,7 +16,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection, fold
-from greenline.store.batch import Batcher
+from greenline.store.batch import Batcher, QueueFull
 from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
@@ -134,12 +136,15 @@ class Committer:
         checkpoint("turn.finishing")
         head = turn.head() if self._book else None
         turn.booking = self._book(*head) if self._book and head else None
-        written = None
         try:
-            written = await self._batcher.put(turn)
-        finally:
+            writing = self._batcher.submit(turn)
+        except QueueFull:
             if turn.booking is not None:
-                turn.booking.settle(written is not None and written.leaves)
+                turn.booking.settle(leaves=False)
+            raise
+        if turn.booking is not None:
+            writing.add_done_callback(partial(_settle, turn.booking))
+        written = await asyncio.shield(writing)  # whoever cancels the turn can't take back what is being written
         if written is None:
             raise LeaseLost(turn.claim.mailbox_id)
         checkpoint("turn.finished")
@@ -161,3 +166,8 @@ class _Written:
 
     has_more: bool
     leaves: bool
+
+
+def _settle(booking: Booking, writing: asyncio.Future[_Written | None]) -> None:
+    written = None if writing.cancelled() or writing.exception() is not None else writing.result()
+    booking.settle(leaves=written is not None and written.leaves)

@@ -220,7 +220,7 @@ class Sender:
 
     async def _unsettled(self, number: HeldNumber, head: Head, now: datetime) -> Wait | None:
         """How long the answer of Meta, or a status, may still tell what became of an attempt."""
-        if head["state"] == "sending":  # by another process, or by a commit of this one that nobody heard of again
+        if head["state"] == "sending":  # by another process, or by a commit of this one whose outcome was not heard
             until = head["attempted_at"] + self._grace
             if until <= now:
                 until = now + self._grace

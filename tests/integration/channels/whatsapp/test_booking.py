@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from greenline.channels.whatsapp import sender
+from greenline.channels.whatsapp.commit import Committer, QueuedMessage, TurnCommit
+from greenline.channels.whatsapp.compose import Composed
 from greenline.channels.whatsapp.held_number import Booking
 from greenline.channels.whatsapp.sender import Sender
 from greenline.checkpoints import install_hook
@@ -15,6 +17,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, ring
 from greenline.store.pool import Pool
+from greenline.store.worker import Wakeups
 from support.channel import ANN, Channel, running_channel
 from support.rows import NUMBER, WORKSPACE
 from support.scripted import Answer
@@ -54,7 +57,7 @@ async def test_it_leaves_without_a_look_at_the_queue(channel: Channel, passed: l
     assert await channel.told(2) == ["answer to one", "answer to two"]
     await channel.quiet()
     sent = [name for name in passed if name.startswith(("turn.fin", "sender."))]
-    assert sent == ["turn.finishing", "turn.finished", "sender.marked", "sender.posted", "sender.settled"]
+    assert sent == ["turn.finishing", "sender.marked", "turn.finished", "sender.posted", "sender.settled"]
     assert [(row["state"], row["attempt"]) for row in await channel.outbox()] == [("accepted", 1)] * 2
 
 
@@ -184,6 +187,29 @@ async def test_one_booked_while_the_queue_is_read_keeps_the_order(
             assert faults == []
     finally:
         install_hook(None)
+
+
+async def test_it_leaves_though_its_turn_is_cancelled_in_the_commit(clock: ManualClock) -> None:
+    """The lease of a chat is renewed while its turn is written: that it is not held any more cancels the turn."""
+    written = asyncio.Event()
+
+    class SlowPool:
+        async def fetch(self, *_: object) -> list[dict[str, object]]:
+            await written.wait()
+            return [{"mailbox_id": "chat", "has_more": False, "leaves": True}]
+
+    booking = Booking({"id": "out_1"}, asyncio.get_running_loop().create_future())
+    committer = Committer(cast("Pool", SlowPool()), cast("Wakeups", None), clock, lambda *_: booking)
+    turn = TurnCommit(Claim("chat", WORKSPACE, 1, 1, 0, (), ()), clock.now())
+    turn.person = {"last_user_message_at": clock.now()}
+    turn.outbox.append(QueuedMessage("out_1", NUMBER, "conv_1", Composed("text", {}, ())))
+    task = asyncio.create_task(committer.commit(turn))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    written.set()
+    assert await asyncio.wait_for(booking.leaves, 1)
 
 
 async def _async(value: bool) -> bool:
