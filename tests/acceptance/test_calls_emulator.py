@@ -156,3 +156,45 @@ async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: 
         assert [step["what"] for step in call["timeline"]][:2] == ["ringing", "accepted"]
         await meta.call("POST", f"/calls/{call_id}/hangup")
         await state(meta, call_id, "ended")
+
+
+@pytest.mark.timeout(120)
+async def test_a_person_keeps_to_a_script_after_a_bad_network(dsn: str, tmp_path: Path) -> None:
+    question = await spoken(QUESTION)
+    async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
+        await meta.furnish(server.url, KEY, PROMPT)
+        call_id = await dial(meta, await meta.person("Ann", "15550107779"))
+        await state(meta, call_id, "active")
+        bad = {"loss": 0.2, "duplicate": 0.1, "jitter_ms": 300, "gap_seconds": 0.5}
+        await meta.call("POST", f"/calls/{call_id}/network", **bad)
+        await meta.call("POST", f"/calls/{call_id}/script", steps=[{"do": "say", "data_base64": question}])
+        assert (await played(meta, call_id))["script"]["state"] == "passed"
+        await meta.call("POST", f"/calls/{call_id}/network", loss=0)
+        steps = [
+            {"do": "expect", "what": "silence"},
+            {"do": "pause", "seconds": 1},
+            {"do": "say", "data_base64": question},
+            {"do": "expect", "what": "voice"},
+            {"do": "hang_up"},
+            {"do": "expect", "what": "end", "seconds": 2},
+            {"do": "expect", "what": "voice", "seconds": 0.1},
+        ]
+        await meta.call("POST", f"/calls/{call_id}/script", steps=steps)
+        call = await played(meta, call_id)
+        assert call["script"] == {"state": "failed", "step": 6, "why": "expected to hear the business within 0.1 s"}
+        assert call["lost_packets"] > 10
+        assert (call["ended_by"], call["error"]) == ("person", None)
+        found = await conversation(server.url)
+        assert found["transcript"][-1]["message"] == "We open at nine on weekdays."
+
+
+async def played(meta: Emulator, call_id: str) -> dict[str, Any]:
+    """The call, when its script has come to its end."""
+
+    async def done() -> dict[str, Any] | None:
+        call: dict[str, Any] = await meta.call("GET", f"/calls/{call_id}")
+        return call if call["script"]["state"] != "running" else None
+
+    found = await until(done)
+    assert found is not None
+    return found

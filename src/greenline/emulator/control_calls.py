@@ -7,11 +7,13 @@ import binascii
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.network import Network
 from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
+from greenline.emulator.calls.script import Script
 from greenline.emulator.control_models import known
 from greenline.emulator.meta import Meta
 
@@ -26,6 +28,16 @@ class Sound(BaseModel):
     """A sound file in base64, of any usual format."""
 
     data_base64: str
+
+
+class NetworkOfCall(BaseModel, extra="forbid"):
+    """How packets of sound fare from now on, in both directions: shares of 1, milliseconds, seconds."""
+
+    loss: float = Field(0.0, ge=0, le=1)
+    duplicate: float = Field(0.0, ge=0, le=1)
+    jitter_ms: float = Field(0.0, ge=0, le=5_000)
+    gap_seconds: float = Field(0.0, ge=0, le=600)
+    seed: int = 1
 
 
 class Offer(BaseModel):
@@ -91,6 +103,23 @@ def _add_acts(app: FastAPI, meta: Meta) -> None:
     async def hang_up(call_id: str) -> dict[str, Any]:
         call = _call(meta, call_id)
         desk.hang_up(call)
+        return call.shown()
+
+    @app.post("/calls/{call_id:path}/network")
+    async def network(call_id: str, body: NetworkOfCall) -> dict[str, Any]:
+        """Packets of the call get lost, late or copied; all at 0 is a good network again."""
+        call = _call(meta, call_id)
+        call.peer.way.set(Network(**body.model_dump()))
+        call.note("network", **body.model_dump())
+        return call.shown()
+
+    @app.post("/calls/{call_id:path}/script")
+    async def script(call_id: str, body: Script) -> dict[str, Any]:
+        """The person keeps to a script; the call shows how far it came, and where it failed."""
+        call = _call(meta, call_id)
+        if call.play is not None and call.play.state == "running":
+            raise HTTPException(409, "A script is running in this call.")
+        desk.perform(call, body)
         return call.shown()
 
     @app.post("/calls/{call_id:path}/browser")

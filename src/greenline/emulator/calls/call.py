@@ -43,6 +43,8 @@ class Call:
     peer: Peer = field(init=False, repr=False)
     phone: Peer | None = field(default=None, repr=False)
     """The browser that plays the person, if one does."""
+    play: Any = field(default=None, repr=False)
+    """The script to which the person keeps, if there is one (`greenline.emulator.calls.script.Play`)."""
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,8 @@ class Call:
             "error": self.error,
             "packets": self.peer.packets,
             "early_packets": self.early_packets,
+            "lost_packets": self.peer.way.lost,
+            "script": self.play.shown() if self.play else None,
             "heard_seconds": round(len(self._sound) / 2 / HEARD_RATE, 2),
             "voiced": self.voiced,
             "timeline": self.timeline,

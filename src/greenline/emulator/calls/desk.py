@@ -12,6 +12,7 @@ from typing import Any, Final
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.permissions import Permission
+from greenline.emulator.calls.script import Play, Script
 from greenline.emulator.calls.sdp import check_sdp
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
@@ -153,6 +154,11 @@ class Desk:
         call.phone = Peer(call.say, lite=False)
         call.note("browser")
         return await call.phone.answer(offer)
+
+    def perform(self, call: Call, script: Script) -> None:
+        """The person keeps to a script from the acceptance of the call on."""
+        call.play = Play(call, script, self.hang_up)
+        self._start(call.play.run())
 
     # What goes on
 

@@ -22,6 +22,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
+from greenline.emulator.calls.network import Way
 from greenline.emulator.calls.sdp import as_relay
 
 RATE: Final = 48_000
@@ -87,6 +88,7 @@ class Peer:
         self._listeners: set[asyncio.Task[None]] = set()
         self.first_packet = asyncio.Event()
         self.mouth = Mouth(self.first_packet)
+        self.way = Way()
         self.packets = 0
         self.last_packet_at = 0.0
         if not lite:
@@ -119,6 +121,7 @@ class Peer:
         """Hang up, and leave nothing behind."""
         self.first_packet.set()
         self.mouth.stop()
+        await self.way.aclose()
         await self._connection.close()
         for task in self._listeners:
             task.cancel()
@@ -147,6 +150,7 @@ class Peer:
         ice = self._connection.getTransceivers()[0].receiver.transport.transport
         connection: Connection = ice._connection  # noqa: SLF001 - aiortc has no lite mode
         connection.ice_controlling = False
+        self.way.install(ice)
 
         async def wait_for_check(pair: CandidatePair) -> None:
             pair.state = CandidatePair.State.SUCCEEDED
