@@ -74,9 +74,14 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
                     deaths += dying.done()
                     dying.cancel()
 
-        await asyncio.gather(*(lives(port) for port in ports))
+        async def last_life(port: int) -> None:
+            await lives(port)
+            async with doomed_server(meta, dsn, tmp_path, port, grace=GRACE):
+                await talks
+
+        # Meta's webhooks go to the first only, which is up again as soon as it is dead.
+        await asyncio.gather(last_life(ports[0]), lives(ports[1]))
         assert deaths >= LIVES // 2
         async with doomed_server(meta, dsn, tmp_path, ports[0], grace=GRACE):
-            await talks
             for person in people:
                 assert await meta.answers(person) == [f"You said message {n}" for n in range(1, WORDS + 1)]

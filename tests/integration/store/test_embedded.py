@@ -18,6 +18,7 @@ import pytest
 
 from greenline.store import binaries
 from greenline.store.binaries import PostgresMissing, choose_account, find_binaries
+from greenline.store.data_dir import DataDirUnusable
 from greenline.store.embedded import EmbeddedPostgres, EmbeddedPostgresFailed, WrongMajorVersion
 from greenline.store.postmaster import process_exists, read_postmaster
 from support.postgres import open_folder, remove_data_dir
@@ -220,7 +221,7 @@ def test_a_database_that_was_deleted_while_it_ran_is_not_replaced_by_an_empty_on
 
 def test_a_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmbeddedPostgresFailed, match="could not be started"):
+    with pytest.raises(DataDirUnusable, match="--data-dir"):
         EmbeddedPostgres(tmp_path / "file" / "data").start()
 
 

@@ -27,8 +27,16 @@ where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 
 -- name: heard
 -- scope: system, what Meta delivers for any number shows that its webhooks reach us
--- An operator's order is in the inbox too, and shows nothing.
-select min(received_at) from inbox where received_at > $1 and kind <> 'order';
+-- When Meta first delivered anything after $1, and whether it has delivered nothing since a message that was accepted
+-- before $4. An operator's order is in the inbox too, and shows nothing.
+with overdue as (
+  select max(accepted_at) as accepted_at from outbox
+  where workspace_id = $2 and phone_number_id = $3 and state = 'accepted' and accepted_at < $4
+)
+select (select min(received_at) from inbox where received_at > $1 and kind <> 'order') as heard,
+  accepted_at is not null and not exists (
+    select from inbox where received_at > overdue.accepted_at and kind <> 'order') as cut_off
+from overdue;
 
 -- name: inbound
 -- Messages that came in to a number since $3: they share its throughput with those that leave.

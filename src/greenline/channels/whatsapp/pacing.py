@@ -13,7 +13,9 @@ from typing import Final, TypeAlias
 WINDOW: Final = timedelta(hours=24)  # Meta: Customer service windows
 WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
 UNHEARD: Final = timedelta(minutes=5)
-"""How long a message of unknown outcome waits while nothing comes from Meta: maybe nothing can reach us."""
+"""How long a message of unknown outcome waits where statuses that are due do not come: its own can't come either."""
+STATUS_SECONDS: Final = 5.0
+"""An accepted message that long without a status shows that webhooks do not reach us; one takes about 1 s."""
 LONGEST_OUTAGE: Final = timedelta(hours=1)
 
 
@@ -117,13 +119,14 @@ def window_open(last_user_message_at: datetime | None, margin: timedelta, now: d
     return last_user_message_at is not None and now < last_user_message_at + WINDOW - margin
 
 
-def repeat_at(attempted: datetime, heard: datetime | None, grace: timedelta) -> datetime:
+def repeat_at(attempted: datetime, heard: datetime | None, cut_off: bool, grace: timedelta) -> datetime:
     """When a message of unknown outcome may be sent again, if no status has settled it.
 
     ``heard``: when Meta first delivered anything after the attempt. What it could not deliver it repeats ever later,
     so that after an outage the status may be as late again as the first delivery was (Meta: Webhooks).
+    ``cut_off``: whether statuses of other messages are overdue. Silence alone proves nothing: nobody may be writing.
     """
     if heard is None:
-        return attempted + max(UNHEARD, grace)
+        return attempted + (max(UNHEARD, grace) if cut_off else grace)
     outage = heard - attempted
     return attempted + grace if outage <= grace else heard + min(outage, LONGEST_OUTAGE) + grace

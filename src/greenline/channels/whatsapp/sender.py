@@ -2,7 +2,7 @@
 
 A message is marked before its request leaves. What became of a request that has no answer is unknown, and is
 not guessed: the message waits for a status that carries its id, and is sent again only when none has come
-within the grace time, in which Meta's webhooks did reach us (`repeat_at`). Only what Meta refused before
+within the grace time, if Meta's webhooks do reach us (`repeat_at`). Only what Meta refused before
 processing is repeated at once.
 """
 
@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import (
+    STATUS_SECONDS,
     Candidate,
     Pace,
     Refuse,
@@ -228,9 +229,11 @@ class Sender:
             return Wait(until)
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
-        heard = await self._pool.fetchval(sql["heard"], head["attempted_at"])
-        until = repeat_at(head["attempted_at"], heard, self._grace)
-        return Wait(until) if until > now else None
+        overdue = now - timedelta(seconds=STATUS_SECONDS)
+        parameters = (head["attempted_at"], number.claim.workspace_id, number.phone_number_id, overdue)
+        (signs,) = await self._pool.fetch(sql["heard"], *parameters)
+        until = repeat_at(head["attempted_at"], signs["heard"], signs["cut_off"], self._grace)
+        return Wait(min(until, now + self._grace)) if until > now else None
 
     def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
         candidate = Candidate(

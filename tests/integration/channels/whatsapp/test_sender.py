@@ -32,7 +32,7 @@ async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) 
 class Faults:
     """Refuses the first messages as told, then accepts; counts the attempts."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer | None) -> None:
         self._answers = list(answers)
         self.attempts: list[dict[str, Any]] = []
 
@@ -83,27 +83,53 @@ async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer
     assert first["biz_opaque_callback_data"] == second["biz_opaque_callback_data"]
 
 
-async def test_silence_of_meta_proves_nothing(channel: Channel) -> None:
-    """Where no webhook reaches us, no status can settle anything: a second copy would be sent for nothing."""
+async def test_a_message_of_unknown_outcome_is_repeated_though_nobody_writes(channel: Channel) -> None:
     faults = channel.meta.refuse = Faults(Answer(cut=True))
     await channel.hear()
-    row = await in_state(channel, "unknown")
+    await in_state(channel, "unknown")
+    channel.clock.advance(GRACE)
+    assert await channel.told(1) == ["Hello!"]
+    assert len(faults.attempts) == 2
+
+
+async def cut_off(channel: Channel) -> dict[str, Any]:
+    """One message accepted of which no status came, to another person one of unknown outcome: the latter."""
+    channel.meta.refuse = Faults(None, Answer(cut=True))
+    await channel.hear(person="15550007777")
+    await in_state(channel, "accepted")
+    await channel.hear()
+
+    async def unknown() -> dict[str, Any] | None:
+        rows = await channel.outbox()
+        return rows[1] if len(rows) == 2 and rows[1]["state"] == "unknown" else None
+
+    row = await until(unknown)
+    assert row is not None
+    return row
+
+
+async def waits_for_statuses(channel: Channel) -> None:
+    """Once the grace is over the sender looks again, and leaves the message for later."""
     channel.clock.advance(GRACE * 2)
 
     async def waits_on() -> bool:
         due = await channel.pool.fetchval("select due_at from mailbox where kind = 'sender' and owner is null")
-        return bool(due == row["attempted_at"] + UNHEARD)
+        return bool(due == channel.clock.now() + GRACE)
 
     await until(waits_on)
-    assert len(faults.attempts) == 1
+    assert channel.meta.texts() == []
+
+
+async def test_where_statuses_are_overdue_none_can_settle_anything(channel: Channel) -> None:
+    """A second copy would be sent for nothing: the first may have arrived long ago."""
+    await cut_off(channel)
+    await waits_for_statuses(channel)
     channel.clock.advance(UNHEARD)
     assert await channel.told(1) == ["Hello!"]
 
 
 async def test_an_order_of_an_operator_is_no_word_of_meta(channel: Channel) -> None:
-    faults = channel.meta.refuse = Faults(Answer(cut=True))
-    await channel.hear()
-    row = await in_state(channel, "unknown")
+    row = await cut_off(channel)
     channel.clock.advance(timedelta(seconds=1))
     await channel.pool.execute(
         """insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at)
@@ -112,14 +138,7 @@ async def test_an_order_of_an_operator_is_no_word_of_meta(channel: Channel) -> N
         row["chat_id"],
         channel.clock.now(),
     )
-    channel.clock.advance(GRACE * 2)
-
-    async def waits_on() -> bool:
-        due = await channel.pool.fetchval("select due_at from mailbox where kind = 'sender' and owner is null")
-        return bool(due == row["attempted_at"] + UNHEARD)
-
-    await until(waits_on)
-    assert len(faults.attempts) == 1
+    await waits_for_statuses(channel)
 
 
 async def test_a_status_settles_an_unknown_outcome(channel: Channel) -> None:

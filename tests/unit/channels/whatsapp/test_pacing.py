@@ -87,15 +87,18 @@ def test_a_message_is_not_tried_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard", "waits"),
+    ("heard", "cut_off", "waits"),
     [
-        (None, UNHEARD.total_seconds()),
-        (0.1, 20),  # its own status would have come as soon
-        (20, 20),
-        (21, 21 + 21 + 20),  # Meta was not heard for a while: what it repeats comes as late again
-        (7200, 7200 + LONGEST_OUTAGE.total_seconds() + 20),
+        (None, False, 20),  # nobody writes
+        (None, True, UNHEARD.total_seconds()),
+        (0.1, False, 20),  # its own status would have come as soon
+        (20, False, 20),
+        (21, False, 21 + 21 + 20),  # Meta was not heard for a while: what it repeats comes as late again
+        (7200, True, 7200 + LONGEST_OUTAGE.total_seconds() + 20),
     ],
 )
-def test_an_unknown_outcome_waits_as_long_as_a_status_may_still_come(heard: float | None, waits: float) -> None:
+def test_an_unknown_outcome_waits_as_long_as_a_status_may_still_come(
+    heard: float | None, cut_off: bool, waits: float
+) -> None:
     at = NOW + timedelta(seconds=heard) if heard is not None else None
-    assert repeat_at(NOW, at, timedelta(seconds=20)) == NOW + timedelta(seconds=waits)
+    assert repeat_at(NOW, at, cut_off, timedelta(seconds=20)) == NOW + timedelta(seconds=waits)
