@@ -66,6 +66,8 @@ class Claim:
     """Set by the worker when something came in since the last look."""
     closing: bool = False
     """Set by the worker when the process stops: begin nothing new, finish what runs."""
+    returning: bool = False
+    """Set by a holder that gives the mailbox back by itself: that it is not held any more is no loss then."""
 
 
 class Mailboxes:

@@ -13,6 +13,7 @@ import structlog
 
 from greenline.clock import Clock
 from greenline.store.mailbox import CHANNEL, Claim, LeaseLost, Mailboxes
+from greenline.store.outage import DATABASE_ERRORS, passes
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class Wakeups:
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn)
-            except (OSError, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("wakeups.unreachable", error=str(error))
                 await asyncio.sleep(POLL_SECONDS)
                 continue
@@ -78,6 +79,8 @@ class Wakeups:
                 await connection.add_listener(CHANNEL, self._notified)
                 await lost.wait()
                 log.warning("wakeups.lost")
+            except DATABASE_ERRORS as error:
+                log.warning("wakeups.lost", error=str(error))
             finally:
                 connection.terminate()
 
@@ -182,7 +185,7 @@ class Worker:
         before = self._clock.now() - timedelta(seconds=seconds)
         try:
             claims = await self._mailboxes.claim(self._owner, self._kind, before, self._room - len(self._live))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("worker.abandoned_unknown", kind=self._kind, error=str(error))
             return
         for claim in claims:
@@ -193,8 +196,11 @@ class Worker:
         while not self._stopping or loop != self._claim_loop:
             try:
                 await loop()
-            except Exception:
-                log.exception("worker.fault", kind=self._kind)
+            except Exception as error:  # the boundary of the worker: recorded and tried again
+                if passes(error):
+                    log.warning("worker.database_away", kind=self._kind, error=str(error))
+                else:
+                    log.error("worker.fault", kind=self._kind, exc_info=error)
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _claim_loop(self) -> None:
@@ -238,14 +244,17 @@ class Worker:
         await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=backoff))
 
     async def _renew_loop(self) -> None:
+        await self._renew()  # again at once after a fault: what is left of the leases is short
         await asyncio.sleep(self._mailboxes.lease_seconds / 3)
+
+    async def _renew(self) -> None:
         mine = dict(self._live)
         if not mine:
             return
         kept = await self._mailboxes.renew(claim for claim, _ in mine.values())
         for mailbox_id, (claim, task) in mine.items():
             current = self._live.get(mailbox_id)
-            if mailbox_id not in kept and current is not None and current[0] is claim:
+            if mailbox_id not in kept and current is not None and current[0] is claim and not claim.returning:
                 log.warning("worker.lease_lost", mailbox=mailbox_id)
                 task.cancel()
 

@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 KIND: Final = "live"
 ABANDONED: Final = "The server that held the conversation stopped"
+PATIENCE_OF_LEASE: Final = 0.6
+"""How long the journal waits for the database: a lease is renewed every third of it, so that two thirds are left."""
 
 Out = Callable[[ConversationConfig], AudioOut]
 
@@ -98,7 +100,7 @@ class LiveSessions:
         self._clock = clock
         self._settings = settings
         self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
-        self._writer = JournalWriter(pool, clock)
+        self._writer = JournalWriter(pool, clock, patience=settings.lease_seconds * PATIENCE_OF_LEASE)
         self._recordings = Recordings(pool, objects, clock, settings.data_dir)
         self._worker = Worker(
             self._mailboxes,

@@ -30,11 +30,14 @@ from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.speech.usage import SpeechUsage
+from greenline.store.outage import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
 SOFT: Final = "soft"
 """Name of the timer that bridges a slow model."""
+UNREACHABLE: Final = "database_unreachable"
+"""Code of a turn that needed something of the database, such as a secret, while it was away."""
 
 Files: TypeAlias = Callable[[Sequence[str]], Coroutine[Any, Any, dict[str, FilePart]]]
 """Loads files of the conversation for the model; unknown ones are left out."""
@@ -227,6 +230,9 @@ class Floor:
         except (MissingVariables, SecretVariable, ValueUnavailable) as error:
             log.error("turn.failed", conversation_id=host.conversation_id, code=error.code, reason=error.message)
             outcome = fail(answer.outcome, effects, means.settings.failure_message, error.code, error.message)
+        except DATABASE_ERRORS as error:
+            log.error("turn.failed", conversation_id=host.conversation_id, code=UNREACHABLE, reason=str(error))
+            outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
         for words in _unstreamed(outcome):
             answer.say(words)
         self._timers.stop(SOFT)

@@ -1,30 +1,50 @@
 """The journal of a live conversation, written as things happen by the process that holds it.
 
 What is recorded is in memory at once and durable a moment later: appends of many conversations share a commit. The
-epoch of the conversation's mailbox fences them, so that a process whose lease was lost writes nothing more.
+epoch of the conversation's mailbox fences them, so that a process whose lease was lost writes nothing more. While
+the database is away they wait and are repeated; their numbers keep one of unknown outcome from being written twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+import structlog
 
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection, fold
 from greenline.store.batch import Batcher
 from greenline.store.mailbox import Claim, LeaseLost
+from greenline.store.outage import DATABASE_ERRORS, passes
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
 
+log = structlog.get_logger(__name__)
 sql: Final = load_sql(__package__, "live.sql")
+
+MOST_WAITING: Final = 5_000
+"""Events that wait for the database at most: what a client may bring about while it is away, and a good deal more."""
+LAST_TRY_SECONDS: Final = 1.0
+"""For what follows once patience has run out: the last words, and the end."""
+FIRST_PAUSE_SECONDS: Final = 0.1
+MAX_PAUSE_SECONDS: Final = 1.0
+WRITE_SECONDS: Final = 5.0
+"""A commit takes milliseconds: one that takes so long went to a server that does not answer any more."""
+
+
+class JournalUnwritten(Exception):
+    """The database has not taken the journal for so long that the conversation can't go on here."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Append:
     claim: Claim
+    number: int
     conversation: Projection
     events: tuple[dict[str, Any], ...]
     done: tuple[int, ...]
@@ -35,6 +55,7 @@ class _Append:
             "mailbox_id": self.claim.mailbox_id,
             "workspace_id": self.conversation.workspace_id,
             "epoch": self.claim.epoch,
+            "number": self.number,
             "conversation": {**asdict(self.conversation), "events": len(self.events)},
             "events": self.events,
             "done": self.done,
@@ -43,21 +64,49 @@ class _Append:
 
 
 class JournalWriter:
-    """Commits appends of all live conversations of the process in groups."""
+    """Commits appends of all live conversations of the process in groups.
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    ``patience``: seconds for which an append is repeated while the database is away. It has to be shorter than a
+    lease lasts after its last renewal, else somebody else may hold the conversation by then.
+    """
+
+    def __init__(
+        self, pool: Pool, clock: Clock, *, patience: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.patience = patience
         self._pool = pool
         self._clock = clock
+        self._now = now
         self._batcher: Batcher[_Append, bool] = Batcher(self._write, limit=100)
 
-    async def append(self, append: _Append) -> None:
-        """Return when it is durable. Raises `LeaseLost`."""
-        if not await self._batcher.put(append):
-            raise LeaseLost(append.claim.mailbox_id)
+    async def append(self, append: _Append, patience: float) -> None:
+        """Return when it is durable. Raises `LeaseLost`, or `JournalUnwritten` after ``patience``."""
+        deadline, pause = self._now() + patience, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                if not await self._attempt(append, deadline - self._now()):
+                    raise LeaseLost(append.claim.mailbox_id)
+                return
+            except DATABASE_ERRORS as error:
+                if not passes(error) or self._now() >= deadline:
+                    raise JournalUnwritten(str(error)) from error
+                log.warning("live.journal_waits", conversation_id=append.conversation.id, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    async def _attempt(self, append: _Append, seconds: float) -> bool:
+        """Whether it is written. What a hanging database does with it is its own affair after ``seconds``."""
+        written = self._batcher.submit(append)
+        await asyncio.wait({written}, timeout=seconds)
+        if not written.done():
+            written.cancel()
+            raise TimeoutError("the database does not answer")
+        return written.result()
 
     async def _write(self, appends: list[_Append]) -> Sequence[bool]:
-        rows = await self._pool.fetch(sql["append"], [append.row() for append in appends], self._clock.now())
-        kept = {row["mailbox_id"] for row in rows}
+        rows = [append.row() for append in appends]
+        found = await self._pool.fetch(sql["append"], rows, self._clock.now(), timeout=WRITE_SECONDS)
+        kept = {row["mailbox_id"] for row in found}
         return [append.claim.mailbox_id in kept for append in appends]
 
 
@@ -80,6 +129,8 @@ class LiveJournal:
         self._pending: list[dict[str, Any]] = []
         self._done: list[int] = []
         self._ended = False
+        self._numbers = 0
+        self._append: _Append | None = None
         self._task: asyncio.Task[None] | None = None
         self.broken: asyncio.Event = asyncio.Event()
         """Set when something could not be written: the conversation can't go on here."""
@@ -90,6 +141,8 @@ class LiveJournal:
         self.conversation = fold(self.conversation, events, now)
         self.events.extend(events)
         self._pending.extend({"at": now, "kind": event.kind, "data": dump_event(event)} for event in events)
+        if len(self._pending) > MOST_WAITING:
+            self.broken.set()
         self._begin()
 
     def obeyed(self, item_id: int) -> None:
@@ -98,7 +151,7 @@ class LiveJournal:
         self._begin()
 
     async def flush(self) -> None:
-        """Return when everything is durable. Raises `LeaseLost`, or the database's error."""
+        """Return when everything is durable. Raises `LeaseLost` or `JournalUnwritten`."""
         while self._task is not None:
             await asyncio.shield(self._task)
 
@@ -111,14 +164,28 @@ class LiveJournal:
     def _begin(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write())
+            self._task.add_done_callback(_seen)
 
     async def _write(self) -> None:
         try:
-            while self._pending or self._done:
-                events, done = tuple(self._pending), tuple(self._done)
-                self._pending, self._done = [], []
-                await self._writer.append(_Append(self._claim, self.conversation, events, done, self._ended))
+            while self._append or self._pending or self._done:
+                self._append = self._append or self._next()
+                patience = LAST_TRY_SECONDS if self.broken.is_set() else self._writer.patience
+                await self._writer.append(self._append, patience)
+                self._append = None
         except BaseException:
             self.broken.set()
             raise
         self._task = None
+
+    def _next(self) -> _Append:
+        events, done = tuple(self._pending), tuple(self._done)
+        self._pending, self._done = [], []
+        self._numbers += 1
+        return _Append(self._claim, self._numbers, self.conversation, events, done, self._ended)
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """`LiveJournal.broken` tells of a failure, to whoever waits for nothing else."""
+    if not task.cancelled():
+        task.exception()

@@ -2,16 +2,18 @@
 
 -- name: append
 -- scope: system, conversations of many workspaces share a commit; every row carries its workspace_id
--- $1: array of appends (see journal.py). $2: now. One whose epoch is not its mailbox's any more changes nothing.
+-- $1: array of appends (see journal.py). $2: now. One whose epoch is not its mailbox's any more changes nothing, nor
+-- does one that is repeated; answers with the mailboxes of those that are written, now or before.
 with append as materialized (
-  select * from jsonb_to_recordset($1::jsonb) as t(
-    mailbox_id text, workspace_id text, epoch bigint, conversation jsonb, events jsonb, done jsonb, ended boolean)
+  select t.*, (t.epoch << 32) + t.number as place from jsonb_to_recordset($1::jsonb) as t(
+    mailbox_id text, workspace_id text, epoch bigint, number bigint, conversation jsonb, events jsonb, done jsonb,
+    ended boolean)
 ), held as materialized (
-  select m.id from mailbox m join append t on t.mailbox_id = m.id and t.epoch = m.epoch
+  select m.id, m.epoch, m.appended from mailbox m join append t on t.mailbox_id = m.id
   order by m.id
   for update of m
 ), live as materialized (
-  select t.* from append t join held h on h.id = t.mailbox_id
+  select t.* from append t join held h on h.id = t.mailbox_id and h.epoch = t.epoch and h.appended < t.place
 ), row as materialized (
   select r.* from live l, jsonb_to_record(l.conversation) as r(
     id text, workspace_id text, agent_id text, branch_id text, version_id text, environment text, source text,
@@ -52,9 +54,15 @@ with append as materialized (
     as e(at, kind, data, place)
 ), obeyed as (
   update inbox i set done_at = $2 from live l, jsonb_array_elements_text(l.done) as d(id) where i.id = d.id::bigint
-), released as (
-  update mailbox m set owner = null, lease_until = null, attempt = 0, epoch = m.epoch + 1, due_at = null
-  from live l where m.id = l.mailbox_id and l.ended
+), marked as (
+  update mailbox m set
+    appended = l.place,
+    owner = case when not l.ended then m.owner end,
+    lease_until = case when not l.ended then m.lease_until end,
+    attempt = case when l.ended then 0 else m.attempt end,
+    epoch = m.epoch + l.ended::int,
+    due_at = case when not l.ended then m.due_at end
+  from live l where m.id = l.mailbox_id
 ), analysed as (
   insert into mailbox as m(id, workspace_id, kind, due_at)
   select 'analysis:' || id, workspace_id, 'analysis', $2::timestamptz from row where status = 'processing'
@@ -62,8 +70,9 @@ with append as materialized (
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
 )
-select l.mailbox_id, case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
-from live l;
+select t.mailbox_id, case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
+from append t join held h on h.id = t.mailbox_id
+where h.epoch = t.epoch or (h.appended >= t.place and h.appended >> 32 = t.epoch);
 
 -- name: conversation
 select to_jsonb(c) as conversation from conversation c where c.workspace_id = $1 and c.id = $2;

@@ -7,6 +7,7 @@ written as it happens. `run` lives as long as the conversation and writes its en
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from greenline.channels.live.ears import Patience
 from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
 from greenline.channels.live.hearing import Hearing
-from greenline.channels.live.journal import LiveJournal
+from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.listening import Listening
 from greenline.channels.live.models import (
     Listener,
@@ -52,7 +53,8 @@ from greenline.speech.errors import SpeechError
 from greenline.speech.prices import usage_price
 from greenline.speech.usage import SpeechUsage
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
-from greenline.store.worker import Worker
+from greenline.store.outage import DATABASE_ERRORS
+from greenline.store.worker import POLL_SECONDS, Worker
 from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
@@ -65,6 +67,7 @@ DIGITS_SECONDS: Final = 1.5
 EAGER_SECONDS: Final = 0.2
 """Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
 LAST_WORDS_SECONDS: Final = 30.0
+TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
 CODE_CRASH: Final = 1011
 
@@ -159,9 +162,7 @@ class LiveSession:
             await self._open()
             ended = await self._end
         except LeaseLost:
-            ended = SessionEnded(
-                CODE_CRASH, "Another server has taken the conversation over.", "websocket_disconnect"
-            )
+            ended = SessionEnded(CODE_CRASH, TAKEN_OVER, "websocket_disconnect")
         except asyncio.CancelledError:
             ended = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
             raise
@@ -269,11 +270,14 @@ class LiveSession:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._listening is not None:
             await self._listening.aclose()
-        self._closed = True
+        self._closed = self._claim.returning = True
         try:
             await self._journal.close(*self._last_events(ended))
         except LeaseLost:
             log.warning("live.lease_lost", conversation_id=self.conversation_id)
+        except JournalUnwritten as error:
+            # Its lease runs out: whoever finds it then, this process or another, ends it as failed.
+            log.error("live.end_unwritten", conversation_id=self.conversation_id, error=str(error))
         finally:
             if self._recorder is not None:
                 await self._recorder.close()
@@ -296,17 +300,34 @@ class LiveSession:
         self.end(reason, error_type=error_type)
 
     async def _follow_orders(self) -> None:
-        while True:
+        while not self._journal.broken.is_set():
             await self._claim.arrived.wait()
-            await self._mailboxes.look_again(self._claim)
+            try:
+                await self._mailboxes.look_again(self._claim)
+            except DATABASE_ERRORS as error:
+                log.warning("live.orders_unknown", conversation_id=self.conversation_id, error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+                self._claim.arrived.set()
+                continue
             for item in self._claim.items:
                 if item.kind == ITEM:
                     self.obey(load_order(item.payload))
                 self._journal.obeyed(item.id)
-            await self._journal.flush()
+            with contextlib.suppress(JournalUnwritten):  # `_watch_journal` ends the conversation
+                await self._journal.flush()
 
     async def _watch_journal(self) -> None:
         await self._journal.broken.wait()
+        try:
+            await self._journal.flush()
+        except LeaseLost:
+            self.end(TAKEN_OVER, code=CODE_CRASH, error_type="websocket_disconnect")
+            return
+        except JournalUnwritten as error:
+            log.error("live.unwritten", conversation_id=self.conversation_id, error=str(error))
+        if self._means.settings.failure_message:
+            self._floor.say(self._means.settings.failure_message, "failure")
+        await self._floor.quiet(LAST_WORDS_SECONDS)
         self.end("The conversation could not be written down.", code=CODE_CRASH, error_type="unknown")
 
     # The person (`greenline.channels.live.hearing.Talk`)

@@ -1,0 +1,144 @@
+"""A database that goes away in the middle of a live conversation, for a moment or for good."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from greenline.channels.live.models import AgentResponse, ResponseComplete, SessionEnded
+from greenline.channels.orders import Order, place
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentMessage, Ended, Started, UserMessage
+from greenline.settings import Settings
+from greenline.store.pool import Pool, open_pool
+from support.flaky_database import FlakyDatabase, flaky_database
+from support.live import Stage, stage, told_of
+from support.rows import WORKSPACE
+from support.wait import eventually, until
+
+
+@pytest.fixture
+async def flaky(dsn: str) -> AsyncIterator[FlakyDatabase]:
+    async with flaky_database(dsn) as way:
+        yield way
+
+
+@pytest.fixture
+async def flaky_pool(flaky: FlakyDatabase) -> AsyncIterator[Pool]:
+    connections = await open_pool(flaky.dsn, size=4)
+    yield connections
+    connections.terminate()
+
+
+@pytest.fixture
+async def live(
+    flaky: FlakyDatabase, flaky_pool: Pool, pool: Pool, clock: ManualClock, settings: Settings
+) -> AsyncIterator[Stage]:
+    async with stage(flaky_pool, flaky.dsn, clock, settings.model_copy(update={"lease_seconds": 1.5})) as running:
+        running.model.say = lambda request: f"You said {request.messages[-1].text}"
+        yield running
+
+
+async def kinds(pool: Pool, conversation_id: str) -> list[str]:
+    rows = await pool.fetch(
+        "select kind from conversation_event where conversation_id = $1 order by seq", conversation_id
+    )
+    return [row["kind"] for row in rows]
+
+
+async def test_a_conversation_outlives_a_moment_without_its_database(
+    live: Stage, flaky: FlakyDatabase, pool: Pool
+) -> None:
+    session, told = await live.begin()
+    session.user_message("one")
+    await told_of(told, ResponseComplete)
+    await session._journal.flush()
+    flaky.cut()
+    session.user_message("two")
+    await told_of(told, ResponseComplete, 2)
+    await eventually(lambda: session._journal._append is not None)
+    flaky.mend()
+    session.user_message("three")
+    await told_of(told, ResponseComplete, 3)
+    session.end("Bye")
+    ended = await live.tasks[0]
+    assert ended == SessionEnded(1000, "Bye")
+    journal = await live.journal(session)
+    assert [type(event) for event in journal] == [Started, *[UserMessage, AgentMessage] * 3, Ended]
+    assert (await live.row(session))["message_count"] == 6
+
+
+async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
+    live: Stage, flaky: FlakyDatabase, pool: Pool
+) -> None:
+    session, told = await live.begin()
+    await session._journal.flush()
+    flaky.deaf = True
+    session.user_message("one")
+
+    async def written() -> bool:
+        return "user_message" in await kinds(pool, session.conversation_id)
+
+    await until(written)
+    flaky.mend()
+    await told_of(told, ResponseComplete)
+    session.end("Bye")
+    await live.tasks[0]
+    assert await kinds(pool, session.conversation_id) == ["started", "user_message", "agent_message", "ended"]
+    row = await live.row(session)
+    assert (row["last_seq"], row["message_count"], row["status"]) == (4, 2, "processing")
+
+
+async def test_an_end_whose_outcome_is_unknown_ends_it_once(live: Stage, flaky: FlakyDatabase, pool: Pool) -> None:
+    session, _ = await live.begin()
+    await session._journal.flush()
+    flaky.deaf = True
+    session.end("Bye")
+
+    async def written() -> bool:
+        return "ended" in await kinds(pool, session.conversation_id)
+
+    await until(written)
+    flaky.mend()
+    assert await live.tasks[0] == SessionEnded(1000, "Bye")
+    assert await kinds(pool, session.conversation_id) == ["started", "ended"]
+
+
+async def test_a_person_is_told_when_the_database_stays_away_and_the_conversation_ends_as_failed(
+    live: Stage, flaky: FlakyDatabase, pool: Pool
+) -> None:
+    session, told = await live.begin()
+    await session._journal.flush()
+    flaky.cut()
+    session.user_message("one")
+    ended = await live.tasks[0]
+    assert (ended.code, ended.error_type) == (1011, "unknown")
+    said = [event.text for event in told if isinstance(event, AgentResponse)]
+    assert said[0] == "You said one"
+    assert "Sorry" in said[-1]
+    flaky.mend()
+
+    async def failed() -> bool:
+        status = await pool.fetchval("select status from conversation where id = $1", session.conversation_id)
+        return status == "failed"
+
+    await until(failed)
+    assert (await kinds(pool, session.conversation_id)).count("ended") == 1
+
+
+async def test_an_order_that_came_during_an_outage_is_obeyed_once(
+    live: Stage, flaky: FlakyDatabase, pool: Pool
+) -> None:
+    session, told = await live.begin()
+    await session._journal.flush()
+    flaky.cut()
+    order = Order("send_human_message", text="This is Tom.")
+    await place(pool, live.clock, WORKSPACE, session.conversation_id, order)
+    session._claim.arrived.set()
+    flaky.mend()
+    await told_of(told, AgentResponse)
+    session.end("Bye")
+    await live.tasks[0]
+    said = [event.text for event in await live.journal(session) if isinstance(event, AgentMessage)]
+    assert said == ["This is Tom."]
