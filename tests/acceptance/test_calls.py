@@ -95,7 +95,8 @@ async def ended(client: AsyncElevenLabs, conversation_id: str) -> Any:
 
     async def over() -> Any:
         found = await client.conversational_ai.conversations.get(conversation_id)
-        return found if found.metadata.whatsapp and found.metadata.whatsapp.call_result else None
+        result = found.metadata.whatsapp and found.metadata.whatsapp.call_result
+        return found if result and found.status not in ("initiated", "in-progress") else None
 
     return await until(over)
 
