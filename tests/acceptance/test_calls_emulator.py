@@ -43,18 +43,6 @@ async def state(meta: Emulator, call_id: str, wanted: str) -> dict[str, Any]:
     return found
 
 
-async def heard(meta: Emulator, call_id: str, stretches: int) -> dict[str, Any]:
-    """The call, when the person has heard so many stretches of voice."""
-
-    async def enough() -> dict[str, Any] | None:
-        call: dict[str, Any] = await meta.call("GET", f"/calls/{call_id}")
-        return call if len(call["voiced"]) >= stretches else None
-
-    found = await until(enough)
-    assert found is not None
-    return found
-
-
 async def conversation(url: str) -> dict[str, Any]:
     """The newest conversation, when it is over."""
     async with httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30) as api:
@@ -85,9 +73,10 @@ async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> 
         call_id = await dial(meta, await meta.person("Ann", "15550107777"))
         call = await state(meta, call_id, "active")
         assert [step["what"] for step in call["timeline"]][:3] == ["dialled", "pre_accept", "accept"]
-        await meta.call("POST", f"/calls/{call_id}/say", data_base64=question)
-        call = await heard(meta, call_id, 1)
-        assert call["early_packets"] == 0
+        listen = [{"do": "expect", "what": "voice"}, {"do": "expect", "what": "silence"}]
+        await meta.call("POST", f"/calls/{call_id}/script", steps=[{"do": "say", "data_base64": question}, *listen])
+        call = await played(meta, call_id)
+        assert (call["script"]["state"], call["early_packets"], len(call["voiced"])) == ("passed", 0, 1)
         await meta.call("POST", f"/calls/{call_id}/hangup")
         call = await state(meta, call_id, "ended")
         assert (call["ended_by"], call["error"]) == ("person", None)
@@ -175,13 +164,14 @@ async def test_a_person_keeps_to_a_script_after_a_bad_network(dsn: str, tmp_path
             {"do": "pause", "seconds": 1},
             {"do": "say", "data_base64": question},
             {"do": "expect", "what": "voice"},
+            {"do": "expect", "what": "silence"},
             {"do": "hang_up"},
             {"do": "expect", "what": "end", "seconds": 2},
             {"do": "expect", "what": "voice", "seconds": 0.1},
         ]
         await meta.call("POST", f"/calls/{call_id}/script", steps=steps)
         call = await played(meta, call_id)
-        assert call["script"] == {"state": "failed", "step": 6, "why": "expected to hear the business within 0.1 s"}
+        assert call["script"] == {"state": "failed", "step": 7, "why": "expected to hear the business within 0.1 s"}
         assert call["lost_packets"] > 10
         assert (call["ended_by"], call["error"]) == ("person", None)
         found = await conversation(server.url)
