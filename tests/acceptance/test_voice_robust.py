@@ -116,7 +116,10 @@ async def line(client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingM
     """A person who has called and hears the greeting."""
     body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
     assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
-    config: Any = {"agent": {"first_message": "Hello!", "prompt": {"prompt": "We open at nine."}}}
+    config: Any = {
+        "agent": {"first_message": "Hello!", "prompt": {"prompt": "We open at nine."}},
+        "turn": {"turn_timeout": -1},  # what is heard after a question is its answer
+    }
     made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)
     peer = RtcPeer(Network(seed=11))
