@@ -196,11 +196,11 @@ class Worker:
         while not self._stopping or loop != self._claim_loop:
             try:
                 await loop()
-            except Exception as error:  # noqa: BLE001 - the boundary of the worker: recorded and tried again
+            except Exception as error:  # the boundary of the worker: recorded and tried again
                 if passes(error):
                     log.warning("worker.database_away", kind=self._kind, error=str(error))
                 else:
-                    log.error("worker.fault", kind=self._kind, exc_info=error)
+                    log.exception("worker.fault", kind=self._kind)
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _claim_loop(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from greenline.channels.whatsapp.pacing import Rules
 from greenline.store.mailbox import Claim
 
 
@@ -26,6 +28,11 @@ class HeldNumber:
     sealed_token: bytes = field(default=b"", repr=False)
     token: str = field(default="", repr=False)
     has_token: bool = False
+    departures: deque[datetime] = field(default_factory=deque)
+    """When messages left, as far back as `sent_since` was asked last."""
+    rules: Rules | None = None
+    counted_at: datetime | None = None
+    """The rules by the last count of what came in, and when that was."""
     _fault: BaseException | None = None
 
     def fly(self, chat_id: str, flight: Coroutine[None, None, None]) -> None:
@@ -33,6 +40,16 @@ class HeldNumber:
         task = asyncio.create_task(flight)
         self.flights[chat_id] = task
         task.add_done_callback(lambda done: self._landed(chat_id, done))
+
+    def sent_since(self, moment: datetime) -> int:
+        """How many messages have left since; older departures are forgotten."""
+        while self.departures and self.departures[0] < moment:
+            self.departures.popleft()
+        return len(self.departures)
+
+    def rules_of_late(self, since: datetime) -> Rules | None:
+        """The rules by a count of what came in that is no older."""
+        return self.rules if self.counted_at is not None and self.counted_at >= since else None
 
     def check(self) -> None:
         """Raises what went wrong in a flight, beyond what Meta answers."""

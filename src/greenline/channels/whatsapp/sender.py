@@ -50,8 +50,10 @@ STAY_SECONDS: Final = 1.0
 CROWD: Final = 100
 """Numbers in a process's hands above which an idle one is soon given up: others wait for its place."""
 CROWDED_LINGER_SECONDS: Final = 1.0
-FEW: Final = 5
-"""Open messages below which the number's throughput is out of reach."""
+LITTLE: Final = 1 / 16
+"""Part of the throughput below which what leaves in a second is too little for what comes in to matter."""
+FRESH: Final = timedelta(milliseconds=250)
+"""How long a number that sends much goes by the last count of what came in."""
 THROUGHPUT_SHARE: Final = 0.9
 """Part of the throughput that is used: Meta counts by its own clock, and what comes in can't be foreseen."""
 NO_TOKEN_SECONDS: Final = 60.0
@@ -129,10 +131,12 @@ class Sender:
             return None
         if head["chat_id"] in number.flights or not (number.clock is None or number.clock < now):
             return None
-        verdict = self._judge(head, number, self._rules, now)
+        rules = self._rules if self._sends_little(number, 1, now) else number.rules_of_late(now - FRESH)
+        verdict = self._judge(head, number, rules, now) if rules else None
         if not isinstance(verdict, Send):
             return None
         number.clock = self._number_clocks[phone_number_id] = verdict.number_clock
+        number.departures.append(now)
         number.used = True
         row = {"id": head["id"], "sender": number.claim.mailbox_id, "epoch": number.claim.epoch}
         clocks = {"pair_clock": verdict.pair_clock, "pair_seen": head["pair_clock"]}
@@ -213,11 +217,15 @@ class Sender:
 
     async def _rules_now(self, number: HeldNumber, heads: list[Head], now: datetime) -> Rules:
         """The rules with what came in during the last second, which is only worth a look when much goes out."""
-        if len(heads) < FEW and (number.clock is None or number.clock < now):
+        if self._sends_little(number, len(heads), now):
             return self._rules
         since = now - timedelta(seconds=1)
         inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
-        return replace(self._rules, number=number_pace(self._throughput, inbound))
+        number.rules, number.counted_at = replace(self._rules, number=number_pace(self._throughput, inbound)), now
+        return number.rules
+
+    def _sends_little(self, number: HeldNumber, more: int, now: datetime) -> bool:
+        return number.sent_since(now - timedelta(seconds=1)) + more <= self._throughput * LITTLE
 
     async def _unsettled(self, number: HeldNumber, head: Head, now: datetime) -> Wait | None:
         """How long the answer of Meta, or a status, may still tell what became of an attempt."""
@@ -256,6 +264,7 @@ class Sender:
             if chat_id not in number.flights:
                 flights[head["id"]] = asyncio.get_running_loop().create_future()
                 clocks.append(send.pair_clock)
+                number.departures.append(now)
                 number.fly(chat_id, self._leave(number, head, flights[head["id"]]))
         marked: set[str] = set()
         try:
