@@ -81,7 +81,7 @@ class Mailboxes:
     async def claim(self, owner: str, kind: str, now: datetime, limit: int) -> list[Claim]:
         """At most ``limit`` mailboxes of ``kind`` with work due at ``now``, longest due first."""
         rows = await self.pool.fetch(_sql["claim"], owner, kind, now, limit, self.lease_seconds, ITEMS_PER_CLAIM)
-        return [_claim(row) for row in rows]
+        return [read_claim(row) for row in rows]
 
     async def hold(self, owner: str, kind: str, mailbox_id: str, workspace_id: str, now: datetime) -> Claim:
         """A new mailbox that ``owner`` holds from its beginning. Raises `LeaseLost` when it is there already."""
@@ -155,7 +155,8 @@ async def ring(
     await connection.execute(_sql["notify"], kind)
 
 
-def _claim(row: Record) -> Claim:
+def read_claim(row: Record) -> Claim:
+    """A row of the statement ``claim``, or of another that claims mailboxes on its way."""
     return Claim(
         mailbox_id=row["id"],
         workspace_id=row["workspace_id"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 """Delayed work and lost notifications are found within this time."""
+MANY = 8
+"""Mailboxes in a worker's hands above which it is under load."""
 GATHER_SECONDS = 0.005
 """Under load claims are taken in small pauses: waking for each turn made hundreds of one-row claims a second."""
 ARRIVALS_SECONDS = 0.1
@@ -90,6 +93,15 @@ class Wakeups:
             self.event(kind).set()
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """For whom mailboxes are claimed, for how many ``seconds``, and at most how many."""
+
+    owner: str
+    seconds: float
+    limit: int
+
+
 class Worker:
     """Runs ``handler`` for every claimed mailbox of one kind, at most ``room`` at once.
 
@@ -149,6 +161,20 @@ class Worker:
         if self._live.get(claim.mailbox_id, (None,))[0] is claim:
             del self._live[claim.mailbox_id]
 
+    @property
+    def lease(self) -> Lease:
+        """What a statement that brings work may claim for this worker on its way, for `adopt`.
+
+        Nothing while it has much to do: then claims are better taken together, beside what comes in.
+        """
+        idle = self._tasks and not self._stopping and len(self._live) <= MANY
+        return Lease(self._owner, self._mailboxes.lease_seconds, self._room - len(self._live) if idle else 0)
+
+    def adopt(self, claims: Iterable[Claim]) -> None:
+        """Run the handler for mailboxes that were claimed with `lease`."""
+        for claim in claims:
+            self._live[claim.mailbox_id] = (claim, asyncio.create_task(self._run(claim)))
+
     def start(self) -> None:
         """Begin to claim work."""
         loops = (self._claim_loop, self._renew_loop, self._arrivals_loop)
@@ -190,7 +216,7 @@ class Worker:
             return
         for claim in claims:
             self._close(claim)
-            self._live[claim.mailbox_id] = (claim, asyncio.create_task(self._run(claim)))
+        self.adopt(claims)
 
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping or loop != self._claim_loop:
@@ -207,10 +233,8 @@ class Worker:
         self._wake.clear()
         free = self._room - len(self._live)
         claims = await self._mailboxes.claim(self._owner, self._kind, self._clock.now(), free) if free > 0 else []
-        for claim in claims:
-            task = asyncio.create_task(self._run(claim))
-            self._live[claim.mailbox_id] = (claim, task)
-        if len(self._live) > 8:
+        self.adopt(claims)
+        if len(self._live) > MANY:
             await asyncio.sleep(GATHER_SECONDS)
         if len(claims) < max(free, 1):
             with contextlib.suppress(TimeoutError):
@@ -231,7 +255,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the boundary of one turn: recorded and tried again
                 await self._failed(claim, error)
             finally:
-                self._live.pop(claim.mailbox_id, None)
+                self.let_go(claim)
                 if claim.arrived.is_set() or len(self._live) == self._room - 1:
                     self._wake.set()
 

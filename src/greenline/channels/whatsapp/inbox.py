@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import asyncpg
 import structlog
@@ -12,25 +13,42 @@ import structlog
 from greenline.channels.whatsapp.payload import Event, Poison, parse_envelope
 from greenline.clock import Clock
 from greenline.store.batch import Batcher
+from greenline.store.mailbox import ITEMS_PER_CLAIM, read_claim
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
+from greenline.store.worker import Lease, Worker
 
 log = structlog.get_logger(__name__)
 
 ORDERED_KINDS = frozenset({"message", "standby", "user_preferences", "identity"})
 """Events that have a place in the order of a chat; the others are facts, applied in any order."""
 
+NOBODY: Final = Lease("", 0.0, 0)
+
 _sql = load_sql(__package__, "inbox.sql")
 
 
 class Inbox:
-    """Takes webhook bodies. Concurrent requests share one commit."""
+    """Takes webhook bodies. Concurrent requests share one commit.
 
-    def __init__(self, pool: Pool, clock: Clock, vault: Vault, *, limit: int = 200, depth: int = 20_000) -> None:
+    ``turns``: the worker of this process, which has the chats that nobody works on claimed by that commit too.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        vault: Vault,
+        turns: Worker | None = None,
+        *,
+        limit: int = 200,
+        depth: int = 20_000,
+    ) -> None:
         self._pool = pool
         self._pepper = vault.derive("chat ids").hex()
         self._clock = clock
+        self._turns = turns
         self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
 
     async def accept(self, body: bytes) -> None:
@@ -76,5 +94,9 @@ class Inbox:
             [event.kind in ORDERED_KINDS for event in events],
         )
         calls = [event.call_id for event in events]
-        await self._pool.execute(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper)
+        lease = self._turns.lease if self._turns else NOBODY
+        claiming = (lease.owner, lease.seconds, lease.limit, ITEMS_PER_CLAIM)
+        rows = await self._pool.fetch(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper, *claiming)
+        if self._turns is not None:
+            self._turns.adopt(read_claim(row) for row in rows if row["id"] is not None)
         return [None] * len(events)

@@ -8,6 +8,8 @@
 -- first gives them the same chat, another one in each workspace that the number moves to. An event that was erased
 -- does not come back.
 -- What a call brings rings the mailbox of the call; an answer to a call permission request that of the call it is for.
+-- A chat that nobody works on is claimed at once for $12 (lease: $13 seconds), $14 chats at most: the answer is what
+-- `claim` gives, and holds $15 items of each. Others are told of by a notification.
 with event as materialized (
   select e.*, a.workspace_id, coalesce(e.group_id, e.wa_id, e.bsuid) as identifier
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
@@ -69,29 +71,49 @@ with event as materialized (
     wa_id = coalesce(c.wa_id, excluded.wa_id), bsuid = coalesce(c.bsuid, excluded.bsuid),
     group_id = coalesce(c.group_id, excluded.group_id)
     where c.workspace_id = excluded.workspace_id
+  returning c.id
 ), fresh as (
   insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at, error)
   select workspace_id, dedupe, case when workspace_id is not null then mailbox_id end, kind, payload::json, $9,
     case when workspace_id is null and phone_number_id is not null then $9::timestamptz end,
     case when workspace_id is null and phone_number_id is not null then 'no account for this number' end
-  from placed order by place
+  from placed
+  where (select count(*) from opened) >= 0  -- a chat is there before it is read by whoever claims it
+  order by place
   on conflict (dedupe) do nothing
   returning mailbox_id, workspace_id, kind, done_at
-), rung as (
-  insert into mailbox as m(id, workspace_id, kind, due_at)
+), work as (
   select distinct on (mailbox_id) mailbox_id, workspace_id,
-    case when kind in ('call', 'call_permission') then 'call' else 'chat' end, $9::timestamptz
+    case when kind in ('call', 'call_permission') then 'call' else 'chat' end as kind
   from fresh where mailbox_id is not null
   order by mailbox_id
-  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+), rung as (
+  insert into mailbox as m(id, workspace_id, kind, due_at, owner, lease_until, epoch, attempt)
+  select mailbox_id, workspace_id, kind, $9::timestamptz, case when taken then $12 end,
+    case when taken then statement_timestamp() + make_interval(secs => $13) end, taken::int, taken::int
+  from (
+    select w.*, kind = 'chat' and row_number() over (partition by kind order by mailbox_id) <= $14 as taken from work w
+  ) w
+  order by mailbox_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at),
+    (owner, lease_until, epoch, attempt) = (
+      select case when free then excluded.owner else m.owner end,
+        case when free then excluded.lease_until else m.lease_until end,
+        m.epoch + free::int, m.attempt + free::int
+      from (select excluded.owner is not null
+        and (m.lease_until is null or m.lease_until < statement_timestamp()) as free) f)
+  returning m.id, m.workspace_id, m.kind, m.epoch, m.arrivals, m.attempt, m.lease_until is not null as is_held,
+    m.owner = $12 and m.lease_until = statement_timestamp() + make_interval(secs => $13) as is_ours
+), told as (
+  select case when bool_or(kind = 'chat' and not is_held) then pg_notify('greenline_work', 'chat') end,
+    count(pg_notify('greenline_work', 'call ' || id)::text) filter (where kind = 'call'),
+    (select case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end
+      from fresh)
+  from rung
 )
-select
-  case when bool_or(mailbox_id is not null and kind not in ('call', 'call_permission'))
-    then pg_notify('greenline_work', 'chat') end,
-  count(pg_notify('greenline_work', 'call ' || mailbox_id)::text)
-    filter (where mailbox_id is not null and kind in ('call', 'call_permission')),
-  case when bool_or(mailbox_id is null and done_at is null) then pg_notify('greenline_work', 'facts') end
-from fresh;
+select r.id, r.workspace_id, r.epoch, r.arrivals, r.attempt, c.items, c.steps,
+  case when r.is_ours then mailbox_context('chat', r.workspace_id, r.id) end as context
+from told left join rung r on r.is_ours left join lateral mailbox_contents(r.id, $15) c on r.is_ours;
 
 -- name: set_aside
 -- scope: system, what can't be read belongs to nobody yet

@@ -56,10 +56,7 @@ class WhatsApp:
         async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
             await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
 
-        self.inbox = Inbox(inbox_pool or pool, clock, vault)
-        self.webhook = Webhook(self.inbox, settings)
         self.facts = Facts(pool, wakeups, clock)
-        self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
         self._presence = presence = Presence(graph, clock)
         sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
         files = FileFetcher(pool, graph, vault, settings.data_dir)
@@ -98,6 +95,9 @@ class WhatsApp:
             room=settings.turn_concurrency,
             max_attempts=settings.turn_max_attempts,
         )
+        self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns)
+        self.webhook = Webhook(self.inbox, settings)
+        self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
 
     def start(self) -> None:
         """Begin to work."""
