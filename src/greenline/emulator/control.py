@@ -53,6 +53,7 @@ def _business(app: FastAPI, meta: Meta) -> None:
         )
         number_id = body.phone_number_id or digits()
         number = Number(number_id, account.id, display, body.verified_name or body.business_name)
+        number.settings["calling"] = {"status": "ENABLED" if body.calling else "DISABLED"}
         world.numbers[number.id] = number
         value = body.token or "EAA" + secrets.token_urlsafe(32)
         expires = meta.clock.now() + body.token_expires_in if body.token_expires_in is not None else None

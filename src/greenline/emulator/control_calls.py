@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.calling import why_closed
 from greenline.emulator.calls.network import Network
 from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
 from greenline.emulator.calls.script import Script
@@ -28,6 +29,12 @@ class Sound(BaseModel):
     """A sound file in base64, of any usual format."""
 
     data_base64: str
+
+
+class Keys(BaseModel, extra="forbid"):
+    """Keys of a telephone."""
+
+    keys: str = Field(min_length=1, max_length=60)
 
 
 class NetworkOfCall(BaseModel, extra="forbid"):
@@ -52,8 +59,12 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
 
     @app.post("/people/{person_id}/calls")
     async def dial(person_id: str, body: Dial) -> dict[str, Any]:
-        call = await desk.dial(known(world.people, person_id), known(world.numbers, body.phone_number_id))
-        return call.shown()
+        """A person calls a number; 409 with the reason while it takes no calls."""
+        person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
+        reason = why_closed(number, meta.clock.now())
+        if reason is not None:
+            raise HTTPException(409, reason)
+        return (await desk.dial(person, number)).shown()
 
     @app.get("/calls")
     async def calls() -> dict[str, Any]:
@@ -64,6 +75,15 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
         """What the person heard, from the acceptance on."""
         return Response(wav(_call(meta, call_id).heard, HEARD_RATE), media_type="audio/wav")
 
+    _add_sounds(app, meta)
+    _add_acts(app, meta)
+
+    @app.get("/calls/{call_id:path}")
+    async def call(call_id: str) -> dict[str, Any]:
+        return _call(meta, call_id).shown()
+
+
+def _add_sounds(app: FastAPI, meta: Meta) -> None:
     @app.post("/calls/{call_id:path}/say")
     async def say(call_id: str, body: Sound) -> dict[str, float]:
         """The person says something, now; returns how long it lasts."""
@@ -77,11 +97,17 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
         call.say(pcm)
         return {"seconds": len(pcm) / 2 / 48_000}
 
-    _add_acts(app, meta)
-
-    @app.get("/calls/{call_id:path}")
-    async def call(call_id: str) -> dict[str, Any]:
-        return _call(meta, call_id).shown()
+    @app.post("/calls/{call_id:path}/press")
+    async def press(call_id: str, body: Keys) -> dict[str, Any]:
+        """The person presses keys, one after the other; speech waits meanwhile."""
+        call = _call(meta, call_id)
+        if call.state != "active":
+            raise HTTPException(409, f"The call is {call.state}.")
+        try:
+            call.press(body.keys)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        return call.shown()
 
 
 def _add_acts(app: FastAPI, meta: Meta) -> None:

@@ -25,6 +25,7 @@ class Setup(BaseModel):
     waba_id: str | None = None
     phone_number_id: str | None = None
     token_expires_in: float | None = Field(None, description="Seconds; null: never.")
+    calling: bool = Field(default=True, description="Whether calls are switched on; at Meta they are off at first.")
 
 
 class Callback(BaseModel):

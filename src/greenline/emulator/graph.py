@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from greenline.emulator import blocks, templates
 from greenline.emulator.answers import health, paged, read_body, selected
+from greenline.emulator.calls.calling import shown_calling
 from greenline.emulator.calls.permissions import Permission
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
@@ -263,11 +264,15 @@ class Graph:
 
     async def _settings(self, request: Request, number: Number) -> dict[str, Any]:
         if request.method == "GET":
-            return number.settings
+            secret = request.query_params.get("include_sip_credentials") == "true"
+            return {**number.settings, "calling": shown_calling(number, with_credentials=secret)}
         body = {key: value for key, value in (await read_body(request)).items() if key != "messaging_product"}
         if len(body) != 1:
             raise MetaError(100, "Exactly one feature can be set in a request.")
-        number.settings.update(body)
+        if "calling" in body:
+            self._meta.change_calling(number, body["calling"])
+        else:
+            number.settings.update(body)
         return {"success": True}
 
     async def _profile(self, request: Request, number: Number) -> dict[str, Any]:

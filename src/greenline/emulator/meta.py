@@ -7,6 +7,7 @@ import contextlib
 from typing import Any, Final
 
 from greenline.emulator import templates
+from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
@@ -313,6 +314,16 @@ class Meta:
         self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
         self.webhooks.update(number, "messages", self._inbound(person, number, message, content))
         return message.id
+
+    def change_calling(self, number: Number, body: object) -> None:
+        """Change the calling settings of a number, and tell of it where Meta does. Raises `MetaError` 100."""
+        now = self.clock.now()
+        if calling.change_calling(number, body, now):
+            changed = {"phone_number_id": number.id, "calling": calling.calling(number)}
+            told = {"messaging_product": "whatsapp", "timestamp": str(int(now)), "type": "phone_number_settings"}
+            account = self.world.accounts[number.account_id]
+            update = {**told, "phone_number_settings": changed}
+            self.webhooks.account_update(account, "account_settings_update", update)
 
     def read(self, chat: Chat, wamid: str | None = None) -> int:
         """The person reads the business's messages up to one, or all; returns how many were unread."""

@@ -3,7 +3,7 @@
 import pytest
 
 from greenline.emulator.calls.permissions import DAY, Permission
-from greenline.emulator.calls.sdp import as_relay, check_sdp
+from greenline.emulator.calls.sdp import as_relay, check_sdp, event_type, only_shared, own_types
 from greenline.emulator.errors import MetaError
 
 GOOD = "\r\n".join(
@@ -46,11 +46,33 @@ def test_what_the_relay_refuses(wrong: str | None, details: str) -> None:
     assert caught.value.code == 100
 
 
-def test_the_relay_writes_itself_as_lite_with_one_fingerprint() -> None:
-    sdp = as_relay(GOOD.replace("a=setup", "a=fingerprint:sha-512 CC\r\na=setup"), setup="actpass")
-    assert "a=ice-lite\r\nm=audio" in sdp
+def test_the_relay_writes_itself_as_lite_with_its_own_codecs() -> None:
+    stock = GOOD.replace("a=setup", "a=fingerprint:sha-512 CC\r\na=setup").replace(" 111", " 96 9 0 8")
+    sdp = as_relay(stock, setup="actpass", types=own_types())
+    assert "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 126\r\n" in sdp
+    assert "a=rtpmap:111 opus/48000/2\r\n" in sdp
+    assert "a=rtpmap:126 telephone-event/8000\r\n" in sdp
     assert "sha-512" not in sdp
     assert "a=setup:actpass" in sdp
+    assert "SAVPF 111 8 0 126\r\n" in as_relay(stock, setup="active", types=own_types(["PCMA", "PCMU"]))
+
+
+G711 = GOOD.replace("SAVPF 111", "SAVPF 0 8 111 101").replace(
+    "a=ptime", "a=rtpmap:101 telephone-event/8000\r\na=ptime"
+)
+
+
+def test_g711_is_shared_where_the_number_takes_it() -> None:
+    assert "SAVPF 111\r\n" in only_shared(G711)
+    assert "SAVPF 8 111\r\n" in only_shared(G711, ["PCMA"])
+    without_opus = G711.replace("a=rtpmap:111 opus/48000/2\r\n", "")
+    assert check_sdp(without_opus, ["PCMU"])
+    with pytest.raises(MetaError, match="lacks opus"):
+        check_sdp(without_opus)
+
+
+def test_keys_are_sent_as_the_peer_names_them() -> None:
+    assert (event_type(G711), event_type(GOOD)) == (101, 126)
 
 
 def refused(code: int) -> "pytest.RaisesExc[MetaError]":

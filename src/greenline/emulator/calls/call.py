@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from av import AudioFrame, AudioResampler
 
+from greenline.emulator.calls.calling import g711
 from greenline.emulator.calls.peer import HEARD_RATE, LOUD, RATE, Peer, loudness
 from greenline.emulator.world import Number, Person
 
@@ -40,6 +41,8 @@ class Call:
     timeline: list[dict[str, Any]] = field(default_factory=list)
     voiced: list[list[float]] = field(default_factory=list)
     """Stretches of voice that the person heard: beginning and end in seconds since the call began."""
+    keys: str = ""
+    """Keys that the business pressed since the call was accepted."""
     peer: Peer = field(init=False, repr=False)
     phone: Peer | None = field(default=None, repr=False)
     """The browser that plays the person, if one does."""
@@ -51,7 +54,7 @@ class Call:
         self.began = time.monotonic()
         self._sound = bytearray()
         self._resampler = AudioResampler(format="s16", layout="mono", rate=HEARD_RATE)
-        self.peer = Peer(self.hear, lite=True)
+        self.peer = Peer(self.hear, lite=True, on_key=self.hear_key, g711=g711(self.number))
 
     def note(self, what: str, **more: Any) -> None:
         """Add something to the timeline."""
@@ -77,6 +80,18 @@ class Call:
             self._keep(pcm)
         if self.phone is not None:
             self.phone.mouth.say(pcm)
+
+    def hear_key(self, key: str) -> None:
+        """The business pressed a key."""
+        if self.state == "active":
+            self.keys += key
+            self.note("heard_key", key=key)
+
+    def press(self, keys: str) -> None:
+        """The person presses keys. Raises ``ValueError`` for what no keypad has."""
+        if self.state == "active":
+            self.peer.keypad.press(keys)
+            self.note("pressed", keys=keys)
 
     def say(self, pcm: bytes) -> None:
         """Sound of the person, 16-bit mono PCM of 48 kHz."""
@@ -110,6 +125,7 @@ class Call:
             "packets": self.peer.packets,
             "early_packets": self.early_packets,
             "lost_packets": self.peer.way.lost,
+            "keys": self.keys,
             "script": self.play.shown() if self.play else None,
             "heard_seconds": round(len(self._sound) / 2 / HEARD_RATE, 2),
             "voiced": self.voiced,

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.calling import g711, may_use_graph
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.permissions import Permission
 from greenline.emulator.calls.script import Play, Script
@@ -57,8 +58,7 @@ class Desk:
         """``POST /{phone number}/calls``. Raises `MetaError`."""
         if body.get("messaging_product") != "whatsapp":
             raise MetaError(100, "(#100) The parameter messaging_product is required.")
-        if _calling(number).get("status") == "DISABLED":
-            raise MetaError(138000, "Calling is not enabled for this number.", status=401)
+        may_use_graph(number)
         action = body.get("action")
         if action == "connect":
             return await self._connect(number, body)
@@ -86,7 +86,7 @@ class Desk:
         session = body.get("session")
         if not isinstance(session, dict) or session.get("sdp_type") != "answer":
             raise MetaError(100, "session must hold an answer.")
-        sdp = check_sdp(session.get("sdp"))
+        sdp = check_sdp(session.get("sdp"), g711(call.number))
         if call.accepted_sdp is None:
             try:
                 await call.peer.apply_answer(sdp)
@@ -111,7 +111,7 @@ class Desk:
         session = body.get("session")
         if not isinstance(session, dict) or session.get("sdp_type") != "offer":
             raise MetaError(100, "session must hold an offer.")
-        sdp = check_sdp(session.get("sdp"))
+        sdp = check_sdp(session.get("sdp"), g711(number))
         call = self._new(number, person, "BUSINESS_INITIATED")
         call.callback_data = body.get("biz_opaque_callback_data")
         self._start(self._ring_person(call, sdp))
@@ -195,7 +195,7 @@ class Desk:
         begun = time.monotonic()
         while call.state == "active":
             await asyncio.sleep(WATCH_SECONDS)
-            silent = time.monotonic() - max(begun, call.peer.last_packet_at)
+            silent = time.monotonic() - max(begun, call.peer.keypad.last_packet_at)
             limit = (
                 self._config.call_first_media_seconds if not call.peer.packets else self._config.call_media_seconds
             )
@@ -283,8 +283,3 @@ class Desk:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _calling(number: Number) -> dict[str, Any]:
-    calling = number.settings.get("calling")
-    return calling if isinstance(calling, dict) else {}

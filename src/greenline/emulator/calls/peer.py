@@ -11,7 +11,7 @@ import io
 import time
 import wave
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
+from greenline.emulator.calls.keys import Keypad
 from greenline.emulator.calls.network import Way
-from greenline.emulator.calls.sdp import as_relay
+from greenline.emulator.calls.sdp import EVENT_TYPE, as_relay, event_type, only_shared, own_types, sound_types
 
 RATE: Final = 48_000
 FRAME: Final = 960
@@ -37,9 +38,10 @@ class Mouth(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, may_begin: asyncio.Event) -> None:
+    def __init__(self, may_begin: asyncio.Event, keypad: Keypad) -> None:
         super().__init__()
         self._may_begin = may_begin
+        self._keypad = keypad
         self._unsaid: deque[bytes] = deque()
         self._rest = b""
         self._count = 0
@@ -67,7 +69,8 @@ class Mouth(MediaStreamTrack):
         wait = self._began + self._count * 0.02 - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
-        pcm = self._unsaid.popleft() if self._unsaid else bytes(FRAME * 2)
+        speaks = self._unsaid and not self._keypad.pressing
+        pcm = self._unsaid.popleft() if speaks else bytes(FRAME * 2)
         if not self._unsaid:
             self.done.set()
         frame = AudioFrame(format="s16", layout="mono", samples=FRAME)
@@ -78,19 +81,30 @@ class Mouth(MediaStreamTrack):
 
 
 class Peer:
-    """One end of a connection. ``heard`` gets 16-bit mono PCM of 48 kHz as it comes."""
+    """One end of a connection. ``heard`` gets 16-bit mono PCM of 48 kHz as it comes, ``on_key`` keys.
 
-    def __init__(self, heard: Callable[[bytes], None], *, lite: bool) -> None:
+    ``g711``: the codecs that a relay takes besides Opus, of ``PCMA`` and ``PCMU``.
+    """
+
+    def __init__(
+        self,
+        heard: Callable[[bytes], None],
+        *,
+        lite: bool,
+        on_key: Callable[[str], None] = lambda key: None,
+        g711: Iterable[str] = (),
+    ) -> None:
         self._lite = lite
         self._heard = heard
+        self._g711 = tuple(g711)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("track", self._listen)
         self._listeners: set[asyncio.Task[None]] = set()
         self.first_packet = asyncio.Event()
-        self.mouth = Mouth(self.first_packet)
+        self.keypad = Keypad(on_key)
+        self.mouth = Mouth(self.first_packet, self.keypad)
         self.way = Way()
         self.packets = 0
-        self.last_packet_at = 0.0
         if not lite:
             self.first_packet.set()
 
@@ -98,24 +112,31 @@ class Peer:
         """An offer as Meta's relay makes it."""
         self._connection.addTrack(self.mouth)
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        self._answer_checks_only()
-        return as_relay(self._connection.localDescription.sdp, setup="actpass")
+        self._be_relay(EVENT_TYPE)
+        sdp: str = self._connection.localDescription.sdp
+        return as_relay(sdp, setup="actpass", types=own_types(self._g711))
 
     async def apply_answer(self, answer: str) -> None:
         """Let a connection come up with whoever answered."""
-        await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        shared = only_shared(answer, self._g711)
+        await self._connection.setRemoteDescription(RTCSessionDescription(shared, "answer"))
 
     async def answer(self, offer: str, *, setup: str = "active") -> str:
         """The answer to an offer; a relay's says ``setup``, of which Meta has used all three."""
-        await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        if not self._lite:
+            await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            self._connection.addTrack(self.mouth)
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+            return str(self._connection.localDescription.sdp)
+        shared = only_shared(offer, self._g711)
+        await self._connection.setRemoteDescription(RTCSessionDescription(shared, "offer"))
         self._connection.addTrack(self.mouth)
-        if self._lite:
-            transport = self._connection.getTransceivers()[0].receiver.transport
-            transport._set_role("client" if setup == "active" else "server")  # noqa: SLF001 - as above
-            self._answer_checks_only()
+        self._transport._set_role("client" if setup == "active" else "server")  # noqa: SLF001 - aiortc would choose
+        self._be_relay(event_type(offer))
         await self._connection.setLocalDescription(await self._connection.createAnswer())
+        types = sound_types(offer, self._g711)
         sdp: str = self._connection.localDescription.sdp
-        return as_relay(sdp, setup=setup) if self._lite else sdp
+        return as_relay(sdp, setup=setup, types=types, events=self.keypad.event_type)
 
     async def close(self) -> None:
         """Hang up, and leave nothing behind."""
@@ -140,16 +161,23 @@ class Peer:
             except MediaStreamError:
                 return
             self.packets += 1
-            self.last_packet_at = time.monotonic()
             self.first_packet.set()
             frame.pts = None
             for part in resampler.resample(frame):
                 self._heard(bytes(part.planes[0])[: part.samples * 2])
 
-    def _answer_checks_only(self) -> None:
-        ice = self._connection.getTransceivers()[0].receiver.transport.transport
+    @property
+    def _transport(self) -> Any:
+        return self._connection.getTransceivers()[0].receiver.transport
+
+    def _be_relay(self, events: int) -> None:
+        """Only answer checks, whose MESSAGE-INTEGRITY aioice verifies; know keys, which are sent as ``events``."""
+        self.keypad.event_type = events
+        self.keypad.install(self._transport)
+        ice = self._transport.transport
         connection: Connection = ice._connection  # noqa: SLF001 - aiortc has no lite mode
         connection.ice_controlling = False
+        connection._tie_breaker = -1  # noqa: SLF001 - whoever wants to be controlled too gets 487, and no exchange of roles
         self.way.install(ice)
 
         async def wait_for_check(pair: CandidatePair) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from greenline.emulator.calls.call import Call
+from greenline.emulator.calls.keys import KEYS
 from greenline.emulator.calls.peer import decode_sound
 
 _LOOK_SECONDS: Final = 0.02
@@ -47,6 +49,14 @@ class Pause(_Step):
     seconds: float = Field(gt=0, le=600)
 
 
+class Press(_Step):
+    """The person presses keys of the telephone; ``wait``: go on when they were sent."""
+
+    do: Literal["press"]
+    keys: str = Field(pattern=f"^[{re.escape(KEYS)}]{{1,60}}$")
+    wait: bool = True
+
+
 class HangUp(_Step):
     """The person hangs up."""
 
@@ -56,15 +66,23 @@ class HangUp(_Step):
 class Expect(_Step):
     """What the person expects within ``seconds``.
 
-    To hear the business (``voice``), that it falls silent (``silence``, as on an interruption), that the call ends.
+    To hear the business (``voice``), that it falls silent (``silence``, as on an interruption), that it presses
+    ``keys`` after those that were expected before, that the call ends.
     """
 
     do: Literal["expect"]
-    what: Literal["voice", "silence", "end"]
+    what: Literal["voice", "silence", "keys", "end"]
     seconds: float = Field(10.0, gt=0, le=600)
+    keys: str = Field("", pattern=f"^[{re.escape(KEYS)}]{{0,60}}$")
+
+    @model_validator(mode="after")
+    def _names_keys(self) -> Expect:
+        if (self.what == "keys") != bool(self.keys):
+            raise ValueError("keys are given if, and only if, keys are expected")
+        return self
 
 
-Step: TypeAlias = Annotated[Say | Pause | HangUp | Expect, Field(discriminator="do")]
+Step: TypeAlias = Annotated[Say | Press | Pause | HangUp | Expect, Field(discriminator="do")]
 
 
 class Script(BaseModel):
@@ -83,6 +101,8 @@ class Play:
         self.state: Literal["running", "passed", "failed"] = "running"
         self.step = 0
         self.why = ""
+        self._keys_expected = 0
+        """Keys of the business that expectations have been met by."""
 
     def shown(self) -> dict[str, Any]:
         """As the control API shows it. ``step`` counts from 0; ``why`` tells what was expected in vain."""
@@ -112,6 +132,10 @@ class Play:
                 self._call.say(decode_sound(base64.b64decode(step.data_base64)))
                 if step.wait:
                     await self._until(lambda: self._call.peer.mouth.done.is_set() or self._over(), 600.0)
+            case Press():
+                self._call.press(step.keys)
+                if step.wait:
+                    await self._until(lambda: not self._call.peer.keypad.pressing or self._over(), 600.0)
             case Pause():
                 await asyncio.sleep(step.seconds)
             case HangUp():
@@ -120,11 +144,27 @@ class Play:
 
     async def _expect(self, step: Expect) -> str:
         begun = time.monotonic() - self._call.began
-        met = {"voice": lambda: self._spoke_since(begun), "silence": self._is_silent, "end": self._over}[step.what]
+        met = {
+            "voice": lambda: self._spoke_since(begun),
+            "silence": self._is_silent,
+            "keys": lambda: self._new_keys.startswith(step.keys),
+            "end": self._over,
+        }[step.what]
         if await self._until(met, step.seconds):
+            self._keys_expected += len(step.keys)
             return ""
-        wanted = {"voice": "to hear the business", "silence": "the business to fall silent", "end": "the call to end"}
-        return f"expected {wanted[step.what]} within {step.seconds:g} s"
+        wanted = {
+            "voice": "to hear the business",
+            "silence": "the business to fall silent",
+            "keys": f"the keys {step.keys}",
+            "end": "the call to end",
+        }[step.what]
+        got = f", and got {self._new_keys or 'none'}" if step.keys else ""
+        return f"expected {wanted} within {step.seconds:g} s{got}"
+
+    @property
+    def _new_keys(self) -> str:
+        return self._call.keys[self._keys_expected :]
 
     def _over(self) -> bool:
         return self._call.state == "ended"
