@@ -226,12 +226,15 @@ def _permission(call: Call, event: Happening) -> Step:
 def _media(call: Call, event: Happening) -> Step:
     """What may happen to the media in every phase that has one."""
     match event:
+        # A person who hangs up or declines closes the media first; Meta's word follows within a second.
         case MediaLost(reason=reason) if call.phase is Phase.ACTIVE and call.outcome is None:
-            # A person who hangs up closes the media first; Meta's word follows within a second.
             return replace(call, outcome=Outcome("answered", f"The connection was lost: {reason}")), (
                 Start(Timer.GOODBYE),
             )
-        case MediaLost(reason=reason) if call.phase is not Phase.ACTIVE:
+        case MediaLost(reason=reason) if call.phase is Phase.RINGING and call.outcome is None:
+            lost = Outcome("failed", f"No connection could be made: {reason}", failed=True)
+            return replace(call, outcome=lost), (Start(Timer.GOODBYE),)
+        case MediaLost(reason=reason) if call.phase not in (Phase.ACTIVE, Phase.RINGING):
             return _leave(call, Outcome("failed", f"No connection could be made: {reason}", failed=True))
         case TimeUp(timer=Timer.MEDIA) if not call.media_up:
             return _leave(call, Outcome("failed", "No connection could be made in time.", failed=True))
@@ -261,7 +264,7 @@ def _talk(call: Call, *before: Command) -> Step:
 
 
 def _talk_if_both(call: Call, *before: Command) -> Step:
-    ready = call.picked_up and call.media_up and call.phase is Phase.RINGING
+    ready = call.picked_up and call.media_up and call.phase is Phase.RINGING and call.outcome is None
     return _talk(call, *before) if ready else (call, before)
 
 

@@ -145,6 +145,32 @@ def test_lost_media_waits_for_metas_word() -> None:
     assert (call.outcome.result, call.outcome.failed) == ("answered", False)
 
 
+@pytest.mark.parametrize(
+    ("word", "result"),
+    [
+        (Declined(), "busy"),
+        (Terminated(picked_up=False), "no_answer"),
+        (Terminated(picked_up=True), "answered"),
+        (TimeUp(Timer.GOODBYE), "failed"),
+    ],
+)
+@pytest.mark.parametrize("media", [(MediaUp(), MediaLost("closed")), (MediaLost("closed"),)])
+def test_a_person_who_declines_closes_the_media_before_metas_word(
+    media: tuple[Happening, ...], word: Happening, result: str
+) -> None:
+    call, commands = outbound(*RINGING, Answered("theirs"), *media)
+    assert Start(Timer.GOODBYE) in commands
+    call, commands = run(call, word)
+    assert call.outcome is not None
+    assert call.outcome.result == result
+    assert commands == ([Post("terminate")] if result == "failed" else [Finish(call.outcome)])
+
+
+def test_nothing_is_said_to_media_that_are_gone() -> None:
+    _, commands = outbound(*RINGING, Answered("theirs"), MediaUp(), MediaLost("closed"), PickedUp())
+    assert Speak() not in commands
+
+
 def test_a_call_that_ends_before_it_was_accepted_is_missed() -> None:
     call, _ = inbound(*CONNECTING, Terminated(picked_up=False))
     assert call.outcome is not None
