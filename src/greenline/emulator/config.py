@@ -42,6 +42,9 @@ class Config(BaseModel):
     call_answer_delay: float = Field(0.5, ge=0, description="After which people who answer by themselves do.")
     call_first_media_seconds: float = Field(20.0, gt=0, description="Wait for the first sound of the business.")
     call_media_seconds: float = Field(30.0, gt=0, description="Silence on the wire after which a call is ended.")
+    call_early_media: bool = Field(
+        default=False, description="Whether a person who is called is heard before they accept."
+    )
     call_answer_setup: Literal["active", "passive", "actpass"] = Field(
         "active", description="DTLS role in the answer to a call of the business."
     )

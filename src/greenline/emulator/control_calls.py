@@ -92,7 +92,7 @@ def _add_sounds(app: FastAPI, meta: Meta) -> None:
             pcm = decode_sound(base64.b64decode(body.data_base64, validate=True))
         except (ValueError, binascii.Error) as error:
             raise HTTPException(400, str(error)) from error
-        if call.state != "active":
+        if not call.can_speak:
             raise HTTPException(409, f"The call is {call.state}.")
         call.say(pcm)
         return {"seconds": len(pcm) / 2 / 48_000}

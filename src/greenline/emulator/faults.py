@@ -23,6 +23,15 @@ NAMES: Final = {
     "unknown_type": "turns each inbound message into one of an unknown type",
     "unknown_field": "adds unknown fields to every webhook",
     "media_expired": "media addresses are dead at once",
+    "call_connect_lost": "the `connect` of a call is never told",
+    "call_end_first": "`connect` is told after `terminate`",
+    "call_stale_connect": "`connect` is told once more, `seconds` after `terminate`",
+    "call_duplicate": "tells of a call `copies` times more, `seconds` later",
+    "call_shuffle": "holds what is told of calls for up to `seconds` each",
+    "call_batch": "collects up to `size` tellings of calls for `seconds` into one webhook",
+    "call_swapped": "writes `from` and `to` of a call the wrong way round",
+    "call_undirected": "leaves the `direction` of a call out",
+    "call_unsure": "carries an `action` of a call out, then answers with `code` and `http_status` (131000 and 500)",
     "token_expired": "every token counts as expired",
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from greenline.emulator import templates
 from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
+from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
@@ -36,7 +37,10 @@ class Meta:
         self.media = MediaStore()
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
-        self.desk = Desk(self.world, self.config, self.clock, self.webhooks, self.journal)
+        teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
+        self.desk = Desk(
+            self.world, self.config, self.clock, self.faults, self.journal, teller, self._tell_of_message
+        )
         self.graph_calls: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -408,6 +412,11 @@ class Meta:
                 value["messages"][0]["from_user_id"] = old_user_id
                 value.pop("contacts")
                 self.webhooks.update(chat.number, "messages", value)
+
+    def _tell_of_message(self, person: Person, number: Number, message: Message) -> None:
+        """A message that Meta sends in the name of a person, and that stands in no chat."""
+        if person.id not in number.blocked:
+            self.webhooks.update(number, "messages", self._inbound(person, number, message, message.content))
 
     def _inbound(self, person: Person, number: Number, message: Message, content: dict[str, Any]) -> dict[str, Any]:
         hidden = self._hides(person)

@@ -41,6 +41,8 @@ class Call:
     timeline: list[dict[str, Any]] = field(default_factory=list)
     voiced: list[list[float]] = field(default_factory=list)
     """Stretches of voice that the person heard: beginning and end in seconds since the call began."""
+    early_voice: bool = False
+    """Whether the business hears the person before they accept."""
     keys: str = ""
     """Keys that the business pressed since the call was accepted."""
     peer: Peer = field(init=False, repr=False)
@@ -95,8 +97,13 @@ class Call:
 
     def say(self, pcm: bytes) -> None:
         """Sound of the person, 16-bit mono PCM of 48 kHz."""
-        if self.state == "active":
+        if self.can_speak:
             self.peer.mouth.say(pcm)
+
+    @property
+    def can_speak(self) -> bool:
+        """Whether the business hears the person now."""
+        return self.state == "active" or (self.state == "ringing" and self.early_voice)
 
     @property
     def heard(self) -> bytes:

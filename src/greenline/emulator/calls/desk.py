@@ -6,21 +6,22 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from greenline.emulator.calls.call import Call
-from greenline.emulator.calls.calling import g711, may_use_graph
+from greenline.emulator.calls.calling import calling, g711, may_use_graph
 from greenline.emulator.calls.peer import Peer
-from greenline.emulator.calls.permissions import Permission
+from greenline.emulator.calls.permissions import TEMPORARY, Permission
 from greenline.emulator.calls.script import Play, Script
 from greenline.emulator.calls.sdp import check_sdp
+from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
-from greenline.emulator.webhooks import Webhooks
-from greenline.emulator.world import Number, Person, World
+from greenline.emulator.world import Message, Number, Person, World, new_wamid
 
 WATCH_SECONDS: Final = 0.5
 
@@ -29,13 +30,23 @@ class Desk:
     """Connects calls, and ends them as Meta does."""
 
     def __init__(
-        self, world: World, config: Config, clock: MovableClock, webhooks: Webhooks, journal: Journal
+        self,
+        world: World,
+        config: Config,
+        clock: MovableClock,
+        faults: Faults,
+        journal: Journal,
+        teller: Teller,
+        inbox: Callable[[Person, Number, Message], None],
     ) -> None:
+        """``inbox`` tells the business of a message that stands in no chat."""
         self._world = world
         self._config = config
         self._clock = clock
-        self._webhooks = webhooks
+        self._faults = faults
         self._journal = journal
+        self._teller = teller
+        self._inbox = inbox
         self._permissions: dict[tuple[str, str], Permission] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[str, Call] = {}
@@ -47,6 +58,7 @@ class Desk:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._teller.aclose()
 
     def permission(self, person: Person, number: Number) -> Permission:
         """The permission of a pair."""
@@ -60,8 +72,19 @@ class Desk:
             raise MetaError(100, "(#100) The parameter messaging_product is required.")
         may_use_graph(number)
         action = body.get("action")
+        answer: dict[str, Any] = {"messaging_product": "whatsapp", "success": True}
         if action == "connect":
-            return await self._connect(number, body)
+            call = await self._connect(number, body)
+            answer = {"messaging_product": "whatsapp", "calls": [{"id": call.id}]}
+        else:
+            call = await self._act_on(number, action, body)
+        about = {"action": action, "call_id": call.id, "person_id": call.person.id, "phone_number_id": number.id}
+        if (unsure := self._faults.acting("call_unsure", **about)) is not None:
+            status = int(unsure.number("http_status", 500))
+            raise MetaError(int(unsure.number("code", 131000)), "A fault was set.", status=status)
+        return answer
+
+    async def _act_on(self, number: Number, action: object, body: dict[str, Any]) -> Call:
         call = self.calls.get(str(body.get("call_id")))
         if call is None or call.number is not number:
             raise MetaError(100, "call_id is no call of this number.")
@@ -78,7 +101,7 @@ class Desk:
                 self._start(self._end(call, "business"))
             case _:
                 raise MetaError(100, "action must be pre_accept, accept, reject, terminate or connect.")
-        return {"messaging_product": "whatsapp", "success": True}
+        return call
 
     async def _accept(self, call: Call, action: str, body: dict[str, Any]) -> None:
         if call.direction != "USER_INITIATED" or call.state == "ended":
@@ -99,7 +122,7 @@ class Desk:
         if action == "accept" and call.state != "active":
             self._activate(call)
 
-    async def _connect(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
+    async def _connect(self, number: Number, body: dict[str, Any]) -> Call:
         name = str(body.get("to") or body.get("recipient") or "").lstrip("+")
         person = self._world.find_person(name)
         if person is None or not person.has_whatsapp:
@@ -115,7 +138,7 @@ class Desk:
         call = self._new(number, person, "BUSINESS_INITIATED")
         call.callback_data = body.get("biz_opaque_callback_data")
         self._start(self._ring_person(call, sdp))
-        return {"messaging_product": "whatsapp", "calls": [{"id": call.id}]}
+        return call
 
     # The person (control)
 
@@ -125,21 +148,20 @@ class Desk:
         offer = await call.peer.offer()
         call.state = "ringing"
         call.note("dialled")
-        event = {"event": "connect", "session": {"sdp_type": "offer", "sdp": offer}}
-        self._tell(call, {"calls": [self._event(call, event)]})
+        self._teller.connect(call, "offer", offer)
         self._start(self._give_up(call, self._config.call_accept_seconds, "business_silent"))
         return call
 
     def take(self, call: Call) -> None:
         """A person takes the call of the business."""
         if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
-            self._state(call, "ACCEPTED")
+            self._teller.status(call, "ACCEPTED")
             self._activate(call)
 
     def decline(self, call: Call) -> None:
         """A person declines the call of the business."""
         if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
-            self._state(call, "REJECTED")
+            self._teller.status(call, "REJECTED")
             self._start(self._end(call, "person_rejected"))
 
     def hang_up(self, call: Call) -> None:
@@ -172,10 +194,12 @@ class Desk:
         await self._clock.sleep(self._config.call_connect_delay)
         if call.state == "ended":
             return
-        event = {"event": "connect", "session": {"sdp_type": "answer", "sdp": answer}}
-        self._tell(call, {"calls": [self._event(call, event)]})
+        self._teller.connect(call, "answer", answer)
         call.state = "ringing"
-        self._state(call, "RINGING")
+        self._teller.status(call, "RINGING")
+        if self._config.call_early_media:
+            call.early_voice = True
+            call.peer.first_packet.set()
         self._start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
         if call.person.answers_calls == "auto":
             await self._clock.sleep(self._config.call_answer_delay)
@@ -213,7 +237,7 @@ class Desk:
             return
         call.state, call.ended_by, call.ended_at = "ended", why, self._clock.now()
         call.note("ended", by=why)
-        event: dict[str, Any] = {"event": "terminate", "status": "FAILED" if call.error else "COMPLETED"}
+        event: dict[str, Any] = {}
         if call.started_at is not None:
             duration = max(1, round(call.ended_at - call.started_at))
             event |= {
@@ -223,13 +247,8 @@ class Desk:
             }
         if call.callback_data is not None:
             event["biz_opaque_callback_data"] = call.callback_data
-        value: dict[str, Any] = {"calls": [self._event(call, event)]}
-        if call.error:
-            value["errors"] = [{"code": call.error, "title": "Call failed", "message": "The call failed."}]
-        self._tell(call, value)
-        if call.direction == "BUSINESS_INITIATED":
-            permission = self.permission(call.person, call.number)
-            permission.ended(call.ended_at, connected=call.started_at is not None)
+        self._teller.terminate(call, event)
+        self._settle_permission(call)
         self._journal.add(
             "call.ended", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id, by=why
         )
@@ -242,28 +261,25 @@ class Desk:
             await call.phone.close()
             call.phone = None
 
-    def _state(self, call: Call, status: str) -> None:
-        call.note(status.lower())
-        told: dict[str, Any] = {"id": call.id, "type": "call", "status": status, "timestamp": self._timestamp()}
-        if call.person.phone:
-            told["recipient_id"] = call.person.phone
-        told["recipient_user_id"] = call.person.user_id
-        if call.callback_data is not None:
-            told["biz_opaque_callback_data"] = call.callback_data
-        self._tell(call, {"statuses": [told]})
-
-    def _event(self, call: Call, event: dict[str, Any]) -> dict[str, Any]:
-        person, business = call.person.phone or call.person.user_id, call.number.wa_id
-        ours = call.direction == "BUSINESS_INITIATED"
-        ends: dict[str, Any] = {"from": business, "to": person} if ours else {"from": person, "to": business}
-        ends["to_user_id" if ours else "from_user_id"] = call.person.user_id
-        return {"id": call.id, **ends, "timestamp": self._timestamp(), "direction": call.direction, **event}
-
-    def _tell(self, call: Call, value: dict[str, Any]) -> None:
-        contact: dict[str, Any] = {"profile": {"name": call.person.name}, "user_id": call.person.user_id}
-        if call.person.phone:
-            contact["wa_id"] = call.person.phone
-        self._webhooks.update(call.number, "calls", {"contacts": [contact], **value})
+    def _settle_permission(self, call: Call) -> None:
+        """What a call that is over does to the permission of its pair, which Meta then tells (automatic replies)."""
+        permission, now = self.permission(call.person, call.number), self._clock.now()
+        reply: dict[str, Any] = {"response": "reject", "response_source": "automatic"}
+        context = None
+        if call.direction == "USER_INITIATED":
+            may_call_back = calling(call.number).get("callback_permission_status") == "ENABLED"
+            if not may_call_back or permission.status(now) != "no_permission":
+                return
+            until = {"expiration_timestamp": str(int(now + TEMPORARY))}
+            reply |= {"response": "accept", "is_permanent": False, **until}
+            context = {"from": call.number.wa_id, "id": call.id}
+            permission.answer(reply, now)
+        elif not permission.ended(now, connected=call.started_at is not None):
+            return
+        content = {"interactive": {"type": "call_permission_reply", "call_permission_reply": reply}}
+        self._inbox(
+            call.person, call.number, Message(new_wamid(), "in", "interactive", content, now, context=context)
+        )
 
     def _new(self, number: Number, person: Person, direction: Any) -> Call:
         wacid = "wacid." + base64.b64encode(secrets.token_bytes(24)).decode().rstrip("=")
@@ -275,9 +291,6 @@ class Desk:
 
     def _live(self) -> list[Call]:
         return [call for call in self.calls.values() if call.state != "ended"]
-
-    def _timestamp(self) -> str:
-        return str(int(self._clock.now()))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

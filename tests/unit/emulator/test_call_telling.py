@@ -1,0 +1,99 @@
+"""What the business is told of calls: by whom, in which form, and what Meta adds in a person's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from greenline.emulator.calls.calling import change_calling
+from greenline.emulator.meta import Meta
+from greenline.emulator.world import Account, App, Number, Person
+from support.wait import eventually
+
+
+class Town:
+    """A business with one number, two people, and all that is told to a callback where nobody listens."""
+
+    def __init__(self) -> None:
+        self.meta = Meta()
+        app = App("app", "secret", "verify", callback_url="http://127.0.0.1:9/")
+        self.number = Number("1", "2", "+1 555-0100", "Fern", settings={"calling": {"status": "ENABLED"}})
+        self.meta.world.apps["app"] = app
+        self.meta.world.accounts["2"] = Account("2", "Fern", subscribed={"app": None})
+        self.meta.world.numbers["1"] = self.number
+        self.ann = Person("ann", "Ann", "15550100001", "US.1")
+        self.ben = Person("ben", "Ben", "15550100002", "US.2", hides_phone=True)
+        self.meta.world.people |= {"ann": self.ann, "ben": self.ben}
+
+    def told(self, field: str, kind: str) -> list[dict[str, Any]]:
+        """Everything of one kind that was told, in its order."""
+        bodies = [json.loads(delivery.body) for delivery in self.meta.webhooks.deliveries]
+        changes = [change for body in bodies for change in body["entry"][0]["changes"] if change["field"] == field]
+        return [item for change in changes for item in change["value"].get(kind, [])]
+
+    async def call(self, person: Person) -> str:
+        """A person calls and hangs up at once."""
+        call = await self.meta.desk.dial(person, self.number)
+        self.meta.desk.hang_up(call)
+        await eventually(lambda: call.ended_at is not None)
+        return call.id
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    made = Town()
+    yield made
+    await made.meta.aclose()
+
+
+async def test_a_person_who_hides_the_phone_is_known_by_the_business_scoped_id(town: Town) -> None:
+    await town.call(town.ben)
+    begun, ended = town.told("calls", "calls")
+    assert (begun["from_user_id"], begun["to"], begun["event"]) == ("US.2", "15550100", "connect")
+    assert "from" not in begun
+    assert (ended["event"], ended["status"]) == ("terminate", "COMPLETED")
+    assert "duration" not in ended, "nobody answered"
+
+
+async def test_swapped_ends_and_a_missing_direction(town: Town) -> None:
+    town.meta.faults.add("call_swapped", match={"event": "connect"})
+    town.meta.faults.add("call_undirected", match={"event": "terminate"})
+    await town.call(town.ann)
+    begun, ended = town.told("calls", "calls")
+    assert (begun["from"], begun["to"], begun["to_user_id"]) == ("15550100", "15550100001", "US.1")
+    assert (ended["from"], "direction" in begun, "direction" in ended) == ("15550100001", True, False)
+
+
+async def test_the_end_is_told_first(town: Town) -> None:
+    town.meta.faults.add("call_end_first")
+    await town.call(town.ann)
+    await eventually(lambda: len(town.told("calls", "calls")) == 2)
+    assert [call["event"] for call in town.told("calls", "calls")] == ["terminate", "connect"]
+
+
+async def test_several_calls_share_a_webhook(town: Town) -> None:
+    town.meta.faults.add("call_batch", size=4, seconds=60)
+    await town.call(town.ann)
+    await town.call(town.ben)
+    (delivery,) = town.meta.webhooks.deliveries
+    value = json.loads(delivery.body)["entry"][0]["changes"][0]["value"]
+    assert [call["event"] for call in value["calls"]] == ["connect", "terminate"] * 2
+    assert [contact["user_id"] for contact in value["contacts"]] == ["US.1", "US.2"]
+
+
+async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
+    change_calling(town.number, {"callback_permission_status": "ENABLED"}, town.meta.clock.now())
+    call_id = await town.call(town.ann)
+    (message,) = town.told("messages", "messages")
+    reply = message["interactive"]["call_permission_reply"]
+    assert (reply["response"], reply["response_source"], reply["is_permanent"]) == ("accept", "automatic", False)
+    assert message["context"]["id"] == call_id
+    permission = town.meta.desk.permission(town.ann, town.number)
+    assert permission.status(town.meta.clock.now()) == "temporary"
+    await town.call(town.ann)
+    assert len(town.told("messages", "messages")) == 1, "what is permitted is not permitted again"
+    town.meta.clock.advance(7 * 86_400)
+    assert permission.status(town.meta.clock.now()) == "no_permission"
