@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from greenline.llm.errors import AllModelsFailed, ModelError
-from greenline.llm.models import Attempt, ModelReply, ModelRequest, Provider, StreamEvent
+from greenline.llm.models import Attempt, ModelReply, ModelRequest, Provider, StreamEvent, TextDelta
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class Models:
         raise AllModelsFailed(())
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        """As `complete`, in pieces. Once a piece has been given out, the cascade does not switch any more."""
+        """As `complete`, in pieces. Once text has been given out, the cascade does not switch any more."""
         async with contextlib.aclosing(self._run(request, gives_out=True)) as events:
             async for event in events:
                 yield event
@@ -90,7 +90,7 @@ class Models:
                             yield replace(event, attempts=tuple(course.attempts))
                             return
                         if gives_out and event.text:
-                            given_out = True
+                            given_out = given_out or isinstance(event, TextDelta)
                             yield event
                 raise ModelError("empty", "the answer never ended")
             except ModelError as error:

@@ -140,14 +140,21 @@ class TextDelta:
     text: str
 
 
-StreamEvent: TypeAlias = TextDelta | ModelReply
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of what a model thinks before it answers, where its endpoint tells (``reasoning_content``)."""
+
+    text: str
+
+
+StreamEvent: TypeAlias = TextDelta | ReasoningDelta | ModelReply
 
 
 class Provider(Protocol):
     """One kind of endpoint. An instance serves many models and many calls at once."""
 
     def stream(self, request: ModelRequest, model: str) -> AsyncIterator[StreamEvent]:
-        """Generate with the provider's own ``model`` name: text deltas as they come, one `ModelReply` last.
+        """Generate with the provider's own ``model`` name: deltas as they come, one `ModelReply` last.
 
         Closing the iterator, or cancelling the task that reads it, closes the connection to the provider.
         Raises `greenline.llm.errors.ModelError` and nothing else for anything the endpoint does wrong.
@@ -163,5 +170,5 @@ class LanguageModels(Protocol):
         ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        """As `complete`, in pieces. Once a piece has been given out, the cascade does not switch any more."""
+        """As `complete`, in pieces. Once text has been given out, the cascade does not switch any more."""
         ...

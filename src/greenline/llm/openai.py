@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from greenline.llm.calls import CallBuilder
 from greenline.llm.errors import ModelError
-from greenline.llm.models import Message, ModelReply, ModelRequest, StreamEvent, TextDelta, TextPart, ToolSpec, Usage
+from greenline.llm.models import (
+    Message,
+    ModelReply,
+    ModelRequest,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    TextPart,
+    ToolSpec,
+    Usage,
+)
 from greenline.llm.parts import IMAGES, as_taken, data_url
 from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import DEFAULT, Traits
@@ -41,7 +51,7 @@ class ChatCompletions:
         await self._client.aclose()
 
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Text deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
+        """Deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
 
         Raises `ModelError` only.
         """
@@ -53,9 +63,9 @@ class ChatCompletions:
             headers = self._client.call_headers()
             async with await client.chat.completions.create(**arguments, extra_headers=headers) as chunks:
                 async for chunk in chunks:
-                    text = reply.add(chunk)
-                    if text is not None:
-                        yield TextDelta(text)
+                    delta = reply.add(chunk)
+                    if delta is not None:
+                        yield delta
         yield reply.whole(request.model)
 
     def _arguments(self, request: ModelRequest, model: str) -> dict[str, Any]:
@@ -92,8 +102,8 @@ class _Reply:
         self._usage = Usage()
         self._refused = ""
 
-    def add(self, chunk: Any) -> str | None:
-        """Text to give out; ``""`` for the first sign of life that is no text; else None."""
+    def add(self, chunk: Any) -> TextDelta | ReasoningDelta | None:
+        """What to give out; an empty text for the first sign of life that is neither; else None."""
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
         if not chunk.choices or chunk.choices[0].delta is None:
@@ -114,8 +124,10 @@ class _Reply:
             self._first = time.perf_counter() - self._begun
         if delta.content:
             self._text.append(delta.content)
-            return str(delta.content)
-        return "" if alive else None
+            return TextDelta(str(delta.content))
+        if isinstance(thinks, str) and thinks:
+            return ReasoningDelta(thinks)
+        return TextDelta("") if alive else None
 
     def whole(self, model: str) -> ModelReply:
         """The reply. Raises `ModelError` when the model said nothing, or refused to."""

@@ -14,6 +14,7 @@ from greenline.llm.models import (
     Message,
     ModelReply,
     ModelRequest,
+    ReasoningDelta,
     StreamEvent,
     TextDelta,
     TextPart,
@@ -43,7 +44,7 @@ class Responses:
         await self._client.aclose()
 
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Text deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
+        """Deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
 
         Raises `ModelError` only.
         """
@@ -54,9 +55,9 @@ class Responses:
             headers = self._client.call_headers()
             async with await client.responses.create(**arguments, extra_headers=headers) as events:
                 async for event in events:
-                    text = reply.add(event)
-                    if text is not None:
-                        yield TextDelta(text)
+                    delta = reply.add(event)
+                    if delta is not None:
+                        yield delta
         yield reply.whole(request.model)
 
     def _arguments(self, request: ModelRequest, model: str) -> dict[str, Any]:
@@ -100,12 +101,18 @@ class _Reply:
         self._usage = Usage()
         self._refused = ""
 
-    def add(self, event: Any) -> str | None:
-        """Text to give out; ``""`` for the first sign of life that is no text; else None. Raises `ModelError`."""
+    def add(self, event: Any) -> TextDelta | ReasoningDelta | None:
+        """What to give out; an empty text for the first sign of life that is neither; else None.
+
+        Raises `ModelError`.
+        """
         if event.type == "response.output_text.delta":
             self._live()
             self._text.append(event.delta)
-            return str(event.delta)
+            return TextDelta(str(event.delta))
+        if event.type in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
+            self._live()
+            return ReasoningDelta(str(event.delta))
         if event.type in ("response.completed", "response.incomplete"):
             self._usage = _usage(event.response.usage)
         elif event.type in ("response.failed", "error"):
@@ -116,7 +123,7 @@ class _Reply:
             item = event.item
             self._calls.append(ToolCall(item.call_id, item.name, arguments_of(item.name, item.arguments or "")))
         elif event.type in ("response.output_item.added", "response.function_call_arguments.delta"):
-            return "" if self._live() else None
+            return TextDelta("") if self._live() else None
         return None
 
     def whole(self, model: str) -> ModelReply:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from greenline.llm.cascade import LEAST_ATTEMPTS, Endpoint, Models
 from greenline.llm.errors import LASTING, AllModelsFailed, Kind, ModelError
-from greenline.llm.models import Cascade, Message, ModelReply, ModelRequest, StreamEvent, TextDelta, TextPart
+from greenline.llm.models import (
+    Cascade,
+    Message,
+    ModelReply,
+    ModelRequest,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    TextPart,
+)
 
 Outcome: TypeAlias = Kind | None
 """How a model fails, or that it answers."""
@@ -28,6 +37,7 @@ class Stand:
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     speaks_before: set[str] = field(default_factory=set)
+    thinks: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,6 +46,8 @@ class Stand:
         self.asked.append(model)
         self.begun.set()
         try:
+            if model in self.thinks:
+                yield ReasoningDelta("Hm")
             if model in self.speaks_before:
                 yield TextDelta("Well, ")
             if model in self.silent:
@@ -123,6 +135,12 @@ async def test_a_stream_that_has_begun_is_not_continued_by_another() -> None:
     with pytest.raises(AllModelsFailed):
         await anext(stream)
     assert stand.asked == ["first"]
+
+
+async def test_a_model_that_has_only_thought_aloud_is_taken_over() -> None:
+    stand = Stand({"first": ["server"]}, thinks={"first"})
+    events = [event async for event in models(stand).stream(ASKED)]
+    assert events[:2] == [ReasoningDelta("Hm"), TextDelta("I am second")]
 
 
 async def test_a_stream_that_has_not_begun_is_taken_over() -> None:

@@ -19,6 +19,7 @@ from greenline.llm.models import (
     Message,
     ModelReply,
     ModelRequest,
+    ReasoningDelta,
     TextDelta,
     TextPart,
     ToolCall,
@@ -210,11 +211,12 @@ async def test_a_call_is_a_sign_of_life_before_it_is_whole(fake: FakeLlm) -> Non
         await stream.aclose()
 
 
-async def test_thinking_is_a_sign_of_life_and_no_text(fake: FakeLlm) -> None:
+async def test_thinking_is_told_and_is_no_text(fake: FakeLlm) -> None:
     fake.will(Play([chunk({"reasoning_content": "hm"}), chunk({"reasoning_content": "so"}), *says("Yes").events]))
     async with provider(fake) as model:
         events = [event async for event in model.stream(HELLO, "m")]
-    assert [event.text for event in events] == ["", "Yes", "Yes"]
+    assert events[:-1] == [ReasoningDelta("hm"), ReasoningDelta("so"), TextDelta("Yes")]
+    assert events[-1].text == "Yes"
 
 
 @pytest.mark.parametrize("arguments", ['{"name": ', "[1]", "null"])

@@ -12,6 +12,7 @@ from greenline.channels.live.models import (
     ContextUsage,
     Interruption,
     LiveEvent,
+    ReasoningPart,
     ResponseCorrection,
     ResponsePart,
     ToolRequest,
@@ -62,6 +63,7 @@ class Answer:
         self._kept: list[LiveEvent] = []
         self._partial = ""
         self._response_id = ""
+        self._thinking = False
         self.marks: dict[str, float] = {}
         self._tools_running = 0
         self._tools_since = self._tools_seconds = 0.0
@@ -121,6 +123,7 @@ class Answer:
         """A piece of the model's text."""
         if not text:
             return
+        self._thought()
         self.begun = True
         if not self._partial:
             self._response_id = new_id("resp")
@@ -130,8 +133,16 @@ class Answer:
         if self.utterance is not None:
             self.utterance.feed(text)
 
+    def thinks(self, text: str) -> None:
+        """A piece of what the model thinks before it answers."""
+        if not self._thinking:
+            self._thinking = True
+            self._tell(ReasoningPart(self.event_id, "", "start"))
+        self._tell(ReasoningPart(self.event_id, text, "delta"))
+
     def reply(self, reply: ModelReply) -> None:
         """The model has finished a reply."""
+        self._thought()
         if reply.text and not self._partial:
             self.delta(reply.text)
         if self._partial:
@@ -184,6 +195,11 @@ class Answer:
             waits["model"] = round(waits["model"] - tools, 1)
             waits["tools"] = tools
         return waits
+
+    def _thought(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            self._tell(ReasoningPart(self.event_id, "", "stop"))
 
     def _close(self, text: str) -> None:
         self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))

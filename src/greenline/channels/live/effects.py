@@ -15,7 +15,7 @@ from greenline.clock import Clock
 from greenline.engine.effects import NoModelAnswered
 from greenline.ids import new_id
 from greenline.llm.errors import AllModelsFailed
-from greenline.llm.models import LanguageModels, ModelReply, ModelRequest
+from greenline.llm.models import LanguageModels, ModelReply, ModelRequest, ReasoningDelta
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 
@@ -24,6 +24,10 @@ class Speaker(Protocol):
 
     def delta(self, text: str) -> None:
         """A piece of the model's text."""
+        ...
+
+    def thinks(self, text: str) -> None:
+        """A piece of what the model thinks before it answers."""
         ...
 
     def reply(self, reply: ModelReply) -> None:
@@ -65,7 +69,10 @@ class LiveEffects:
                     if isinstance(event, ModelReply):
                         self._speaker.reply(event)
                         return event
-                    self._speaker.delta(event.text)
+                    if isinstance(event, ReasoningDelta):
+                        self._speaker.thinks(event.text)
+                    else:
+                        self._speaker.delta(event.text)
         except AllModelsFailed as error:
             return NoModelAnswered(tuple(error.attempts))
         return NoModelAnswered(())

@@ -43,6 +43,15 @@ class ResponsePart:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """A piece of what the model thinks before it answers."""
+
+    event_id: int
+    text: str
+    type: Literal["start", "delta", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseCorrection:
     """What the person really heard of an answer that was cut."""
 
@@ -142,6 +151,7 @@ LiveEvent: TypeAlias = (
     UserTranscript
     | AgentResponse
     | ResponsePart
+    | ReasoningPart
     | ResponseCorrection
     | ResponseComplete
     | Interruption

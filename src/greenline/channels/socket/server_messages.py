@@ -16,6 +16,7 @@ from greenline.channels.live.models import (
     ContextUsage,
     Interruption,
     LiveEvent,
+    ReasoningPart,
     ResponseComplete,
     ResponseCorrection,
     ResponsePart,
@@ -129,6 +130,7 @@ def _plain(
     event: UserTranscript
     | AgentResponse
     | ResponsePart
+    | ReasoningPart
     | ResponseCorrection
     | ResponseComplete
     | Interruption
@@ -146,6 +148,14 @@ def _plain(
             return _frame(kind, key, user_transcript=event.text, event_id=event.event_id)
         case AgentResponse() | ResponsePart() | ResponseCorrection() | ResponseComplete():
             return _response(event)
+        case ReasoningPart():
+            return _frame(
+                "agent_reasoning_response_part",
+                "reasoning_response_part",
+                text=event.text,
+                type=event.type,
+                event_id=str(event.event_id),  # the reference's: a string in this frame alone
+            )
         case Interruption():
             return _frame("interruption", "interruption_event", event_id=event.event_id)
         case VadScore():

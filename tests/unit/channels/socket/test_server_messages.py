@@ -11,6 +11,7 @@ from greenline.channels.live.models import (
     ContextUsage,
     Interruption,
     LiveEvent,
+    ReasoningPart,
     ResponseComplete,
     ResponseCorrection,
     ResponsePart,
@@ -49,6 +50,13 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
         {
             "type": "agent_chat_response_part",
             "text_response_part": {"text": "Hi", "type": "delta", "event_id": 2, "response_id": "r1"},
+        },
+    ),
+    (
+        ReasoningPart(2, "Hm", "delta"),
+        {
+            "type": "agent_reasoning_response_part",
+            "reasoning_response_part": {"text": "Hm", "type": "delta", "event_id": "2"},
         },
     ),
     (
