@@ -42,6 +42,9 @@ class Config(BaseModel):
     call_answer_delay: float = Field(0.5, ge=0, description="After which people who answer by themselves do.")
     call_first_media_seconds: float = Field(20.0, gt=0, description="Wait for the first sound of the business.")
     call_media_seconds: float = Field(30.0, gt=0, description="Silence on the wire after which a call is ended.")
+    call_files_delay: float = Field(
+        1.0, ge=0, description="From the end of a call to its recording and transcript (Meta: under a minute)."
+    )
     call_early_media: bool = Field(
         default=False, description="Whether a person who is called is heard before they accept."
     )

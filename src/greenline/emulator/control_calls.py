@@ -87,15 +87,21 @@ def _add_sounds(app: FastAPI, meta: Meta) -> None:
     @app.post("/calls/{call_id:path}/say")
     async def say(call_id: str, body: Sound) -> dict[str, float]:
         """The person says something, now; returns how long it lasts."""
-        call = _call(meta, call_id)
-        try:
-            pcm = decode_sound(base64.b64decode(body.data_base64, validate=True))
-        except (ValueError, binascii.Error) as error:
-            raise HTTPException(400, str(error)) from error
+        call, pcm = _call(meta, call_id), _decoded(body)
         if not call.can_speak:
             raise HTTPException(409, f"The call is {call.state}.")
         call.say(pcm)
         return {"seconds": len(pcm) / 2 / 48_000}
+
+    @app.post("/calls/{call_id:path}/voicemail")
+    async def voicemail(call_id: str, body: Sound) -> dict[str, Any]:
+        """The person leaves a message after a call that nobody took; 409 with the reason where they can't."""
+        call, pcm = _call(meta, call_id), _decoded(body)
+        try:
+            meta.desk.leave_voicemail(call, pcm)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
+        return call.shown()
 
     @app.post("/calls/{call_id:path}/press")
     async def press(call_id: str, body: Keys) -> dict[str, Any]:
@@ -156,3 +162,10 @@ def _add_acts(app: FastAPI, meta: Meta) -> None:
 
 def _call(meta: Meta, call_id: str) -> Call:
     return known(meta.desk.calls, call_id)
+
+
+def _decoded(sound: Sound) -> bytes:
+    try:
+        return decode_sound(base64.b64decode(sound.data_base64, validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise HTTPException(400, str(error)) from error

@@ -225,7 +225,7 @@ class Graph:
         return self._meta.send(number, body)
 
     async def _calls(self, request: Request, number: Number) -> dict[str, Any]:
-        return await self._meta.desk.act(number, await read_body(request))
+        return await self._meta.desk.act(number, await read_body(request), str(request.base_url).rstrip("/"))
 
     async def _call_permissions(self, request: Request, number: Number) -> dict[str, Any]:
         query = request.query_params

@@ -9,6 +9,7 @@ from typing import Any, Final
 from greenline.emulator import templates
 from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
+from greenline.emulator.calls.recording import Recordings
 from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
@@ -38,8 +39,9 @@ class Meta:
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
         teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
+        recordings = Recordings(self.media, self.config, self.clock, teller)
         self.desk = Desk(
-            self.world, self.config, self.clock, self.faults, self.journal, teller, self._tell_of_message
+            self.world, self.config, self.clock, self.faults, self.journal, teller, recordings, self._tell_of_message
         )
         self.graph_calls: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
@@ -322,7 +324,7 @@ class Meta:
     def change_calling(self, number: Number, body: object) -> None:
         """Change the calling settings of a number, and tell of it where Meta does. Raises `MetaError` 100."""
         now = self.clock.now()
-        if calling.change_calling(number, body, now):
+        if calling.change_calling(number, body, now, lambda media: bool(self.media.find(media, now, number.id))):
             changed = {"phone_number_id": number.id, "calling": calling.calling(number)}
             told = {"messaging_product": "whatsapp", "timestamp": str(int(now)), "type": "phone_number_settings"}
             account = self.world.accounts[number.account_id]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenline.emulator.calls.calling import change_calling
+from greenline.emulator.calls.recording import chime
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Person
 from support.wait import eventually
@@ -85,7 +85,7 @@ async def test_several_calls_share_a_webhook(town: Town) -> None:
 
 
 async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
-    change_calling(town.number, {"callback_permission_status": "ENABLED"}, town.meta.clock.now())
+    town.meta.change_calling(town.number, {"callback_permission_status": "ENABLED"})
     call_id = await town.call(town.ann)
     (message,) = town.told("messages", "messages")
     reply = message["interactive"]["call_permission_reply"]
@@ -97,3 +97,18 @@ async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
     assert len(town.told("messages", "messages")) == 1, "what is permitted is not permitted again"
     town.meta.clock.advance(7 * 86_400)
     assert permission.status(town.meta.clock.now()) == "no_permission"
+
+
+async def test_a_message_is_left_after_a_call_that_was_rejected(town: Town) -> None:
+    town.number.settings["calling"] |= {"voicemail": {"status": "ENABLED", "triggers": ["REJECT"], "audio": {}}}
+    call = await town.meta.desk.dial(town.ann, town.number)
+    with pytest.raises(ValueError, match="follows a call"):
+        town.meta.desk.leave_voicemail(call, chime())
+    await town.meta.desk.act(town.number, {"messaging_product": "whatsapp", "action": "reject", "call_id": call.id})
+    await eventually(lambda: call.ended_by is not None)
+    town.meta.desk.leave_voicemail(call, chime())
+    (message,) = town.told("messages", "messages")
+    assert (message["id"], message["type"]) == (call.id, "audio")
+    media = town.meta.media.find(message["audio"]["id"], town.meta.clock.now(), town.number.id)
+    assert media is not None
+    assert media.data.startswith(b"OggS")

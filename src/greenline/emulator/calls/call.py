@@ -43,6 +43,12 @@ class Call:
     """Stretches of voice that the person heard: beginning and end in seconds since the call began."""
     early_voice: bool = False
     """Whether the business hears the person before they accept."""
+    orders: frozenset[str] = frozenset()
+    """What Meta makes of the call for the business: ``recording``, ``transcription``."""
+    base_url: str = ""
+    """Where the business reaches the Graph, for addresses of files."""
+    tape: Any = field(default=None, repr=False)
+    """Both sides, while they are recorded (`greenline.emulator.calls.recording.Tape`)."""
     keys: str = ""
     """Keys that the business pressed since the call was accepted."""
     peer: Peer = field(init=False, repr=False)
@@ -80,6 +86,16 @@ class Call:
                 self.voiced.append([round(now, 3), round(now, 3)])
         if len(self._sound) < LONGEST_SECONDS * HEARD_RATE * 2:
             self._keep(pcm)
+        if self.tape is not None:
+            self.tape.hear(pcm)
+        if self.phone is not None:
+            self.phone.mouth.say(pcm)
+
+    def announce(self, pcm: bytes) -> None:
+        """Meta says something to both sides."""
+        self.note("announcement")
+        self.peer.mouth.say(pcm)
+        self._keep(pcm)
         if self.phone is not None:
             self.phone.mouth.say(pcm)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
@@ -129,8 +130,11 @@ def g711(number: Number) -> tuple[str, ...]:
     return tuple((calling(number).get("audio") or {}).get("additional_codecs") or ())
 
 
-def change_calling(number: Number, body: object, now: float) -> bool:
-    """Set what ``body`` names; the rest stays. Returns whether Meta tells of it. Raises `MetaError` 100."""
+def change_calling(number: Number, body: object, now: float, has_media: Callable[[str], bool]) -> bool:
+    """Set what ``body`` names; the rest stays. Returns whether Meta tells of it. Raises `MetaError` 100.
+
+    ``has_media`` tells whether the number has a file of this id, as the greeting of voicemail must be.
+    """
     try:
         wanted = _Calling.model_validate(body)
     except ValidationError as error:
@@ -140,6 +144,9 @@ def change_calling(number: Number, body: object, now: float) -> bool:
     for holiday in wanted.call_hours.holiday_schedule if wanted.call_hours else []:
         if holiday.date < datetime.fromtimestamp(now, UTC).date():
             raise MetaError(100, f"calling.call_hours.holiday_schedule: {holiday.date} is over.")
+    for greeting in wanted.voicemail.audio.values() if wanted.voicemail else []:
+        if not has_media(greeting.announcement_media_id):
+            raise MetaError(100, "calling.voicemail: announcement_media_id is no file of this number.")
     changes = wanted.model_dump(mode="json", exclude_none=True)
     before = calling(number)
     after = {**before, **changes}

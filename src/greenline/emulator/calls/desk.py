@@ -13,6 +13,7 @@ from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import calling, g711, may_use_graph
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.permissions import TEMPORARY, Permission
+from greenline.emulator.calls.recording import Recordings, read_orders, voicemail_wait
 from greenline.emulator.calls.script import Play, Script
 from greenline.emulator.calls.sdp import check_sdp
 from greenline.emulator.calls.telling import Teller
@@ -37,6 +38,7 @@ class Desk:
         faults: Faults,
         journal: Journal,
         teller: Teller,
+        recordings: Recordings,
         inbox: Callable[[Person, Number, Message], None],
     ) -> None:
         """``inbox`` tells the business of a message that stands in no chat."""
@@ -46,6 +48,7 @@ class Desk:
         self._faults = faults
         self._journal = journal
         self._teller = teller
+        self._recordings = recordings
         self._inbox = inbox
         self._permissions: dict[tuple[str, str], Permission] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,30 +69,31 @@ class Desk:
 
     # The business (Graph)
 
-    async def act(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
-        """``POST /{phone number}/calls``. Raises `MetaError`."""
+    async def act(self, number: Number, body: dict[str, Any], base_url: str = "") -> dict[str, Any]:
+        """``POST /{phone number}/calls``; ``base_url`` is the address that was called. Raises `MetaError`."""
         if body.get("messaging_product") != "whatsapp":
             raise MetaError(100, "(#100) The parameter messaging_product is required.")
         may_use_graph(number)
         action = body.get("action")
         answer: dict[str, Any] = {"messaging_product": "whatsapp", "success": True}
         if action == "connect":
-            call = await self._connect(number, body)
+            call = await self._connect(number, body, base_url)
             answer = {"messaging_product": "whatsapp", "calls": [{"id": call.id}]}
         else:
-            call = await self._act_on(number, action, body)
+            call = await self._act_on(number, action, body, base_url)
         about = {"action": action, "call_id": call.id, "person_id": call.person.id, "phone_number_id": number.id}
         if (unsure := self._faults.acting("call_unsure", **about)) is not None:
             status = int(unsure.number("http_status", 500))
             raise MetaError(int(unsure.number("code", 131000)), "A fault was set.", status=status)
         return answer
 
-    async def _act_on(self, number: Number, action: object, body: dict[str, Any]) -> Call:
+    async def _act_on(self, number: Number, action: object, body: dict[str, Any], base_url: str) -> Call:
         call = self.calls.get(str(body.get("call_id")))
         if call is None or call.number is not number:
             raise MetaError(100, "call_id is no call of this number.")
         match action:
             case "pre_accept" | "accept":
+                call.base_url = base_url
                 await self._accept(call, str(action), body)
             case "reject":
                 if call.direction != "USER_INITIATED" or call.state != "ringing":
@@ -110,6 +114,7 @@ class Desk:
         if not isinstance(session, dict) or session.get("sdp_type") != "answer":
             raise MetaError(100, "session must hold an answer.")
         sdp = check_sdp(session.get("sdp"), g711(call.number))
+        orders = read_orders(action, body)
         if call.accepted_sdp is None:
             try:
                 await call.peer.apply_answer(sdp)
@@ -120,9 +125,10 @@ class Desk:
             raise MetaError(100, "The SDP of accept differs from that of pre_accept.")
         call.note(action)
         if action == "accept" and call.state != "active":
+            call.orders = orders
             self._activate(call)
 
-    async def _connect(self, number: Number, body: dict[str, Any]) -> Call:
+    async def _connect(self, number: Number, body: dict[str, Any], base_url: str) -> Call:
         name = str(body.get("to") or body.get("recipient") or "").lstrip("+")
         person = self._world.find_person(name)
         if person is None or not person.has_whatsapp:
@@ -135,7 +141,9 @@ class Desk:
         if not isinstance(session, dict) or session.get("sdp_type") != "offer":
             raise MetaError(100, "session must hold an offer.")
         sdp = check_sdp(session.get("sdp"), g711(number))
+        orders = read_orders("connect", body)
         call = self._new(number, person, "BUSINESS_INITIATED")
+        call.orders, call.base_url = orders, base_url
         call.callback_data = body.get("biz_opaque_callback_data")
         self._start(self._ring_person(call, sdp))
         return call
@@ -149,7 +157,9 @@ class Desk:
         call.state = "ringing"
         call.note("dialled")
         self._teller.connect(call, "offer", offer)
-        self._start(self._give_up(call, self._config.call_accept_seconds, "business_silent"))
+        wait = voicemail_wait(number)
+        patience = self._config.call_accept_seconds if wait is None else wait
+        self._start(self._give_up(call, patience, "business_silent"))
         return call
 
     def take(self, call: Call) -> None:
@@ -168,6 +178,12 @@ class Desk:
         """A person hangs up."""
         if call.state != "ended":
             self._start(self._end(call, "person"))
+
+    def leave_voicemail(self, call: Call, pcm: bytes) -> None:
+        """A person leaves a message after a call that nobody took. Raises ``ValueError`` where they can't."""
+        media = self._recordings.voicemail(call, pcm)
+        message = Message(call.id, "in", "audio", {"audio": media.in_webhook()}, self._clock.now())
+        self._inbox(call.person, call.number, message)
 
     async def attach(self, call: Call, offer: str) -> str:
         """A browser plays the person: its microphone is heard by the business. Returns the answer to its offer."""
@@ -213,6 +229,8 @@ class Desk:
         call.note("accepted")
         self._journal.add("call.accepted", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id)
         self._start(self._watch(call))
+        if call.orders:
+            self._start(self._recordings.begin(call))
 
     async def _watch(self, call: Call) -> None:
         """Hang up on a business that sends nothing (Meta: 20 s at the start, 30 s later)."""
@@ -253,6 +271,7 @@ class Desk:
             "call.ended", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id, by=why
         )
         await self._hang_up(call)
+        await self._recordings.deliver(call)
 
     async def _hang_up(self, call: Call) -> None:
         call.state = "ended"

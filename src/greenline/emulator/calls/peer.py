@@ -46,6 +46,8 @@ class Mouth(MediaStreamTrack):
         self._rest = b""
         self._count = 0
         self._began = 0.0
+        self.heard_by: Callable[[bytes], None] = lambda pcm: None
+        """Gets every frame that is said."""
         self.done = asyncio.Event()
         """Set while nothing waits to be said."""
         self.done.set()
@@ -73,6 +75,7 @@ class Mouth(MediaStreamTrack):
         pcm = self._unsaid.popleft() if speaks else bytes(FRAME * 2)
         if not self._unsaid:
             self.done.set()
+        self.heard_by(pcm)
         frame = AudioFrame(format="s16", layout="mono", samples=FRAME)
         frame.planes[0].update(pcm)
         frame.sample_rate, frame.pts, frame.time_base = RATE, self._count * FRAME, Fraction(1, RATE)

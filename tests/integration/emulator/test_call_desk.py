@@ -1,0 +1,123 @@
+"""Whole calls between the emulator and the server's own media, in one process: files, early voice, keys of a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from greenline.channels.webrtc.media import MediaCall
+from greenline.emulator.calls.script import Script
+from greenline.emulator.meta import Meta
+from greenline.emulator.world import Account, App, Number, Person
+from support.voice import tone, voiced_seconds
+from support.wait import eventually
+
+
+class Line:
+    """A number, a person, and the business's end of a call."""
+
+    def __init__(self) -> None:
+        self.meta = Meta()
+        self.number = Number("1", "2", "+1 555-0100", "Fern", settings={"calling": {"status": "ENABLED"}})
+        self.ann = Person("ann", "Ann", "15550100001", "US.1")
+        world = self.meta.world
+        world.apps["app"] = App("app", "secret", "verify", callback_url="http://127.0.0.1:9/")
+        world.accounts["2"] = Account("2", "Fern", subscribed={"app": None})
+        world.numbers["1"], world.people["ann"] = self.number, self.ann
+        self.pcm = bytearray()
+        self.keys: list[str] = []
+        self.media = MediaCall(on_pcm=self.pcm.extend, on_digit=self.keys.append)
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """What the business was told of calls."""
+        bodies = [json.loads(delivery.body) for delivery in self.meta.webhooks.deliveries]
+        values = [body["entry"][0]["changes"][0]["value"] for body in bodies]
+        return [item for value in values for item in [*value.get("calls", []), *value.get("statuses", [])]]
+
+    def news(self, name: str) -> list[dict[str, Any]]:
+        """The events or statuses of one name."""
+        return [item for item in self.told if name in (item.get("event"), item.get("status"))]
+
+    async def act(self, action: str, **body: Any) -> dict[str, Any]:
+        """An action of the business."""
+        whole = {"messaging_product": "whatsapp", "action": action, **body}
+        return await self.meta.desk.act(self.number, whole, "http://graph.test")
+
+
+@asynccontextmanager
+async def line() -> AsyncIterator[Line]:
+    made = Line()
+    try:
+        yield made
+    finally:
+        await made.media.close()
+        await made.meta.aclose()
+
+
+async def test_a_call_is_announced_recorded_and_written_down() -> None:
+    async with line() as at:
+        at.meta.config.call_files_delay = 0.0
+        call = await at.meta.desk.dial(at.ann, at.number)
+        answer = await at.media.answer(at.news("connect")[0]["session"]["sdp"])
+        session = {"sdp_type": "answer", "sdp": answer}
+        await at.act("pre_accept", call_id=call.id, session=session)
+        await at.media.start()
+        async with asyncio.timeout(5):
+            await at.media.connected()
+        order = {"status": "ENABLED", "purpose": "Quality"}
+        await at.act("accept", call_id=call.id, session=session, recording=order, transcription=order)
+        at.media.accepted()
+        await eventually(lambda: any(step["what"] == "recording" for step in call.timeline))
+        await eventually(lambda: voiced_seconds(bytes(at.pcm)) >= 0.9)
+        assert voiced_seconds(call.heard) >= 0.9, "the person hears the announcement too"
+        at.media.out.write(tone(0.4), 1)
+        await eventually(lambda: bool(call.voiced) and at.media.out.queued == 0)
+        call.say(tone(1.2))
+        await eventually(lambda: call.peer.mouth.done.is_set())
+        at.meta.desk.hang_up(call)
+        await eventually(lambda: at.news("call_transcription_available"))
+        (recorded,), (written,) = at.news("call_recording_available"), at.news("call_transcription_available")
+        audio, document = recorded["call_recording"]["audio"], written["call_transcript"]["document"]
+        assert audio["url"].startswith("http://graph.test/whatsapp_business/attachments/")
+        found = [at.meta.media.find(file["id"], at.meta.clock.now(), at.number.id) for file in (audio, document)]
+        sound, text = [media.data for media in found if media is not None]
+        assert sound.startswith(b"OggS")
+        segments = json.loads(text)["transcript"]["segments"]
+        assert [segment["speaker"] for segment in segments] == ["Business", "Customer"], (
+            "the announcement is not in it"
+        )
+
+
+async def test_a_person_is_heard_while_the_phone_rings_and_then_goes_through_a_menu() -> None:
+    async with line() as at:
+        at.meta.config.call_early_media, at.meta.config.call_connect_delay = True, 0.0
+        at.meta.config.call_answer_setup = "actpass"
+        at.meta.desk.permission(at.ann, at.number).permanent = True
+        offer = {"sdp_type": "offer", "sdp": await at.media.offer()}
+        (made,) = (await at.act("connect", to=at.ann.phone, session=offer))["calls"]
+        call = at.meta.desk.calls[made["id"]]
+        await eventually(lambda: at.news("RINGING"))
+        await at.media.apply_answer(at.news("connect")[0]["session"]["sdp"])
+        async with asyncio.timeout(5):
+            await at.media.connected()
+        call.say(tone(1.2))
+        await eventually(lambda: voiced_seconds(bytes(at.pcm)) >= 0.35)
+        assert not at.news("ACCEPTED")
+        at.meta.desk.take(call)
+        at.media.accepted()
+        menu = [{"do": "press", "keys": "42#"}, {"do": "expect", "what": "keys", "keys": "17", "seconds": 5}]
+        wrong = [{"do": "expect", "what": "keys", "keys": "9", "seconds": 0.1}]
+        at.meta.desk.perform(call, Script.model_validate({"steps": [*menu, *wrong]}))
+        at.media.out.press("17")
+        await eventually(lambda: call.play.state != "running")
+        assert call.play.shown() == {
+            "state": "failed",
+            "step": 2,
+            "why": "expected the keys 9 within 0.1 s, and got none",
+        }
+        assert (at.keys, call.keys) == (list("42#"), "17")
+        assert [step["what"] for step in call.timeline if "key" in step["what"]] == ["heard_key", "heard_key"]
