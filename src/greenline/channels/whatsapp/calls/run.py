@@ -23,6 +23,7 @@ from greenline.channels.whatsapp.calls.events import (
     Closing,
     Command,
     Connect,
+    Declined,
     Done,
     Finish,
     Happening,
@@ -172,8 +173,9 @@ class CallRun:
             self._dealt.append(item.id)
             if item.kind != CALL_TEXT and (happening := self._read(item)) is not None:
                 happenings.append(happening)
-        # Meta may tell of beginning and end at once: then the end counts.
-        for happening in sorted(happenings, key=lambda one: not isinstance(one, Terminated)):
+        # Meta may tell of beginning and end at once: then the end counts. A rejection says more of it than its end.
+        order = {Declined: 0, Terminated: 1}
+        for happening in sorted(happenings, key=lambda one: order.get(type(one), 2)):
             self._events.put_nowait(happening)
 
     def _read(self, item: Item) -> Happening | None:
