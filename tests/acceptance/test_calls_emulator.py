@@ -134,17 +134,38 @@ async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: 
             }
             answer = await api.post("/v1/convai/whatsapp/outbound-call", json=body)
             assert answer.json()["success"], answer.text
+            call_id = await placed(meta, 1)
+            call = await state(meta, call_id, "active")
+            assert [step["what"] for step in call["timeline"]][:2] == ["ringing", "accepted"]
+            await meta.call("POST", f"/calls/{call_id}/hangup")
+            await state(meta, call_id, "ended")
+            await meta.call("PATCH", f"/people/{ann.person_id}", answers_calls="reject")
 
-        async def placed() -> str | None:
-            calls = (await meta.call("GET", "/calls"))["calls"]
-            return str(calls[0]["call_id"]) if calls else None
+            async def called_again() -> str | None:  # the call before may still be written down
+                again = (await api.post("/v1/convai/whatsapp/outbound-call", json=body)).json()
+                return again.get("conversation_id")
 
-        call_id = await until(placed)
-        assert call_id is not None
-        call = await state(meta, call_id, "active")
-        assert [step["what"] for step in call["timeline"]][:2] == ["ringing", "accepted"]
-        await meta.call("POST", f"/calls/{call_id}/hangup")
-        await state(meta, call_id, "ended")
+            declined = await until(called_again)
+            assert (await state(meta, await placed(meta, 2), "ended"))["ended_by"] == "person_rejected"
+
+            async def result() -> str | None:
+                found = (await api.get(f"/v1/convai/conversations/{declined}")).json()
+                ended = found["status"] in ("done", "failed")
+                return str(found["metadata"]["whatsapp"]["call_result"]) if ended else None
+
+            assert await until(result) == "busy"
+
+
+async def placed(meta: Emulator, count: int) -> str:
+    """The id of the newest call, when there are as many."""
+
+    async def there() -> str | None:
+        calls = (await meta.call("GET", "/calls"))["calls"]
+        return str(calls[-1]["call_id"]) if len(calls) == count else None
+
+    found = await until(there)
+    assert found is not None
+    return found
 
 
 @pytest.mark.timeout(120)

@@ -42,6 +42,9 @@ class Config(BaseModel):
     call_answer_delay: float = Field(0.5, ge=0, description="After which people who answer by themselves do.")
     call_first_media_seconds: float = Field(20.0, gt=0, description="Wait for the first sound of the business.")
     call_media_seconds: float = Field(30.0, gt=0, description="Silence on the wire after which a call is ended.")
+    call_concurrency: int = Field(1_000, ge=1, description="Calls of a number at once.")
+    call_attempts_per_day: int = Field(10_000, ge=1, description="Calls that a number may try in 24 hours.")
+    call_permission_queries_per_second: int = Field(100, ge=1, description="Queries of call permissions by a number.")
     call_files_delay: float = Field(
         1.0, ge=0, description="From the end of a call to its recording and transcript (Meta: under a minute)."
     )

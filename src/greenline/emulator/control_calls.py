@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from greenline.emulator.calls.call import Call
-from greenline.emulator.calls.calling import why_closed
 from greenline.emulator.calls.network import Network
 from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
 from greenline.emulator.calls.script import Script
@@ -61,7 +60,7 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
     async def dial(person_id: str, body: Dial) -> dict[str, Any]:
         """A person calls a number; 409 with the reason while it takes no calls."""
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
-        reason = why_closed(number, meta.clock.now())
+        reason = desk.why_not(number)
         if reason is not None:
             raise HTTPException(409, reason)
         return (await desk.dial(person, number)).shown()

@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from greenline.emulator import blocks, templates
 from greenline.emulator.answers import health, paged, read_body, selected
 from greenline.emulator.calls.calling import shown_calling
-from greenline.emulator.calls.permissions import Permission
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
 from greenline.emulator.meta import Meta
@@ -232,9 +231,7 @@ class Graph:
         name = (query.get("user_wa_id") or query.get("recipient") or "").lstrip("+")
         if not name:
             raise MetaError(100, "The parameter user_wa_id or recipient is required.")
-        person = self._meta.world.find_person(name)
-        permission = Permission() if person is None else self._meta.desk.permission(person, number)
-        return permission.shown(self._meta.clock.now())
+        return self._meta.desk.permission_of(name, number)
 
     async def _upload(self, request: Request, number: Number) -> dict[str, Any]:
         form = await request.form()

@@ -139,6 +139,10 @@ class Webhooks:
         ok = answer.status_code == 200 and answer.text == challenge
         return {"ok": ok, "status": answer.status_code, "answer": answer.text[:200]}
 
+    def is_subscribed(self, number: Number, name: str) -> bool:
+        """Whether an app wants updates of the number in a webhook field."""
+        return bool(self._subscribers(self._world.accounts[number.account_id], name))
+
     def pending(self) -> int:
         """Deliveries that are not taken yet and will be tried again."""
         return len(self._tasks)

@@ -1,4 +1,4 @@
-"""Whole calls between the emulator and the server's own media, in one process: files, early voice, keys of a script."""
+"""Whole calls between the emulator and the server's media, in one process: files, early voice, keys of a script."""
 
 from __future__ import annotations
 

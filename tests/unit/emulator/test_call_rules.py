@@ -2,9 +2,12 @@
 
 import pytest
 
+from greenline.emulator.calls.limits import CallLimits
 from greenline.emulator.calls.permissions import DAY, Permission
 from greenline.emulator.calls.sdp import as_relay, check_sdp, event_type, only_shared, own_types
+from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.world import Number
 
 GOOD = "\r\n".join(
     [
@@ -111,3 +114,33 @@ def test_four_unanswered_calls_withdraw_the_permission() -> None:
     permission = Permission(permanent=True)
     assert [permission.ended(0.0, connected=False) for _ in range(4)] == [False, False, False, True]
     assert permission.shown(0.0)["permission"] == {"status": "no_permission"}
+
+
+def test_a_limit_that_is_used_up_tells_when_it_ends() -> None:
+    permission = Permission(permanent=True)
+    for moment in range(100):
+        permission.ended(float(moment), connected=True)
+    with pytest.raises(MetaError, match=r"#138012.* from 86400 on"):
+        permission.may_call(200.0)
+    shown = permission.shown(200.0)["actions"][1]
+    assert shown["can_perform_action"] is False
+    assert shown["limits"][0]["limit_expiration_time"] == 86_400
+    permission.may_call(DAY + 1)
+    asking = Permission()
+    asking.request(50.0)
+    day, week = asking.shown(60.0)["actions"][0]["limits"]
+    assert (day["limit_expiration_time"], "limit_expiration_time" in week) == (86_450, False)
+
+
+def test_a_number_has_limits_of_its_own() -> None:
+    number = Number("1", "2", "+1", "Fern")
+    limits = CallLimits(Config(call_attempts_per_day=2, call_concurrency=1, call_permission_queries_per_second=1))
+    limits.begin(number, [], 0.0)
+    limits.begin(number, [], 1.0)
+    with refused(138005):
+        limits.begin(number, [], 2.0)
+    limits.begin(number, [], DAY + 0.5)
+    limits.query(number, 0.0)
+    with refused(613):
+        limits.query(number, 0.5)
+    limits.query(number, 1.0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenline.emulator.calls.recording import chime
+from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Person
 from support.wait import eventually
@@ -112,3 +113,20 @@ async def test_a_message_is_left_after_a_call_that_was_rejected(town: Town) -> N
     media = town.meta.media.find(message["audio"]["id"], town.meta.clock.now(), town.number.id)
     assert media is not None
     assert media.data.startswith(b"OggS")
+
+
+async def test_a_number_with_all_its_calls_is_not_rung(town: Town) -> None:
+    town.meta.config.call_concurrency = 1
+    await town.meta.desk.dial(town.ann, town.number)
+    assert town.meta.desk.why_not(town.number) == "The business has as many calls as it may have."
+    town.meta.desk.permission(town.ben, town.number).permanent = True
+    offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ben.phone}
+    with pytest.raises(MetaError, match="#138002"):
+        await town.meta.desk.act(town.number, offer)
+
+
+async def test_a_business_that_would_hear_nothing_can_not_call(town: Town) -> None:
+    town.meta.world.apps["app"].fields = {"messages"}
+    offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ann.phone}
+    with pytest.raises(MetaError, match="#138018"):
+        await town.meta.desk.act(town.number, offer)

@@ -13,7 +13,7 @@ from greenline.emulator.calls.calling import g711
 from greenline.emulator.calls.peer import HEARD_RATE, LOUD, RATE, Peer, loudness
 from greenline.emulator.world import Number, Person
 
-State = Literal["connecting", "ringing", "active", "ended"]
+State = Literal["connecting", "ringing", "rejected", "active", "ended"]
 GAP_SECONDS: Final = 0.3
 """Silence that ends a stretch of voice in the timeline."""
 LONGEST_SECONDS: Final = 1_800

@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from greenline.emulator.calls.call import Call
-from greenline.emulator.calls.calling import calling, g711, may_use_graph
+from greenline.emulator.calls.calling import calling, g711, may_use_graph, why_closed
+from greenline.emulator.calls.limits import CallLimits
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.permissions import TEMPORARY, Permission
 from greenline.emulator.calls.recording import Recordings, read_orders, voicemail_wait
@@ -25,6 +26,7 @@ from greenline.emulator.journal import Journal
 from greenline.emulator.world import Message, Number, Person, World, new_wamid
 
 WATCH_SECONDS: Final = 0.5
+REJECTED_SECONDS: Final = 0.1
 
 
 class Desk:
@@ -51,6 +53,7 @@ class Desk:
         self._recordings = recordings
         self._inbox = inbox
         self._permissions: dict[tuple[str, str], Permission] = {}
+        self._limits = CallLimits(config)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[str, Call] = {}
 
@@ -66,6 +69,21 @@ class Desk:
     def permission(self, person: Person, number: Number) -> Permission:
         """The permission of a pair."""
         return self._permissions.setdefault((person.id, number.id), Permission())
+
+    def permission_of(self, name: str, number: Number) -> dict[str, Any]:
+        """``GET /{phone number}/call_permissions``; who can't be called has permitted nothing. Raises `MetaError`."""
+        now = self._clock.now()
+        self._limits.query(number, now)
+        person = self._world.find_person(name)
+        if person is None or not person.has_whatsapp:
+            return Permission().shown(now)
+        return self.permission(person, number).shown(now)
+
+    def why_not(self, number: Number) -> str | None:
+        """Why nobody can call the number now; None when people can."""
+        if self._limits.is_full(number, self.calls.values()):
+            return "The business has as many calls as it may have."
+        return why_closed(number, self._clock.now())
 
     # The business (Graph)
 
@@ -126,6 +144,7 @@ class Desk:
         call.note(action)
         if action == "accept" and call.state != "active":
             call.orders = orders
+            call.callback_data = body.get("biz_opaque_callback_data")
             self._activate(call)
 
     async def _connect(self, number: Number, body: dict[str, Any], base_url: str) -> Call:
@@ -134,7 +153,10 @@ class Desk:
         if person is None or not person.has_whatsapp:
             raise MetaError(138001, "This person can't be called.")
         permission, now = self.permission(person, number), self._clock.now()
+        if not self._teller.is_heard(number):
+            raise MetaError(138018, "No app is subscribed to the field calls of this account.")
         permission.may_call(now)
+        self._limits.begin(number, self.calls.values(), now)
         if any(call.person is person and call.number is number for call in self._live()):
             raise MetaError(138003, "A call with this person is under way.")
         session = body.get("session")
@@ -172,7 +194,8 @@ class Desk:
         """A person declines the call of the business."""
         if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
             self._teller.status(call, "REJECTED")
-            self._start(self._end(call, "person_rejected"))
+            call.state = "rejected"
+            self._start(self._end_rejected(call))
 
     def hang_up(self, call: Call) -> None:
         """A person hangs up."""
@@ -249,6 +272,11 @@ class Desk:
         await self._clock.sleep(seconds)
         if call.state in ("connecting", "ringing"):
             await self._end(call, why)
+
+    async def _end_rejected(self, call: Call) -> None:
+        """The end of a call follows the word that it was rejected, and never comes with it."""
+        await self._clock.sleep(REJECTED_SECONDS)
+        await self._end(call, "person_rejected")
 
     async def _end(self, call: Call, why: str) -> None:
         if call.state == "ended":

@@ -53,8 +53,10 @@ class Permission:
         """Raises `MetaError` 138006 or 138012."""
         if self.status(now) == "no_permission":
             raise MetaError(138006, "The person has not permitted calls of this business.", status=401)
-        if sum(moment > now - DAY for moment in self.connected) >= CONNECTED_A_DAY:
-            raise MetaError(138012, "The limit of connected calls to this person in 24 hours is reached.")
+        recent = [moment for moment in self.connected if moment > now - DAY]
+        if len(recent) >= CONNECTED_A_DAY:
+            again = int(recent[-CONNECTED_A_DAY] + DAY)
+            raise MetaError(138012, f"{CONNECTED_A_DAY} calls to this person in 24 hours; the next from {again} on.")
 
     def ended(self, now: float, *, connected: bool) -> bool:
         """A call of the business is over; True when the permission was withdrawn because nobody takes its calls."""
@@ -75,20 +77,24 @@ class Permission:
         permission: dict[str, Any] = {"status": status}
         if status == "temporary":
             permission["expiration_time"] = int(self.until)
-        used = [sum(moment > now - seconds for moment in self.requests) for seconds, _, _ in REQUESTS]
-        limits = [
-            {"time_period": period, "max_allowed": most, "current_usage": count}
-            for count, (_, most, period) in zip(used, REQUESTS, strict=True)
-        ]
-        may_ask = not self.permanent and all(count < most for count, (_, most, _) in zip(used, REQUESTS, strict=True))
-        connected = sum(moment > now - DAY for moment in self.connected)
-        calls = {"time_period": "PT24H", "max_allowed": CONNECTED_A_DAY, "current_usage": connected}
-        may_call = status != "no_permission" and connected < CONNECTED_A_DAY
+        asked = [_limit(self.requests, now, *rule) for rule in REQUESTS]
+        called = _limit(self.connected, now, DAY, CONNECTED_A_DAY, "PT24H")
+        may_ask = not self.permanent and not any("limit_expiration_time" in limit for limit in asked)
+        may_call = status != "no_permission" and "limit_expiration_time" not in called
         return {
             "messaging_product": "whatsapp",
             "permission": permission,
             "actions": [
-                {"action_name": "send_call_permission_request", "can_perform_action": may_ask, "limits": limits},
-                {"action_name": "start_call", "can_perform_action": may_call, "limits": [calls]},
+                {"action_name": "send_call_permission_request", "can_perform_action": may_ask, "limits": asked},
+                {"action_name": "start_call", "can_perform_action": may_call, "limits": [called]},
             ],
         }
+
+
+def _limit(moments: list[float], now: float, seconds: float, most: int, period: str) -> dict[str, Any]:
+    """How far a limit is used up; ``limit_expiration_time`` when it is."""
+    recent = [moment for moment in moments if moment > now - seconds]
+    limit: dict[str, Any] = {"time_period": period, "max_allowed": most, "current_usage": len(recent)}
+    if len(recent) >= most:
+        limit["limit_expiration_time"] = int(recent[-most] + seconds)
+    return limit

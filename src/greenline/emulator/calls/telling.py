@@ -38,6 +38,10 @@ class Teller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def is_heard(self, number: Number) -> bool:
+        """Whether anybody is told of calls of the number."""
+        return self._webhooks.is_subscribed(number, "calls")
+
     def connect(self, call: Call, kind: str, sdp: str) -> None:
         """A person calls (``offer``), or the relay answers the call of the business (``answer``)."""
         value = self._value(call, {"event": "connect", "session": {"sdp_type": kind, "sdp": sdp}})
