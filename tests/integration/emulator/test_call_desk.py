@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from greenline.channels.webrtc.media import MediaCall
 from greenline.emulator.calls.script import Script
+from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Person
 from support.voice import tone, voiced_seconds
@@ -121,3 +124,39 @@ async def test_a_person_is_heard_while_the_phone_rings_and_then_goes_through_a_m
         }
         assert (at.keys, call.keys) == (list("42#"), "17")
         assert [step["what"] for step in call.timeline if "key" in step["what"]] == ["heard_key", "heard_key"]
+
+
+async def test_a_business_that_speaks_early_and_then_not_at_all_is_hung_up_on() -> None:
+    async with line() as at:
+        at.meta.config.call_first_media_seconds = at.meta.config.call_media_seconds = 0.2
+        call = await at.meta.desk.dial(at.ann, at.number)
+        session = {"sdp_type": "answer", "sdp": await at.media.answer(at.news("connect")[0]["session"]["sdp"])}
+        await at.act("pre_accept", call_id=call.id, session=session)
+        other = {**session, "sdp": session["sdp"].replace("s=-", "s=other")}
+        with pytest.raises(MetaError, match="differs from that of pre_accept"):
+            await at.act("accept", call_id=call.id, session=other)
+        await at.media.start()
+        async with asyncio.timeout(5):
+            await at.media.connected()
+        at.media.accepted()
+        await eventually(lambda: call.early_packets > 2)
+        assert (call.heard, call.timeline[-1]["what"]) == (b"", "early_audio")
+        at.media.out.stop()
+        await at.act("accept", call_id=call.id, session=session)
+        await eventually(lambda: at.news("terminate"))
+        (ended,) = at.news("terminate")
+        assert (ended["status"], call.ended_by, call.error) == ("FAILED", "no_media", 138021)
+        with pytest.raises(MetaError, match="can't be accepted any more"):
+            await at.act("accept", call_id=call.id, session=session)
+
+
+async def test_a_call_that_the_business_does_not_accept_in_time_is_over() -> None:
+    async with line() as at:
+        call = await at.meta.desk.dial(at.ann, at.number)
+        await asyncio.sleep(0)  # the timer begins
+        at.meta.clock.advance(44)
+        assert call.state == "ringing"
+        at.meta.clock.advance(2)
+        await eventually(lambda: at.news("terminate"))
+        (ended,) = at.news("terminate")
+        assert (call.ended_by, ended["status"], "start_time" in ended) == ("business_silent", "COMPLETED", False)
