@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Any, Final
 
 STEMMERS: Final = {
@@ -43,10 +44,15 @@ def words(text: str) -> list[str]:
     return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
 
 
+TELLING_TEXTS: Final = 20
+TELLING_CHARACTERS: Final = 1_000
+"""A language shows by then, and a search of everything would hold up the other conversations of a process."""
+
+
 def detect(texts: Iterable[str]) -> Language:
     """The language of the first of ``texts`` that has one to be seen, by its small talk and its common words."""
     known = languages()
-    for text in texts:
+    for text in (whole[:TELLING_CHARACTERS] for whole in islice(texts, TELLING_TEXTS)):
         said = words(text)
         scores = {
             code: sum(word in language.stop for word in said) + 2 * _talks(text, language)

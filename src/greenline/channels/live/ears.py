@@ -85,6 +85,19 @@ class Ears:
         self._piece_seconds = min(len(pcm) / _BYTES_PER_SECOND, MOST_PIECE_SECONDS)
         self._take(pcm)
 
+    def pause(self) -> None:
+        """The recogniser thinks that the person has finished; while they are heard, it is wrong."""
+        if self._speaking and not self._paused and self._scored - self._voice_ended > _ROUNDING:
+            self._paused = True
+            self._tell(Moment.PAUSED)
+
+    def resume(self) -> None:
+        """The recogniser takes that back."""
+        if self._speaking and self._paused:
+            self._paused = False
+            self._voice_ended = self._scored
+            self._tell(Moment.RESUMED)
+
     def finish(self) -> None:
         """The recogniser knows that the person has finished."""
         if self._speaking:

@@ -10,7 +10,7 @@ import structlog
 
 from greenline.channels.live.ears import Ears, Moment, Patience
 from greenline.speech.errors import SpeechError
-from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech
+from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
 
 log = structlog.get_logger(__name__)
 
@@ -156,8 +156,17 @@ class Listening:
         async for hint in stream.hints():
             if isinstance(hint, Partial):
                 self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
-            elif isinstance(hint, EndOfTurn) and not hint.eager and self._ears is not None:
-                self._ears.finish()
+            elif self._ears is not None:
+                self._take(hint, self._ears)
+
+    def _take(self, hint: EndOfTurn | TurnResumed, ears: Ears) -> None:
+        match hint:
+            case EndOfTurn(eager=True):
+                ears.pause()
+            case EndOfTurn():
+                ears.finish()
+            case TurnResumed():
+                ears.resume()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from greenline.channels.socket.client_messages import (
@@ -23,6 +23,11 @@ TURNS_AT_ONCE: Final = 50
 AUDIO_SPEED: Final = 4.0
 """Seconds of sound in a second: a client may catch up after a gap, and may not send a day of sound."""
 AUDIO_AT_ONCE: Final = 120.0
+TEXT_PER_SECOND: Final = 32_768.0
+"""Characters. All that is said stays in memory and goes to the model again with each turn."""
+TEXT_AT_ONCE: Final = 1_000_000.0
+PIECE_SECONDS: Final = 0.5
+"""To judge a second of noise takes about 50 ms, in which nobody else is served."""
 
 
 class Bucket:
@@ -54,6 +59,7 @@ class Limits:
         self._frames = Bucket(FRAMES_PER_SECOND, FRAMES_AT_ONCE, now)
         self._turns = Bucket(TURNS_PER_SECOND, TURNS_AT_ONCE, now)
         self._audio = Bucket(AUDIO_SPEED, AUDIO_AT_ONCE, now)
+        self._text = Bucket(TEXT_PER_SECOND, TEXT_AT_ONCE, now)
 
     def check(self, message: ClientMessage) -> None:
         """Count a message. Raises `greenline.channels.socket.errors.TooFast`."""
@@ -61,6 +67,21 @@ class Limits:
         if isinstance(message, AudioChunk):
             allowed = allowed and self._audio.take(len(message.audio) / self._bytes_per_second)
         elif isinstance(message, UserMessage | MultimodalMessage | ContextualUpdate):
-            allowed = allowed and self._turns.take()
+            allowed = allowed and self._turns.take() and self._text.take(len(_text(message)))
         if not allowed:
             raise TooFast
+
+    def pieces(self, message: ClientMessage) -> Iterator[ClientMessage]:
+        """The message; much sound in one frame comes in parts of `PIECE_SECONDS`, so that others have their turn."""
+        if not isinstance(message, AudioChunk):
+            yield message
+            return
+        size = int(self._bytes_per_second * PIECE_SECONDS)
+        for at in range(0, max(len(message.audio), 1), size):
+            yield AudioChunk(audio=message.audio[at : at + size])
+
+
+def _text(message: UserMessage | MultimodalMessage | ContextualUpdate) -> str:
+    if isinstance(message, MultimodalMessage):
+        return (message.text.text or "") if message.text else ""
+    return message.text or ""

@@ -59,3 +59,23 @@ async def test_large_pieces_are_not_torn_apart() -> None:
     assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.FINISHED]
     ticking.cancel()
     await asyncio.gather(ticking, return_exceptions=True)
+
+
+def test_a_pause_that_the_recogniser_hears_first_is_believed_unless_voice_goes_on() -> None:
+    moments: list[Moment] = []
+    ears = Ears(Loud(), Tape(), Patience(pause=0.4, finish=0.5), now=lambda: 0.0, tell=moments.append)
+    voice, silence = b"\x10\x10" * (HEARING_RATE // 2), bytes(HEARING_RATE * 2 // 5)
+    ears.hear(voice)
+    ears.pause()
+    assert moments == [Moment.BEGAN], "the person is still heard"
+    ears.hear(silence)
+    ears.pause()
+    ears.pause()
+    assert moments == [Moment.BEGAN, Moment.PAUSED]
+    ears.resume()
+    ears.hear(silence)
+    assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.RESUMED], "silence counts anew"
+    ears.pause()
+    ears.finish()
+    ears.pause()
+    assert moments[3:] == [Moment.PAUSED, Moment.FINISHED]
