@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from greenline.channels.webrtc.media import MediaCall
 from greenline.emulator.calls.recording import chime
 from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
@@ -98,6 +99,26 @@ async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
     assert len(town.told("messages", "messages")) == 1, "what is permitted is not permitted again"
     town.meta.clock.advance(7 * 86_400)
     assert permission.status(town.meta.clock.now()) == "no_permission"
+
+
+async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: Town) -> None:
+    permission = town.meta.desk.permission(town.ann, town.number)
+    permission.permanent, permission.unanswered = True, 3
+    media = MediaCall(on_pcm=lambda pcm: None, on_digit=lambda key: None)
+    session = {"sdp_type": "offer", "sdp": await media.offer()}
+    offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ann.phone, "session": session}
+    (made,) = (await town.meta.desk.act(town.number, offer))["calls"]
+    call = town.meta.desk.calls[made["id"]]
+    await eventually(lambda: call.state == "ringing")
+    town.meta.desk.decline(call)
+    await eventually(lambda: town.told("messages", "messages"))
+    await media.close()
+    (message,) = town.told("messages", "messages")
+    assert message["interactive"]["call_permission_reply"] == {"response": "reject", "response_source": "automatic"}
+    assert "context" not in message
+    assert [status["status"] for status in town.told("calls", "statuses")] == ["RINGING", "REJECTED"]
+    with pytest.raises(MetaError, match="#138006"):
+        await town.meta.desk.act(town.number, offer)
 
 
 async def test_a_message_is_left_after_a_call_that_was_rejected(town: Town) -> None:
