@@ -21,6 +21,7 @@ from greenline.clock import Clock, SystemClock
 from greenline.errors import GreenlineError
 from greenline.llm.catalog import PROVIDERS
 from greenline.settings import Settings
+from greenline.speech.checks import check_speech
 from greenline.store.data_dir import DataDirUnusable, make_data_dir
 from greenline.store.database import open_database
 from greenline.store.migrate import connect, migrate
@@ -74,7 +75,14 @@ async def examine(settings: Settings, clock: Clock | None = None) -> list[Findin
             release = f"{version.major}.{version.micro}"
             findings.append(Finding("database", "ok", f"Postgres {release}, {kind}; {applied}."))
             findings += [item async for item in _numbers(settings, connection, vault, clock or SystemClock())]
-    return [*findings, *_meta(settings), _models(settings), *await _rooms(settings, clock or SystemClock())]
+    clock = clock or SystemClock()
+    return [
+        *findings,
+        *_meta(settings),
+        _models(settings),
+        *await _speech(settings, clock),
+        *await _rooms(settings, clock),
+    ]
 
 
 def _python() -> Finding:
@@ -181,6 +189,22 @@ def _models(settings: Settings) -> Finding:
         text = f"No key is set: the offline model answers. Set {', '.join(MODEL_KEYS)} or GREENLINE_LLM_MAP."
         return Finding("models", "warning", text)
     return Finding("models", "ok", f"Set: {', '.join(found)}.")
+
+
+async def _speech(settings: Settings, clock: Clock) -> list[Finding]:
+    """Agents may name others than these, and those by text need none: nothing here is broken, but the settings."""
+    try:
+        checks = await check_speech(settings, clock, os.environ)
+    except GreenlineError as error:
+        return [Finding("speech", "broken", error.message)]
+    return [
+        Finding(check.role, "warning" if check.trouble else "ok", f"{check.name}{_because(check.trouble)}")
+        for check in checks
+    ]
+
+
+def _because(trouble: str | None) -> str:
+    return f": {trouble}. Check the network and docs/speech.md." if trouble else "."
 
 
 async def _rooms(settings: Settings, clock: Clock) -> list[Finding]:

@@ -8,6 +8,7 @@ offered: people are told what they can say, and whoever wants more sets a real r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
 import sys
@@ -63,10 +64,15 @@ class SphinxRecogniser:
         self._book = book or demo_phrases()
         self._threads = ThreadPoolExecutor(decoders, thread_name_prefix="sphinx")
         self._local = threading.local()
+        self._opened = False
 
     async def open(self, options: RecognitionOptions) -> BufferedStream:
-        """A stream; the agent's keywords are phrases too."""
+        """A stream; the agent's keywords are phrases too. The first makes the model load, before somebody waits."""
         phrases = self._book.with_keywords(options.keywords)
+        if not self._opened:
+            self._opened = True
+            with contextlib.suppress(RuntimeError):  # closed already: what fails here fails again when it is used
+                self._threads.submit(self._decode, bytes(HEARING_RATE), phrases)
         return BufferedStream(self.name, lambda pcm: self._recognise(pcm, phrases))
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
