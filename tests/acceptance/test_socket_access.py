@@ -101,3 +101,25 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
     assert statuses == {"conv_open": 200, "conv_over": 401, "conv_chat": 401, "conv_unknown": 401}
     assert read.status_code == 401
     assert (await http.delete(f"/v1/convai/conversations/conv_open/files/{file_id}")).json() == {"file_id": file_id}
+
+
+async def test_the_client_of_a_conversation_rates_it_without_a_key(
+    server: RunningServer, http: httpx2.AsyncClient, agent_id: str
+) -> None:
+    agent = (await http.get(f"/v1/convai/agents/{agent_id}")).json()
+    place = {"workspace_id": DEFAULT_ID, "agent_id": agent_id, "branch_id": agent["branch_id"]}
+    row = projection("conv_rated", **place, phone_number_id=None, source="js_sdk", version_id=agent["version_id"])
+    await write(server.services.pool, row, [(0, started(row)), (1, Ended(reason="over"))])
+    at = "/v1/convai/conversations/{}/feedback"
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+        asked = await stranger.options(at.format("conv_rated"))
+        assert asked.headers["access-control-allow-headers"] == "content-type"
+        rated = await stranger.post(at.format("conv_rated"), json={"feedback": "like"})
+        unknown = await stranger.post(at.format("conv_unknown"), json={"feedback": "like"})
+        change = "update conversation set ended_at = ended_at - interval '2 hours' where id = 'conv_rated'"
+        await server.services.pool.execute(change)
+        late = await stranger.post(at.format("conv_rated"), json={"feedback": "dislike"})
+    assert (rated.status_code, unknown.status_code, late.status_code) == (200, 401, 401)
+    assert rated.headers["access-control-allow-origin"] == "*"
+    shown = (await http.get("/v1/convai/conversations/conv_rated")).json()
+    assert shown["metadata"]["feedback"]["overall_score"] == "like"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from greenline.api.auth import API_KEY, BEARER, authenticate
 from greenline.api.deps import Services
-from greenline.channels.socket.access import workspace_of_live
+from greenline.channels.socket.access import workspace_of_live, workspace_of_talk
 from greenline.errors import Forbidden, NeedsAuthorization
 from greenline.workspaces.models import Workspace
 
 CORS = {"access-control-allow-origin": "*"}
 """Pages of any site may use what needs no key: there is no cookie that another page could borrow."""
+
+PREFLIGHT: Final = {
+    **CORS,
+    "access-control-allow-methods": "POST",
+    "access-control-allow-headers": "content-type",
+    "access-control-max-age": "600",
+}
+RATING_TIME: Final = timedelta(hours=1)
+"""How long a page may ask its visitor after the end."""
 
 
 class AccessRefused(Forbidden):
@@ -50,4 +60,15 @@ async def live_client(conversation_id: str, services: Services, caller: Optional
     return workspace_id
 
 
+async def rating_client(conversation_id: str, services: Services, caller: OptionalCaller) -> str:
+    """As `live_client`; the client may also rate what is over, for `RATING_TIME`. Raises `NeedsAuthorization`."""
+    if caller is not None:
+        return caller.id
+    workspace_id = await workspace_of_talk(services.pool, conversation_id, services.clock.now() - RATING_TIME)
+    if workspace_id is None:
+        raise NeedsAuthorization
+    return workspace_id
+
+
 LiveClient = Annotated[str, Depends(live_client)]
+RatingClient = Annotated[str, Depends(rating_client)]

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from greenline.api.conversation_auth import CORS, LiveClient
+from greenline.api.conversation_auth import CORS, PREFLIGHT, LiveClient, RatingClient
 from greenline.api.conversation_query import ConversationQuery
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.ranges import ranged
@@ -139,10 +139,19 @@ async def get_audio(conversation_id: str, request: Request, services: Services, 
 
 
 @router.post("/{conversation_id}/feedback")
-async def give_feedback(conversation_id: str, services: Services, workspace: Caller, body: Rating) -> dict[str, str]:
-    """Rate a conversation."""
-    await service.rate(services.pool, services.clock, workspace.id, conversation_id, body.feedback)
+async def give_feedback(
+    conversation_id: str, services: Services, workspace_id: RatingClient, body: Rating, response: Response
+) -> dict[str, str]:
+    """Rate a conversation. The client of one on a socket needs no key until an hour after its end."""
+    response.headers.update(CORS)
+    await service.rate(services.pool, services.clock, workspace_id, conversation_id, body.feedback)
     return {"status": "ok"}
+
+
+@router.options("/{conversation_id}/feedback", include_in_schema=False)
+async def may_give_feedback(conversation_id: str) -> Response:
+    """What a browser asks before it sends JSON to another site."""
+    return Response(status_code=204, headers=PREFLIGHT)
 
 
 @router.post("/{conversation_id}/files")

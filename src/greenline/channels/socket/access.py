@@ -18,6 +18,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -98,6 +99,12 @@ async def workspace_of_agent(pool: Pool, agent_id: str) -> str | None:
 async def workspace_of_live(pool: Pool, conversation_id: str) -> str | None:
     """The workspace of a conversation that runs on a socket; None for any other."""
     found: str | None = await pool.fetchval(SQL["workspace_of_live"], conversation_id)
+    return found
+
+
+async def workspace_of_talk(pool: Pool, conversation_id: str, ended_after: datetime) -> str | None:
+    """The workspace of a conversation that runs on a socket, or did so until lately; None for any other."""
+    found: str | None = await pool.fetchval(SQL["workspace_of_talk"], conversation_id, ended_after)
     return found
 
 

@@ -10,6 +10,12 @@ select exists (select from conversation where workspace_id = $1 and id = $2);
 select workspace_id from conversation
 where id = $1 and status in ('initiated', 'in-progress') and chat_id is null and phone_number_id is null;
 
+-- name: workspace_of_talk
+-- scope: system, the id of a conversation on a socket is the credential of its client, who rates it at its end
+select workspace_id from conversation
+where id = $1 and chat_id is null and phone_number_id is null
+  and (status in ('initiated', 'in-progress') or ended_at > $2);
+
 -- name: last_events
 -- The newest entries of a journal, newest first.
 select seq, at, kind, data from conversation_event
