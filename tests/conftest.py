@@ -35,7 +35,7 @@ async def dsn(postgres: PostgresOfTests) -> AsyncIterator[str]:
     """A fresh, migrated database."""
     name = await postgres.create()
     yield name
-    await postgres.drop(name)
+    postgres.drop(name)
 
 
 @pytest.fixture

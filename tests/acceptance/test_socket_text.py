@@ -10,6 +10,7 @@ import pytest
 from support.server import RunningServer
 from support.socket_agents import client_tool, finished, make_agent, overrides
 from support.sockets import SocketClient, client
+from support.wait import until
 
 
 def connect(server: RunningServer, agent_id: str, query: str = "") -> Any:
@@ -223,6 +224,12 @@ async def test_a_signed_url_with_an_id_works_once(server: RunningServer, http: h
     assert "once" in reason
 
 
+async def kept(http: httpx2.AsyncClient, conversation_id: str) -> bool:
+    """Whether what the person wrote is durable; on the socket it is answered at once."""
+    shown = (await http.get(f"/v1/convai/conversations/{conversation_id}")).json()
+    return any(turn["role"] == "user" for turn in shown["transcript"])
+
+
 async def test_a_picture_is_part_of_a_message(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:
@@ -236,6 +243,7 @@ async def test_a_picture_is_part_of_a_message(server: RunningServer, http: httpx
         text = {"type": "user_message", "text": "What is this?"}
         await socket.send(type="multimodal_message", text=text, file=file, files=[file])
         await socket.until("agent_response", lambda f: "You said" in f["agent_response_event"]["agent_response"])
+        await until(lambda: kept(http, conversation_id))
         refused = await http.delete(f"{path}/{file_id}")
         assert refused.status_code == 409
     shown = await finished(http, conversation_id)
