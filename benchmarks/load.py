@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -68,9 +69,13 @@ def request(body: bytes, path: str = "/webhooks/whatsapp") -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self) -> None:
-        self.answer: asyncio.Future[int] | None = None
-        self.transport: asyncio.Transport | None = None
+    """One request at a time."""
+
+    due = 0.0
+    """When the request in the air should have left."""
+
+    def __init__(self, answered: Callable[[_Connection, int], None]) -> None:
+        self._answered = answered
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,54 +92,75 @@ class _Connection(asyncio.Protocol):
             return
         status = int(self._buffer[9:12])
         self._buffer = self._buffer[end + 4 + length :]
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(status)
+        self._answered(self, status)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(0)
+        if self.due:
+            self._answered(self, 0)
 
-    async def send(self, data: bytes) -> int:
-        assert self.transport is not None
-        self.answer = asyncio.get_running_loop().create_future()
-        self.transport.write(data)
-        return await self.answer
+
+class _Load:
+    """Requests that leave as soon as they are due and a connection is free."""
+
+    def __init__(self, total: int) -> None:
+        self.result = Result()
+        self.over = asyncio.Event()
+        self.connections: list[_Connection] = []
+        self._total = total
+        self._idle: list[_Connection] = []
+        self._waiting: deque[tuple[bytes, float]] = deque()
+
+    async def connect(self, host: str, port: int) -> None:
+        """One more connection."""
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self._answered), host, port
+        )
+        self.connections.append(connection)
+        self._idle.append(connection)
+
+    def send(self, data: bytes, due: float) -> None:
+        """Send now or when the next connection is free."""
+        if not self._idle:
+            self._waiting.append((data, due))
+            return
+        connection = self._idle.pop()
+        connection.due = due
+        connection.transport.write(data)
+
+    def _answered(self, connection: _Connection, status: int) -> None:
+        self.result.latencies.append(time.perf_counter() - connection.due)
+        self.result.refused += status != 200
+        connection.due = 0.0
+        if status:
+            self._idle.append(connection)
+        else:
+            self.connections.remove(connection)
+        if self._waiting and self._idle:
+            self.send(*self._waiting.popleft())
+        if len(self.result.latencies) == self._total or not self.connections:
+            self.over.set()
 
 
 async def open_loop(
     host: str, port: int, make: Callable[[int], bytes], *, rate: float, seconds: float, connections: int = 64
 ) -> Result:
-    """Send ``make(n)`` at a steady ``rate`` over ``connections``, however slowly the answers come."""
-    loop = asyncio.get_running_loop()
-    idle: asyncio.Queue[_Connection] = asyncio.Queue()
+    """Send ``make(n)`` at a steady ``rate`` over ``connections``, however slowly the answers come.
+
+    All requests are made before the first leaves: signing them would take as much as answering them.
+    """
+    requests = [make(number) for number in range(int(rate * seconds))]
+    load = _Load(len(requests))
     for _ in range(connections):
-        _, protocol = await loop.create_connection(_Connection, host, port)
-        idle.put_nowait(protocol)
-    result = Result()
-    total = int(rate * seconds)
+        await load.connect(host, port)
     begun = time.perf_counter()
-
-    async def one(number: int, due: float) -> None:
-        connection = await idle.get()
-        status = await connection.send(make(number))
-        result.latencies.append(time.perf_counter() - due)
-        result.refused += status != 200
-        idle.put_nowait(connection)
-
-    tasks: set[asyncio.Task[None]] = set()
-    for number in range(total):
+    for number, data in enumerate(requests):
         due = begun + number / rate
         wait = due - time.perf_counter()
         if wait > 0.001:
             await asyncio.sleep(wait)
-        task = asyncio.create_task(one(number, due))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    if tasks:
-        await asyncio.wait(tasks)
-    result.seconds = time.perf_counter() - begun
-    while not idle.empty():
-        transport = idle.get_nowait().transport
-        if transport is not None:
-            transport.close()
-    return result
+        load.send(data, due)
+    await load.over.wait()
+    load.result.seconds = time.perf_counter() - begun
+    for connection in load.connections:
+        connection.transport.close()
+    return load.result

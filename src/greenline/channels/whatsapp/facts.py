@@ -21,8 +21,9 @@ from greenline.text import clean_data
 log = structlog.get_logger(__name__)
 
 FACTS_PER_COMMIT: Final = 500
-GATHER_SECONDS: Final = 0.025
-"""Pause between commits: three statuses a message come in a trickle, and one commit serves many."""
+GATHER_SECONDS: Final = 0.1
+"""Pause between commits: three statuses a message come in a trickle, and one commit serves many. The first one after
+a silence is applied at once."""
 KINDS: Final = ("status", "account", "template", "number", "errors", "call_permission", "handover", "unknown")
 
 
