@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         description="Asks for the permission to call where the 24-hour window is open, instead of the template, "
         "which Meta charges; empty: always the template.",
     )
+    call_prices: dict[Annotated[str, Field(pattern=r"^(\*|\d{1,15})$")], Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="What Meta charges for a minute of a call that the business makes, in US dollars, by the first "
+        'digits of the person\'s number: {"1": 0.01, "1876": 0.05, "*": 0.1}; unset: its price is unknown.',
+    )
     call_drain_seconds: float = Field(
         120.0, ge=0, description="How long calls may go on after SIGTERM; give the orchestrator more than that."
     )

@@ -193,6 +193,18 @@ class CallEnded(_Event):
     talk_seconds: int | None = None
 
 
+class CallCharged(_Event):
+    """What Meta charges for a call of the business; the last one counts.
+
+    ``seconds`` is Meta's measure of the call, None until it told it; ``price`` is in US dollars, None when it is not
+    known.
+    """
+
+    kind: Literal["call_charged"] = "call_charged"
+    seconds: int | None = None
+    price: float | None = None
+
+
 class AgentInterrupted(_Event):
     """The person cut the agent short: of the message ``message_id`` they heard no more than ``heard``."""
 
@@ -310,6 +322,7 @@ Event: TypeAlias = (
     | Noted
     | CallPermission
     | CallEnded
+    | CallCharged
     | AgentInterrupted
     | UserSilent
     | TurnTimed

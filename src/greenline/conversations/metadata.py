@@ -60,7 +60,9 @@ def metadata(
         start_time_unix_secs=_seconds(conversation.started_at),
         accepted_time_unix_secs=_seconds(conversation.accepted_at) if conversation.accepted_at else None,
         call_duration_secs=conversation.duration_seconds,
-        cost_fiat=whole_price(charging.llm_usage.irreversible_generation, conversation.speech_price),
+        cost_fiat=whole_price(
+            charging.llm_usage.irreversible_generation, conversation.speech_price, conversation.call_price
+        ),
         deletion_settings=_deletion(conversation, privacy),
         feedback=_feedback(conversation.feedback or {}, journal),
         authorization_method=conversation.authorization_method,
@@ -109,6 +111,7 @@ def _charging(conversation: Conversation, journal: Iterable[Entry], prices: Pric
         llm_usage=LlmUsageByCommitment(irreversible_generation=usage, initiated_generation=usage),
         llm_price=total_price(usage),
         speech_price=conversation.speech_price,
+        call_price=conversation.call_price,
         tts_usage=_spoken(speech) if speech else None,
         asr_usage=_heard(speech) if speech else None,
     )

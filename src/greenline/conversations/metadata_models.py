@@ -77,6 +77,8 @@ class Charging(BaseModel):
 
     speech_price: float | None = 0.0
     """Our extension: hearing and speaking, in US dollars; null where the price of a provider is not known."""
+    call_price: float | None = 0.0
+    """Our extension: Meta's minutes, in US dollars; null where the rate of the person's country is not known."""
 
 
 class ErrorView(BaseModel):

@@ -52,6 +52,7 @@ class Conversation:
     llm_usage: dict[str, dict[str, int]]
     authorization_method: str
     speech_price: float | None = 0.0
+    call_price: float | None = 0.0
     transcript_deleted_at: datetime | None = None
     audio_deleted_at: datetime | None = None
     agent_name: str | None = None

@@ -33,7 +33,7 @@ select conversation_privacy(agent_id, started_at) from conversation where worksp
 -- Of the journal stays what says nothing of what was said: when it began and ended, and what became of messages.
 delete from conversation_event
 where workspace_id = $1 and conversation_id = $2
-  and kind not in ('started', 'resumed', 'delivery', 'call_permission', 'call_ended', 'feedback', 'ended', 'erased');
+  and kind not in ('started', 'resumed', 'delivery', 'call_permission', 'call_ended', 'call_charged', 'feedback', 'ended', 'erased');
 
 -- name: strip_events
 update conversation_event set data = case kind

@@ -68,10 +68,10 @@ def total_price(usage: LlmUsage) -> float | None:
     return sum(known) if len(known) == len(used) else None
 
 
-def whole_price(usage: LlmUsage, speech: float | None) -> float | None:
-    """US dollars for models and speech; None when either is not known."""
+def whole_price(usage: LlmUsage, speech: float | None, call: float | None) -> float | None:
+    """US dollars for models, speech and a call of the business; None when one of them is not known."""
     models = total_price(usage)
-    return None if models is None or speech is None else models + speech
+    return None if models is None or speech is None or call is None else models + speech + call
 
 
 def _model_usage(model: str, usage: Mapping[str, int], prices: Prices) -> ModelUsage:

@@ -165,7 +165,9 @@ def summary_line(
         conversation_id=conversation.id,
         start_time_unix_secs=int(conversation.started_at.timestamp()),
         call_duration_secs=conversation.duration_seconds,
-        cost_fiat=whole_price(llm_usage(conversation.llm_usage, prices), conversation.speech_price),
+        cost_fiat=whole_price(
+            llm_usage(conversation.llm_usage, prices), conversation.speech_price, conversation.call_price
+        ),
         message_count=conversation.message_count,
         user_message_count=conversation.user_message_count,
         agent_message_count=conversation.agent_message_count,

@@ -147,7 +147,7 @@ class ConversationPage:
             if about.queue_wait_secs is not None:
                 _fact("Wait in the queue", seconds(about.queue_wait_secs))
             if about.cost_fiat:
-                _fact("Cost of models and speech", f"${about.cost_fiat:.5f}")
+                _fact("Cost of models, speech and calls", f"${about.cost_fiat:.5f}")
             _fact("Ended by", about.termination_reason)
             _fact("Id", shown.conversation_id)
 

@@ -213,6 +213,12 @@ def _call_permission(data: Mapping[str, Any]) -> Iterable[Told]:
     yield "person", f"Permission to call: {data['state']}", lasting, data["state"] in ("declined", "blocked")
 
 
+def _call_charged(data: Mapping[str, Any]) -> Iterable[Told]:
+    length = "of unknown length" if data.get("seconds") is None else f"{data['seconds']} s"
+    price = "price unknown" if data.get("price") is None else f"${data['price']:.4f}"
+    yield "turn", f"Meta charges the call: {price}", length, False
+
+
 def _one(side: Side, title: str, note: str = "") -> Callable[[Mapping[str, Any]], Iterable[Told]]:
     """Tells one step; ``note`` names the field that is told beside it."""
     return lambda data: [(side, title, _cut(data.get(note) or "") if note else "", False)]
@@ -236,6 +242,7 @@ _TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterable[Told]]]] = {
     ],
     "call_permission": _call_permission,
     "call_ended": lambda data: [("turn", f"Call over: {data['result']}", str(data.get("reason") or ""), False)],
+    "call_charged": _call_charged,
     "ended": lambda data: [("turn", "Conversation ends", str(data["reason"]), data.get("status") == "failed")],
     "summarised": _one("model", "Conversation summarised", "title"),
     "noted": lambda data: [("turn", str(data["what"]).replace("_", " ").capitalize(), "", False)],

@@ -257,6 +257,13 @@ def test_speech_has_its_price_beside_that_of_models() -> None:
     assert metadata(conversation(*unknown), journal(unknown), None).cost_fiat is None
 
 
+def test_a_call_of_the_business_has_its_price_beside_the_others() -> None:
+    found = metadata(conversation(call_price=0.25, speech_price=0.5), (), None)
+    assert (found.charging.call_price, found.cost_fiat) == (0.25, 0.75)
+    unknown = metadata(conversation(call_price=None), (), None)
+    assert (unknown.charging.call_price, unknown.cost_fiat) == (None, None)
+
+
 def test_thumbs() -> None:
     assert feedback_of("like")["likes"] == 1
     assert feedback_of("dislike") | {"comment": None} == {

@@ -87,6 +87,20 @@ with taken as (
 insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
 select id, last_seq, $1, $5, $3, $4 from taken;
 
+-- name: charge
+-- What a call cost, $3 and $4, as an event of a journal and beside it. Nothing where the last such event says the same.
+with last as (
+  select e.data from conversation_event e
+  where e.workspace_id = $1 and e.conversation_id = $2 and e.kind = $3
+  order by e.seq desc limit 1
+), taken as (
+  update conversation set last_seq = last_seq + 1, call_price = ($4::jsonb ->> 'price')::float
+  where workspace_id = $1 and id = $2 and not exists (select from last where data = $4::jsonb)
+  returning id, last_seq
+)
+insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
+select id, last_seq, $1, $5, $3, $4 from taken;
+
 -- name: last_word
 select last_user_message_at from whatsapp_chat where workspace_id = $1 and id = $2 for update;
 

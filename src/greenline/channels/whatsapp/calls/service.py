@@ -42,7 +42,7 @@ class Calls:
         mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         store = CallStore(pool)
         committer = Committer(pool, wakeups, clock)
-        settlement = Settlement(store, mailboxes, committer, clock)
+        settlement = Settlement(store, mailboxes, committer, clock, settings.call_prices)
         self._patience = settings.call_drain_seconds
         self._graph = GraphCalls(settings)
         parts = CallParts(store, mailboxes, self._graph, agents, clock, settings)

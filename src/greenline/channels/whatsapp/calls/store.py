@@ -11,7 +11,7 @@ from greenline.channels.whatsapp.calls.events import PermissionState
 from greenline.channels.whatsapp.calls.machine import Call, Permission, Phase
 from greenline.channels.whatsapp.calls.texts import return_texts
 from greenline.channels.whatsapp.chat import to_projection
-from greenline.conversations.events import Event, dump_event
+from greenline.conversations.events import CallCharged, Event, dump_event
 from greenline.conversations.projection import Projection
 from greenline.ids import new_id
 from greenline.store.mailbox import Claim, LeaseLost
@@ -148,6 +148,12 @@ class CallStore:
     async def note(self, workspace_id: str, conversation_id: str, event: Event, now: datetime) -> None:
         """Append ``event`` to a journal that somebody else writes too, if no event of its kind says the same."""
         await self._pool.execute(sql["note"], workspace_id, conversation_id, event.kind, dump_event(event), now)
+
+    async def charge(self, row: CallRow, event: CallCharged, now: datetime) -> None:
+        """Write down what the call of a conversation cost, if that is news."""
+        await self._pool.execute(
+            sql["charge"], row.workspace_id, row.conversation_id, event.kind, dump_event(event), now
+        )
 
     async def conversation(self, row: CallRow) -> Projection | None:
         """The conversation of a call."""

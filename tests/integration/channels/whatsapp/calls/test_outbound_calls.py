@@ -16,7 +16,7 @@ from greenline.channels.whatsapp.calls.outbound import CallUnderWay, NoTemplate,
 from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import TemplateNotFound, TemplateUnusable
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentMessage, CallEnded, CallPermission, Ended, Started
+from greenline.conversations.events import AgentMessage, CallCharged, CallEnded, CallPermission, Ended, Started
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.calling import TEMPLATE, CallChannel, calling_channel, permitted
@@ -31,7 +31,7 @@ ANN = "15551230000"
 
 @pytest.fixture
 async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
-    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 3.0})
+    fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 3.0, "call_prices": {"1": 0.6}})
     async with calling_channel(pool, dsn, clock, fast) as one:
         yield one
 
@@ -73,7 +73,33 @@ async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(chann
     row = await channel.ended()
     await peer.close()
     assert (row["result"], row["talk_seconds"], row["permission_state"]) == ("answered", 5, None)
-    assert CallEnded(result="answered", reason="The person hung up.") in await channel.journal(conversation_id)
+    journal = await channel.journal(conversation_id)
+    assert CallEnded(result="answered", reason="The person hung up.") in journal
+    assert [event for event in journal if isinstance(event, CallCharged)] == [CallCharged(seconds=5, price=0.06)]
+    assert await prices(channel) == [0.06]
+
+
+async def test_the_price_of_a_call_is_unknown_until_meta_tells_how_long_it_was(channel: CallChannel) -> None:
+    await start(channel)
+    connect = await channel.meta.action("connect")
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("ACCEPTED")
+    await channel.phase("active")
+    channel.agents.voices[0].end("All was said.")
+    await channel.meta.action("terminate")
+    await ticking(channel, "ended")
+    await channel.ended()
+    await peer.close()
+    assert await prices(channel) == [None]
+    await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=61)
+    await until(lambda: measured(channel, 61))
+    await channel.quiet()
+    assert await prices(channel) == [0.66]
+    (conversation,) = await channel.conversations()
+    charged = [event for event in await channel.journal(conversation["id"]) if isinstance(event, CallCharged)]
+    assert charged == [CallCharged(), CallCharged(seconds=61, price=0.66)]
 
 
 async def test_a_person_is_asked_and_called_as_soon_as_they_agree(channel: CallChannel) -> None:
@@ -99,6 +125,7 @@ async def test_a_person_is_asked_and_called_as_soon_as_they_agree(channel: CallC
     ]
     await channel.tell_status("REJECTED")
     assert (await channel.ended())["result"] == "busy"
+    assert await prices(channel) == [0.0]
 
 
 async def test_who_declines_is_not_called(channel: CallChannel) -> None:
@@ -310,6 +337,14 @@ async def test_a_template_that_asks_for_nothing_is_refused(channel: CallChannel)
 
 async def sent(channel: CallChannel, count: int = 1) -> bool:
     return len(channel.meta.sent) >= count
+
+
+async def prices(channel: CallChannel) -> list[float | None]:
+    return [conversation["call_price"] for conversation in await channel.conversations()]
+
+
+async def measured(channel: CallChannel, seconds: int) -> bool:
+    return (await channel.row())["talk_seconds"] == seconds
 
 
 async def ticking(channel: CallChannel, phase: str, *, seconds: float = 1.0) -> None:
