@@ -30,7 +30,7 @@ async def converse(meta: Emulator, person: Person, messages: int = MESSAGES, sec
 async def test_killed_at(point: str, dsn: str, tmp_path: Path) -> None:
     """The first server dies at the first passage of ``point``, its successor at the second; the third lives.
 
-    A message whose outcome was twice unknown waits for two starts and twice for the grace time, which grows with them.
+    A message of twice unknown outcome waits for two starts, and twice for the grace time, which grows with them.
     """
     port = free_port()
     async with emulator(webhook_retry_schedule=RETRIES) as meta:
