@@ -78,6 +78,7 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
 
     @app.get("/graph-calls")
     async def graph_calls() -> dict[str, Any]:
+        """Every Graph call: what it ``sends``, its answer (``status`` null: none), which ``faults`` acted on it."""
         return {"calls": meta.graph_calls}
 
     @app.get("/webhooks")

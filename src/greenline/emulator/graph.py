@@ -15,6 +15,7 @@ from greenline.emulator import blocks, templates
 from greenline.emulator.answers import health, paged, read_body, selected
 from greenline.emulator.calls.calling import shown_calling
 from greenline.emulator.errors import MetaError, unknown_object
+from greenline.emulator.faults import Fault
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Token
@@ -34,13 +35,17 @@ class Graph:
         """Answer a call, with the faults that are set."""
         trace = secrets.token_urlsafe(8)
         meta, path = self._meta, request.url.path
-        call: dict[str, Any] = {"method": request.method, "path": path, "status": 200, "error": None}
+        call: dict[str, Any] = {"method": request.method, "path": path, "sends": None}
+        call |= {"status": 200, "error": None, "faults": []}
         meta.graph_calls.append(call)
         parts = [part for part in path.split("/") if part]
         try:
             if not _VERSION.match(parts[0]):
                 raise MetaError(100, f"Unknown path components: {path}", status=400)
-            answer = await self._with_faults(request, parts)
+            answer = await self._with_faults(request, parts, call)
+        except ConnectionReset:
+            call["status"] = None
+            raise
         except MetaError as error:
             call["status"], call["error"] = error.status, error.code
             response: Response = error.response(trace)
@@ -52,16 +57,25 @@ class Graph:
         meta.journal.add("graph.request", **call)
         return response
 
-    async def _with_faults(self, request: Request, parts: list[str]) -> dict[str, Any]:
+    async def _with_faults(self, request: Request, parts: list[str], call: dict[str, Any]) -> dict[str, Any]:
         meta = self._meta
+        call["sends"] = await _what_is_sent(request, parts)
         about = {
             "path": "/".join(parts[1:]),
             "phone_number_id": parts[1] if len(parts) > 1 else "",
             "edge": parts[-1],
+            "sends": call["sends"],
         }
-        if slow := meta.faults.acting("slow", **about):
+
+        def acting(name: str) -> Fault | None:
+            fault = meta.faults.acting(name, **about)
+            if fault is not None:
+                call["faults"].append({"id": fault.id, "name": name})
+            return fault
+
+        if slow := acting("slow"):
             await meta.clock.sleep(slow.number("seconds", 1.0))
-        if fault := meta.faults.acting("graph_error", **about):
+        if fault := acting("graph_error"):
             status = fault.parameters.get("http_status")
             raise MetaError(
                 int(fault.number("code", 131000)),
@@ -69,9 +83,9 @@ class Graph:
                 status=status,
                 subcode=fault.parameters.get("subcode"),
             )
-        if meta.faults.acting("reset_before_accept", **about):
+        if acting("reset_before_accept"):
             raise ConnectionReset
-        late = meta.faults.acting("graph_timeout", **about)
+        late = acting("graph_timeout")
         if late is not None and not late.parameters.get("accepted", True):
             await meta.clock.sleep(late.number("seconds", 30.0))
             raise MetaError(2, "A fault was set.", status=503)
@@ -80,7 +94,7 @@ class Graph:
             await meta.clock.sleep(meta.config.accept_delay)
         if late is not None:
             await meta.clock.sleep(late.number("seconds", 30.0))
-        if meta.faults.acting("reset_after_accept", **about):
+        if acting("reset_after_accept"):
             raise ConnectionReset
         return answer
 
@@ -415,6 +429,16 @@ class Graph:
             return Response(status_code=404)
         disposition = {"Content-Disposition": f'attachment; filename="{media.filename or media.id}"'}
         return Response(media.data, media_type=media.mime_type, headers=disposition)
+
+
+async def _what_is_sent(request: Request, parts: list[str]) -> str | None:
+    """The type of a message, ``read`` or ``typing``: these share the edge of messages."""
+    if request.method != "POST" or parts[-1] != "messages":
+        return None
+    body = await read_body(request)
+    if body.get("status") == "read":
+        return "typing" if body.get("typing_indicator") else "read"
+    return str(body.get("type", "text"))
 
 
 class ConnectionReset(Exception):

@@ -279,6 +279,26 @@ async def test_faults_act_as_often_as_told(meta: Emulator) -> None:
     assert codes == [131000, 131000, None]
 
 
+async def test_a_fault_can_be_meant_for_what_is_sent(meta: Emulator) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    wamid = await meta.say(ann, "Hi")
+    await meta.call("POST", "/faults", name="graph_error", code=130429, times=1, match={"sends": "text"})
+    await meta.call("POST", "/faults", name="reset_before_accept", times=1, match={"sends": "typing"})
+    receipt = {"messaging_product": "whatsapp", "status": "read", "message_id": wamid}
+    assert await graph(meta, "POST", f"{meta.number}/messages", receipt) == {"success": True}
+    with pytest.raises(httpx2.TransportError):
+        await graph(meta, "POST", f"{meta.number}/messages", {**receipt, "typing_indicator": {"type": "text"}})
+    assert (await send(meta, ann, TEXT))["error"]["code"] == 130429
+    assert "messages" in await send(meta, ann, TEXT)
+    calls = [c for c in (await meta.call("GET", "/graph-calls"))["calls"] if c["sends"]]
+    assert [(c["sends"], c["status"], [f["name"] for f in c["faults"]]) for c in calls] == [
+        ("read", 200, []),
+        ("typing", None, ["reset_before_accept"]),
+        ("text", 400, ["graph_error"]),
+        ("text", 200, []),
+    ]
+
+
 async def test_a_cut_connection_is_cut(meta: Emulator) -> None:
     await meta.call("POST", "/faults", name="reset_before_accept", times=1)
     with pytest.raises(httpx2.TransportError):
