@@ -1,4 +1,7 @@
-"""A bucket on loopback that speaks as much of S3 as recordings need: put, get with a range, delete of a list."""
+"""A bucket on loopback that speaks as much of S3 as objects need.
+
+Put, whole or in parts, get with a range, delete of a list.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,16 @@ from aiohttp import web
 
 @dataclass
 class Bucket:
-    """``refuse`` answers everything with that status."""
+    """``refuse`` answers everything with that status, ``refuse_part`` the part of that number.
+
+    ``uploads`` are those in parts that are neither complete nor given up, by their id.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     refuse: int | None = None
+    refuse_part: int | None = None
+    _begun: int = 0
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -26,12 +35,37 @@ class Bucket:
         if self.refuse is not None:
             return web.Response(status=self.refuse, text="<Error><Code>AccessDenied</Code></Error>")
         body = await request.read()
+        if "uploads" in request.query or "uploadId" in request.query:
+            return self._in_parts(request, body)
         if request.method == "PUT":
             self.objects[request.path] = body
             return web.Response(headers={"etag": '"1"'})
         if request.method == "POST":
             return self._delete(request.path, body.decode())
         return self._get(request)
+
+    def _in_parts(self, request: web.Request, body: bytes) -> web.Response:
+        if "uploads" in request.query:
+            self._begun += 1
+            self.uploads[f"upload_{self._begun}"] = {}
+            return web.Response(text=_initiated(request.path, f"upload_{self._begun}"))
+        upload_id = request.query["uploadId"]
+        if request.method == "DELETE":
+            del self.uploads[upload_id]
+            return web.Response(status=204)
+        if request.method == "POST":
+            named = [int(number) for number in re.findall("<PartNumber>(.*?)</PartNumber>", body.decode())]
+            parts = self.uploads.pop(upload_id)
+            assert named == sorted(parts)
+            self.objects[request.path] = b"".join(parts[number] for number in named)
+            return web.Response(
+                text='<CompleteMultipartUploadResult><ETag>"1"</ETag></CompleteMultipartUploadResult>'
+            )
+        number = int(request.query["partNumber"])
+        if number == self.refuse_part:
+            return web.Response(status=403, text="<Error><Code>AccessDenied</Code></Error>")
+        self.uploads[upload_id][number] = body
+        return web.Response(headers={"etag": f'"{number}"'})
 
     def _delete(self, bucket: str, body: str) -> web.Response:
         keys = re.findall("<Key>(.*?)</Key>", body)
@@ -52,6 +86,12 @@ class Bucket:
             "last-modified": "Mon, 05 Jan 2026 09:00:00 GMT",
         }
         return web.Response(status=206, body=found[start:stop], headers=headers)
+
+
+def _initiated(path: str, upload_id: str) -> str:
+    _, bucket, key = path.split("/", 2)
+    named = f"<Bucket>{bucket}</Bucket><Key>{key}</Key><UploadId>{upload_id}</UploadId>"
+    return f"<InitiateMultipartUploadResult>{named}</InitiateMultipartUploadResult>"
 
 
 @contextlib.contextmanager

@@ -22,4 +22,8 @@ def voice_of(config: ConversationConfig) -> Voice:
         speed=tts.speed,
         stability=tts.stability,
         similarity_boost=tts.similarity_boost,
+        dictionaries=tuple(
+            (found.pronunciation_dictionary_id, found.version_id) for found in tts.pronunciation_dictionary_locators
+        ),
+        normalise=tts.text_normalisation_type == "elevenlabs",
     )

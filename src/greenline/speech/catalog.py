@@ -125,7 +125,7 @@ class SpeechCatalog:
         ``wanted`` is the agent's ``tts.model_id``: ElevenLabs itself serves its own models by their names.
         """
         provider, _, model = name.partition(":")
-        if not self._is_known(provider) or (self.kind == "tts" and provider == WHISPER):
+        if not self._is_known(provider):
             raise ConfigurationError(
                 f"GREENLINE_{self.kind.upper()}: {name!r} is no provider, or provider:model. Known providers: "
                 f"{', '.join(self._known())}. GREENLINE_SPEECH_BASE_URLS adds OpenAI-compatible ones."
@@ -151,7 +151,8 @@ class SpeechCatalog:
         return [Target(provider, self._default_model(provider)) for provider in PROVIDERS if provider in self.keys]
 
     def _known(self) -> list[str]:
-        return list(dict.fromkeys([*PROVIDERS, EMBEDDED, WHISPER, *self.base_urls]))
+        here = (EMBEDDED, WHISPER) if self.kind == "stt" else (EMBEDDED,)
+        return list(dict.fromkeys([*PROVIDERS, *here, *self.base_urls]))
 
     def _is_known(self, provider: str) -> bool:
         return provider in self._known()

@@ -15,7 +15,7 @@ from greenline.speech.errors import RecognitionError, SynthesisError
 from greenline.speech.http import RECORDING_SECONDS, Address, HttpService
 from greenline.speech.models import Alignment, Chunk, RecognitionOptions, RecognitionStream, Transcript, Voice
 from greenline.speech.notes import decode_recording
-from greenline.speech.scribe import open_scribe
+from greenline.speech.scribe import open_scribe, scribe_keyterms
 from greenline.speech.voices import provider_voice
 
 SPEAKING_RATE: Final = 24_000
@@ -47,6 +47,8 @@ class ElevenLabsRecogniser:
         form: dict[str, Any] = {"model_id": self._recording_model, "tag_audio_events": "false"}
         if options.language:
             form["language_code"] = options.language.partition("-")[0]
+        if keyterms := scribe_keyterms(options.keywords):
+            form["keyterms"] = keyterms
         file = ("recording", audio, mime_type.partition(";")[0])
         answer = await self._http.post("/v1/speech-to-text", data=form, files={"file": file})
         text = answer.get("text") if isinstance(answer, dict) else None
@@ -84,6 +86,13 @@ class ElevenLabsSynthesiser:
         }
         if voice.language and not self._model.endswith("_v2"):  # the models of that version refuse it
             body["language_code"] = voice.language.partition("-")[0]
+        if voice.dictionaries:
+            body["pronunciation_dictionary_locators"] = [
+                {"pronunciation_dictionary_id": name, **({"version_id": version} if version else {})}
+                for name, version in voice.dictionaries
+            ]
+        if voice.normalise and not self._model.endswith("_v2_5"):  # those models refuse it
+            body["apply_text_normalization"] = "on"
         lines = self._lines(f"/v1/text-to-speech/{quote(name, safe='')}/stream/with-timestamps", body)
         begin = 0.0
         async with contextlib.aclosing(lines):

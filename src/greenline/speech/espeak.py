@@ -34,7 +34,7 @@ WORDS_PER_MINUTE: Final = 170
 DEFAULT_VOICE: Final = "en-us"
 SILENCE_SECONDS: Final = 10.0
 """A process that gives nothing for so long is stopped: ten minutes of speech take less than one second."""
-_LANGUAGES: Final = {"en": "en-us", "zh": "cmn", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
+_LANGUAGES: Final = {"zh": "cmn", "zh-hk": "yue", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
 """eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,40}")
 _UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -82,11 +82,11 @@ class EspeakSynthesiser:
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
         """Speak, in pieces of a word with its characters. A process that dies before the first is replaced once."""
         text = _UNSPEAKABLE.sub(" ", text)
-        name, wpm = self._voice_name(voice), round(WORDS_PER_MINUTE * voice.speed)
+        names, wpm = self._voice_names(voice), round(WORDS_PER_MINUTE * voice.speed)
         for last_try in (False, True):
             begun = False
             try:
-                async with contextlib.aclosing(self._process.speak(text, name, wpm)) as chunks:
+                async with contextlib.aclosing(self._process.speak(text, names, wpm)) as chunks:
                     async for chunk in chunks:
                         begun = True
                         yield chunk
@@ -105,13 +105,13 @@ class EspeakSynthesiser:
         if not self._shared:
             await self._process.stop()
 
-    def _voice_name(self, voice: Voice) -> str:
+    def _voice_names(self, voice: Voice) -> list[str]:
+        """Who may speak the language, best first: ``de-at``, ``de``, and English rather than silence."""
         language = (voice.language or "en").lower()
-        if language.split("-")[0] == "en":
-            return self._default_voice
-        if not _NAME.fullmatch(language):
-            raise SynthesisError(self.name, f"{language!r} is no language", of_request=True)
-        return _LANGUAGES.get(language, language)
+        base = language.split("-")[0]
+        codes = (language, base) if base != "en" else ()
+        known = [_LANGUAGES.get(code, code) for code in dict.fromkeys(codes) if _NAME.fullmatch(code)]
+        return [*known, self._default_voice]
 
 
 class EspeakProcess:
@@ -132,13 +132,16 @@ class EspeakProcess:
         """How many are being spoken."""
         return len(self._worker.waiting) if self._worker else 0
 
-    async def speak(self, text: str, voice: str, wpm: int) -> AsyncGenerator[Chunk, None]:
-        """One request. Raises `SynthesisError`, and `_WorkerDied` when the process dies."""
+    async def speak(self, text: str, voices: list[str], wpm: int) -> AsyncGenerator[Chunk, None]:
+        """One request, to the first of ``voices`` that is there.
+
+        Raises `SynthesisError`, and `_WorkerDied` when the process dies.
+        """
         worker = await self.start()
         number = next(self._ids)
         frames = worker.waiting[number] = asyncio.Queue()
         try:
-            await _write(worker, {"id": number, "text": text, "voice": voice, "wpm": wpm})
+            await _write(worker, {"id": number, "text": text, "voices": voices, "wpm": wpm})
             while True:
                 frame = await _next(frames)
                 if frame is None:

@@ -1,7 +1,8 @@
 """The process in which eSpeak NG speaks: a program of its own, run by its path, that needs nothing of Greenline.
 
 It is apart because the library ends its process when it is unhappy, computes without letting other threads run, and
-is under the GPL. A line of standard input is a request, ``{"id": 1, "text": "...", "voice": "en-us", "wpm": 170}``.
+is under the GPL. A line of standard input is a request, such as
+``{"id": 1, "text": "...", "voices": ["de-at", "de"], "wpm": 170}``: the first of the voices that is there speaks.
 Standard output is a sequence of frames: `HEADER`, then ``length`` bytes. The first frame is `HELLO`, with the rate.
 Each stretch of speech, from the beginning of a word to that of the next, is a frame `SPEECH` with the place in the
 text that it speaks; `END` closes a request, `FAILED` closes it with a reason. The program ends with its input.
@@ -98,10 +99,10 @@ class Engine:
         self._callback = _CALLBACK(self._on_sound)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, text: str, voice: str, wpm: int, emit: Callable[[bytes, int, int], None]) -> None:
-        """Say ``text``. Raises ``LookupError`` for a voice that is not there."""
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise LookupError(f"eSpeak NG has no voice {voice!r}")
+    def speak(self, text: str, voices: list[str], wpm: int, emit: Callable[[bytes, int, int], None]) -> None:
+        """Say ``text``. Raises ``LookupError`` when none of the voices is there."""
+        if all(self._library.espeak_SetVoiceByName(voice.encode()) != 0 for voice in voices):
+            raise LookupError(f"eSpeak NG has no voice {voices[-1]!r}")
         self._library.espeak_SetParameter(_RATE, wpm, 0)
         self._utterance = Utterance(len(text), emit)
         raw = text.encode() + b"\0"
@@ -140,7 +141,7 @@ def main() -> None:
             send(out, number, SPEECH, pcm, first, last)
 
         try:
-            engine.speak(request["text"], request["voice"], request["wpm"], emit)
+            engine.speak(request["text"], request["voices"], request["wpm"], emit)
         except (LookupError, RuntimeError) as error:
             send(out, number, FAILED, str(error).encode())
         else:

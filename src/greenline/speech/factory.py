@@ -21,6 +21,7 @@ from greenline.speech.espeak import EspeakProcess, EspeakSynthesiser
 from greenline.speech.models import Recogniser, RecognitionOptions, Synthesiser, Voice, VoiceDetector
 from greenline.speech.providers import make_recogniser, make_synthesiser
 from greenline.speech.sphinx import SphinxRecogniser
+from greenline.speech.whisper import WhisperRecogniser
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +68,9 @@ class SpeechServices:
         return GatedDetector()
 
     async def warm(self) -> None:
-        """Start what is embedded and in use before somebody waits for it."""
+        """Load what works on this machine and is in use before somebody waits for it."""
         recogniser = self._recognisers.get(self._hearing.find(""))
-        if isinstance(recogniser, SphinxRecogniser):
+        if isinstance(recogniser, SphinxRecogniser | WhisperRecogniser):
             await recogniser.warm()
         synthesiser = self._synthesisers.get(self._speaking.find(""))
         if isinstance(synthesiser, EspeakSynthesiser):

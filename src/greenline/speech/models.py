@@ -129,6 +129,10 @@ class Voice:
     speed: float = 1.0
     stability: float = 0.5
     similarity_boost: float = 0.8
+    dictionaries: tuple[tuple[str, str | None], ...] = ()
+    """Pronunciation dictionaries at the provider: id and version, the newest where it is None."""
+    normalise: bool = False
+    """Whether the provider is to write numbers and abbreviations out, since the model was not asked to."""
     usage: SpeechUsage | None = field(default=None, compare=False, repr=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -31,12 +31,17 @@ async def open_scribe(
         ("model_id", model),
         ("audio_format", f"pcm_{HEARING_RATE}"),
         ("commit_strategy", "manual"),
-        *(("keyterms", word) for word in options.keywords[:_KEYTERMS] if len(word) <= _KEYTERM_LENGTH),
+        *(("keyterms", word) for word in scribe_keyterms(options.keywords)),
     ]
     if options.language:
         query.append(("language_code", options.language.partition("-")[0]))
     path = f"/v1/speech-to-text/realtime?{urlencode(query)}"
     return ScribeStream(name, await SpeechSocket.open(name, address, path, seconds=seconds))
+
+
+def scribe_keyterms(keywords: Sequence[str]) -> list[str]:
+    """Those of an agent's keywords that Scribe takes: longer ones, and too many, make it refuse the request."""
+    return [word for word in keywords if len(word) <= _KEYTERM_LENGTH][:_KEYTERMS]
 
 
 class ScribeStream(SocketStream):

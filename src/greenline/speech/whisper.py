@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -17,12 +18,17 @@ from greenline.speech.models import RecognitionOptions, RecognitionStream, Trans
 from greenline.speech.notes import decode_recording
 
 NAME: Final = "whisper"
+T = TypeVar("T")
+
 THREADS: Final = 1
 """The library spreads one utterance over the cores; two at once take turns."""
 
 
 class WhisperRecogniser:
-    """A `Recogniser` that is asked once for each utterance. The weights are loaded by the first."""
+    """A `Recogniser` that is asked once for each utterance.
+
+    The weights begin to load when it is made: nobody's time limit is to pay for the seconds that takes.
+    """
 
     name = NAME
 
@@ -36,6 +42,7 @@ class WhisperRecogniser:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="whisper")
         self._loading = threading.Lock()
         self._model: Any = None
+        self._threads.submit(self._loaded)  # what fails here fails again, and is told, when it is used
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream that keeps an utterance until it ends."""
@@ -47,15 +54,22 @@ class WhisperRecogniser:
         text = await self._recognise(recording.pcm, options)
         return Transcript(text, recording.seconds, options.language, self.name)
 
+    async def warm(self) -> None:
+        """Return when the weights are loaded. Raises `RecognitionError`, `SpeechNotConfigured`."""
+        await self._in_thread(self._loaded)
+
     async def aclose(self) -> None:
         """Let go of the weights when what is being recognised has come to its end."""
         self._threads.shutdown(wait=False)
         self._model = None
 
     async def _recognise(self, pcm: bytes, options: RecognitionOptions) -> str:
+        return await self._in_thread(self._transcribe, pcm, options)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, self._transcribe, pcm, options)
+            return await loop.run_in_executor(self._threads, work, *arguments)
         except (RuntimeError, ValueError) as error:  # how the library fails
             raise RecognitionError(self.name, str(error)) from error
 

@@ -127,6 +127,7 @@ async def test_a_recording_goes_as_it_is() -> None:
     assert request.path == "/v1/speech-to-text"
     assert request.headers["xi-api-key"] == "secret-key"
     assert (request.part("model_id"), request.part("language_code")) == (b"scribe_v2", b"pt")
+    assert request.part("keyterms") == b"Monstera"
     assert request.part("file") == note.data
 
 
@@ -171,6 +172,21 @@ async def test_a_sentence_is_spoken_with_the_time_of_each_character() -> None:
         "language_code": "pt",
         "voice_settings": {"stability": 0.3, "similarity_boost": 0.6, "speed": 1.1},
     }
+
+
+@pytest.mark.parametrize(("model", "normalises"), [("eleven_v3", True), ("eleven_flash_v2_5", False)])
+async def test_the_agents_dictionaries_and_normalisation_are_asked_for(model: str, normalises: bool) -> None:
+    async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
+        voice = ElevenLabsSynthesiser(model, Address(server.url, KEY), seconds=5, voices={})
+        async for _ in voice.say("yes", Voice(dictionaries=(("dict_1", "v_1"), ("dict_2", None)), normalise=True)):
+            pass
+        await voice.aclose()
+    body = server.seen[0].json
+    assert body["pronunciation_dictionary_locators"] == [
+        {"pronunciation_dictionary_id": "dict_1", "version_id": "v_1"},
+        {"pronunciation_dictionary_id": "dict_2"},
+    ]
+    assert body.get("apply_text_normalization") == ("on" if normalises else None)
 
 
 async def test_a_voice_id_is_a_name_and_no_path() -> None:

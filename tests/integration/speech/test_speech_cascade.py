@@ -138,9 +138,9 @@ async def test_stopping_to_listen_stops_the_whole_cascade(clock: ManualClock, vo
 
 
 async def test_when_nobody_can_speak_the_first_error_is_told(clock: ManualClock) -> None:
-    services = speech(clock, {})
-    with pytest.raises(SynthesisError, match="no voice 'xx'"):
-        async for _ in services.synthesiser(Voice()).say("Hello", Voice(language="xx")):
+    services = speech(clock, {}, tts="embedded:nobody")
+    with pytest.raises(SynthesisError, match="no voice 'nobody'"):
+        async for _ in services.synthesiser(Voice()).say("Hello", Voice()):
             pass
     await services.aclose()
 

@@ -60,9 +60,21 @@ async def test_a_recording_is_heard(weights: Path) -> None:
     await whisper.aclose()
 
 
+async def test_the_weights_are_loaded_before_somebody_speaks(weights: Path) -> None:
+    whisper = WhisperRecogniser(weights)
+    await whisper.warm()
+    (weights / "model.bin").write_bytes(b"replaced meanwhile")
+    stream = await whisper.open(OPTIONS)
+    stream.push(coded("yes"))
+    assert await stream.finish() == "yes"
+    await whisper.aclose()
+
+
 async def test_weights_that_are_none_are_told(weights: Path) -> None:
     (weights / "model.bin").write_bytes(b"junk")
     whisper = WhisperRecogniser(weights)
+    with pytest.raises(RecognitionError, match="whisper: Unsupported model"):
+        await whisper.warm()
     stream = await whisper.open(OPTIONS)
     stream.push(coded("yes"))
     with pytest.raises(RecognitionError, match="whisper: Unsupported model"):

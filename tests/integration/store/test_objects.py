@@ -78,6 +78,25 @@ async def test_a_bucket_holds_objects_under_its_folder() -> None:
         assert served.objects == {f"/calls/of/mine/{KEY}": b"x"}
 
 
+async def test_a_large_object_goes_to_a_bucket_in_parts() -> None:
+    async with bucket() as served:
+        objects = open_objects(Settings(recordings_url="s3://calls"))
+        data = bytes(range(256)) * (12_000_000 // 256)
+        await objects.put(KEY, data)
+        assert served.objects == {f"/calls/{KEY}": data}
+        assert not served.uploads
+        assert await read(objects, 0, len(data)) == data
+
+
+async def test_a_part_that_is_refused_leaves_nothing() -> None:
+    async with bucket() as served:
+        objects = open_objects(Settings(recordings_url="s3://calls"))
+        served.refuse_part = 2
+        with pytest.raises(StorageFault):
+            await objects.put(KEY, bytes(12_000_000))
+        assert (served.objects, served.uploads) == ({}, {})
+
+
 @pytest.mark.parametrize("url", ["calls", "s3://", "ftp://calls"])
 def test_a_url_that_names_no_bucket_stops_the_server(url: str) -> None:
     with pytest.raises(ConfigurationError, match="RECORDINGS_URL"):

@@ -16,8 +16,16 @@ def test_an_agent_s_wishes_are_passed_on() -> None:
         {
             "agent": {"language": "de"},
             "asr": {"provider": "deepgram", "keywords": ["Monstera"]},
-            "tts": {"voice_id": "alba", "model_id": "tts-1", "speed": 1.1, "stability": 0.2, "similarity_boost": 0.3},
+            "tts": {
+                "voice_id": "alba",
+                "model_id": "tts-1",
+                "speed": 1.1,
+                "stability": 0.2,
+                "similarity_boost": 0.3,
+                "text_normalisation_type": "elevenlabs",
+                "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "dict_1"}],
+            },
         }
     )
     assert recognition_of(config) == RecognitionOptions("deepgram", "de", ("Monstera",))
-    assert voice_of(config) == Voice("", "alba", "tts-1", "de", 1.1, 0.2, 0.3)
+    assert voice_of(config) == Voice("", "alba", "tts-1", "de", 1.1, 0.2, 0.3, (("dict_1", None),), normalise=True)

@@ -68,6 +68,11 @@ def test_an_agent_can_name_its_provider() -> None:
     assert chain("tts", "openai:tts-1-hd", OPENAI)[0] == "openai:tts-1-hd"
 
 
+def test_a_model_that_only_hears_is_no_voice() -> None:
+    assert chain("tts", "whisper") == ["embedded"]
+    assert chain("tts", "whisper:small", OPENAI) == ["openai:gpt-4o-mini-tts", "embedded"]
+
+
 def test_the_others_with_a_key_take_over_and_the_embedded_voice_is_the_last() -> None:
     everybody = {**ELEVEN, **DEEPGRAM, **OPENAI}
     assert chain("stt", "scribe_realtime", everybody) == [

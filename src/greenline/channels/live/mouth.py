@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import structlog
 
 from greenline.channels.live.models import AudioOut
-from greenline.channels.live.sentences import Sentences
 from greenline.speech.aloud import speakable
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Alignment, Speech, Voice
 from greenline.speech.resample import Resampler
+from greenline.speech.sentences import Sentences
 
 log = structlog.get_logger(__name__)
 

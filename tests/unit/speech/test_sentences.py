@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.channels.live.sentences import LONGEST, Sentences
+from greenline.speech.sentences import LONGEST, PASSAGE, Sentences, passages
 
 _pieces = st.lists(st.text(alphabet="ab .,!?;\n…。-", max_size=40), max_size=30)
 
@@ -36,6 +36,20 @@ def test_a_text_without_an_end_is_cut_at_a_space() -> None:
     found = cut("word " * 200)
     assert all(len(sentence) <= LONGEST for sentence in found)
     assert "".join(found).strip() == ("word " * 200).strip()
+
+
+def test_a_sentence_that_comes_whole_is_cut_as_well() -> None:
+    assert all(len(sentence) <= LONGEST for sentence in cut("word " * 200 + "end. Yes."))
+
+
+def test_a_long_text_is_spoken_in_passages_of_whole_sentences() -> None:
+    text = "We have many kinds of tea from everywhere in the world. " * 40
+    found = passages(text)
+    assert "".join(found) == text
+    assert all(len(passage) <= PASSAGE for passage in found)
+    assert all(passage.endswith("world. ") for passage in found)
+    assert passages("Yes. We have tea.") == ["Yes. We have tea."]
+    assert passages(" ") == []
 
 
 @given(_pieces)

@@ -1,4 +1,4 @@
-"""Cuts a model's text, while it streams, into what can be spoken on its own."""
+"""Cuts a text into what can be spoken on its own: sentences while it streams, passages when it is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ FIRST_CLAUSE: Final = 40
 """Characters after which the first piece may end at a comma: the person hears something sooner."""
 LONGEST: Final = 300
 """Characters after which a text without any end of a sentence is cut at a space."""
+PASSAGE: Final = 600
+"""Characters of a passage: providers take 2,000 (Deepgram) or more at once, and who takes over begins it again."""
 
 _END: Final = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
 _CLAUSE: Final = re.compile(r"[,;:–—]\s+")
@@ -38,10 +40,21 @@ class Sentences:
 
     def _cut(self) -> int | None:
         end = _END.search(self._rest)
-        if end is not None:
+        if end is not None and end.start() < LONGEST:
             return end.end()
         if self._first and (clause := _CLAUSE.search(self._rest, FIRST_CLAUSE)) is not None:
             return clause.end()
         if len(self._rest) > LONGEST and (space := self._rest.rfind(" ", 0, LONGEST)) > 0:
             return space + 1
         return None
+
+
+def passages(text: str, most: int = PASSAGE) -> list[str]:
+    """``text`` in pieces of whole sentences, each of at most ``most`` characters where it has spaces."""
+    sentences = Sentences()
+    found = [""]
+    for sentence in (*sentences.push(text), *sentences.flush()):
+        if len(found[-1]) + len(sentence) > most:
+            found.append("")
+        found[-1] += sentence
+    return [passage for passage in found if passage.strip()]
