@@ -11,9 +11,9 @@ from fastapi import Body, FastAPI, HTTPException
 from greenline.emulator.config import Config
 from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
-from greenline.emulator.control_models import Advance, Callback, NewFault, Review, Setup, known
+from greenline.emulator.control_models import Advance, Callback, Review, Setup, known
 from greenline.emulator.control_people import add_acts, add_feedback, add_people
-from greenline.emulator.faults import NAMES
+from greenline.emulator.fault_kinds import NAMES, AnyFault
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Token, digits
 
@@ -105,14 +105,10 @@ def _business(app: FastAPI, meta: Meta) -> None:
 
 def _faults(app: FastAPI, meta: Meta) -> None:
     @app.post("/faults")
-    async def add(body: NewFault) -> dict[str, Any]:
-        options = body.model_dump(exclude={"name"})
-        try:
-            fault = meta.faults.add(body.name, **options)
-        except KeyError as error:
-            raise HTTPException(422, f"No fault {body.name}. There are: {', '.join(NAMES)}.") from error
-        meta.journal.add("fault", name=body.name, fault=fault.id)
-        return fault.shown()
+    async def add(body: Annotated[AnyFault, Body()]) -> dict[str, Any]:
+        shown = meta.faults.add(body).shown()
+        meta.journal.add("fault", name=body.name, fault=shown["id"])
+        return shown
 
     @app.get("/faults")
     async def faults() -> dict[str, Any]:

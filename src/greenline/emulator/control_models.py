@@ -127,23 +127,6 @@ class React(BaseModel):
     emoji: str = ""
 
 
-class NewFault(BaseModel):
-    """A fault by name; what is not named here is a parameter of its own."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    times: int | None = None
-    probability: float = 1.0
-    match: dict[str, Any] = Field(
-        default={},
-        description="What must be equal for the fault to act. Of a Graph call: `path`, `edge`, `phone_number_id` "
-        "and `sends`, which is the type of a message, `read` or `typing`. Of a webhook: `field`. Of a person or a "
-        "number: `person_id`, `phone_number_id`. Of a call: `call_id`, `direction`, `event`, `action`.",
-    )
-    seed: int = 0
-
-
 class Advance(BaseModel):
     """How far to move the clock."""
 

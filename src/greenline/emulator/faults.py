@@ -3,86 +3,76 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, TypeVar
 
-NAMES: Final = {
-    "graph_error": "refuses a call before it is processed: `code`, `http_status`, `subcode`",
-    "graph_timeout": "answers after `seconds`; `accepted` tells whether the call is carried out",
-    "reset_before_accept": "closes the connection without processing the call",
-    "reset_after_accept": "processes the call, then closes the connection without an answer",
-    "slow": "answers each call `seconds` later",
-    "webhook_duplicate": "sends each delivery `copies` times more, at once or `delay` seconds later",
-    "webhook_shuffle": "holds deliveries for up to `seconds`, so that they arrive in any order",
-    "webhook_delay": "holds each delivery for `seconds`",
-    "webhook_drop": "takes the callback's answer for lost and delivers again",
-    "webhook_batch": "collects up to `size` updates for `seconds` into one body",
-    "late_failed": "reports `failed` with `code` after `sent`",
-    "status_order": "sends `read` before `delivered`, and those before `sent`",
-    "omit_phone": "leaves phone numbers out of webhooks",
-    "unknown_type": "turns each inbound message into one of an unknown type",
-    "unknown_field": "adds unknown fields to every webhook",
-    "media_expired": "media addresses are dead at once",
-    "call_connect_lost": "the `connect` of a call is never told",
-    "call_end_first": "`connect` is told after `terminate`",
-    "call_stale_connect": "`connect` is told once more, `seconds` after `terminate`",
-    "call_duplicate": "tells of a call `copies` times more, `seconds` later",
-    "call_shuffle": "holds what is told of calls for up to `seconds` each",
-    "call_batch": "collects up to `size` tellings of calls for `seconds` into one webhook",
-    "call_swapped": "writes `from` and `to` of a call the wrong way round",
-    "call_undirected": "leaves the `direction` of a call out",
-    "call_unsure": "carries an `action` of a call out, then answers with `code` and `http_status` (131000 and 500)",
-    "token_expired": "every token counts as expired",
-}
+from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 
-@dataclass
-class Fault:
-    """A fault that acts ``times`` times (None: for ever) where ``match`` fits."""
+class Fault(BaseModel, extra="forbid"):
+    """A fault that acts ``times`` times (None: for ever) where ``match`` fits; a kind adds its parameters."""
 
-    id: int
-    name: str
-    times: int | None = None
-    probability: float = 1.0
-    match: dict[str, Any] = field(default_factory=dict)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    about: ClassVar[frozenset[str]] = frozenset()
+    """What ``match`` may name."""
+
+    times: int | None = Field(None, ge=0, description="How often it acts; null: for ever.")
+    probability: float = Field(1.0, ge=0, le=1)
     seed: int = 0
-    acted: int = 0
+    match: dict[str, str] = Field(
+        default={},
+        description="What must be equal for the fault to act. Of a Graph call: `path`, `edge`, `phone_number_id` and "
+        "`sends`, which is the type of a message, `read` or `typing`. Of a webhook: `field`, `phone_number_id`. Of a "
+        "message: `person_id`, `phone_number_id`. Of a call also `call_id`, `direction`, `event`, `action`.",
+    )
+    _id: int = PrivateAttr(0)
+    _acted: int = PrivateAttr(0)
+    _random: random.Random = PrivateAttr()
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_parameters(cls, given: Any) -> Any:
+        unknown = ", ".join(sorted(set(given) - set(cls.model_fields))) if isinstance(given, dict) else ""
+        if unknown:
+            raise ValueError(f"no parameter {unknown}; there are {', '.join(sorted(cls.model_fields))}")
+        return given
+
+    @field_validator("match")
+    @classmethod
+    def _names_what_it_is_asked_about(cls, match: dict[str, str]) -> dict[str, str]:
+        if not match.keys() <= cls.about:
+            raise ValueError(f"match can name {', '.join(sorted(cls.about))}")
+        return match
+
+    def model_post_init(self, context: Any) -> None:
+        """Begin the sequence of the seed."""
         self._random = random.Random(self.seed)  # noqa: S311 - repeatable, not secret
 
-    def number(self, name: str, default: float) -> float:
-        """A parameter."""
-        return float(self.parameters.get(name, default))
+    name: str = ""
 
-    def shuffle(self, seconds: float) -> float:
+    def up_to(self, seconds: float) -> float:
         """A delay out of the seeded sequence."""
         return self._random.uniform(0, seconds)
 
+    def between(self, fewest: int, most: int) -> int:
+        """A count out of the seeded sequence."""
+        return self._random.randint(fewest, most)
+
     def acts(self, about: dict[str, Any]) -> bool:
-        """Whether the fault acts now; counts it if so."""
-        if self.times is not None and self.acted >= self.times:
+        """Whether the fault acts now; counts it if so. A set in ``about`` fits if it holds what is wanted."""
+        if self.times is not None and self._acted >= self.times:
             return False
-        if any(about.get(key) != value for key, value in self.match.items()):
+        if not all(_fits(wanted, about.get(key)) for key, wanted in self.match.items()):
             return False
         if self._random.random() >= self.probability:
             return False
-        self.acted += 1
+        self._acted += 1
         return True
 
     def shown(self) -> dict[str, Any]:
         """As the control API shows it."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "times": self.times,
-            "probability": self.probability,
-            "match": self.match,
-            "seed": self.seed,
-            "acted": self.acted,
-            **self.parameters,
-        }
+        return {"id": self._id, **self.model_dump(), "acted": self._acted}
+
+
+F = TypeVar("F", bound=Fault)
 
 
 class Faults:
@@ -92,12 +82,9 @@ class Faults:
         self._faults: dict[int, Fault] = {}
         self._next = 1
 
-    def add(self, name: str, **options: Any) -> Fault:
-        """Set a fault. Raises ``KeyError`` for an unknown name."""
-        if name not in NAMES:
-            raise KeyError(name)
-        known = {key: options.pop(key) for key in ("times", "probability", "match", "seed") if key in options}
-        fault = Fault(self._next, name, parameters=options, **known)
+    def add(self, fault: F) -> F:
+        """Set a fault."""
+        fault._id = self._next  # noqa: SLF001 - given here, for as long as the fault is set
         self._faults[self._next] = fault
         self._next += 1
         return fault
@@ -113,6 +100,10 @@ class Faults:
         """Every fault that is set."""
         return list(self._faults.values())
 
-    def acting(self, name: str, **about: Any) -> Fault | None:
-        """The first fault of that name that acts on what is described."""
-        return next((fault for fault in self._faults.values() if fault.name == name and fault.acts(about)), None)
+    def acting(self, kind: type[F], **about: Any) -> F | None:
+        """The first fault of a kind that acts on what is described."""
+        return next((f for f in self._faults.values() if isinstance(f, kind) and f.acts(about)), None)
+
+
+def _fits(wanted: str, value: Any) -> bool:
+    return wanted in value if isinstance(value, frozenset) else wanted == value

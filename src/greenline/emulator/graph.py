@@ -15,7 +15,16 @@ from greenline.emulator import blocks, templates
 from greenline.emulator.answers import health, paged, read_body, selected
 from greenline.emulator.calls.calling import shown_calling
 from greenline.emulator.errors import MetaError, unknown_object
-from greenline.emulator.faults import Fault
+from greenline.emulator.fault_kinds import (
+    GraphError,
+    GraphTimeout,
+    MediaExpired,
+    ResetAfterAccept,
+    ResetBeforeAccept,
+    Slow,
+    TokenExpired,
+)
+from greenline.emulator.faults import F
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Token
@@ -67,34 +76,28 @@ class Graph:
             "sends": call["sends"],
         }
 
-        def acting(name: str) -> Fault | None:
-            fault = meta.faults.acting(name, **about)
+        def acting(kind: type[F]) -> F | None:
+            fault = meta.faults.acting(kind, **about)
             if fault is not None:
-                call["faults"].append({"id": fault.id, "name": name})
+                call["faults"].append(fault.name)
             return fault
 
-        if slow := acting("slow"):
-            await meta.clock.sleep(slow.number("seconds", 1.0))
-        if fault := acting("graph_error"):
-            status = fault.parameters.get("http_status")
-            raise MetaError(
-                int(fault.number("code", 131000)),
-                "A fault was set.",
-                status=status,
-                subcode=fault.parameters.get("subcode"),
-            )
-        if acting("reset_before_accept"):
+        if slow := acting(Slow):
+            await meta.clock.sleep(slow.seconds)
+        if wrong := acting(GraphError):
+            raise MetaError(wrong.code, "A fault was set.", status=wrong.http_status, subcode=wrong.subcode)
+        if acting(ResetBeforeAccept):
             raise ConnectionReset
-        late = acting("graph_timeout")
-        if late is not None and not late.parameters.get("accepted", True):
-            await meta.clock.sleep(late.number("seconds", 30.0))
+        late = acting(GraphTimeout)
+        if late is not None and not late.accepted:
+            await meta.clock.sleep(late.seconds)
             raise MetaError(2, "A fault was set.", status=503)
         answer = await self._answer(request, parts)
         if meta.config.accept_delay:
             await meta.clock.sleep(meta.config.accept_delay)
         if late is not None:
-            await meta.clock.sleep(late.number("seconds", 30.0))
-        if acting("reset_after_accept"):
+            await meta.clock.sleep(late.seconds)
+        if acting(ResetAfterAccept):
             raise ConnectionReset
         return answer
 
@@ -129,7 +132,7 @@ class Graph:
         if token is None or token.revoked:
             raise MetaError(190, "Invalid OAuth access token.", subcode=467)
         expired = token.expires_at is not None and token.expires_at <= meta.clock.now()
-        if expired or meta.faults.acting("token_expired", token=value):
+        if expired or meta.faults.acting(TokenExpired, token=value):
             raise MetaError(190, "Error validating access token: Session has expired.", subcode=463)
         return token
 
@@ -406,7 +409,7 @@ class Graph:
         if method == "DELETE":
             meta.media.remove(object_id)
             return {"success": True}
-        dead = meta.faults.acting("media_expired", media_id=object_id) is not None
+        dead = meta.faults.acting(MediaExpired, media_id=object_id) is not None
         base = str(request.base_url).rstrip("/")
         return {
             "messaging_product": "whatsapp",

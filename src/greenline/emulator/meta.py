@@ -14,6 +14,7 @@ from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, UnknownType
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
 from greenline.emulator.limits import MEDIA_TYPES, check_message
@@ -214,9 +215,9 @@ class Meta:
             if message.category == "marketing" and chat.stopped_marketing:
                 raise MetaError(131050)
             self._check_window(chat, message)
-            late = self.faults.acting("late_failed", person_id=person.id, phone_number_id=chat.number.id)
+            late = self.faults.acting(LateFailed, person_id=person.id, phone_number_id=chat.number.id)
             if late is not None:
-                raise MetaError(int(late.number("code", 131000)), "A fault was set.")
+                raise MetaError(late.code, "A fault was set.")
         except MetaError as error:
             self._failed(chat, message, error)
             return True
@@ -251,7 +252,7 @@ class Meta:
         )
         if message.template_id:
             self.reviews.delivered(message.template_id, message.id)
-        if self.faults.acting("status_order", phone_number_id=chat.number.id):
+        if self.faults.acting(StatusOrder, phone_number_id=chat.number.id):
             self._status(chat, message, "read")
         self._status(chat, message, "delivered")
         if chat.person.reads == "auto":
@@ -437,13 +438,13 @@ class Meta:
         if person.phone and not hidden:
             contact["wa_id"] = person.phone
             item["from"] = person.phone
-        if self.faults.acting("unknown_type", phone_number_id=number.id, person_id=person.id):
+        if self.faults.acting(UnknownType, phone_number_id=number.id, person_id=person.id):
             item["type"] = "hologram"
             item["hologram"] = {"depth": 3}
         return {"contacts": [contact], "messages": [item]}
 
     def _hides(self, person: Person) -> bool:
-        return person.hides_phone or self.faults.acting("omit_phone", person_id=person.id) is not None
+        return person.hides_phone or self.faults.acting(OmitPhone, person_id=person.id) is not None
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)

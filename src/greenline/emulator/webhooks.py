@@ -17,6 +17,14 @@ import httpx2
 
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
+from greenline.emulator.fault_kinds import (
+    UnknownField,
+    WebhookBatch,
+    WebhookDelay,
+    WebhookDrop,
+    WebhookDuplicate,
+    WebhookShuffle,
+)
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
 from greenline.emulator.world import Account, App, Number, World
@@ -97,17 +105,17 @@ class Webhooks:
         """Tell of an update of ``number`` in the webhook field ``name``."""
         metadata = {"display_phone_number": number.wa_id, "phone_number_id": number.id}
         whole = {"messaging_product": "whatsapp", "metadata": metadata, **value}
-        if self._faults.acting("unknown_field", phone_number_id=number.id):
+        if self._faults.acting(UnknownField, phone_number_id=number.id):
             whole["brand_new_field"] = {"since": "tomorrow"}
-        batching = next((fault for fault in self._faults.all() if fault.name == "webhook_batch"), None)
+        batching = self._faults.acting(WebhookBatch, field=name, phone_number_id=number.id)
         if batching is None:
             self._send(number, [(name, whole)])
             return
         self._batch.append((number, name, whole))
-        if len(self._batch) >= batching.number("size", 1000):
+        if len(self._batch) >= batching.size:
             self._flush()
         elif len(self._batch) == 1:
-            self._start(self._flush_later(batching.number("seconds", 0.5)))
+            self._start(self._flush_later(batching.seconds))
 
     def account_update(self, account: Account, name: str, value: dict[str, Any]) -> None:
         """Tell of an update of a business account."""
@@ -179,16 +187,16 @@ class Webhooks:
         delivery = Delivery(len(self.deliveries) + 1, app, url, body, name)
         self.deliveries.append(delivery)
         self._start(self._deliver_until_taken(delivery, self._hold(name)))
-        duplicate = self._faults.acting("webhook_duplicate", field=name)
+        duplicate = self._faults.acting(WebhookDuplicate, field=name)
         if duplicate is not None:
-            for _ in range(int(duplicate.number("copies", 1))):
-                self._start(self._deliver_until_taken(delivery, duplicate.number("delay", 0.0)))
+            for _ in range(duplicate.count()):
+                self._start(self._deliver_until_taken(delivery, duplicate.delay))
 
     def _hold(self, name: str) -> float:
-        delay = self._faults.acting("webhook_delay", field=name)
-        shuffle = self._faults.acting("webhook_shuffle", field=name)
-        seconds = delay.number("seconds", 1.0) if delay else 0.0
-        return seconds + (shuffle.shuffle(shuffle.number("seconds", 0.5)) if shuffle else 0.0)
+        delay = self._faults.acting(WebhookDelay, field=name)
+        shuffle = self._faults.acting(WebhookShuffle, field=name)
+        seconds = delay.seconds if delay else 0.0
+        return seconds + (shuffle.up_to(shuffle.seconds) if shuffle else 0.0)
 
     async def _deliver_until_taken(self, delivery: Delivery, hold: float) -> None:
         if hold:
@@ -197,7 +205,7 @@ class Webhooks:
         for wait in [*self._config.webhook_retry_schedule, None]:
             async with self._slots:
                 result = await self._attempt(delivery, headers)
-            lost = result["status"] == 200 and self._faults.acting("webhook_drop", field=delivery.subject)
+            lost = result["status"] == 200 and self._faults.acting(WebhookDrop, field=delivery.subject)
             if result["status"] == 200 and not lost:
                 if not delivery.delivered:
                     delivery.delivered = True

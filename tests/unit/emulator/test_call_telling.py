@@ -11,6 +11,7 @@ import pytest
 from greenline.channels.webrtc.media import MediaCall
 from greenline.emulator.calls.recording import chime
 from greenline.emulator.errors import MetaError
+from greenline.emulator.fault_kinds import CallBatch, CallEndFirst, CallSwapped, CallUndirected
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Person
 from support.wait import eventually
@@ -61,8 +62,8 @@ async def test_a_person_who_hides_the_phone_is_known_by_the_business_scoped_id(t
 
 
 async def test_swapped_ends_and_a_missing_direction(town: Town) -> None:
-    town.meta.faults.add("call_swapped", match={"event": "connect"})
-    town.meta.faults.add("call_undirected", match={"event": "terminate"})
+    town.meta.faults.add(CallSwapped(match={"event": "connect"}))
+    town.meta.faults.add(CallUndirected(match={"event": "terminate"}))
     await town.call(town.ann)
     begun, ended = town.told("calls", "calls")
     assert (begun["from"], begun["to"], begun["to_user_id"]) == ("15550100", "15550100001", "US.1")
@@ -70,14 +71,14 @@ async def test_swapped_ends_and_a_missing_direction(town: Town) -> None:
 
 
 async def test_the_end_is_told_first(town: Town) -> None:
-    town.meta.faults.add("call_end_first")
+    town.meta.faults.add(CallEndFirst())
     await town.call(town.ann)
     await eventually(lambda: len(town.told("calls", "calls")) == 2)
     assert [call["event"] for call in town.told("calls", "calls")] == ["terminate", "connect"]
 
 
 async def test_several_calls_share_a_webhook(town: Town) -> None:
-    town.meta.faults.add("call_batch", size=4, seconds=60)
+    town.meta.faults.add(CallBatch(size=4, seconds=60))
     await town.call(town.ann)
     await town.call(town.ben)
     (delivery,) = town.meta.webhooks.deliveries

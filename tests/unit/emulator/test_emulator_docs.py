@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from greenline.emulator.control import create_control
-from greenline.emulator.faults import NAMES
+from greenline.emulator.fault_kinds import NAMES
 from greenline.emulator.journal import KINDS
 from greenline.emulator.meta import Meta
 

@@ -21,6 +21,7 @@ from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.fault_kinds import CallUnsure
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
 from greenline.emulator.world import Message, Number, Person, World, new_wamid
@@ -100,9 +101,8 @@ class Desk:
         else:
             call = await self._act_on(number, action, body, base_url)
         about = {"action": action, "call_id": call.id, "person_id": call.person.id, "phone_number_id": number.id}
-        if (unsure := self._faults.acting("call_unsure", **about)) is not None:
-            status = int(unsure.number("http_status", 500))
-            raise MetaError(int(unsure.number("code", 131000)), "A fault was set.", status=status)
+        if (unsure := self._faults.acting(CallUnsure, **about)) is not None:
+            raise MetaError(unsure.code, "A fault was set.", status=unsure.http_status)
         return answer
 
     async def _act_on(self, number: Number, action: object, body: dict[str, Any], base_url: str) -> Call:

@@ -8,7 +8,17 @@ from typing import Any
 
 from greenline.emulator.calls.call import Call
 from greenline.emulator.clock import MovableClock
-from greenline.emulator.faults import Fault, Faults
+from greenline.emulator.fault_kinds import (
+    CallBatch,
+    CallConnectLost,
+    CallDuplicate,
+    CallEndFirst,
+    CallShuffle,
+    CallStaleConnect,
+    CallSwapped,
+    CallUndirected,
+)
+from greenline.emulator.faults import F, Faults
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Number, Person
 
@@ -46,9 +56,9 @@ class Teller:
         """A person calls (``offer``), or the relay answers the call of the business (``answer``)."""
         value = self._value(call, {"event": "connect", "session": {"sdp_type": kind, "sdp": sdp}})
         self._begun[call.id] = value
-        if self._acting("call_connect_lost", call, "connect"):
+        if self._acting(CallConnectLost, call, "connect"):
             call.note("connect_lost")
-        elif self._acting("call_end_first", call, "connect"):
+        elif self._acting(CallEndFirst, call, "connect"):
             self._held[call.id] = value
         else:
             self._tell(call, "connect", value)
@@ -62,9 +72,9 @@ class Teller:
         begun, held = self._begun.pop(call.id, None), self._held.pop(call.id, None)
         if held is not None:
             self._start(self._later(call.number, held, 0.2))
-        stale = self._acting("call_stale_connect", call, "terminate")
+        stale = self._acting(CallStaleConnect, call, "terminate")
         if stale is not None and begun is not None:
-            self._start(self._later(call.number, begun, stale.number("seconds", 1.0)))
+            self._start(self._later(call.number, begun, stale.seconds))
 
     def file(self, call: Call, event: str, more: Value) -> None:
         """A recording or transcript of a call is there."""
@@ -85,12 +95,12 @@ class Teller:
         person, business = call.person, call.number.wa_id
         ours = call.direction == "BUSINESS_INITIATED"
         theirs, mine = ("to", "from") if ours else ("from", "to")
-        if self._acting("call_swapped", call, event["event"]):
+        if self._acting(CallSwapped, call, event["event"]):
             theirs, mine = mine, theirs
         ends: Value = {mine: business, f"{theirs}_user_id": person.user_id}
         if person.phone and not self._hides(person):
             ends[theirs] = person.phone
-        direction = {} if self._acting("call_undirected", call, event["event"]) else {"direction": call.direction}
+        direction = {} if self._acting(CallUndirected, call, event["event"]) else {"direction": call.direction}
         told = {"id": call.id, **ends, "timestamp": self._timestamp(), **direction, **event}
         return {"contacts": [self._contact(person)], "calls": [told]}
 
@@ -101,23 +111,23 @@ class Teller:
         return contact
 
     def _tell(self, call: Call, event: str, value: Value) -> None:
-        if (batch := self._acting("call_batch", call, event)) is not None:
+        if (batch := self._acting(CallBatch, call, event)) is not None:
             self._collect(call.number, value, batch)
             return
-        shuffle = self._acting("call_shuffle", call, event)
-        hold = shuffle.shuffle(shuffle.number("seconds", 1.0)) if shuffle else 0.0
+        shuffle = self._acting(CallShuffle, call, event)
+        hold = shuffle.up_to(shuffle.seconds) if shuffle else 0.0
         self._start(self._later(call.number, value, hold)) if hold else self._send(call.number, value)
-        if (twice := self._acting("call_duplicate", call, event)) is not None:
-            for _ in range(int(twice.number("copies", 1))):
-                self._start(self._later(call.number, value, hold + twice.number("seconds", 0.0)))
+        if (twice := self._acting(CallDuplicate, call, event)) is not None:
+            for _ in range(twice.copies):
+                self._start(self._later(call.number, value, hold + twice.seconds))
 
-    def _collect(self, number: Number, value: Value, batch: Fault) -> None:
+    def _collect(self, number: Number, value: Value, batch: CallBatch) -> None:
         values = self._batches.setdefault(number.id, [])
         values.append(value)
-        if len(values) >= batch.number("size", 10):
+        if len(values) >= batch.size:
             self._flush(number)
         elif len(values) == 1:
-            self._start(self._flush_later(number, batch.number("seconds", 0.5)))
+            self._start(self._flush_later(number, batch.seconds))
 
     def _flush(self, number: Number) -> None:
         whole: Value = {}
@@ -141,9 +151,9 @@ class Teller:
     def _send(self, number: Number, value: Value) -> None:
         self._webhooks.update(number, "calls", value)
 
-    def _acting(self, name: str, call: Call, event: str) -> Fault | None:
+    def _acting(self, kind: type[F], call: Call, event: str) -> F | None:
         return self._faults.acting(
-            name,
+            kind,
             call_id=call.id,
             person_id=call.person.id,
             phone_number_id=call.number.id,
