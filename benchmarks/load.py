@@ -99,6 +99,37 @@ class _Connection(asyncio.Protocol):
             self._answered(self, 0)
 
 
+class Client:
+    """A connection whose requests wait for each other's answers."""
+
+    def __init__(self) -> None:
+        self._status: asyncio.Future[int]
+        self._connection: _Connection
+
+    @classmethod
+    async def connect(cls, port: int, host: str = "127.0.0.1") -> Client:
+        """Open the connection."""
+        client, loop = cls(), asyncio.get_running_loop()
+        _, client._connection = await loop.create_connection(lambda: _Connection(client._answered), host, port)
+        return client
+
+    async def send(self, data: bytes) -> int:
+        """The status of the answer to a request; 0 when the connection was closed instead."""
+        self._status = asyncio.get_running_loop().create_future()
+        self._connection.due = time.perf_counter()
+        self._connection.transport.write(data)
+        return await self._status
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.due = 0.0
+        self._connection.transport.close()
+
+    def _answered(self, connection: _Connection, status: int) -> None:
+        connection.due = 0.0
+        self._status.set_result(status)
+
+
 class _Load:
     """Requests that leave as soon as they are due and a connection is free."""
 

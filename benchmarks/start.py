@@ -40,17 +40,15 @@ def get(path: str, key: str = "") -> bytes:
 
 async def closed_loop(port: int, request: bytes, seconds: float = 3.0, connections: int = 8) -> float:
     """Requests a second over some connections that wait for each answer."""
-    loop = asyncio.get_running_loop()
     answered = 0
 
     async def one() -> None:
         nonlocal answered
-        _, connection = await loop.create_connection(load._Connection, "127.0.0.1", port)
+        client = await load.Client.connect(port)
         while time.perf_counter() < end:
-            assert await connection.send(request) == 200
+            assert await client.send(request) == 200
             answered += 1
-        assert connection.transport is not None
-        connection.transport.close()
+        client.close()
 
     end = time.perf_counter() + seconds
     await asyncio.gather(*(one() for _ in range(connections)))

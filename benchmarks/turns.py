@@ -56,26 +56,19 @@ class Sink:
         return {"contacts": [contact], "messages": [{"id": f"wamid.OUT{self._sent}"}]}
 
 
-async def deliver(connection: load._Connection, data: bytes) -> None:
-    """Post a webhook."""
-    assert await connection.send(data) == 200
-
-
 async def chat(sink: Sink, port: int, person: str, turns: int, found: list[float]) -> None:
     """One person's turns, one after the other."""
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(load._Connection, "127.0.0.1", port)
+    client = await load.Client.connect(port)
     for number in range(turns + 2):
         arrived = sink.expect(person)
         begun = time.perf_counter()
         wamid = f"wamid.{person}.{number}.{time.perf_counter_ns()}"
-        await deliver(connection, load.request(load.message_body(wamid, person, "When do you open?")))
+        assert await client.send(load.request(load.message_body(wamid, person, "When do you open?"))) == 200
         moment = await asyncio.wait_for(arrived, 30)
         if number >= 2:
             found.append(moment - begun)
         await asyncio.sleep(0.05)
-    assert connection.transport is not None
-    connection.transport.close()
+    client.close()
 
 
 async def baseline(sink: Sink, turns: int) -> load.Result:

@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import load
 import uvloop
@@ -51,7 +51,7 @@ def baseline() -> Iterator[int]:
         process.wait()
 
 
-def statuses_and_messages(prefix: str, share: int = 4) -> load.Callable[[int], bytes]:
+def statuses_and_messages(prefix: str, share: int = 4) -> Callable[[int], bytes]:
     """One message in ``share`` requests, statuses otherwise; a person's words come from one of 2,000 people."""
 
     def make(number: int) -> bytes:
@@ -63,7 +63,7 @@ def statuses_and_messages(prefix: str, share: int = 4) -> load.Callable[[int], b
     return make
 
 
-def only_statuses(prefix: str) -> load.Callable[[int], bytes]:
+def only_statuses(prefix: str) -> Callable[[int], bytes]:
     """Requests that need no turn."""
     return lambda number: load.request(load.status_body(f"wamid.{prefix}{number}", f"1555{number % 2000:07}"))
 
