@@ -32,10 +32,10 @@ def postgres() -> Iterator[PostgresOfTests]:
 
 @pytest.fixture
 async def dsn(postgres: PostgresOfTests) -> AsyncIterator[str]:
-    """A fresh, migrated database."""
+    """A migrated database without a row."""
     name = await postgres.create()
     yield name
-    postgres.drop(name)
+    postgres.give_back(name)
 
 
 @pytest.fixture

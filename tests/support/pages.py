@@ -116,7 +116,7 @@ async def pages(
     """Emulator and server as processes of their own, an agent with ``prompt``, and a browser (see `chromium`)."""
     async with contextlib.AsyncExitStack() as stack:
         dsn = await postgres.create()
-        stack.callback(postgres.drop, dsn)
+        stack.callback(postgres.give_back, dsn)
         browser = await stack.enter_async_context(chromium(microphone))
         meta = await stack.enter_async_context(emulator())
         settings = {

@@ -20,7 +20,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -85,10 +85,14 @@ class WrongMajorVersion(ConfigurationError):
 
 
 class EmbeddedPostgres:
-    """The server of one data directory, for one user of it. The methods block: call them in a thread."""
+    """The server of one data directory, for one user of it. The methods block: call them in a thread.
 
-    def __init__(self, data_dir: Path) -> None:
+    ``settings`` are those of whoever starts the server, as its program takes them (``name: value``).
+    """
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self._data_dir = data_dir.absolute()
+        self._settings = settings
         self._users: IO[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
@@ -273,7 +277,7 @@ class EmbeddedPostgres:
     def _spawn(self, account: Account, binaries: Binaries, folder: Path) -> subprocess.Popen[bytes]:
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [binaries["postgres"], "-D", str(self._data), "-k", str(folder), "-p", str(PORT), *settings]
         with self.log_file.open("ab") as output:
             return subprocess.Popen(  # noqa: S603 - a program of Postgres

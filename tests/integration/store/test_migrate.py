@@ -31,7 +31,7 @@ TWO = Migration("0002_two.sql", "create table two (id int); insert into two valu
 async def empty(postgres: PostgresOfTests) -> AsyncIterator[str]:
     dsn = await postgres.create_empty()
     yield dsn
-    postgres.drop(dsn)
+    await postgres.drop(dsn)
 
 
 async def tables(dsn: str) -> set[str]:
