@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from greenline.conversations.events import (
     AgentMessage,
@@ -57,6 +57,13 @@ class Projection:
     def is_open(self) -> bool:
         """Whether it can still be continued."""
         return self.status in ("initiated", "in-progress")
+
+    def columns(self) -> dict[str, Any]:
+        """The row by names of columns. Not a copy, which would cost more than anything else that a turn writes."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS: Final = tuple(column.name for column in fields(Projection))
 
 
 def fold(row: Projection, events: Iterable[Event], at: datetime) -> Projection:

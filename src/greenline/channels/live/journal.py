@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -56,7 +56,7 @@ class _Append:
             "workspace_id": self.conversation.workspace_id,
             "epoch": self.claim.epoch,
             "number": self.number,
-            "conversation": {**asdict(self.conversation), "events": len(self.events)},
+            "conversation": {**self.conversation.columns(), "events": len(self.events)},
             "events": self.events,
             "done": self.done,
             "ended": self.ended,

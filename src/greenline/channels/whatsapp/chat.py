@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from greenline.channels.whatsapp.commit import sql
 from greenline.conversations.events import Event, Remembered
 from greenline.conversations.journal import read_event
-from greenline.conversations.projection import Projection
+from greenline.conversations.projection import COLUMNS, Projection
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 
@@ -124,11 +124,10 @@ async def quoted_text(pool: Pool, chat: Chat, wamid: str) -> str | None:
 
 
 _MOMENTS = frozenset({"started_at", "accepted_at", "ended_at", "last_agent_message_at", "last_user_message_at"})
-_COLUMNS = tuple(column.name for column in fields(Projection))
 
 
 def to_projection(data: dict[str, Any]) -> Projection:
     """The projection of a row of table ``conversation``, as JSON."""
-    values = {name: data[name] for name in _COLUMNS}
+    values = {name: data[name] for name in COLUMNS}
     moments = {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values[name]}
     return Projection(**{**values, **moments, "tool_names": tuple(values["tool_names"])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -81,7 +81,7 @@ class TurnCommit:
             "chat": self.chat or None,
             "done": [{"id": item_id, "error": error} for item_id, error in self.done.items()],
             "conversations": [
-                {**asdict(conversation), "events": counts.get(conversation.id, 0)}
+                {**conversation.columns(), "events": counts.get(conversation.id, 0)}
                 for conversation in self.conversations.values()
             ],
             "events": [

@@ -8,7 +8,7 @@ aliases, and later the one in Meta's answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -147,7 +147,7 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
         await connection.execute(
             _sql["begin"],
             account.workspace_id,
-            asdict(fold(conversation, events, now)),
+            fold(conversation, events, now).columns(),
             [{"kind": event.kind, "data": dump_event(event)} for event in events],
             now,
         )

@@ -5,7 +5,7 @@ Whether the person must be asked first is Meta's to say, and asked when the call
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -143,7 +143,7 @@ class CallStarter:
         await connection.execute(
             _outbound["begin"],
             account.workspace_id,
-            asdict(fold(conversation, [started], now)),
+            fold(conversation, [started], now).columns(),
             [{"kind": started.kind, "data": dump_event(started)}],
             now,
         )
