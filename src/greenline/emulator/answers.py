@@ -5,30 +5,51 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from greenline.emulator.errors import MetaError
 
 _PAGE: Final = 25
+_ON_REQUEST: Final = ("health_status", "webhook_configuration")
 
 
 async def read_body(request: Request) -> dict[str, Any]:
     """The parameters of a call, in JSON or as a form. Raises `MetaError` 100."""
     kind = request.headers.get("content-type", "")
     if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
-        return dict(await request.form())
+        return dict(await read_form(request))
     raw = await request.body()
-    body = json.loads(raw) if raw else {}
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant) if raw else {}
+        if b"\\u" in raw:  # escapes can make what is no text: half of a character
+            json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise MetaError(100, "Invalid JSON in the body.") from error
     if not isinstance(body, dict):
         raise MetaError(100, "The body must be a JSON object.")
     return body
+
+
+async def read_form(request: Request) -> FormData:
+    """The parameters of a call as a form. Raises `MetaError` 100."""
+    try:
+        return await request.form()
+    except (HTTPException, MultiPartException, ValueError) as error:
+        raise MetaError(100, "The form in the body can't be read.") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def selected(fields: dict[str, Any], request: Request, default: tuple[str, ...] = ()) -> dict[str, Any]:
     """The fields that the call asks for; some are only shown when asked for."""
     wanted = [name for name in request.query_params.get("fields", "").split(",") if name] or list(default)
     if not wanted:
-        return {name: value for name, value in fields.items() if name not in ("health_status", "webhook_override")}
+        return {name: value for name, value in fields.items() if name not in _ON_REQUEST}
     return {name: fields[name] for name in [*wanted, "id"] if name in fields}
 
 

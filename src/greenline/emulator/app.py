@@ -16,8 +16,6 @@ from greenline.emulator.control import create_control
 from greenline.emulator.graph import ConnectionReset, Graph
 from greenline.emulator.meta import Meta
 
-_METHODS = ["GET", "POST", "DELETE"]
-
 
 def create_app(**config: Any) -> Starlette:
     """An emulator of its own; ``config`` are values of `greenline.emulator.config.Config`."""
@@ -25,12 +23,6 @@ def create_app(**config: Any) -> Starlette:
     for name, value in config.items():
         setattr(meta.config, name, value)
     graph = Graph(meta)
-
-    async def call(request: Request) -> Response:
-        try:
-            return await graph(request)
-        except ConnectionReset:
-            return _Reset()
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -46,11 +38,25 @@ def create_app(**config: Any) -> Starlette:
             Route("/healthz", health),
             Mount("/control", create_control(meta)),
             Route("/whatsapp_business/attachments/", graph.fetch),
-            Route("/{path:path}", call, methods=_METHODS),
+            Route("/{path:path}", _Calls(graph)),
         ],
     )
     app.state.meta = meta
     return app
+
+
+class _Calls:
+    """Graph calls by any method: an ASGI application, as Starlette answers methods that a route does not name."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._graph(Request(scope, receive, send))
+        except ConnectionReset:
+            response = _Reset()
+        await response(scope, receive, send)
 
 
 class _Reset(Response):

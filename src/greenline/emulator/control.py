@@ -11,7 +11,7 @@ from fastapi import Body, FastAPI, HTTPException
 from greenline.emulator.config import Config
 from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
-from greenline.emulator.control_models import Advance, Callback, Review, Setup, known
+from greenline.emulator.control_models import Advance, Callback, Review, Setup, TokenChange, known
 from greenline.emulator.control_people import add_acts, add_feedback, add_people
 from greenline.emulator.fault_kinds import NAMES, AnyFault
 from greenline.emulator.meta import Meta
@@ -22,6 +22,7 @@ def create_control(meta: Meta) -> FastAPI:
     """The control API over one emulator."""
     app = FastAPI(title="Emulator control", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
     _business(app, meta)
+    _tokens(app, meta)
     add_people(app, meta)
     add_acts(app, meta)
     add_feedback(app, meta)
@@ -81,6 +82,18 @@ def _business(app: FastAPI, meta: Meta) -> None:
             owner.callback_url, owner.verify_token, owner.fields = body.callback_url, token, set(body.fields)
         return result
 
+    @app.post("/templates/{template_id}/review")
+    async def review(template_id: str, body: Review) -> dict[str, Any]:
+        for account in world.accounts.values():
+            if template_id in account.templates:
+                meta.reviews.decide(account, template_id, body.status.upper(), body.reason)
+                return account.templates[template_id]
+        raise HTTPException(404, f"No template {template_id}.")
+
+
+def _tokens(app: FastAPI, meta: Meta) -> None:
+    world = meta.world
+
     @app.post("/codes")
     async def code(token: Annotated[str, Body(embed=True)]) -> dict[str, str]:
         """A code as Embedded Signup gives it: good once, for 30 seconds."""
@@ -89,18 +102,17 @@ def _business(app: FastAPI, meta: Meta) -> None:
         return {"code": made}
 
     @app.patch("/tokens/{value}")
-    async def change_token(value: str, expires_in: Annotated[float, Body(embed=True)]) -> dict[str, Any]:
+    async def change_token(value: str, body: TokenChange) -> dict[str, Any]:
         token = known(world.tokens, value)
-        token.expires_at = meta.clock.now() + expires_in
-        return {"expires_at": token.expires_at}
-
-    @app.post("/templates/{template_id}/review")
-    async def review(template_id: str, body: Review) -> dict[str, Any]:
-        for account in world.accounts.values():
-            if template_id in account.templates:
-                meta.reviews.decide(account, template_id, body.status.upper(), body.reason)
-                return account.templates[template_id]
-        raise HTTPException(404, f"No template {template_id}.")
+        if body.expires_in is not None:
+            token.expires_at = meta.clock.now() + body.expires_in
+        if body.revoked is not None:
+            token.revoked = body.revoked
+        if body.scopes is not None:
+            token.scopes = tuple(body.scopes)
+        if body.account_ids is not None:
+            token.cover(set(body.account_ids))
+        return {"expires_at": token.expires_at, "revoked": token.revoked, "scopes": token.scopes}
 
 
 def _faults(app: FastAPI, meta: Meta) -> None:

@@ -28,6 +28,15 @@ class Setup(BaseModel):
     calling: bool = Field(default=True, description="Whether calls are switched on; at Meta they are off at first.")
 
 
+class TokenChange(BaseModel):
+    """What becomes of a token: its end, its permissions, the business accounts that it still covers."""
+
+    expires_in: float | None = Field(None, description="Seconds from now.")
+    revoked: bool | None = Field(None, description="Whether it is dead: 190 with subcode 467.")
+    scopes: list[str] | None = Field(None, description="Its permissions; a call that needs another is refused by 10.")
+    account_ids: list[str] | None = Field(None, description="Those left out are withdrawn: 200.")
+
+
 class Callback(BaseModel):
     """Where an app wants its webhooks."""
 

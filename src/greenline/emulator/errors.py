@@ -13,6 +13,7 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     33: (400, "Parameter value is not valid"),
     100: (400, "Invalid parameter"),
     190: (401, "Access token has expired"),
+    200: (403, "Permissions error"),
     613: (429, "Rate limit exceeded"),
     80007: (400, "WhatsApp Business Account has reached its rate limit"),
     130429: (400, "Rate limit hit"),

@@ -74,8 +74,15 @@ class Token:
     app_id: str
     account_ids: set[str]
     expires_at: float | None = None
+    withdrawn_ids: set[str] = field(default_factory=set)
+    """Business accounts that were taken from it."""
     revoked: bool = False
     scopes: tuple[str, ...] = ("business_management", "whatsapp_business_management", "whatsapp_business_messaging")
+
+    def cover(self, account_ids: set[str]) -> None:
+        """Cover these business accounts from now on; those left out count as withdrawn."""
+        self.withdrawn_ids = (self.withdrawn_ids | self.account_ids) - account_ids
+        self.account_ids = account_ids
 
 
 @dataclass

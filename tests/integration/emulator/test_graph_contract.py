@@ -273,6 +273,42 @@ async def test_a_token_that_expired_is_dead(meta: Emulator) -> None:
     assert (error["code"], error["error_subcode"]) == (190, 463)
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "subcode", "valid"),
+    [
+        ({"revoked": True}, 190, 467, False),
+        ({"expires_in": 0}, 190, 463, False),
+        ({"scopes": ["whatsapp_business_messaging"]}, 10, None, True),
+        ({"account_ids": []}, 200, None, True),
+    ],
+)
+async def test_a_token_is_judged_and_described_alike(
+    meta: Emulator, change: dict[str, Any], code: int, subcode: int | None, valid: bool
+) -> None:
+    await meta.call("PATCH", f"/tokens/{meta.business['token']}", **change)
+    error = (await graph(meta, "GET", f"{meta.number}?fields=id"))["error"]
+    assert (error["code"], error.get("error_subcode")) == (code, subcode)
+    app_token = f"{meta.business['app_id']}|{meta.business['app_secret']}"
+    told = (await graph(meta, "GET", f"debug_token?input_token={meta.business['token']}", token=app_token))["data"]
+    assert told["is_valid"] is valid
+    assert told.get("error", {}).get("subcode") == subcode
+    assert told["scopes"] == change.get("scopes", told["scopes"])
+
+
+async def test_a_token_without_messaging_may_manage_and_not_send(meta: Emulator) -> None:
+    await meta.call("PATCH", f"/tokens/{meta.business['token']}", scopes=["whatsapp_business_management"])
+    ann = await meta.person("Ann", "15550100001")
+    assert (await send(meta, ann, TEXT))["error"]["code"] == 10
+    assert (await graph(meta, "GET", meta.number))["id"] == meta.number
+
+
+async def test_the_fault_of_expired_tokens_is_described_too(meta: Emulator) -> None:
+    await meta.call("POST", "/faults", name="token_expired")
+    app_token = f"{meta.business['app_id']}|{meta.business['app_secret']}"
+    told = await graph(meta, "GET", f"debug_token?input_token={meta.business['token']}", token=app_token)
+    assert told["data"]["is_valid"] is False
+
+
 async def test_faults_act_as_often_as_told(meta: Emulator) -> None:
     await meta.call("POST", "/faults", name="graph_error", code=131000, times=2)
     codes = [(await graph(meta, "GET", meta.number)).get("error", {}).get("code") for _ in range(3)]
@@ -389,3 +425,81 @@ async def test_a_blocked_person_is_not_heard_and_not_written_to(meta: Emulator, 
     assert "next" in page["paging"]
     assert "next" not in rest["paging"]
     assert (await graph(meta, "GET", f"{meta.number}/block_users?limit=some"))["error"]["code"] == 100
+
+
+async def raw(meta: Emulator, method: str, path: str, **options: Any) -> httpx2.Response:
+    headers = {"Authorization": f"Bearer {meta.business['token']}", **options.pop("headers", {})}
+    return await meta.http.request(method, path, headers=headers, **options)
+
+
+async def test_whatever_is_asked_is_answered_in_metas_envelope(meta: Emulator) -> None:
+    number = f"/v23.0/{meta.number}"
+    as_json = {"content-type": "application/json"}
+    as_form = {"content-type": "multipart/form-data; boundary=y"}
+    for method, path, options in (
+        ("GET", "/", {}),
+        ("GET", "/v23.0", {}),
+        ("GET", "/v99.0/me", {}),
+        ("PUT", number, {}),
+        ("PATCH", f"{number}/messages", {}),
+        ("DELETE", f"{number}/messages", {}),
+        (
+            "POST",
+            f"{number}/media",
+            {"content": b"x", "headers": as_form},
+        ),
+        ("POST", f"{number}/media", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}),
+        ("POST", f"{number}/messages", {"content": b'{"a":', "headers": as_json}),
+        ("POST", f"{number}/messages", {"content": b'{"a": "\xff"}', "headers": as_json}),
+        ("POST", f"{number}/messages", {"content": b'{"to": "\\ud800"}', "headers": as_json}),
+        ("POST", f"{number}/messages", {"content": b'{"to": NaN}', "headers": as_json}),
+        ("POST", f"{number}/messages", {"content": b"[" * 100_000, "headers": as_json}),
+        ("POST", f"{number}/messages", {"content": b'{"to": ' + b"9" * 5000 + b"}", "headers": as_json}),
+        ("POST", f"{number}/messages", {"json": ["x"]}),
+        ("POST", f"/v23.0/{meta.business['app_id']}/subscriptions", {"json": {"callback_url": "http://[::1"}}),
+    ):
+        answer = await raw(meta, method, path, **options)
+        assert 400 <= answer.status_code < 500, (method, path, options)
+        error = answer.json()["error"]
+        assert {"message", "type", "code", "fbtrace_id"} <= error.keys()
+
+
+@pytest.mark.parametrize(
+    ("filename", "disposition"),
+    [
+        ("plan.pdf", 'attachment; filename="plan.pdf"'),
+        ("Łódź.pdf", "attachment; filename=\"??d?.pdf\"; filename*=UTF-8''%C5%81%C3%B3d%C5%BA.pdf"),
+        ('a"b\\c\r\nX: y.pdf', "attachment; filename=\"a_b_cX: y.pdf\"; filename*=UTF-8''a%22b%5CcX%3A%20y.pdf"),
+    ],
+)
+async def test_a_file_is_fetched_whatever_its_name(
+    meta: Emulator, receiver: Receiver, filename: str, disposition: str
+) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    file = {"data_base64": base64.b64encode(b"%PDF-1").decode(), "mime_type": "application/pdf", "filename": filename}
+    acts = f"/people/{ann.person_id}/messages"
+    await meta.call("POST", acts, phone_number_id=meta.number, type="document", file=file)
+
+    async def heard() -> list[dict[str, Any]]:
+        return receiver.messages()
+
+    [message] = await until(heard)
+    assert message["document"]["filename"] == filename
+    located = await graph(meta, "GET", message["document"]["id"])
+    fetched = await raw(meta, "GET", located["url"])
+    assert (fetched.status_code, fetched.content) == (200, b"%PDF-1")
+    assert fetched.headers["content-disposition"] == disposition
+
+
+async def test_a_callback_of_a_number_is_proven_and_shown(meta: Emulator, callback: ScriptedServer) -> None:
+    def configured(url: str) -> dict[str, Any]:
+        return {"webhook_configuration": {"override_callback_uri": url, "verify_token": "ours"}}
+
+    for url in ("http://127.0.0.1:1/none", "ftp://x", "nowhere", f"{callback.url}/{'x' * 200}"):
+        assert (await graph(meta, "POST", meta.number, configured(url)))["error"]["code"] == 100
+    shown = f"{meta.number}?fields=webhook_configuration"
+    assert (await graph(meta, "GET", shown))["webhook_configuration"] == {"application": f"{callback.url}/hook"}
+    assert await graph(meta, "POST", meta.number, configured(f"{callback.url}/own")) == {"success": True}
+    assert (await graph(meta, "GET", shown))["webhook_configuration"]["phone_number"] == f"{callback.url}/own"
+    assert await graph(meta, "POST", meta.number, configured("")) == {"success": True}
+    assert "phone_number" not in (await graph(meta, "GET", shown))["webhook_configuration"]

@@ -1,0 +1,104 @@
+"""Graph calls of a business account: its numbers, its subscribed apps, its templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from greenline.emulator import templates
+from greenline.emulator.answers import health, paged, read_body, selected
+from greenline.emulator.callbacks import prove
+from greenline.emulator.errors import MetaError, unknown_object
+from greenline.emulator.graph_numbers import NumberCalls
+from greenline.emulator.meta import Meta
+from greenline.emulator.tokens import MANAGEMENT, Tokens
+from greenline.emulator.world import Account, Token
+
+
+class AccountCalls:
+    """Calls on a business account, its edges and its templates."""
+
+    def __init__(self, meta: Meta, tokens: Tokens, numbers: NumberCalls) -> None:
+        self._meta = meta
+        self._tokens = tokens
+        self._numbers = numbers
+
+    async def answer(self, request: Request, account: Account, edge: list[str], token: Token) -> dict[str, Any]:
+        """Answer a call on the account or one of its edges. Raises `MetaError`."""
+        self._tokens.permit(token, account.id, MANAGEMENT)
+        match request.method, *edge:
+            case ["GET"]:
+                fields: dict[str, Any] = {"id": account.id, "name": account.name, "currency": "EUR"}
+                fields |= {"timezone_id": "1", "health_status": health("WABA", account.id)}
+                return selected(fields, request, default=("id", "name"))
+            case ["GET", "phone_numbers"]:
+                numbers = [n for n in self._meta.world.numbers.values() if n.account_id == account.id]
+                return paged([selected(self._numbers.fields(number), request) for number in numbers], request)
+            case ["GET", "subscribed_apps"]:
+                return _subscribed(account)
+            case ["POST", "subscribed_apps"]:
+                return await self._subscribe(request, account, token)
+            case ["DELETE", "subscribed_apps"]:
+                account.subscribed.pop(token.app_id, None)
+                return {"success": True}
+            case ["GET", "message_templates"]:
+                return _templates(request, account)
+            case ["POST", "message_templates"]:
+                return await self._create_template(request, account)
+            case ["DELETE", "message_templates"]:
+                return self._delete_template(request, account)
+        raise unknown_object("/".join([account.id, *edge]))
+
+    async def template(self, request: Request, account: Account, template_id: str, token: Token) -> dict[str, Any]:
+        """``GET``/``POST /{template_id}``. Raises `MetaError`."""
+        self._tokens.permit(token, account.id, MANAGEMENT)
+        template = account.templates[template_id]
+        if request.method == "GET":
+            return selected(template, request)
+        if request.method != "POST":
+            raise unknown_object(template_id)
+        changes = await read_body(request)
+        template.update({key: changes[key] for key in ("components", "category") if key in changes})
+        self._meta.reviews.submit(account, template_id)
+        return {"success": True}
+
+    async def _subscribe(self, request: Request, account: Account, token: Token) -> dict[str, Any]:
+        body = await read_body(request)
+        override = body.get("override_callback_uri")
+        if override:
+            override = await prove(self._meta.webhooks, override, body.get("verify_token"))
+        account.subscribed[token.app_id] = override or None
+        return {"success": True}
+
+    async def _create_template(self, request: Request, account: Account) -> dict[str, Any]:
+        made = templates.create(account, await read_body(request))
+        self._meta.reviews.submit(account, made["id"])
+        return {"id": made["id"], "status": made["status"], "category": made["category"]}
+
+    def _delete_template(self, request: Request, account: Account) -> dict[str, Any]:
+        name, wanted = request.query_params.get("name"), request.query_params.get("hsm_id")
+        gone = [t for t in account.templates.values() if t["name"] == name and wanted in (None, t["id"])]
+        for template in gone:
+            del account.templates[template["id"]]
+        if not gone:
+            raise MetaError(100, "No template has this name.", subcode=2593002)
+        return {"success": True}
+
+
+def _subscribed(account: Account) -> dict[str, Any]:
+    rows = []
+    for app_id, override in account.subscribed.items():
+        row: dict[str, Any] = {"whatsapp_business_api_data": {"id": app_id, "link": "", "name": f"App {app_id}"}}
+        if override:
+            row["override_callback_uri"] = override
+        rows.append(row)
+    return {"data": rows}
+
+
+def _templates(request: Request, account: Account) -> dict[str, Any]:
+    query = request.query_params
+    found = [t for t in account.templates.values() if (query.get("name") or "") in t["name"]]
+    for key in ("status", "language", "category"):
+        found = [t for t in found if query.get(key) in (None, t[key])]
+    return paged([selected(template, request) for template in found], request)
