@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,9 +10,11 @@ import httpx2
 import pytest
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import ConversationalConfig
+from websockets.exceptions import ConnectionClosed
 
 from greenline.conversations.events import AgentMessage, Ended
 from greenline.workspaces.models import DEFAULT_ID
+from support import sockets
 from support.journal import projection, started, write
 
 if TYPE_CHECKING:
@@ -44,6 +47,28 @@ async def test_a_signed_url_can_name_the_conversation(client: AsyncElevenLabs, a
         agent_id=agent_id, include_conversation_id=True
     )
     assert parse_qs(urlsplit(answer.signed_url).query)["conversation_id"][0].startswith("conv_")
+
+
+async def test_a_url_for_one_conversation_begins_one_however_many_come_at_once(
+    client: AsyncElevenLabs, server: RunningServer, agent_id: str
+) -> None:
+    answer = await client.conversational_ai.conversations.get_signed_url(
+        agent_id=agent_id, include_conversation_id=True
+    )
+
+    async def begin() -> str:
+        async with sockets.client(server.url, answer.signed_url) as socket:
+            try:
+                await socket.send(type="conversation_initiation_client_data")
+                await socket.send(type="user_message", text="Hello")
+                return str((await socket.until("agent_response"))["type"])
+            except ConnectionClosed as closed:
+                assert closed.rcvd is not None
+                return closed.rcvd.reason
+
+    outcomes = await asyncio.gather(*(begin() for _ in range(3)))
+    assert outcomes.count("agent_response") == 1
+    assert all("used already" in other for other in outcomes if other != "agent_response"), outcomes
 
 
 async def test_the_old_address_answers_too(http: httpx2.AsyncClient, agent_id: str) -> None:

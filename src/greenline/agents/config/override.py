@@ -19,7 +19,7 @@ from greenline.agents.config.turn import FillerMessage
 class AsrOverride(ConfigModel):
     """Changes of ``asr``."""
 
-    keywords: list[str] | None = None
+    keywords: Annotated[list[str], Field(max_length=50)] | None = None
 
 
 class SoftTimeoutOverride(ConfigModel):

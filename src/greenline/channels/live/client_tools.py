@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenline.agents.config.tool_schema import ObjectProperty
 from greenline.agents.config.tools import ClientTool, InlineTool
 from greenline.agents.variables import as_text
 from greenline.channels.live.effects import ClientCalls
@@ -36,7 +37,7 @@ class ClientToolCall:
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Ask the client, and wait for its answer where one is expected."""
         call_id = context.idempotency_key.rsplit(":", 1)[-1]
-        given = {**_given(self.config, self.variables), **arguments}
+        given = _given(self.config.parameters, self.variables, arguments)
         self.ask(call_id, self.config.name, given)
         if not self.config.expects_response:
             return ToolResult("The client was told.")
@@ -55,17 +56,30 @@ def client_tools(
     return tuple(ClientToolCall(tool, variables, ask, calls) for tool in tools if isinstance(tool, ClientTool))
 
 
-def _given(config: ClientTool, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that constants and dynamic variables give."""
-    properties = config.parameters.model_dump(mode="json")["properties"] if config.parameters else {}
-    found: dict[str, Any] = {}
-    for name, leaf in properties.items():
-        if leaf.get("constant_value") not in (None, ""):
-            found[name] = leaf["constant_value"]
-        elif leaf.get("dynamic_variable") and leaf["dynamic_variable"] in variables:
-            value = variables[leaf["dynamic_variable"]]
-            found[name] = value if isinstance(value, int | float | bool) else as_text(value)
-    return found
+def _given(
+    parameters: ObjectProperty | None, variables: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the client gets: the model's arguments, and over them what constants and dynamic variables give."""
+    found = _fixed(parameters.model_dump(mode="json"), variables, arguments) if parameters else arguments
+    return dict(found)
+
+
+def _fixed(node: Mapping[str, Any], variables: Mapping[str, Any], argument: Any) -> Any:
+    if node.get("constant_value") not in (None, ""):
+        return node["constant_value"]
+    if node.get("dynamic_variable") in variables:
+        value = variables[node["dynamic_variable"]]
+        return value if isinstance(value, int | float | bool) else as_text(value)
+    if node["type"] == "object" and (argument is None or isinstance(argument, Mapping)):
+        given = dict(argument or {})
+        for name, child in node.get("properties", {}).items():
+            value = _fixed(child, variables, given.get(name))
+            if value is not None:
+                given[name] = value
+        return given or argument
+    if node["type"] == "array" and node.get("items") and isinstance(argument, list):
+        return [_fixed(node["items"], variables, item) for item in argument]
+    return argument
 
 
 def _schema(node: Mapping[str, Any]) -> dict[str, Any]:

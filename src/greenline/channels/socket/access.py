@@ -199,7 +199,12 @@ class Gate:
 
     async def _check_unused(self, version: AgentVersion, wanted: Signature) -> None:
         if await self._pool.fetchval(SQL["conversation_exists"], wanted.workspace_id, wanted.conversation_id):
-            raise Refused("The signed URL was used already: one with a conversation id works once.")
+            raise used_already()
+
+
+def used_already() -> Refused:
+    """The refusal of a URL that begins one conversation."""
+    return Refused("The signed URL was used already: one with a conversation id works once.")
 
 
 def _is_shared(auth: AuthSettings, handshake: Handshake) -> bool:

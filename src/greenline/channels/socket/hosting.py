@@ -55,19 +55,29 @@ class Host:
     """Holds the conversations of this process, and the queues before its agents."""
 
     def __init__(self, *, pool: Pool, clock: Clock, settings: Settings, sessions: Sessions) -> None:
-        self._queue = Queue(pool, clock)
+        self._draining = asyncio.Event()
+        self._cut = False
+        self._queue = Queue(pool, clock, self._draining)
         self._sessions = sessions
         self._clock = clock
         self._settings = settings
         self._running: set[SocketConversation] = set()
         self._clients: set[asyncio.Task[object]] = set()
-        self.draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether new clients are sent away."""
+        return self._draining.is_set()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new clients, and cut the conversations that have not ended within ``seconds``."""
-        self.draining = True
+        """Take no new clients, and cut the conversations that have not ended within ``seconds``.
+
+        Who waits in a queue is sent to another server at once.
+        """
+        self._draining.set()
         if self._clients:
             await asyncio.wait(self._clients, timeout=seconds)
+        self._cut = True
         for conversation in self._running:
             conversation.leave(Restarting())
         if self._clients:
@@ -110,6 +120,8 @@ class Host:
             raise Restarting
         conversation = await self._begin(wire, medium, await arrive())
         self._running.add(conversation)
+        if self._cut:
+            conversation.leave(Restarting())
         try:
             with structlog.contextvars.bound_contextvars(conversation_id=conversation.conversation_id):
                 log.info("socket.begun")
@@ -143,6 +155,8 @@ class Host:
             text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
             announce=announce,
         ):
+            if self.draining:
+                raise Restarting
             session = await self._start(start, medium)
         if not announced:
             announce()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from greenline.channels.live.models import (
     AgentResponse,
+    Interruption,
     LiveEvent,
+    ResponseCorrection,
     TakenOver,
     ToolRequest,
     ToolResponse,
@@ -15,6 +17,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.socket.server_messages import Frame, frames
 from greenline.conversations.events import (
+    AgentInterrupted,
     AgentMessage,
     Entry,
     HumanTakeover,
@@ -24,26 +27,41 @@ from greenline.conversations.events import (
 )
 
 
-def journal_frames(entry: Entry) -> tuple[Frame, ...]:
-    """The frames that tell of an entry; none for one that no client is told of."""
-    told = _event(entry)
-    return frames(told) if told is not None else ()
+class JournalFrames:
+    """The frames of one conversation's entries, which are told in their order."""
 
+    def __init__(self) -> None:
+        self._said: tuple[str, int, str] = ("", 0, "")
+        """The last answer: its id, its place, and its words."""
 
-def _event(entry: Entry) -> LiveEvent | None:
-    event = entry.event
-    match event:
-        case UserMessage():
-            return UserTranscript(entry.seq, event.text, medium="audio" if event.medium == "audio" else "text")
-        case AgentMessage() if event.text:
-            return AgentResponse(entry.seq, event.text, event.id)
-        case ToolCalled():
-            return ToolRequest(entry.seq, event.request_id, event.name, event.type)
-        case ToolReturned():
-            return ToolResponse(
-                entry.seq, event.request_id, event.name, event.type, is_error=event.is_error, result=event.result
-            )
-        case HumanTakeover():
-            return TakenOver(by_human=event.active)
-        case _:
-            return None
+    def __call__(self, entry: Entry) -> tuple[Frame, ...]:
+        """The frames that tell of an entry; none for one that no client is told of."""
+        return tuple(frame for event in self._events(entry) for frame in frames(event))
+
+    def _events(self, entry: Entry) -> tuple[LiveEvent, ...]:
+        event, place = entry.event, entry.seq
+        match event:
+            case UserMessage():
+                return (UserTranscript(place, event.text, medium="audio" if event.medium == "audio" else "text"),)
+            case AgentMessage() if event.text:
+                self._said = (event.id, place, event.text)
+                return (AgentResponse(place, event.text, event.id),)
+            case AgentInterrupted():
+                return self._cut(event)
+            case ToolCalled():
+                return (ToolRequest(place, event.request_id, event.name, event.type),)
+            case ToolReturned():
+                told = ToolResponse(
+                    place, event.request_id, event.name, event.type, is_error=event.is_error, result=event.result
+                )
+                return (told,)
+            case HumanTakeover():
+                return (TakenOver(by_human=event.active),)
+            case _:
+                return ()
+
+    def _cut(self, event: AgentInterrupted) -> tuple[LiveEvent, ...]:
+        message_id, place, text = self._said
+        if message_id != event.message_id:  # said before what this client was told of
+            return ()
+        return (Interruption(place), ResponseCorrection(place, text, event.heard))

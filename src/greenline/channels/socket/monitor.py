@@ -21,7 +21,7 @@ from greenline.agents.service import get_version
 from greenline.channels.orders import place, read_order
 from greenline.channels.socket.access import SQL, Handshake
 from greenline.channels.socket.errors import CRASH, NORMAL, ClientLeft, InvalidMessage, Refused, SocketClosed
-from greenline.channels.socket.journal_frames import journal_frames
+from greenline.channels.socket.journal_frames import JournalFrames
 from greenline.channels.socket.server_messages import Frame
 from greenline.channels.socket.traces import Traces
 from greenline.channels.socket.wire import SocketConnection, Wire
@@ -128,17 +128,18 @@ class Monitors:
     async def _tell(self, wire: Wire, watched: Watched, events_format: str) -> None:
         conversation = watched.conversation
         traces = Traces(conversation.id, conversation.agent_id) if events_format == TRACES else None
+        told = JournalFrames()
         key = (watched.workspace_id, conversation.id)
         wire.outgoing.put({"type": "connected", "conversation_id": conversation.id})
         rows = await self._pool.fetch(SQL["last_events"], *key, HISTORY)
         last = rows[0]["seq"] if rows else 0
-        over = _put(wire, watched, traces, read_journal(reversed(rows)))
+        over = _put(wire, watched, told, traces, read_journal(reversed(rows)))
         wire.outgoing.put({"type": "history_complete"})
         while not over:
             await asyncio.sleep(LOOK_SECONDS)
             rows = await self._pool.fetch(SQL["events_after"], *key, last)
             last = rows[-1]["seq"] if rows else last
-            over = _put(wire, watched, traces, read_journal(rows))
+            over = _put(wire, watched, told, traces, read_journal(rows))
 
     async def _obey(self, wire: Wire, watched: Watched) -> None:
         while True:
@@ -162,10 +163,10 @@ class Monitors:
         return _answer(kind, "accepted", None)
 
 
-def _put(wire: Wire, watched: Watched, traces: Traces | None, entries: Sequence[Entry]) -> bool:
+def _put(wire: Wire, watched: Watched, told: JournalFrames, traces: Traces | None, entries: Sequence[Entry]) -> bool:
     """Queue what the entries tell; whether they end the conversation."""
     for entry in entries:
-        shown: Iterable[Frame] = filter(watched.shows, journal_frames(entry))
+        shown: Iterable[Frame] = filter(watched.shows, told(entry))
         for frame in shown:
             wire.outgoing.put(traces.batch(frame, entry.at) if traces else frame)
     return any(isinstance(entry.event, Ended) for entry in entries)

@@ -14,7 +14,7 @@ from typing import Final
 
 from greenline.agents.models import AgentVersion
 from greenline.channels.socket.access import SQL
-from greenline.channels.socket.errors import OPERATIONAL, SocketClosed
+from greenline.channels.socket.errors import OPERATIONAL, Restarting, SocketClosed
 from greenline.channels.socket.server_messages import queue_status
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
@@ -52,9 +52,11 @@ class WaitedTooLong(SocketClosed):
 class Queue:
     """Who waits for which agent at this server."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool, clock: Clock, draining: asyncio.Event) -> None:
+        """``draining`` is set when the server leaves: nobody waits any more."""
         self._pool = pool
         self._clock = clock
+        self._draining = draining
         self._lines: dict[tuple[str, bool], list[object]] = {}
 
     @contextlib.asynccontextmanager
@@ -64,7 +66,7 @@ class Queue:
         """Hold a place for a conversation that begins within the block; wait for it where callers wait.
 
         ``announce`` is called before the client is told to wait. Raises `DailyLimit`, `AtLimit` where nobody waits,
-        `WaitedTooLong`, and what `Wire.receive` raises.
+        `WaitedTooLong`, `greenline.channels.socket.errors.Restarting`, and what `Wire.receive` raises.
         """
         key = (version.agent_id, text_only)
         me, line = object(), self._lines.setdefault(key, [])
@@ -106,21 +108,24 @@ class Queue:
         wire.outgoing.put(queue_status("waiting"))
         listening = asyncio.create_task(_pass_over(wire))
         sending = asyncio.create_task(wire.send_all())
+        leaving = asyncio.create_task(self._draining.wait())
         try:
             while not await has_room():
                 if self._clock.now() >= deadline:
                     wire.outgoing.put(queue_status("timed_out"))
                     raise WaitedTooLong
                 looking = asyncio.create_task(self._clock.sleep(LOOK_SECONDS))
-                await asyncio.wait({listening, sending, looking}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({listening, sending, leaving, looking}, return_when=asyncio.FIRST_COMPLETED)
                 looking.cancel()
+                if self._draining.is_set():
+                    raise Restarting
                 for task in (listening, sending):
                     if task.done():
                         task.result()
         finally:
-            for task in (listening, sending):
-                task.cancel()
-            await asyncio.gather(listening, sending, return_exceptions=True)
+            for waiting in (listening, sending, leaving):
+                waiting.cancel()
+            await asyncio.gather(listening, sending, leaving, return_exceptions=True)
         wire.outgoing.put(queue_status("admitted"))
 
 

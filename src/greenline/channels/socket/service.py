@@ -31,8 +31,7 @@ class Sockets:
         self._max_bytes = settings.socket_message_max_bytes
 
     def start(self) -> None:
-        """Take clients."""
-        self.host.draining = False
+        """Clients are taken from the beginning."""
 
     async def stop(self, seconds: float) -> None:
         """Take no new clients, and cut the conversations that have not ended within ``seconds``."""

@@ -12,7 +12,9 @@ from greenline.agents.service import get
 from greenline.channels.live.begin import Beginning, LiveSessions
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
+from greenline.channels.socket.access import used_already
 from greenline.channels.socket.session import Start
+from greenline.store.mailbox import LeaseLost
 from greenline.store.pool import Pool
 from greenline.workspaces.environments import check_environment
 
@@ -49,7 +51,10 @@ class SocketSessions:
             data=data.model_copy(update={"source_info": info}),
             conversation_id=admission.conversation_id,
         )
-        return await self._live.begin(beginning, out)
+        try:
+            return await self._live.begin(beginning, out)
+        except LeaseLost:  # the same URL let somebody else in at the same moment
+            raise used_already() from None
 
     async def _version(self, start: Start, data: InitiationData) -> AgentVersion:
         admission = start.admission

@@ -394,6 +394,19 @@ async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None
         assert first.kinds().count("conversation_initiation_metadata") == 1
 
 
+async def test_who_waits_in_line_is_sent_to_another_server_when_this_one_leaves(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as waiting:
+        await waiting.begin()
+        await waiting.until("queue_status")
+        stopping = asyncio.create_task(place.sockets.stop(10))
+        assert await waiting.closed() == (1012, "The server is restarting. Connect again.")
+        await place.ends("conv_busy")
+        await stopping
+    assert place.sessions.starts == []
+
+
 async def test_nobody_waits_for_ever(place: Place) -> None:
     await place.change_agent(call_limits={"agent_concurrency_limit": 1}, queueing_config={"wait_timeout_seconds": 10})
     await place.busy("conv_busy", text_only=False)

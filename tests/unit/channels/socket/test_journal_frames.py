@@ -1,0 +1,33 @@
+"""What a monitor is told of a journal."""
+
+from datetime import UTC, datetime
+
+from greenline.channels.socket.journal_frames import JournalFrames
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Entry, Event, UserMessage
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_an_answer_that_was_cut_is_corrected() -> None:
+    frames = JournalFrames()
+    events: tuple[Event, ...] = (
+        UserMessage(id="u", text="When do you open?", sent_at=NOW, received_at=NOW),
+        AgentMessage(id="a", text="We open at nine, and close at six."),
+        AgentInterrupted(message_id="a", heard="We open at nine"),
+    )
+    told = [frame for seq, event in enumerate(events, 7) for frame in frames(Entry(seq=seq, at=NOW, event=event))]
+    assert [frame["type"] for frame in told] == [
+        "user_transcript",
+        "agent_response",
+        "interruption",
+        "agent_response_correction",
+    ]
+    assert told[2]["interruption_event"] == {"event_id": 8}
+    correction = told[3]["agent_response_correction_event"]
+    assert correction["original_agent_response"] == "We open at nine, and close at six."
+    assert correction["corrected_agent_response"] == "We open at nine"
+
+
+def test_a_cut_of_what_was_said_before_the_history_begins_is_not_told() -> None:
+    event = AgentInterrupted(message_id="a", heard="We")
+    assert JournalFrames()(Entry(seq=1, at=NOW, event=event)) == ()
