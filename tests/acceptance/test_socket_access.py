@@ -63,8 +63,7 @@ async def test_a_url_for_one_conversation_begins_one_however_many_come_at_once(
                 await socket.send(type="user_message", text="Hello")
                 return str((await socket.until("agent_response"))["type"])
             except ConnectionClosed as closed:
-                assert closed.rcvd is not None
-                return closed.rcvd.reason
+                return closed.rcvd.reason if closed.rcvd else "left without a word"
 
     outcomes = await asyncio.gather(*(begin() for _ in range(3)))
     assert outcomes.count("agent_response") == 1

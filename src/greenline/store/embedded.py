@@ -212,6 +212,8 @@ class EmbeddedPostgres:
         if binaries.major >= 17:  # the same order of texts on every system
             locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [binaries["initdb"], "-D", str(draft), "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale]
+        if self._settings["fsync"] == "off":
+            command.append("--no-sync")
         done = subprocess.run(  # noqa: S603 - a program of Postgres
             command, capture_output=True, text=True, cwd=self._home, **account.process_options()
         )
