@@ -81,6 +81,13 @@ class ScriptedSpeech:
         """The one that a server has without any setting."""
         return GatedDetector()
 
+    async def prepare(self, voice: Voice) -> None:
+        """Nothing."""
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """Nothing: it never fails."""
+        return b""
+
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """Itself."""
         return self

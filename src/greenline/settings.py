@@ -231,7 +231,19 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Base URLs of OpenAI-compatible providers, e.g. {"ollama": "http://host/v1"}.',
     )
-    llm_timeout_seconds: float = Field(60.0, gt=0, description="Limit of one whole generation of a text turn.")
+    llm_timeout_seconds: float = Field(60.0, gt=0, description="Limit of one whole generation.")
+    llm_start_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="Wait of a person who speaks with an agent for the first word of a model, all attempts together; "
+        "then they hear the failure message. Three attempts of the agent's cascade_timeout_seconds (4) fit in.",
+    )
+    llm_stall_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Silence of a model in the middle of a spoken answer after which the person hears the failure "
+        "message: on a telephone, silence that is much longer is taken for a dead line.",
+    )
     llm_backups: CommaList = Field(
         (), description="Default order of models that take over; unset: the other providers that have a key."
     )

@@ -18,6 +18,7 @@ from greenline.channels.live.models import LiveEvent, SessionEnded
 from greenline.channels.live.session import LiveSession
 from greenline.clock import ManualClock
 from greenline.conversations.events import Event, load_event
+from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Alignment, Speech
@@ -130,8 +131,9 @@ async def stage(
     *,
     platform: dict[str, Any] | None = None,
     speech: Speech | None = None,
+    models: LanguageModels | None = None,
 ) -> AsyncIterator[Stage]:
-    """Live sessions of an agent with ``config``, until the block ends."""
+    """Live sessions of an agent with ``config``, until the block ends. ``models`` answer in place of the script."""
     await insert_workspace(pool, clock.now())
     definition = AgentDefinition(
         conversation_config=ConversationConfig.model_validate(config or {}),
@@ -144,7 +146,7 @@ async def stage(
         pool=pool,
         wakeups=wakeups,
         vault=open_vault(settings),
-        models=model,
+        models=models or model,
         speech=speech or NoSpeech(),
         objects=FolderObjects(settings.data_dir),
         clock=clock,

@@ -41,6 +41,13 @@ class ScriptedSpeech:
         """A real one."""
         return GatedDetector()
 
+    async def prepare(self, voice: Voice) -> None:
+        """Nothing."""
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """Nothing."""
+        return b""
+
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A script has no stream."""
         raise RecognitionError(self.name, "recordings only")

@@ -22,9 +22,11 @@ from greenline.speech.models import (
     VoiceDetector,
 )
 from support.voice import tone
+from support.wait import eventually
 
 WINDOW = 512
 SECONDS_A_WORD = 0.2
+SPARE_SECONDS = 0.5
 
 
 class LoudIsVoice:
@@ -84,13 +86,15 @@ class Stage:
 class SpokenSpeech:
     """Hears ``texts``, one at each pause; speaks every word for a fifth of a second.
 
-    While ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits.
+    While ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits. A sentence that holds
+    a key of ``breaks`` breaks off after that many pieces, each of which is half a word.
     """
 
     texts: deque[str] = field(default_factory=deque)
     deaf: bool = False
     mute: bool = False
     absent: bool = False
+    breaks: dict[str, int] = field(default_factory=dict)
     thinking: asyncio.Event | None = None
     voiceless: asyncio.Event | None = None
     tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
@@ -112,6 +116,13 @@ class SpokenSpeech:
         """One that can't err."""
         return LoudIsVoice()
 
+    async def prepare(self, voice: Voice) -> None:
+        """Nothing: the script has it."""
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """A tone."""
+        return tone(SPARE_SECONDS) if rate == HEARING_RATE else b""
+
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream, unless the provider is absent."""
         if self.absent:
@@ -131,8 +142,9 @@ class SpokenSpeech:
         try:
             if self.voiceless is not None:
                 await self.voiceless.wait()
-            for _ in range(len(text.split()) * 2):
-                if self.mute:
+            most = next((count for words, count in self.breaks.items() if words in text), None)
+            for place in range(len(text.split()) * 2):
+                if self.mute or place == most:
                     raise SynthesisError(self.name, "mute today")
                 yield Chunk(bytes(int(self.rate * SECONDS_A_WORD / 2) * 2))
         except (GeneratorExit, asyncio.CancelledError):
@@ -151,3 +163,11 @@ def voice(session: LiveSession, seconds: float) -> None:
 def pause(session: LiveSession, seconds: float) -> None:
     """The person is silent."""
     session.hear(bytes(int(seconds * HEARING_RATE) * 2))
+
+
+async def ask(session: LiveSession, speech: SpokenSpeech, text: str) -> None:
+    """The person says ``text`` and has finished."""
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.append(text)
+    voice(session, 0.5)
+    pause(session, 0.7)

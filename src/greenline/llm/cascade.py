@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from greenline.llm.errors import AllModelsFailed, ModelError
-from greenline.llm.models import Attempt, ModelReply, ModelRequest, Provider, StreamEvent, TextDelta
+from greenline.llm.models import Attempt, Cascade, ModelReply, ModelRequest, Provider, StreamEvent, TextDelta
 
 log = structlog.get_logger(__name__)
 
@@ -78,13 +78,15 @@ class Models:
 
     async def _run(self, request: ModelRequest, *, gives_out: bool) -> AsyncGenerator[StreamEvent, None]:
         course = _Course(self._candidates(request))
-        deadline = time.monotonic() + self._seconds
+        now = time.monotonic()
+        start = self._seconds if request.cascade.start is None else min(request.cascade.start, self._seconds)
+        limits = _Limits(request.cascade, now + start, now + self._seconds)
         for model in course:
-            await self._wait_before(course.tries(model), deadline)
+            await self._wait_before(course.tries(model), limits.begun_by)
             begun = time.monotonic()
             given_out = False
             try:
-                async with contextlib.aclosing(self._attempt(request, model, deadline)) as events:
+                async with contextlib.aclosing(self._attempt(request, model, limits)) as events:
                     async for event in events:
                         if isinstance(event, ModelReply):
                             yield replace(event, attempts=tuple(course.attempts))
@@ -95,7 +97,7 @@ class Models:
                 raise ModelError("empty", "the answer never ended")
             except ModelError as error:
                 course.note(model, error, time.monotonic() - begun)
-                if given_out or time.monotonic() >= deadline:
+                if given_out or time.monotonic() >= limits.begun_by:
                     break
         raise AllModelsFailed(course.attempts)
 
@@ -118,27 +120,41 @@ class Models:
             pause = self._pause * 2 ** (earlier_tries - 1)
             await asyncio.sleep(max(0.0, min(pause, deadline - time.monotonic())))
 
-    async def _attempt(self, request: ModelRequest, model: str, deadline: float) -> AsyncGenerator[StreamEvent, None]:
+    async def _attempt(self, request: ModelRequest, model: str, limits: _Limits) -> AsyncGenerator[StreamEvent, None]:
         endpoint = self._resolve(model, request)
         events = aiter(endpoint.provider.stream(replace(request, model=model), endpoint.model))
         alive = False
         try:
             while True:
-                left = max(0.0, deadline - time.monotonic())
-                limit = left if alive else min(request.cascade.timeout, left)
+                limit = limits.next(alive=alive)
                 try:
                     async with asyncio.timeout(limit):
                         event = await anext(events)
                 except StopAsyncIteration:
                     return
                 except TimeoutError as error:
-                    what = "the answer did not end" if alive else "no first token"
+                    what = "the answer did not go on" if alive else "no first token"
                     raise ModelError("timeout", f"{what} in {limit:.1f} s") from error
                 alive = True
                 yield replace(event, model=endpoint.name) if isinstance(event, ModelReply) else event
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How long is waited. A call has to have begun, and to be over, by moments of the monotonic clock."""
+
+    cascade: Cascade
+    begun_by: float
+    over_by: float
+
+    def next(self, *, alive: bool) -> float:
+        """Seconds for the next event of an attempt, which is the first or, where it is ``alive``, a further one."""
+        most = self.cascade.stall if alive else self.cascade.timeout
+        left = max(0.0, (self.over_by if alive else self.begun_by) - time.monotonic())
+        return left if most is None else min(most, left)
 
 
 @dataclass(slots=True)

@@ -75,11 +75,14 @@ class Cascade:
     """Which models take over, and when (reference: ``backup_llm_config``, ``cascade_timeout_seconds``).
 
     ``backups`` are reference model names in order; None takes the server's default order, ``()`` none.
-    ``timeout`` is the time to the first token, in seconds, per attempt.
+    ``timeout`` is the time to the first token, in seconds, per attempt. Where somebody waits on the telephone,
+    ``start`` is that time for all attempts together, and ``stall`` the time from one token to the next.
     """
 
     backups: tuple[str, ...] | None = None
     timeout: float = 4.0
+    start: float | None = None
+    stall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ class ModelReply:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of text as the model streams it. From a provider, ``""`` is a first sign of life that is no text."""
+    """A piece of text as the model streams it. From a provider, ``""`` is a sign of life that is no text."""
 
     text: str
 

@@ -103,7 +103,7 @@ class _Reply:
         self._refused = ""
 
     def add(self, chunk: Any) -> TextDelta | ReasoningDelta | None:
-        """What to give out; an empty text for the first sign of life that is neither; else None."""
+        """What to give out; an empty text for a sign of life that is none of it; else None."""
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
         if not chunk.choices or chunk.choices[0].delta is None:
@@ -119,15 +119,14 @@ class _Reply:
         thinks = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
         if not (delta.content or delta.tool_calls or thinks):
             return None
-        alive = self._first is None
-        if alive:
+        if self._first is None:
             self._first = time.perf_counter() - self._begun
         if delta.content:
             self._text.append(delta.content)
             return TextDelta(str(delta.content))
         if isinstance(thinks, str) and thinks:
             return ReasoningDelta(thinks)
-        return TextDelta("") if alive else None
+        return TextDelta("")
 
     def whole(self, model: str) -> ModelReply:
         """The reply. Raises `ModelError` when the model said nothing, or refused to."""

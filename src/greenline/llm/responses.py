@@ -102,7 +102,7 @@ class _Reply:
         self._refused = ""
 
     def add(self, event: Any) -> TextDelta | ReasoningDelta | None:
-        """What to give out; an empty text for the first sign of life that is neither; else None.
+        """What to give out; an empty text for a sign of life that is none of it; else None.
 
         Raises `ModelError`.
         """
@@ -123,7 +123,8 @@ class _Reply:
             item = event.item
             self._calls.append(ToolCall(item.call_id, item.name, arguments_of(item.name, item.arguments or "")))
         elif event.type in ("response.output_item.added", "response.function_call_arguments.delta"):
-            return TextDelta("") if self._live() else None
+            self._live()
+            return TextDelta("")
         return None
 
     def whole(self, model: str) -> ModelReply:
@@ -137,12 +138,10 @@ class _Reply:
         first = seconds if self._first is None else self._first
         return ModelReply(model, text, tuple(self._calls), self._usage, (), seconds, first)
 
-    def _live(self) -> bool:
-        """Note the first sign of life; whether this was it."""
-        if self._first is not None:
-            return False
-        self._first = time.perf_counter() - self._begun
-        return True
+    def _live(self) -> None:
+        """Note the first sign of life."""
+        if self._first is None:
+            self._first = time.perf_counter() - self._begun
 
 
 def _failure(event: Any) -> ModelError:

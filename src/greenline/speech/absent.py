@@ -20,3 +20,10 @@ class NoSpeech:
     def detector(self) -> VoiceDetector:
         """Raises `SpeechNotConfigured`."""
         raise SpeechNotConfigured("voice detection", "set GREENLINE_STT")
+
+    async def prepare(self, voice: Voice) -> None:
+        """Nothing."""
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """Nothing."""
+        return b""

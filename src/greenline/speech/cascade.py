@@ -78,9 +78,15 @@ class SynthesiserCascade:
         self.rate = candidates[0].rate
 
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
-        """Speak. After a failure in the middle the next one says the rest, as far as it is known what was said."""
+        """Speak. After a failure in the middle the next one says the rest, as far as it is known what was said.
+
+        The first is asked once more at the end where its connection or its process may only have been cut.
+        """
         errors: list[SpeechError] = []
-        for candidate in self._rests.order(self._candidates):
+        order = self._rests.order(self._candidates)
+        for candidate in (*order, order[0]):
+            if len(errors) == len(order) and not _passes(errors[0]):
+                break
             resampler = Resampler(candidate.rate, self.rate)
             said = 0
             try:
@@ -95,6 +101,8 @@ class SynthesiserCascade:
                 self._rests.failed(candidate.name, error)
                 errors.append(error)
                 text = text[said:]
+                if not text.strip():
+                    return
             else:
                 return
         raise errors[0]
@@ -126,6 +134,11 @@ class SynthesiserCascade:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+
+
+def _passes(error: SpeechError) -> bool:
+    """Whether the same request may go well at once: who was slow or unwilling will be so again."""
+    return not error.of_request and not isinstance(error.__cause__, TimeoutError)
 
 
 class RecogniserCascade:

@@ -20,6 +20,7 @@ from greenline.speech.errors import SpeechNotConfigured
 from greenline.speech.espeak import EspeakProcess, EspeakSynthesiser
 from greenline.speech.models import Recogniser, RecognitionOptions, Synthesiser, Voice, VoiceDetector
 from greenline.speech.providers import make_recogniser, make_synthesiser
+from greenline.speech.spare import Spare
 from greenline.speech.sphinx import SphinxRecogniser
 from greenline.speech.whisper import WhisperRecogniser
 
@@ -46,6 +47,7 @@ class SpeechServices:
         self._synthesisers = _Kept[Synthesiser](
             lambda target: make_synthesiser(target, self._speaking, settings, self._espeak)
         )
+        self._spare = Spare(settings.failure_message, EspeakSynthesiser(process=self._espeak))
         try:
             self._make_named()
         except SpeechNotConfigured as error:
@@ -66,6 +68,14 @@ class SpeechServices:
         if self._settings.vad_model is not None:
             return OnnxDetector(open_session(self._settings.vad_model))
         return GatedDetector()
+
+    async def prepare(self, voice: Voice) -> None:
+        """Have `spare` ready for conversations in this voice, if the embedded voice can speak now."""
+        await self._spare.make(voice.language)
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """The server's failure message, which the embedded voice has spoken ahead; empty when it has not."""
+        return self._spare.sound(voice.language, rate)
 
     async def warm(self) -> None:
         """Load what works on this machine and is in use before somebody waits for it."""

@@ -206,3 +206,11 @@ class Speech(Protocol):
     def detector(self) -> VoiceDetector:
         """A fresh detector."""
         ...
+
+    async def prepare(self, voice: Voice) -> None:
+        """Have `spare` ready for conversations in this voice, if somebody can speak now."""
+        ...
+
+    def spare(self, voice: Voice, rate: int) -> bytes:
+        """What a person hears when nobody can speak, as PCM at ``rate``; empty when nothing was made ready."""
+        ...

@@ -116,10 +116,30 @@ async def test_a_model_that_has_begun_may_take_its_time() -> None:
     assert (reply.text, reply.attempts) == ("At last", ())
 
 
+async def test_a_model_that_stalls_is_given_up_where_somebody_listens() -> None:
+    stand = Stand(silent={"first"}, speaks_before={"first"})
+    request = replace(ASKED, cascade=Cascade(None, 0.05, stall=0.05))
+    stream = models(stand, seconds=60.0).stream(request)
+    assert await anext(stream) == TextDelta("Well, ")
+    with pytest.raises(AllModelsFailed) as caught:
+        await anext(stream)
+    assert "the answer did not go on in 0.1 s" in caught.value.attempts[0].error
+    assert stand.closed == ["first"]
+
+
+async def test_the_attempts_to_begin_have_a_limit_together() -> None:
+    stand = Stand(silent={"first", "second", "third"})
+    failed = await failure(
+        models(stand, seconds=60.0), replace(ASKED, cascade=Cascade(None, timeout=30.0, start=0.05))
+    )
+    assert "no first token" in failed.attempts[0].error
+    assert stand.asked == ["first"]
+
+
 async def test_the_whole_call_has_a_limit() -> None:
     stand = Stand(silent={"first", "second", "third"}, speaks_before={"first"})
     failed = await failure(models(stand, seconds=0.1))
-    assert "the answer did not end" in failed.attempts[0].error
+    assert "the answer did not go on" in failed.attempts[0].error
     assert stand.asked == ["first"]
 
 

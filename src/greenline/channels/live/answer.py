@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from greenline.channels.live.models import (
@@ -23,6 +23,7 @@ from greenline.conversations.events import AgentInterrupted, AgentMessage, Event
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
+from greenline.text import clean_text
 from greenline.tools.models import Tool, ToolResult
 
 STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written", "sent")
@@ -101,20 +102,32 @@ class Answer:
 
     def cut(self, events: tuple[Event, ...]) -> Iterator[Event]:
         """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer."""
-        said = [event for event in events if isinstance(event, AgentMessage) and event.text]
-        heard = (self.utterance.cut() if self.utterance else " ".join(message.text for message in said)).split()
+        heard = self.utterance.cut() if self.utterance else None
         self._tell(Interruption(self.event_id))
+        yield from self._corrections(events, heard)
+
+    def unspoken(self) -> Iterator[Event]:
+        """What the journal has to add when the voice failed, once all that it said was heard."""
+        if self.utterance is not None:
+            yield from self._corrections(self.events, self.utterance.heard())
+
+    def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
+        said = [event for event in events if isinstance(event, AgentMessage) and event.text]
+        texts = iter([message.text for message in said] if heard is None else heard)
         for message in said:
-            count = len(message.text.split())
-            words, heard = heard[:count], heard[count:]
-            if len(words) < count or not self.recorded:
-                text = " ".join(words) if len(words) < count else message.text
+            text = clean_text(next(texts, ""))
+            whole = text.split() == message.text.split()
+            if not (whole and self.recorded):
+                text = message.text if whole else text
                 self._tell(ResponseCorrection(self.event_id, message.text, text))
                 yield AgentInterrupted(message_id=message.id, heard=text)
 
-    def say(self, text: str) -> None:
-        """Words that no model streams."""
-        self.delta(text)
+    def say(self, text: str, *, is_message: bool = True) -> None:
+        """Words that no model streams; ``is_message`` tells whether the journal has them as an `AgentMessage`."""
+        self._stream(text)
+        if self.utterance is not None:
+            speak = self.utterance.feed if is_message else self.utterance.interject
+            speak(text)
         self._close(text)
 
     # What the effects tell
@@ -123,13 +136,7 @@ class Answer:
         """A piece of the model's text."""
         if not text:
             return
-        self._thought()
-        self.begun = True
-        if not self._partial:
-            self._response_id = new_id("resp")
-            self._tell(ResponsePart(self.event_id, "", "start", self._response_id))
-        self._partial += text
-        self._tell(ResponsePart(self.event_id, text, "delta", self._response_id))
+        self._stream(text)
         if self.utterance is not None:
             self.utterance.feed(text)
 
@@ -150,6 +157,15 @@ class Answer:
         tokens = reply.usage.input + reply.usage.output
         if tokens:
             self._tell(ContextUsage(self.event_id, reply.model, tokens, 0))
+
+    def broke_off(self) -> None:
+        """No model goes on: what was said of the reply stays said."""
+        self._thought()
+        if self._partial:
+            text = clean_text(self._partial).strip()
+            if text:
+                self.outcome.events.append(AgentMessage(id=new_id("msg"), text=text))
+            self._close(text)
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
@@ -201,9 +217,19 @@ class Answer:
             self._thinking = False
             self._tell(ReasoningPart(self.event_id, "", "stop"))
 
+    def _stream(self, text: str) -> None:
+        self._thought()
+        self.begun = True
+        if not self._partial:
+            self._response_id = new_id("resp")
+            self._tell(ResponsePart(self.event_id, "", "start", self._response_id))
+        self._partial += text
+        self._tell(ResponsePart(self.event_id, text, "delta", self._response_id))
+
     def _close(self, text: str) -> None:
         self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
-        self._tell(AgentResponse(self.event_id, text, self._response_id))
+        if text:
+            self._tell(AgentResponse(self.event_id, text, self._response_id))
         self._partial = ""
         if self.utterance is not None:
             self.utterance.pause()

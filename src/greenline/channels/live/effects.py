@@ -15,7 +15,7 @@ from greenline.clock import Clock
 from greenline.engine.effects import NoModelAnswered
 from greenline.ids import new_id
 from greenline.llm.errors import AllModelsFailed
-from greenline.llm.models import LanguageModels, ModelReply, ModelRequest, ReasoningDelta
+from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, ReasoningDelta
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 
@@ -32,6 +32,10 @@ class Speaker(Protocol):
 
     def reply(self, reply: ModelReply) -> None:
         """The model has finished a reply, which may be followed by tools and another one."""
+        ...
+
+    def broke_off(self) -> None:
+        """No model goes on with the reply that has begun, if one has."""
         ...
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
@@ -62,6 +66,7 @@ class LiveEffects:
 
     async def model(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
         """One generation, with the cascade; its text is passed on as it comes."""
+        attempts: tuple[Attempt, ...] = ()
         try:
             events = self._models.stream(request)
             async with _closing(events):
@@ -74,8 +79,9 @@ class LiveEffects:
                     else:
                         self._speaker.delta(event.text)
         except AllModelsFailed as error:
-            return NoModelAnswered(tuple(error.attempts))
-        return NoModelAnswered(())
+            attempts = tuple(error.attempts)
+        self._speaker.broke_off()
+        return NoModelAnswered(attempts)
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool."""

@@ -233,8 +233,8 @@ class Floor:
         except DATABASE_ERRORS as error:
             log.error("turn.failed", conversation_id=host.conversation_id, code=UNREACHABLE, reason=str(error))
             outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
-        for words in _unstreamed(outcome):
-            answer.say(words)
+        for words, is_message in _unstreamed(outcome):
+            answer.say(words, is_message=is_message)
         self._timers.stop(SOFT)
         await self._finish(answer)
 
@@ -255,10 +255,13 @@ class Floor:
             return
         answer.utterance.finish()
         await answer.utterance.spoken()
-        if answer.utterance.failure is not None:
-            self._host.record(TurnFailed(code="synthesis_failed", reason=str(answer.utterance.failure)))
+        failure = answer.utterance.failure
+        if failure is not None:
+            self._host.record(TurnFailed(code="synthesis_failed", reason=str(failure)))
         while (left := out.queued) > 0:  # noqa: ASYNC110 - playback gives no event, it takes its time
             await asyncio.sleep(left)
+        if failure is not None:
+            self._host.record(*answer.unspoken())
 
     def _time(self, answer: Answer, events: Sequence[Event]) -> None:
         """Keep the silence before an answer of which something was spoken."""
@@ -292,7 +295,7 @@ class Floor:
 
     def _fill(self, answer: Answer, fillers: Sequence[str]) -> None:
         if answer is self._answer and answer.utterance is not None and not answer.begun:
-            answer.utterance.feed(f"{fillers[0]}\n")
+            answer.utterance.interject(fillers[0])
             self._host.record(Noted(what="soft_timeout", detail={"text": fillers[0]}))
             self._bridge(answer, fillers[1:])
 
@@ -304,7 +307,11 @@ class Floor:
             self._files |= await self._means.files(missing)
 
 
-def _unstreamed(outcome: Outcome) -> list[str]:
-    """What the turn says that no model has streamed: words of tools and of failures."""
-    streamed = {event.id for event in outcome.events if isinstance(event, AgentMessage) and event.origin == "model"}
-    return [spoken.say.text for spoken in outcome.spoken if spoken.event_id not in streamed]
+def _unstreamed(outcome: Outcome) -> list[tuple[str, bool]]:
+    """What the turn says that no model has streamed: words of tools, and of failures, which are messages."""
+    origins = {event.id: event.origin for event in outcome.events if isinstance(event, AgentMessage)}
+    return [
+        (spoken.say.text, spoken.event_id in origins)
+        for spoken in outcome.spoken
+        if origins.get(spoken.event_id) != "model"
+    ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -17,19 +19,51 @@ from greenline.speech.sentences import Sentences
 
 log = structlog.get_logger(__name__)
 
-BYTES_PER_SAMPLE = 2
+BYTES_PER_SAMPLE: Final = 2
+CHARACTERS_A_SECOND: Final = 15.0
+"""How fast people and voices speak: for the length of what was not spoken to its end."""
+MOST_FAILURES: Final = 2
+"""Sentences in a row that nobody could speak: the rest of the answer is not tried any more."""
+_ROUNDING: Final = 0.02
 
 
 @dataclass(slots=True)
 class _Piece:
-    """A sentence, and the seconds of speech that were written for it."""
+    """A sentence, and how far it was spoken.
+
+    ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
+    its ``characters``, as far as the voice tells; ``whole`` is whether that is all.
+    """
 
     text: str
+    part_of: int | None
+    begun: bool = False
+    whole: bool = False
     seconds: float = 0.0
+    said: int = 0
+    characters: int = 0
+
+    def heard(self, played: float) -> str:
+        """The words of the first ``played`` seconds."""
+        if self.whole and played >= self.seconds - _ROUNDING:
+            return self.text
+        words = self.text.split()
+        length = self._length()
+        count = int(len(words) * min(played, self.seconds) / length) if length else 0
+        return " ".join(words[: min(count, len(words) - 1)]) + " "
+
+    def _length(self) -> float:
+        if self.whole:
+            return self.seconds
+        if self.said:
+            return self.seconds * self.characters / self.said
+        return max(self.seconds, self.characters / CHARACTERS_A_SECOND)
 
 
 class Utterance:
-    """The speech of one turn. While it is ``held`` nothing is written: the turn is still a guess.
+    """The speech of one turn: one text or several, and words beside them.
+
+    While it is ``held`` nothing is written: the turn is still a guess.
 
     ``mark`` is told of the stages ``sentence``, ``speech``, ``written`` and, where silence came before, ``sent`` when
     each is reached for the first time.
@@ -53,26 +87,34 @@ class Utterance:
         self._mark = mark
         self._marked: set[str] = set()
         self._sentences = Sentences()
-        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._text = 0
+        self._text_begun = False
+        self._queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
         self._pieces: list[_Piece] = []
         self._task = asyncio.create_task(self._run())
         self.failure: SpeechError | None = None
-        """Why it was not spoken to its end."""
+        """Why not all of it was spoken."""
 
     def feed(self, text: str) -> None:
         """A piece of the text."""
         for sentence in self._sentences.push(text):
-            self._put(sentence)
+            self._put_sentence(sentence)
 
     def pause(self) -> None:
         """What follows is another text: speak what is there."""
         for sentence in self._sentences.flush():
-            self._put(sentence)
+            self._put_sentence(sentence)
+        self._text += self._text_begun
+        self._text_begun = False
+
+    def interject(self, words: str) -> None:
+        """Words that are no part of any text, such as those that bridge a slow model."""
+        self._put(_Piece(words, None))
 
     def finish(self) -> None:
         """No more text comes."""
         self.pause()
-        self._texts.put_nowait(None)
+        self._queue.put_nowait(None)
 
     def release(self) -> None:
         """The turn is no guess any more: write what was held."""
@@ -86,27 +128,34 @@ class Utterance:
         if not self._task.cancelled():
             self._task.result()
 
-    def cut(self) -> str:
-        """Stop at once; returns what of the text was heard."""
+    def cut(self) -> list[str]:
+        """Stop at once; returns what of each text was heard."""
         self._task.cancel()
-        unplayed = self._out.clear() if self._held is None else 0.0
-        written = sum(piece.seconds for piece in self._pieces)
-        return self._heard(max(0.0, written - unplayed) if self._held is None else 0.0)
+        return self.heard(self._out.clear() if self._held is None else math.inf)
 
-    def _heard(self, seconds: float) -> str:
-        found = []
+    def heard(self, unplayed: float = 0.0) -> list[str]:
+        """What of each text was heard, where the last ``unplayed`` seconds were not."""
+        found = [""] * (self._text + self._text_begun)
+        left = max(0.0, sum(piece.seconds for piece in self._pieces) - unplayed)
         for piece in self._pieces:
-            if piece.seconds > seconds + 0.02:
-                words = piece.text.split()
-                found.append(" ".join(words[: int(len(words) * seconds / piece.seconds)]))
+            if not piece.begun:
                 break
-            found.append(piece.text.strip())
-            seconds -= piece.seconds
-        return " ".join(part for part in found if part)
+            if piece.part_of is not None:
+                found[piece.part_of] += piece.heard(left)
+            if left < piece.seconds - _ROUNDING:
+                break
+            left -= piece.seconds
+        return [text.strip() for text in found]
 
-    def _put(self, sentence: str) -> None:
+    def _put_sentence(self, sentence: str) -> None:
+        if sentence.strip():
+            self._text_begun = True
+            self._put(_Piece(sentence, self._text))
+
+    def _put(self, piece: _Piece) -> None:
         self._reached("sentence")
-        self._texts.put_nowait(sentence)
+        self._pieces.append(piece)
+        self._queue.put_nowait(piece)
 
     def _reached(self, stage: str) -> None:
         if stage not in self._marked:
@@ -114,24 +163,39 @@ class Utterance:
             self._mark(stage)
 
     async def _run(self) -> None:
-        while (sentence := await self._texts.get()) is not None:
-            words = speakable(sentence)
-            if not words or self.failure is not None:
+        failures = 0
+        while (piece := await self._queue.get()) is not None:
+            if failures == MOST_FAILURES:
                 continue
+            piece.begun = True
             try:
-                await self._say(words, sentence)
+                await self._say(piece)
             except SpeechError as error:
                 log.warning("speech.failed", error=str(error))
-                self.failure = error
+                self.failure = self.failure or error
+                failures += 1
+            else:
+                piece.whole, failures = True, 0
+        if failures:
+            self._say_spare()
 
-    async def _say(self, words: str, sentence: str) -> None:
-        piece = _Piece(sentence)
-        self._pieces.append(piece)
+    async def _say(self, piece: _Piece) -> None:
+        words = speakable(piece.text)
+        if not words:
+            return
+        piece.characters = len(words)
         synthesiser = self._speech.synthesiser(self._voice)
         resampler = Resampler(synthesiser.rate, self._out.rate)
         async for chunk in synthesiser.say(words, self._voice):
+            piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
             self._add(piece, resampler.push(chunk.pcm), chunk.alignment)
         self._add(piece, resampler.flush(), None)
+
+    def _say_spare(self) -> None:
+        """The last that was to be said was not: a person on a telephone takes silence for a dead line."""
+        piece = _Piece("", None, begun=True, whole=True)
+        self._pieces.append(piece)
+        self._add(piece, self._speech.spare(self._voice, self._out.rate), None)
 
     def _add(self, piece: _Piece, pcm: bytes, alignment: Alignment | None) -> None:
         if not pcm:

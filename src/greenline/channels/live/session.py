@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.speech import recognition_of
+from greenline.agents.speech import recognition_of, voice_of
 from greenline.agents.variables import render
 from greenline.channels.live.ears import Patience
 from greenline.channels.live.figures import RUNNING, medium_of
@@ -249,6 +249,8 @@ class LiveSession:
         self.spawn(self._watch_journal())
         if self._recorder is not None:
             self.spawn(self._recorder.run())
+        if self._means.out is not None:
+            self.spawn(self._means.speech.prepare(voice_of(self.config)))
         self._timers.set("duration", self.config.conversation.max_duration_seconds, self._too_long)
         if self._listening is not None:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenline.agents.config import ConversationConfig
@@ -56,12 +56,16 @@ async def build_turn(
     config, started = agent.config, agent.started
     behaviour = {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()}
     prompt = config.agent.prompt
+    request = await model_request(config, agent.lookup, agent.extra_body)
+    if not agent.text_only:
+        limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
+        request = replace(request, cascade=limits)
     return Turn(
         conversation_id=conversation_id,
         started=started,
         prompt=render(prompt.prompt, started.variables),
         style=style(started.source, behaviour) if agent.text_only else SPOKEN,
-        request=await model_request(config, agent.lookup, agent.extra_body),
+        request=request,
         journal=journal,
         tools=(
             *system_tools(prompt.built_in_tools.model_dump(), interactive=False),

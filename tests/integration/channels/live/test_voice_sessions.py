@@ -28,18 +28,16 @@ from greenline.conversations.events import (
     Ended,
     Noted,
     SpeechUsed,
-    TurnFailed,
     TurnTimed,
     UserMessage,
     UserSilent,
 )
-from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
 from greenline.speech.models import EndOfTurn
 from greenline.store.pool import Pool
 from support.live import Room, Stage, stage, told_of
-from support.spoken import SpokenSpeech, pause, voice
+from support.spoken import SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
 
 Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
@@ -64,14 +62,6 @@ async def live(opens: Opens) -> AsyncIterator[Stage]:
     async with opens() as running:
         running.model.say = lambda request: ANSWER
         yield running
-
-
-async def ask(session: LiveSession, speech: SpokenSpeech, text: str) -> None:
-    """The person says ``text`` and has finished."""
-    await eventually(lambda: bool(speech.streams))
-    speech.texts.append(text)
-    voice(session, 0.5)
-    pause(session, 0.7)
 
 
 def figure(name: str, **labels: str) -> float:
@@ -328,58 +318,6 @@ async def test_the_first_message_is_spoken_to_its_end_where_the_agent_says_so(
         assert [event for event in told if isinstance(event, Interruption)] == []
 
 
-async def test_when_recognition_fails_the_person_hears_a_sentence(live: Stage, speech: SpokenSpeech) -> None:
-    session, told = await live.begin(Room())
-    speech.deaf = True
-    await ask(session, speech, "Do you sell tea?")
-    (answer,) = await told_of(told, AgentResponse)
-    assert "sorry" in answer.text.lower()
-    speech.deaf = False
-    speech.texts.clear()
-    await told_of(told, ResponseComplete)
-    await ask(session, speech, "Do you sell tea?")
-    responses = await told_of(told, AgentResponse, 2)
-    assert responses[-1].text == ANSWER
-    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["recognition_failed"]
-
-
-async def test_without_recognition_the_person_can_still_write(live: Stage, speech: SpokenSpeech) -> None:
-    speech.absent = True
-    session, told = await live.begin(Room())
-    (answer,) = await told_of(told, AgentResponse)
-    assert "sorry" in answer.text.lower()
-    voice(session, 0.5)
-    session.user_message("Do you sell tea?")
-    responses = await told_of(told, AgentResponse, 2)
-    assert responses[-1].text == ANSWER
-
-
-async def test_when_the_voice_fails_the_text_goes_out(live: Stage, speech: SpokenSpeech) -> None:
-    speech.mute = True
-    room = Room()
-    session, told = await live.begin(room)
-    await ask(session, speech, "Do you sell tea?")
-    (answer,) = await told_of(told, AgentResponse)
-    assert answer.text == ANSWER
-    await told_of(told, ResponseComplete)
-    assert room.written == []
-    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["synthesis_failed"]
-
-
-async def test_when_all_models_fail_the_sentence_is_spoken(live: Stage, speech: SpokenSpeech) -> None:
-    def fail(request: Any) -> ModelReply:
-        raise AllModelsFailed(())
-
-    live.model.say = fail
-    room = Room()
-    session, told = await live.begin(room)
-    await ask(session, speech, "Do you sell tea?")
-    (answer,) = await told_of(told, AgentResponse)
-    await told_of(told, ResponseComplete)
-    assert " ".join(speech.said) == answer.text
-    assert room.seconds > 1
-
-
 async def test_the_agent_speaks_into_silence_and_then_gives_up(opens: Opens, clock: ManualClock) -> None:
     config = {"turn": {"turn_timeout": 5, "silence_end_call_timeout": 30}}
     async with opens(config) as live:
@@ -435,6 +373,30 @@ async def test_a_slow_model_is_bridged(opens: Opens, clock: ManualClock, speech:
         assert speech.said == ["One moment.", "Nearly there.", "Hello!"]
         noted = [event.what for event in await live.journal(session) if isinstance(event, Noted)]
         assert noted == ["soft_timeout"] * 2
+
+
+async def test_what_bridges_a_slow_model_is_no_part_of_its_answer(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    soft = {"timeout_seconds": 2, "message": "One moment please."}
+    async with opens({"turn": {"soft_timeout_config": soft}}) as live:
+        live.model.say = lambda request: ANSWER
+        live.model.hold = asyncio.Event()
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await ask(session, speech, "Do you sell tea?")
+        await told_of(told, UserTranscript)
+        clock.advance(timedelta(seconds=2))
+        await eventually(lambda: room.seconds >= 0.59)
+        live.model.hold.set()
+        await eventually(lambda: room.seconds >= 0.6 + 1.79)
+        room.played = 0.6 + 0.7
+        voice(session, 0.2)
+        (correction,) = await told_of(told, ResponseCorrection)
+        assert (correction.original, correction.corrected) == (ANSWER, "Yes we sell")
+        assert [event.heard for event in await live.journal(session) if isinstance(event, AgentInterrupted)] == [
+            "Yes we sell"
+        ]
 
 
 async def test_a_provider_that_knows_the_end_of_the_turn_is_believed(live: Stage, speech: SpokenSpeech) -> None:

@@ -1,0 +1,192 @@
+"""Providers that die or hang in the middle of a conversation: the person hears a sentence, not silence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import httpx2
+import pytest
+
+from greenline.channels.live.models import AgentResponse, ResponseComplete, ResponseCorrection
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentInterrupted, AgentMessage, TurnFailed
+from greenline.llm.cascade import Models
+from greenline.llm.errors import AllModelsFailed
+from greenline.llm.factory import build_models
+from greenline.llm.models import Message, ModelReply, ModelRequest, TextPart
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.fake_llm import FakeLlm, fake_llm
+from support.fake_llm import says as fake_says
+from support.live import Room, Stage, stage, told_of
+from support.spoken import SPARE_SECONDS, SpokenSpeech, ask, voice
+
+Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
+ANSWER = "Yes we sell green tea and black tea here."
+
+
+@pytest.fixture
+def speech() -> SpokenSpeech:
+    return SpokenSpeech()
+
+
+@pytest.fixture
+def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
+    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
+        return stage(pool, dsn, clock, more.pop("settings", settings), config, speech=speech, **more)
+
+    return open_stage
+
+
+@pytest.fixture
+async def live(opens: Opens) -> AsyncIterator[Stage]:
+    async with opens() as running:
+        running.model.say = lambda request: ANSWER
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def models_at(endpoint: FakeLlm) -> AsyncIterator[Models]:
+    """All models, at one endpoint."""
+    asked = Settings(_env_file=None, llm_base_urls={"fake": endpoint.url}, llm_map={"*": "fake:fake"})
+    async with httpx2.AsyncClient() as http:
+        models, endpoints = build_models(asked, {}, http)
+        plays, endpoint.plays = endpoint.plays, [fake_says("Ready")]  # loading the client takes seconds
+        await models.complete(ModelRequest("any", (Message("user", (TextPart("Hello"),)),)))
+        endpoint.will(*plays)
+        endpoint.seen.clear()
+        yield models
+        await endpoints.aclose()
+
+
+async def test_when_recognition_fails_the_person_hears_a_sentence(live: Stage, speech: SpokenSpeech) -> None:
+    session, told = await live.begin(Room())
+    speech.deaf = True
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    speech.deaf = False
+    speech.texts.clear()
+    await told_of(told, ResponseComplete)
+    await ask(session, speech, "Do you sell tea?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == ANSWER
+    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["recognition_failed"]
+
+
+async def test_without_recognition_the_person_can_still_write(live: Stage, speech: SpokenSpeech) -> None:
+    speech.absent = True
+    session, told = await live.begin(Room())
+    (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    voice(session, 0.5)
+    session.user_message("Do you sell tea?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == ANSWER
+
+
+async def test_when_nobody_can_speak_the_text_goes_out_and_a_sentence_made_ahead_is_heard(
+    live: Stage, speech: SpokenSpeech
+) -> None:
+    speech.mute = True
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    await told_of(told, ResponseComplete)
+    assert room.seconds == pytest.approx(SPARE_SECONDS)
+    (correction,) = await told_of(told, ResponseCorrection)
+    assert (correction.original, correction.corrected) == (ANSWER, "")
+    journal = await live.journal(session)
+    assert [e.code for e in journal if isinstance(e, TurnFailed)] == ["synthesis_failed"]
+    assert [e.heard for e in journal if isinstance(e, AgentInterrupted)] == [""]
+
+
+async def test_a_voice_that_breaks_off_says_the_next_sentence(live: Stage, speech: SpokenSpeech) -> None:
+    """What was not heard of the answer is neither in the transcript nor known to the model."""
+    live.model.say = lambda request: "We open at nine. On Sundays we are closed. Come by!"
+    speech.breaks["Sundays"] = 5
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "When do you open?")
+    await told_of(told, ResponseComplete)
+    assert speech.said == ["We open at nine.", "On Sundays we are closed.", "Come by!"]
+    assert room.seconds == pytest.approx(4 * 0.2 + 5 * 0.1 + 2 * 0.2, abs=0.02), (
+        "the end was spoken: nothing stands in"
+    )
+    heard = "We open at nine. On Come by!"
+    (correction,) = await told_of(told, ResponseCorrection)
+    assert correction.corrected == heard
+    journal = await live.journal(session)
+    assert [e.code for e in journal if isinstance(e, TurnFailed)] == ["synthesis_failed"]
+    assert [e.heard for e in journal if isinstance(e, AgentInterrupted)] == [heard]
+
+
+async def test_after_two_sentences_that_nobody_could_say_the_rest_is_left(live: Stage, speech: SpokenSpeech) -> None:
+    live.model.say = lambda request: "One. Two. Three. Four."
+    speech.mute = True
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Count!")
+    await told_of(told, ResponseComplete)
+    assert speech.said == ["One.", "Two."]
+    assert room.seconds == pytest.approx(SPARE_SECONDS)
+
+
+async def test_when_all_models_fail_the_sentence_is_spoken(live: Stage, speech: SpokenSpeech) -> None:
+    def fail(request: Any) -> ModelReply:
+        raise AllModelsFailed(())
+
+    live.model.say = fail
+    room = Room()
+    session, told = await live.begin(room)
+    await ask(session, speech, "Do you sell tea?")
+    (answer,) = await told_of(told, AgentResponse)
+    await told_of(told, ResponseComplete)
+    assert " ".join(speech.said) == answer.text
+    assert room.seconds > 1
+
+
+async def test_a_model_that_dies_while_it_speaks_has_said_what_it_said(opens: Opens, speech: SpokenSpeech) -> None:
+    play = fake_says("We open at nine. ", "And ")
+    play.cut_after = len(play.events) - 2
+    async with fake_llm(play) as endpoint, models_at(endpoint) as models, opens(models=models) as live:
+        room = Room()
+        session, told = await live.begin(room)
+        await ask(session, speech, "When do you open?")
+        said, sorry = await told_of(told, AgentResponse, 2)
+        assert said.text == "We open at nine. And"
+        assert "sorry" in sorry.text.lower()
+        await told_of(told, ResponseComplete)
+        assert " ".join(speech.said) == f"We open at nine. And {sorry.text}"
+        messages = [event for event in await live.journal(session) if isinstance(event, AgentMessage)]
+        assert [(message.text, message.origin) for message in messages] == [
+            (said.text, "model"),
+            (sorry.text, "failure"),
+        ]
+        assert {message.event_id for message in messages} == {said.event_id}
+
+
+@pytest.mark.parametrize("hang_after", [0, 2], ids=["before its first word", "after its first word"])
+async def test_a_model_that_hangs_is_given_up_with_a_sentence(
+    opens: Opens, settings: Settings, speech: SpokenSpeech, hang_after: int
+) -> None:
+    """Long before the limit of a whole generation, which is a minute."""
+    quick = settings.model_copy(update={"llm_start_seconds": 1.0, "llm_stall_seconds": 0.3})
+    async with (
+        fake_llm(fake_says("We open ", "at nine.", hang_after=hang_after)) as endpoint,
+        models_at(endpoint) as models,
+        opens(models=models, settings=quick) as live,
+    ):
+        session, told = await live.begin(Room())
+        await ask(session, speech, "When do you open?")
+        *begun, sorry = await told_of(told, AgentResponse, 2 if hang_after else 1)
+        assert [response.text for response in begun] == (["We open"] if hang_after else [])
+        assert "sorry" in sorry.text.lower()
+        await told_of(told, ResponseComplete)
+        assert speech.said[-1] in sorry.text
+        assert endpoint.seen[0].closed.is_set()
