@@ -297,6 +297,12 @@ class Settings(BaseSettings):
         description="Wait for the next piece of speech, or for the text of an utterance, until another provider is "
         "asked.",
     )
+    speech_patience_seconds: float = Field(
+        12.0,
+        gt=0,
+        description="Wait of a person who speaks with an agent for the text of what they said, or for the next sound "
+        "of an answer, over all providers; then they hear the failure message. Two providers that hang fit in.",
+    )
     whisper_model: Path | None = Field(
         None, description="Folder with the weights of a Whisper model for faster-whisper; `whisper` hears with it."
     )

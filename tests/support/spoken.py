@@ -65,6 +65,8 @@ class Stage:
         """The next text of the script."""
         if self.speech.thinking is not None:
             await self.speech.thinking.wait()
+        if self.speech.fault is not None:
+            raise self.speech.fault
         if self.speech.deaf:
             raise RecognitionError("script", "deaf today")
         return self.speech.texts.popleft() if self.speech.texts else ""
@@ -86,20 +88,24 @@ class Stage:
 class SpokenSpeech:
     """Hears ``texts``, one at each pause; speaks every word for a fifth of a second.
 
-    While ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits. A sentence that holds
-    a key of ``breaks`` breaks off after that many pieces, each of which is half a word.
+    While ``opening``, ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits. A
+    sentence that holds a key of ``breaks`` breaks off after that many pieces, each of which is half a word.
     """
 
     texts: deque[str] = field(default_factory=deque)
     deaf: bool = False
     mute: bool = False
     absent: bool = False
+    fault: Exception | None = None
+    opening: asyncio.Event | None = None
     breaks: dict[str, int] = field(default_factory=dict)
     thinking: asyncio.Event | None = None
     voiceless: asyncio.Event | None = None
     tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
     said: list[str] = field(default_factory=list)
     cancelled: int = 0
+    attempts: int = 0
+    """To open a stream."""
     streams: list[Stage] = field(default_factory=list)
     name: str = "script"
     rate: int = 24_000
@@ -125,6 +131,9 @@ class SpokenSpeech:
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream, unless the provider is absent."""
+        self.attempts += 1
+        if self.opening is not None:
+            await self.opening.wait()
         if self.absent:
             raise RecognitionError(self.name, "not there")
         self.streams.append(Stage(self))

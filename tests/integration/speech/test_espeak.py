@@ -8,9 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from greenline.clock import ManualClock
+from greenline.speech.cascade import Rests, SynthesiserCascade
 from greenline.speech.errors import SpeechNotConfigured, SynthesisError
 from greenline.speech.espeak import EspeakProcess, EspeakSynthesiser
 from greenline.speech.models import Chunk, Voice
+from greenline.speech.resample import resample
+from greenline.speech.spare import Spare
 from support.sounds import rms
 from support.wait import eventually
 
@@ -157,6 +161,31 @@ async def test_a_process_that_dies_in_the_middle_fails_the_sentence_and_not_the_
         async for _ in sentence:
             pass
     assert seconds(await spoken(voice, "Hello")) > 0.3
+
+
+async def test_of_a_process_that_died_in_the_middle_another_says_the_rest(
+    voice: EspeakSynthesiser, process: EspeakProcess, clock: ManualClock
+) -> None:
+    text = "Every word of this long sentence is to be heard, whatever becomes of the process that speaks. " * 30
+    cascade = SynthesiserCascade([voice], Rests(clock), seconds=6.0)
+    said = ""
+    async for chunk in cascade.say(text, Voice()):
+        if not said:
+            os.kill(pid(process), signal.SIGKILL)
+        assert chunk.alignment is not None
+        said += "".join(chunk.alignment.chars)
+    assert said == text
+
+
+async def test_a_sentence_that_was_made_ahead_needs_no_process(
+    voice: EspeakSynthesiser, process: EspeakProcess
+) -> None:
+    spare = Spare("Sorry, I can't answer.", voice)
+    await spare.make("en")
+    await process.stop()
+    assert seconds([Chunk(resample(spare.sound("en", 8_000), 8_000, voice.rate))]) > 1
+    assert spare.sound("de", 8_000) == b""
+    assert process.pid is None
 
 
 async def test_closing_leaves_no_process(voice: EspeakSynthesiser, process: EspeakProcess) -> None:

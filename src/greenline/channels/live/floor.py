@@ -206,7 +206,13 @@ class Floor:
         if means.out is not None:
             voice = replace(voice_of(self._config), usage=self.usage)
             answer.utterance = Utterance(
-                self._event_id, means.out, means.speech, voice, held=not committed, mark=answer.mark
+                self._event_id,
+                means.out,
+                means.speech,
+                voice,
+                seconds=means.settings.speech_patience_seconds,
+                held=not committed,
+                mark=answer.mark,
             )
         self._answer = answer
         return answer

@@ -12,7 +12,6 @@ from greenline.channels.live.timers import Timers
 from greenline.clock import Clock
 from greenline.conversations.events import Event, Medium, TurnFailed, UserMessage
 from greenline.ids import new_id
-from greenline.speech.errors import SpeechError
 
 SIGN_SECONDS: Final = 0.8
 """A sign of listening is shorter: who speaks on wants to interrupt, whatever the words turn out to be."""
@@ -128,7 +127,7 @@ class Hearing:
         else:
             self._talk.wait_for_person()
 
-    def is_deaf(self, error: SpeechError) -> None:
+    def is_deaf(self, error: BaseException) -> None:
         """Recognition failed: the person is told, the operator sees it."""
         self._talk.record(TurnFailed(code="recognition_failed", reason=str(error)))
         if self._failure_message and not self._talk.human:

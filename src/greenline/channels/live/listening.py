@@ -9,7 +9,9 @@ from typing import Protocol
 import structlog
 
 from greenline.channels.live.ears import Ears, Moment, Patience
-from greenline.speech.errors import SpeechError
+from greenline.channels.live.opening import OpeningStream
+from greenline.clock import Clock
+from greenline.speech.errors import RecognitionError, SpeechError
 from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
 
 log = structlog.get_logger(__name__)
@@ -38,7 +40,7 @@ class Hearer(Protocol):
         """The person has finished. Empty when no words were understood."""
         ...
 
-    def is_deaf(self, error: SpeechError) -> None:
+    def is_deaf(self, error: BaseException) -> None:
         """Recognition failed."""
         ...
 
@@ -48,7 +50,10 @@ class Hearer(Protocol):
 
 
 class Listening:
-    """Recognition of one session. `begin` before sound is given, `aclose` at the end."""
+    """Recognition of one session. `begin` before sound is given, `aclose` at the end.
+
+    ``seconds`` is how long a person waits for the text of what they said.
+    """
 
     def __init__(
         self,
@@ -56,20 +61,24 @@ class Listening:
         options: RecognitionOptions,
         patience: Patience,
         hearer: Hearer,
+        clock: Clock,
         now: Callable[[], float],
+        *,
+        seconds: float,
     ) -> None:
         self._speech = speech
         self._options = options
         self._patience = patience
         self._hearer = hearer
+        self._clock = clock
         self._now = now
+        self._seconds = seconds
         self._texts: list[str] = []
         self._finished = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._finishing: asyncio.Task[None] | None = None
         self._stream: RecognitionStream | None = None
         self._ears: Ears | None = None
-        self._early: list[bytes] = []
         self.paused_at = 0.0
         """When the person was silent for long enough to ask what they said."""
 
@@ -83,11 +92,15 @@ class Listening:
         """Whether the person speaks."""
         return self._ears is not None and self._ears.speaking
 
-    async def begin(self) -> None:
-        """Open recognition. Raises `greenline.speech.errors.SpeechError`."""
-        self._stream = await self._speech.recogniser(self._options).open(self._options)
+    def begin(self) -> None:
+        """Begin to listen; recognition is opened meanwhile.
+
+        Raises `greenline.speech.errors.SpeechError` where there is no detector of voice.
+        """
+        detector = self._speech.detector()
+        self._stream = OpeningStream(self._open, self._clock.sleep)
         self._ears = Ears(
-            self._speech.detector(),
+            detector,
             self._stream,
             self._patience,
             now=self._now,
@@ -96,16 +109,10 @@ class Listening:
         )
         self._spawn(self._ears.tick())
         self._spawn(self._follow(self._stream))
-        for pcm in self._early:
-            self._ears.hear(pcm)
-        self._early.clear()
 
     def hear(self, pcm: bytes) -> None:
-        """Sound at `greenline.speech.models.HEARING_RATE`; what comes before recognition is open waits."""
-        if self._ears is None:
-            self._early.append(pcm)
-            del self._early[:-500]
-        else:
+        """Sound at `greenline.speech.models.HEARING_RATE`."""
+        if self._ears is not None:
             self._ears.hear(pcm)
 
     async def aclose(self) -> None:
@@ -115,6 +122,9 @@ class Listening:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._stream is not None:
             await self._stream.aclose()
+
+    async def _open(self) -> RecognitionStream:
+        return await self._speech.recogniser(self._options).open(self._options)
 
     def _moment(self, moment: Moment) -> None:
         match moment:
@@ -136,17 +146,23 @@ class Listening:
         if before is not None and not before.done():
             await asyncio.wait({before})
         try:
-            text = (await self._stream.finish()).strip()
+            async with asyncio.timeout(self._seconds):
+                text = (await self._stream.finish()).strip()
+        except TimeoutError:
+            text = self._fail(RecognitionError(self._stream.provider, f"no text in {self._seconds:.0f} s"))
         except SpeechError as error:
-            log.warning("recognition.failed", error=str(error))
-            self._hearer.is_deaf(error)
-            text = ""
+            text = self._fail(error)
         if text:
             self._texts.append(text)
         if self._finished:
             self._tell_all()
         elif self._texts:
             self._hearer.may_have_said(" ".join(self._texts))
+
+    def _fail(self, error: SpeechError) -> str:
+        log.warning("recognition.failed", error=str(error))
+        self._hearer.is_deaf(error)
+        return ""
 
     def _tell_all(self) -> None:
         text, self._texts, self._finished = " ".join(self._texts), [], False
@@ -171,5 +187,13 @@ class Listening:
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A fault of our own, or of a provider's library, must not leave a person unheard without a word."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("listening.failed", exc_info=error)
+            self._texts, self._finished = [], False
+            self._hearer.is_deaf(error)

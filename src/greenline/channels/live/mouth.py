@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +12,8 @@ import structlog
 
 from greenline.channels.live.models import AudioOut
 from greenline.speech.aloud import speakable
-from greenline.speech.errors import SpeechError
-from greenline.speech.models import Alignment, Speech, Voice
+from greenline.speech.errors import SpeechError, SynthesisError
+from greenline.speech.models import Alignment, Chunk, Speech, Voice
 from greenline.speech.resample import Resampler
 from greenline.speech.sentences import Sentences
 
@@ -23,7 +23,7 @@ BYTES_PER_SAMPLE: Final = 2
 CHARACTERS_A_SECOND: Final = 15.0
 """How fast people and voices speak: for the length of what was not spoken to its end."""
 MOST_FAILURES: Final = 2
-"""Sentences in a row that nobody could speak: the rest of the answer is not tried any more."""
+"""Sentences in a row that nobody could speak: the rest of the answer is not tried, nor after one waited in vain."""
 _ROUNDING: Final = 0.02
 
 
@@ -63,7 +63,8 @@ class _Piece:
 class Utterance:
     """The speech of one turn: one text or several, and words beside them.
 
-    While it is ``held`` nothing is written: the turn is still a guess.
+    While it is ``held`` nothing is written: the turn is still a guess. ``seconds`` is how long a person waits for the
+    next sound.
 
     ``mark`` is told of the stages ``sentence``, ``speech``, ``written`` and, where silence came before, ``sent`` when
     each is reached for the first time.
@@ -76,6 +77,7 @@ class Utterance:
         speech: Speech,
         voice: Voice,
         *,
+        seconds: float,
         held: bool = False,
         mark: Callable[[str], None] = lambda stage: None,
     ) -> None:
@@ -83,6 +85,7 @@ class Utterance:
         self._out = out
         self._speech = speech
         self._voice = voice
+        self._seconds = seconds
         self._held: list[tuple[bytes, Alignment | None]] | None = [] if held else None
         self._mark = mark
         self._marked: set[str] = set()
@@ -173,7 +176,7 @@ class Utterance:
             except SpeechError as error:
                 log.warning("speech.failed", error=str(error))
                 self.failure = self.failure or error
-                failures += 1
+                failures = MOST_FAILURES if isinstance(error.__cause__, TimeoutError) else failures + 1
             else:
                 piece.whole, failures = True, 0
         if failures:
@@ -186,10 +189,22 @@ class Utterance:
         piece.characters = len(words)
         synthesiser = self._speech.synthesiser(self._voice)
         resampler = Resampler(synthesiser.rate, self._out.rate)
-        async for chunk in synthesiser.say(words, self._voice):
-            piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
-            self._add(piece, resampler.push(chunk.pcm), chunk.alignment)
+        chunks = synthesiser.say(words, self._voice)
+        try:
+            while (chunk := await self._next(chunks)) is not None:
+                piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
+                self._add(piece, resampler.push(chunk.pcm), chunk.alignment)
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
         self._add(piece, resampler.flush(), None)
+
+    async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await anext(chunks, None)
+        except TimeoutError as error:
+            raise SynthesisError(self._voice.provider, f"nobody spoke within {self._seconds:.0f} s") from error
 
     def _say_spare(self) -> None:
         """The last that was to be said was not: a person on a telephone takes silence for a dead line."""

@@ -23,6 +23,7 @@ from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
 from greenline.channels.live.hearing import Hearing
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
+from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
 from greenline.channels.live.models import (
     Listener,
@@ -63,7 +64,6 @@ HISTORY: Final = 100
 """Events that a monitor which connects late is told (reference: Real-time monitoring)."""
 MOST_NUDGES: Final = 3
 """How often in a row the agent speaks into silence before it waits for the person."""
-DIGITS_SECONDS: Final = 1.5
 EAGER_SECONDS: Final = 0.2
 """Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
 LAST_WORDS_SECONDS: Final = 30.0
@@ -96,8 +96,8 @@ class LiveSession:
         self._listeners: list[Listener] = []
         self._human = False
         self._nudges = 0
-        self._digits = ""
         self._timers = Timers(means.clock)
+        self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._end: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         self._closed = False
@@ -189,12 +189,8 @@ class LiveSession:
 
     def digit(self, digit: str) -> None:
         """A key of the telephone; keys that follow each other closely are one turn."""
-        self._digits += digit
         self.person_is_there()
-        if digit == "#":
-            self._take_digits()
-        else:
-            self._timers.set("digits", DIGITS_SECONDS, self._take_digits)
+        self._keypad.press(digit)
 
     def user_activity(self) -> None:
         """The person is there: no turn timeout for now."""
@@ -254,7 +250,7 @@ class LiveSession:
         self._timers.set("duration", self.config.conversation.max_duration_seconds, self._too_long)
         if self._listening is not None:
             try:
-                await self._listening.begin()
+                self._listening.begin()
             except SpeechError as error:
                 self._hearing.is_deaf(error)
         text = render(self.config.agent.first_message, self._means.agent.started.variables).strip()
@@ -396,11 +392,8 @@ class LiveSession:
             self.record(UserSilent())
             self._floor.respond(committed=True)
 
-    def _take_digits(self) -> None:
-        self._timers.stop("digits")
-        digits, self._digits = self._digits, ""
-        if digits:
-            self.person_said(f"[Keys pressed: {digits}]", "dtmf")
+    def _keys_pressed(self, keys: str) -> None:
+        self.person_said(f"[Keys pressed: {keys}]", "dtmf")
 
     # Listening
 
@@ -409,7 +402,8 @@ class LiveSession:
         finish = means.settings.end_of_turn_seconds[turn.turn_eagerness]
         patience = Patience(begin=means.settings.barge_in_seconds, pause=min(EAGER_SECONDS, finish), finish=finish)
         options = replace(recognition_of(self.config), usage=self._floor.usage)
-        return Listening(means.speech, options, patience, self._hearing, means.now)
+        seconds = means.settings.speech_patience_seconds
+        return Listening(means.speech, options, patience, self._hearing, means.clock, means.now, seconds=seconds)
 
     def _voice(self) -> tuple[float, float]:
         if self._listening is None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import httpx2
 import pytest
+import structlog
 
-from greenline.channels.live.models import AgentResponse, ResponseComplete, ResponseCorrection
+from greenline.channels.live.models import (
+    AgentResponse,
+    Interruption,
+    ResponseComplete,
+    ResponseCorrection,
+    UserTranscript,
+)
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, TurnFailed
 from greenline.llm.cascade import Models
@@ -22,7 +31,8 @@ from greenline.store.pool import Pool
 from support.fake_llm import FakeLlm, fake_llm
 from support.fake_llm import says as fake_says
 from support.live import Room, Stage, stage, told_of
-from support.spoken import SPARE_SECONDS, SpokenSpeech, ask, voice
+from support.spoken import SPARE_SECONDS, SpokenSpeech, ask, pause, voice
+from support.wait import eventually
 
 Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
 ANSWER = "Yes we sell green tea and black tea here."
@@ -77,15 +87,98 @@ async def test_when_recognition_fails_the_person_hears_a_sentence(live: Stage, s
     assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["recognition_failed"]
 
 
-async def test_without_recognition_the_person_can_still_write(live: Stage, speech: SpokenSpeech) -> None:
+async def test_recognition_that_could_not_be_opened_is_opened_later(
+    live: Stage, speech: SpokenSpeech, clock: ManualClock
+) -> None:
     speech.absent = True
     session, told = await live.begin(Room())
+    await eventually(lambda: speech.attempts)
+    voice(session, 0.5)
+    pause(session, 0.7)
     (answer,) = await told_of(told, AgentResponse)
     assert "sorry" in answer.text.lower()
-    voice(session, 0.5)
+    await told_of(told, ResponseComplete)
     session.user_message("Do you sell tea?")
     responses = await told_of(told, AgentResponse, 2)
     assert responses[-1].text == ANSWER
+    await told_of(told, ResponseComplete, 2)
+    speech.absent = False
+    clock.advance(timedelta(seconds=2))
+    await ask(session, speech, "And coffee?")
+    (heard,) = await told_of(told, UserTranscript)
+    assert heard.text == "And coffee?"
+    await told_of(told, ResponseComplete, 3)
+
+
+async def test_the_agent_greets_while_recognition_opens_and_hears_what_was_said_meanwhile(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    speech.opening = asyncio.Event()
+    async with opens({"agent": {"first_message": "Hello, this is Luma."}}) as live:
+        session, told = await live.begin(Room())
+        await told_of(told, ResponseComplete)
+        speech.texts.append("Do you sell tea?")
+        voice(session, 0.5)
+        pause(session, 0.7)
+        assert not speech.streams
+        speech.opening.set()
+        (heard,) = await told_of(told, UserTranscript)
+        assert heard.text == "Do you sell tea?"
+        assert speech.streams[0].pushed >= 2 * 16_000 * 1.1
+
+
+async def test_a_person_can_interrupt_before_recognition_is_open(opens: Opens, speech: SpokenSpeech) -> None:
+    speech.opening = asyncio.Event()
+    async with opens({"agent": {"first_message": ANSWER}}) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: room.seconds >= 1.79)
+        voice(session, 0.2)
+        await told_of(told, Interruption)
+
+
+async def test_recognition_that_hangs_is_given_up_with_a_sentence(
+    opens: Opens, settings: Settings, speech: SpokenSpeech
+) -> None:
+    speech.thinking = asyncio.Event()
+    async with opens(settings=settings.model_copy(update={"speech_patience_seconds": 0.2})) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        (answer,) = await told_of(told, AgentResponse)
+        assert "sorry" in answer.text.lower()
+        (failed,) = [e for e in await live.journal(session) if isinstance(e, TurnFailed)]
+        assert failed.code == "recognition_failed"
+        assert "no text in" in failed.reason
+
+
+async def test_a_fault_of_a_provider_s_library_is_told_as_well(live: Stage, speech: SpokenSpeech) -> None:
+    speech.fault = ValueError("a bug")
+    with structlog.testing.capture_logs() as entries:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    assert [entry["event"] for entry in entries if entry["log_level"] == "error"] == ["listening.failed"]
+    await told_of(told, ResponseComplete)
+    speech.fault = None
+    speech.texts.clear()
+    await ask(session, speech, "Do you sell tea?")
+    responses = await told_of(told, AgentResponse, 2)
+    assert responses[-1].text == ANSWER
+
+
+async def test_a_voice_that_hangs_is_given_up_with_the_sentence_made_ahead(
+    opens: Opens, settings: Settings, speech: SpokenSpeech
+) -> None:
+    speech.voiceless = asyncio.Event()
+    async with opens(settings=settings.model_copy(update={"speech_patience_seconds": 0.2})) as live:
+        live.model.say = lambda request: "One. Two. Three."
+        room = Room()
+        session, told = await live.begin(room)
+        await ask(session, speech, "Count!")
+        await told_of(told, ResponseComplete)
+        assert speech.said == ["One."]
+        assert room.seconds == pytest.approx(SPARE_SECONDS)
 
 
 async def test_when_nobody_can_speak_the_text_goes_out_and_a_sentence_made_ahead_is_heard(

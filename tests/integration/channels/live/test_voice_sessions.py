@@ -419,6 +419,22 @@ async def test_keys_that_follow_each_other_are_one_turn(live: Stage, clock: Manu
     assert (pressed.medium, "12#" in pressed.text) == ("dtmf", True)
 
 
+async def test_the_agent_says_when_the_last_key_was_pressed(opens: Opens, clock: ManualClock) -> None:
+    keypad = {"dtmf_input_timeout": 4, "hash_terminator": False}
+    async with opens({"conversation": {"dtmf_input_settings": keypad}, "turn": {"turn_timeout": -1}}) as live:
+        session, told = await live.begin(Room())
+        for key in "1#2":
+            session.digit(key)
+            await asyncio.sleep(0)
+            clock.advance(timedelta(seconds=3))
+        assert told == []
+        await asyncio.sleep(0)
+        clock.advance(timedelta(seconds=1))
+        await told_of(told, AgentResponse)
+        (pressed,) = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+        assert pressed.text == "[Keys pressed: 1#2]"
+
+
 def is_of_session(task: asyncio.Task[Any]) -> bool:
     coroutine = task.get_coro()
     return isinstance(coroutine, CoroutineType) and "/channels/live/" in coroutine.cr_code.co_filename
