@@ -2,17 +2,19 @@
 
 The file is PCM of 16 bit at `RATE` with two channels: the person left, the agent right. Both lie on one line of time,
 that of the server: what the agent says is placed where it is played, not where it is made, and what is cut off by an
-interruption is not in it.
+interruption is not in it. As long as it grows, its writer holds a lock on it: no other process takes it for one that
+was left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import structlog
@@ -95,6 +97,8 @@ class Recorder:
         self._person = Track()
         self._agent = Track()
         self._broken = False
+        self._file: BinaryIO | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     def hear(self, pcm: bytes) -> None:
         """Sound of the person that has just come, at `RATE`."""
@@ -123,17 +127,21 @@ class Recorder:
 
     async def close(self) -> bool:
         """Write the rest; whether the file holds anything. Speech that is not yet played is left out."""
+        if self._writing is not None:
+            await self._writing
         place = self._place()
         self._agent.cut(self._agent.end - place)
         await self._write(max(self._person.end, self._agent.end))
-        written = not self._broken and await asyncio.to_thread(self.path.exists)
+        written = not self._broken and self._file is not None
         self.closed = True
+        self._release()
         if written:
             self._done(self.path)
         return written
 
     async def discard(self) -> None:
         """Take away what was written, if the disk lets us."""
+        self._release()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
@@ -148,12 +156,23 @@ class Recorder:
         if self._broken or not person:
             return
         block = np.column_stack([np.frombuffer(side, "<i2") for side in (person, agent)]).tobytes()
+        self._writing = asyncio.create_task(self._append(block))
+        await asyncio.shield(self._writing)  # who stops `run` does not take this second of sound away
+
+    async def _append(self, block: bytes) -> None:
         try:
-            await asyncio.to_thread(_append, self.path, block)
+            if self._file is None:
+                self._file = await asyncio.to_thread(_open, self.path)
+            await asyncio.to_thread(_write, self._file, block)
         except OSError as error:
             log.warning("recording.broken", path=str(self.path), error=error.strerror)
             self._broken = True
             await self.discard()
+
+    def _release(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                self._file.close()
 
 
 class _Recorded:
@@ -186,10 +205,26 @@ class _Recorded:
         return unplayed
 
 
-def _append(path: Path, block: bytes) -> None:
+def is_held(path: Path) -> bool:
+    """Whether somebody still writes to a recording. Raises ``FileNotFoundError`` when it is not there any more."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _open(path: Path) -> BinaryIO:
     make_folder(path.parent)
-    with open(path, "ab", opener=_private) as file:
-        file.write(block)
+    file = open(path, "ab", opener=_private)  # noqa: SIM115 - it is written to until the end
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    file.write(block)
+    file.flush()
 
 
 def _private(path: str, flags: int) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from greenline.agents.config.privacy import PrivacyConfig
-from greenline.channels.live.recorder import RATE, Recorder
+from greenline.channels.live.recorder import RATE, Recorder, is_held
 from greenline.clock import Clock
 from greenline.conversations.recordings import keep_recording, over
 from greenline.speech.mp3 import encode_mp3
@@ -95,7 +95,9 @@ class Recordings:
         mine = {recorder.path for recorder in self._recorders if not recorder.closed}
         for path in found:
             if path not in mine and await over(self._pool, path.parent.name, [path.stem]):
-                self._finished.put_nowait(path)
+                with contextlib.suppress(FileNotFoundError):  # kept by another process meanwhile
+                    if not await asyncio.to_thread(is_held, path):
+                        self._finished.put_nowait(path)
 
     async def _sweep_all(self) -> None:
         while True:

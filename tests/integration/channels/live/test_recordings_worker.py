@@ -113,6 +113,28 @@ async def test_a_conversation_that_runs_elsewhere_is_left_alone(
     assert left_over(tmp_path) == [left]
 
 
+async def test_what_another_process_still_writes_is_not_taken_for_left_behind(
+    recordings: Recordings, pool: Pool, objects: FolderObjects, clock: ManualClock, tmp_path: Path, now: Seconds
+) -> None:
+    """Its conversation is over, as it is between the end in the journal and the last second of the sound."""
+    await converse(pool)
+    recorder = begin(recordings, now)
+    recorder.hear(tone(0.5))
+    now.seconds = 3.0
+    writing = asyncio.create_task(recorder.run())
+    await until(lambda: asyncio.to_thread(recorder.path.exists))
+    other = Recordings(pool, objects, clock, tmp_path)
+    other.start()
+    await other.sweep()
+    await other.stop(5.0)
+    assert left_over(tmp_path) == [recorder.path]
+    writing.cancel()
+    recorder.hear(tone(0.5))
+    await recorder.close()
+    recording = await until(lambda: find_recording(pool, WORKSPACE, "conv_1"))
+    assert recording.seconds == pytest.approx(3.0)
+
+
 async def test_a_deleted_conversation_leaves_no_recording(
     recordings: Recordings, pool: Pool, tmp_path: Path, now: Seconds
 ) -> None:
@@ -147,6 +169,7 @@ async def test_a_recorder_writes_while_it_runs(recordings: Recordings, now: Seco
     await until(lambda: asyncio.to_thread(recorder.path.exists))
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
+    assert await recorder.close()
 
 
 @pytest.mark.parametrize("privacy", [PrivacyConfig(record_voice=False), PrivacyConfig(zero_retention_mode=True)])

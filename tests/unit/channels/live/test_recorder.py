@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from greenline.channels.live.recorder import JITTER_SECONDS, RATE, Recorder, Track
 from greenline.speech.models import Alignment
+from support.wait import eventually
 
 FRAME = RATE // 50
 
@@ -133,6 +137,24 @@ async def test_a_pause_of_the_network_is_filled_and_a_burst_after_it_takes_its_p
     assert extent(person, 5) == (0.0, 1.0)
     assert extent(person, 6)[0] == pytest.approx(1.0, abs=JITTER_SECONDS)
     assert extent(person, 7)[1] == pytest.approx(3.0, abs=JITTER_SECONDS)
+
+
+async def test_who_hangs_up_during_a_write_loses_no_sound(recorder: Recorder, clock: Clock) -> None:
+    """The threads that write are busy when the session stops its recorder."""
+    free = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    blocked = loop.run_in_executor(None, free.wait)
+    writing = asyncio.create_task(recorder.run())
+    await asyncio.sleep(0)
+    talk(recorder, clock, 5, 3.0)
+    await eventually(lambda: recorder._writing is not None)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    free.set()
+    await blocked
+    person, _ = await sides(recorder)
+    assert extent(person, 5) == (0.0, 3.0)
 
 
 async def test_a_conversation_without_any_sound_leaves_no_file(recorder: Recorder) -> None:
