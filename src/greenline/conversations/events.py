@@ -165,11 +165,16 @@ class Resumed(_Event):
 
 
 class Noted(_Event):
-    """Something happened that is neither speech nor delivery: a changed number, an edit, a removed message."""
+    """Something happened that is neither speech nor delivery: a changed number, an edit, a removed message.
+
+    ``usage`` counts the tokens of ``model``, where one was asked.
+    """
 
     kind: Literal["noted"] = "noted"
     what: str
     detail: dict[str, Any] = {}
+    model: str | None = None
+    usage: dict[str, int] = {}
 
 
 class CallPermission(_Event):

@@ -11,6 +11,7 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Event,
+    Noted,
     Resumed,
     SpeechUsed,
     ToolCalled,
@@ -85,6 +86,8 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
             )
         case AgentMessage():
             return _said(row, event, at)
+        case Noted():
+            return replace(row, llm_usage=_used(row, event))
         case ToolCalled():
             names = row.tool_names if event.name in row.tool_names else (*row.tool_names, event.name)
             return replace(row, tool_names=names)
@@ -108,10 +111,7 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
 
 
 def _said(row: Projection, event: AgentMessage, at: datetime) -> Projection:
-    usage = row.llm_usage
-    if event.model and event.usage:
-        before = usage.get(event.model, {})
-        usage = {**usage, event.model: {key: before.get(key, 0) + count for key, count in event.usage.items()}}
+    usage = _used(row, event)
     if not event.text:
         return replace(row, llm_usage=usage)
     return replace(
@@ -121,3 +121,10 @@ def _said(row: Projection, event: AgentMessage, at: datetime) -> Projection:
         message_count=row.message_count + 1,
         agent_message_count=row.agent_message_count + 1,
     )
+
+
+def _used(row: Projection, event: AgentMessage | Noted) -> dict[str, dict[str, int]]:
+    if not event.model or not event.usage:
+        return row.llm_usage
+    before = row.llm_usage.get(event.model, {})
+    return {**row.llm_usage, event.model: {key: before.get(key, 0) + count for key, count in event.usage.items()}}

@@ -117,7 +117,7 @@ def _said(turn: Turn, reply: ModelReply, effects: Effects, outcome: Outcome) -> 
         text=text,
         model=reply.model,
         requested_model=turn.request.model,
-        usage=_usage(reply),
+        usage=usage_of(reply),
         attempts=tuple(Attempted(model=a.model, error=a.error, seconds=a.seconds) for a in reply.attempts),
         seconds=reply.seconds,
         seconds_to_first_token=reply.seconds_to_first_token,
@@ -128,7 +128,8 @@ def _said(turn: Turn, reply: ModelReply, effects: Effects, outcome: Outcome) -> 
     return event
 
 
-def _usage(reply: ModelReply) -> dict[str, int]:
+def usage_of(reply: ModelReply) -> dict[str, int]:
+    """The tokens of a reply, as the journal names them."""
     usage = reply.usage
     return {
         "input": usage.input,

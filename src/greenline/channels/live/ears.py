@@ -42,6 +42,8 @@ class Patience:
     begin: float = 0.1
     pause: float = 0.2
     finish: float = 0.5
+    spelling: float = 0.0
+    """Added to ``finish`` while a person spells something out."""
 
 
 class Ears:
@@ -69,6 +71,7 @@ class Ears:
         self._heard = self._scored = self._voice_ended = 0.0
         self._speaking = False
         self._paused = False
+        self._more = 0.0
         self._arrived_at = 0.0
         self._piece_seconds = 0.0
         self.last_voice_at = 0.0
@@ -97,6 +100,10 @@ class Ears:
             self._paused = False
             self._voice_ended = self._scored
             self._tell(Moment.RESUMED)
+
+    def wait_longer(self) -> None:
+        """The person spells something out: the silence that they are in means less."""
+        self._more = self._patience.spelling
 
     def finish(self) -> None:
         """The recogniser knows that the person has finished."""
@@ -157,6 +164,7 @@ class Ears:
 
     def _voice(self) -> None:
         self.last_voice_at = self._now()
+        self._more = 0.0
         self._voice_ended = self._scored
 
     def _silence(self, until: float) -> None:
@@ -169,7 +177,7 @@ class Ears:
         if self._speaking and not self._paused and silent >= self._patience.pause:
             self._paused = True
             self._tell(Moment.PAUSED)
-        if self._speaking and silent >= self._patience.finish:
+        if self._speaking and silent >= self._patience.finish + self._more:
             self._end()
 
     def _end(self) -> None:

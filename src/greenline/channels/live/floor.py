@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,12 +17,13 @@ from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.effects import ClientCalls, LiveEffects
 from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
+from greenline.channels.live.fillers import Fillers
 from greenline.channels.live.models import AudioOut, LiveEvent, ResponseComplete
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, build_turn
 from greenline.clock import Clock
-from greenline.conversations.events import AgentMessage, Event, Noted, TurnFailed, TurnTimed, UserMessage
+from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.turn import Outcome, fail, run_turn
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
@@ -34,14 +34,12 @@ from greenline.store.outage import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
-SOFT: Final = "soft"
-"""Name of the timer that bridges a slow model."""
 UNREACHABLE: Final = "database_unreachable"
 """Code of a turn that needed something of the database, such as a secret, while it was away."""
 
 Files: TypeAlias = Callable[[Sequence[str]], Coroutine[Any, Any, dict[str, FilePart]]]
 """Loads files of the conversation for the model; unknown ones are left out."""
-Origin: TypeAlias = Literal["first_message", "closing", "human", "failure"]
+Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice"]
 
 
 class Host(Protocol):
@@ -99,7 +97,8 @@ class Floor:
     def __init__(self, means: Means, host: Host, timers: Timers) -> None:
         self._means = means
         self._host = host
-        self._timers = timers
+        soft = means.agent.config.turn.soft_timeout_config
+        self._fillers = Fillers(soft, timers, means.models, host.spawn, host.record)
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
         self._event_id = 0
@@ -153,7 +152,7 @@ class Floor:
             answer.marks["voice_ended"], answer.marks["paused"] = voice
             answer.mark("recognised")
         self._answering = self._host.spawn(self._respond(answer))
-        self._bridge(answer, self._fillers())
+        self._fillers.begin(answer, early=not any(isinstance(event, UserMessage) for event in self._host.journal))
 
     def say(self, text: str, origin: Origin) -> None:
         """Words that come from no model."""
@@ -232,6 +231,7 @@ class Floor:
                 self.client_calls,
                 means.settings,
             )
+            self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)
         except (MissingVariables, SecretVariable, ValueUnavailable) as error:
             log.error("turn.failed", conversation_id=host.conversation_id, code=error.code, reason=error.message)
@@ -241,7 +241,7 @@ class Floor:
             outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
         for words, is_message in _unstreamed(outcome):
             answer.say(words, is_message=is_message)
-        self._timers.stop(SOFT)
+        self._fillers.stop()
         await self._finish(answer)
 
     async def _finish(self, answer: Answer) -> None:
@@ -278,32 +278,9 @@ class Floor:
             observe(waits)
 
     def _stop(self) -> None:
-        self._timers.stop(SOFT)
+        self._fillers.stop()
         if self._answering is not None and self._answering is not asyncio.current_task():
             self._answering.cancel()
-
-    def _fillers(self) -> list[str]:
-        """What may be said, one after the other, while a model is slow."""
-        soft = self._config.turn.soft_timeout_config
-        early = not any(isinstance(event, UserMessage) for event in self._host.journal)
-        if soft.timeout_seconds <= 0 or (soft.disable_until_first_user_message and early):
-            return []
-        words = [soft.message, *soft.additional_soft_timeout_messages]
-        if soft.randomize_fillers:
-            random.shuffle(words)
-        return words[: soft.max_soft_timeouts_per_generation]
-
-    def _bridge(self, answer: Answer, fillers: Sequence[str]) -> None:
-        """Say the next filler, and the others after it, for as long as the model has said nothing."""
-        if fillers and answer.utterance is not None:
-            seconds = self._config.turn.soft_timeout_config.timeout_seconds
-            self._timers.set(SOFT, seconds, lambda: self._fill(answer, fillers))
-
-    def _fill(self, answer: Answer, fillers: Sequence[str]) -> None:
-        if answer is self._answer and answer.utterance is not None and not answer.begun:
-            answer.utterance.interject(fillers[0])
-            self._host.record(Noted(what="soft_timeout", detail={"text": fillers[0]}))
-            self._bridge(answer, fillers[1:])
 
     async def _bring_files(self, journal: Sequence[Event]) -> None:
         room = self._config.conversation.file_input.max_files_in_memory

@@ -10,7 +10,7 @@ from greenline.channels.live.floor import Floor
 from greenline.channels.live.models import LiveEvent, UserTranscript, VadScore
 from greenline.channels.live.timers import Timers
 from greenline.clock import Clock
-from greenline.conversations.events import Event, Medium, TurnFailed, UserMessage
+from greenline.conversations.events import Event, Medium, Noted, TurnFailed, UserMessage
 from greenline.ids import new_id
 
 SIGN_SECONDS: Final = 0.8
@@ -24,6 +24,8 @@ SIGNS: Final[Mapping[str, tuple[str, ...]]] = {
     "it": ("mm", "sì", "ok", "certo", "va bene", "capisco"),
 }
 """Signs of listening that `merge_with_default_ignore_terms` adds."""
+NOISES: Final = 3
+"""So often in a row something sounded like voice, and held no word: that is no person who is unclear."""
 _BARGE: Final = "barge"
 
 
@@ -83,6 +85,8 @@ class Hearing:
         self._failure_message = failure_message
         self._signs = _signs(config)
         self._meanwhile: list[str] = []
+        self._without_words = 0
+        self._told_of_noise = False
 
     def voice_began(self) -> None:
         """The person begins to speak: the agent stops, if it may be interrupted."""
@@ -118,13 +122,15 @@ class Hearing:
             return
         guess = self._floor.guess
         if text and guess is not None and guess.said is not None and guess.said.text == text:
+            self._without_words = 0
             self._talk.heard(guess.said, guess.event_id)
             guess.commit()
             return
         self._floor.drop()
         if text:
+            self._without_words = 0
             self._talk.person_said(text, "audio", voice=self._voice())
-        else:
+        elif not self._tells_of_noise():
             self._talk.wait_for_person()
 
     def is_deaf(self, error: BaseException) -> None:
@@ -143,6 +149,19 @@ class Hearing:
         text = " ".join(self._meanwhile)
         self._meanwhile.clear()
         return text
+
+    def _tells_of_noise(self) -> bool:
+        """Whether the person is told, once, that they can't be understood (reference: noisy environments)."""
+        self._without_words += 1
+        turn = self._config.turn
+        if self._without_words < NOISES or self._told_of_noise or self._talk.human:
+            return False
+        if not (turn.noisy_environment_detection and turn.noisy_environment_message):
+            return False
+        self._told_of_noise = True
+        self._talk.record(Noted(what="noisy_environment"))
+        self._floor.say(turn.noisy_environment_message, "notice")
+        return True
 
     def _said_meanwhile(self, text: str) -> None:
         if text and self._is_sign(text):

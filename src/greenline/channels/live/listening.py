@@ -10,6 +10,7 @@ import structlog
 
 from greenline.channels.live.ears import Ears, Moment, Patience
 from greenline.channels.live.opening import OpeningStream
+from greenline.channels.live.spelling import looks_spelled
 from greenline.clock import Clock
 from greenline.speech.errors import RecognitionError, SpeechError
 from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
@@ -157,7 +158,15 @@ class Listening:
         if self._finished:
             self._tell_all()
         elif self._texts:
+            self._wait_for_more(text)
             self._hearer.may_have_said(" ".join(self._texts))
+
+    def _wait_for_more(self, text: str) -> None:
+        if self._ears is not None and self._spelled(text):
+            self._ears.wait_longer()
+
+    def _spelled(self, text: str) -> bool:
+        return self._patience.spelling > 0 and looks_spelled(text)
 
     def _fail(self, error: SpeechError) -> str:
         log.warning("recognition.failed", error=str(error))
@@ -171,6 +180,7 @@ class Listening:
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():
             if isinstance(hint, Partial):
+                self._wait_for_more(hint.text)
                 self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
             elif self._ears is not None:
                 self._take(hint, self._ears)
@@ -178,6 +188,9 @@ class Listening:
     def _take(self, hint: EndOfTurn | TurnResumed, ears: Ears) -> None:
         match hint:
             case EndOfTurn(eager=True):
+                ears.pause()
+            case EndOfTurn(text=text) if self._spelled(text):
+                ears.wait_longer()
                 ears.pause()
             case EndOfTurn():
                 ears.finish()

@@ -66,6 +66,8 @@ MOST_NUDGES: Final = 3
 """How often in a row the agent speaks into silence before it waits for the person."""
 EAGER_SECONDS: Final = 0.2
 """Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
+SPELLING_SECONDS: Final = 1.0
+"""More silence for who spells something out: they look it up, or think, between the pieces."""
 LAST_WORDS_SECONDS: Final = 30.0
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
@@ -400,7 +402,12 @@ class LiveSession:
     def _make_listening(self) -> Listening:
         means, turn = self._means, self.config.turn
         finish = means.settings.end_of_turn_seconds[turn.turn_eagerness]
-        patience = Patience(begin=means.settings.barge_in_seconds, pause=min(EAGER_SECONDS, finish), finish=finish)
+        patience = Patience(
+            begin=means.settings.barge_in_seconds,
+            pause=min(EAGER_SECONDS, finish),
+            finish=finish,
+            spelling=SPELLING_SECONDS if turn.spelling_patience == "auto" else 0.0,
+        )
         options = replace(recognition_of(self.config), usage=self._floor.usage)
         seconds = means.settings.speech_patience_seconds
         return Listening(means.speech, options, patience, self._hearing, means.clock, means.now, seconds=seconds)

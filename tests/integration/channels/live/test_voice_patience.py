@@ -1,0 +1,187 @@
+"""What an agent does while it waits: for a slow model, for who spells something out, for words in a noise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import pytest
+
+from greenline.channels.live.models import AgentResponse, ResponseComplete, UserTranscript
+from greenline.clock import ManualClock
+from greenline.conversations.events import AgentMessage, Noted
+from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, Usage
+from greenline.settings import Settings
+from greenline.speech.models import EndOfTurn
+from greenline.store.pool import Pool
+from support.live import Room, Stage, stage, told_of
+from support.spoken import SpokenSpeech, ask, pause, voice
+from support.wait import eventually, until
+
+Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
+SOFT: dict[str, Any] = {"timeout_seconds": 2, "message": "One moment.", "use_llm_generated_message": True}
+LOUD = "It is loud where you are."
+NOISY = {"turn": {"noisy_environment_detection": True, "noisy_environment_message": LOUD}}
+
+
+@pytest.fixture
+def speech() -> SpokenSpeech:
+    return SpokenSpeech()
+
+
+@pytest.fixture
+def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
+    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
+        return stage(pool, dsn, clock, settings, config, speech=speech, **more)
+
+    return open_stage
+
+
+@dataclass
+class TwoMinds:
+    """Answers when it is let, and writes what bridges that wait."""
+
+    bridge: str = "Let me look at the tea."
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    bridging: asyncio.Event | None = None
+    asked: list[ModelRequest] = field(default_factory=list)
+    cancelled: int = 0
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        self.asked.append(request)
+        if self.bridging is not None:
+            try:
+                await self.bridging.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        return ModelReply("small", self.bridge, usage=Usage(30, 7))
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        await self.answer.wait()
+        yield ModelReply(request.model, "Yes.")
+
+
+async def test_a_model_writes_what_bridges_the_wait(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
+    minds = TwoMinds()
+    soft = {**SOFT, "llm_generated_message_prompt_override": "Bridge it."}
+    async with opens({"turn": {"soft_timeout_config": soft}}, models=minds) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+
+        async def written() -> list[Noted]:
+            return [e for e in await live.journal(session) if isinstance(e, Noted) and e.what == "filler_written"]
+
+        (filler,) = await until(written)
+        assert (filler.model, filler.usage["output"]) == ("small", 7)
+        (request,) = minds.asked
+        assert [message.text for message in request.messages] == ["Bridge it.", "Do you sell tea?"]
+        assert (request.tools, request.max_tokens) == ((), 40)
+        clock.advance(timedelta(seconds=2))
+        await eventually(lambda: speech.said == [minds.bridge])
+        minds.answer.set()
+        await told_of(told, ResponseComplete)
+        assert speech.said == [minds.bridge, "Yes."]
+        assert [e.text for e in await live.journal(session) if isinstance(e, AgentMessage)] == ["Yes."]
+        assert (await live.row(session))["llm_usage"]["small"]["output"] == 7
+
+
+async def test_what_is_not_written_in_time_is_replaced_and_stopped(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    minds = TwoMinds(bridging=asyncio.Event())
+    async with opens({"turn": {"soft_timeout_config": SOFT}}, models=minds) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        await eventually(lambda: minds.asked)
+        clock.advance(timedelta(seconds=2))
+        await eventually(lambda: speech.said == ["One moment."])
+        minds.answer.set()
+        await told_of(told, ResponseComplete)
+        await eventually(lambda: minds.cancelled == 1)
+
+
+async def test_who_spells_something_out_is_given_time(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens() as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.extend(["The order is 4 4", "7 1"])
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: live.model.requests)
+        pause(session, 0.4)
+        assert told == []
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: not speech.texts)
+        pause(session, 1.3)
+        (heard,) = await told_of(told, UserTranscript)
+        assert heard.text == "The order is 4 4 7 1"
+
+
+async def test_a_provider_that_ends_a_turn_in_the_middle_of_a_number_is_not_believed(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    async with opens() as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("It is 4 4 7")
+        voice(session, 0.5)
+        pause(session, 0.1)
+        speech.tell.put_nowait(EndOfTurn("It is 4 4 7"))
+        await eventually(lambda: not speech.texts)
+        pause(session, 0.9)
+        assert told == []
+        pause(session, 0.6)
+        await told_of(told, UserTranscript)
+
+
+@pytest.mark.parametrize(("patience", "finished"), [("auto", False), ("off", True)])
+async def test_an_agent_may_be_told_not_to_wait_for_spelling(
+    opens: Opens, speech: SpokenSpeech, patience: str, finished: bool
+) -> None:
+    async with opens({"turn": {"spelling_patience": patience}}) as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("It is 4 4 7")
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: live.model.requests)
+        pause(session, 0.4)
+        assert any(isinstance(event, UserTranscript) for event in told) is finished
+
+
+async def test_a_noise_without_words_is_told_once(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens(NOISY) as live:
+        session, told = await live.begin(Room())
+        for _ in range(3):
+            await ask(session, speech, "")
+            await eventually(lambda: not speech.texts)
+        (answer,) = await told_of(told, AgentResponse)
+        assert answer.text == LOUD
+        await told_of(told, ResponseComplete)
+        for _ in range(4):
+            await ask(session, speech, "")
+            await eventually(lambda: not speech.texts)
+        await ask(session, speech, "Do you sell tea?")
+        responses = await told_of(told, AgentResponse, 2)
+        assert [response.text for response in responses] == [LOUD, "Hello!"]
+        notice, _ = (event for event in await live.journal(session) if isinstance(event, AgentMessage))
+        assert notice.origin == "notice"
+
+
+async def test_words_in_between_are_no_noise(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens(NOISY) as live:
+        session, told = await live.begin(Room())
+        for text in ("", "", "Tea?", "", ""):
+            await ask(session, speech, text)
+            await eventually(lambda: not speech.texts)
+            if text:
+                await told_of(told, ResponseComplete)
+        await ask(session, speech, "Coffee?")
+        await told_of(told, ResponseComplete, 2)
+        assert [event.text for event in told if isinstance(event, AgentResponse)] == ["Hello!"] * 2
