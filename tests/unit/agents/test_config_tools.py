@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from elevenlabs.types.prompt_agent_api_model_output_tools_item import (
+    PromptAgentApiModelOutputToolsItem_ApiIntegrationWebhook,
+)
 from pydantic import TypeAdapter, ValidationError
 
 from greenline.agents.config import ConversationConfig
@@ -67,6 +70,18 @@ def webhook(**api: Any) -> dict[str, Any]:
     return {"type": "webhook", "name": "t", "description": "d", "api_schema": {"url": "https://x.example", **api}}
 
 
+def integration(**more: Any) -> dict[str, Any]:
+    ids = {"api_integration_id": "i", "api_integration_connection_id": "c"}
+    return {"type": "api_integration_webhook", "name": "t", "description": "d", **ids, **more}
+
+
+OVERRIDES = {
+    "body.a": {"source": "constant", "constant_value": 1},
+    "body.b": {"source": "dynamic_variable", "dynamic_variable": "v"},
+    "body.c": {"source": "llm", "prompt": "the city"},
+    "body.d": {"source": "omit"},
+    "body.e": {"source": "future", "x": 1},
+}
 PATH = {"path_params_schema": {"id": LEAF}}
 
 
@@ -82,6 +97,11 @@ PATH = {"path_params_schema": {"id": LEAF}}
         {"type": "client", "name": "t", "description": "d", "expects_response": True, "response_timeout_secs": -1},
         {"type": "system", "name": "x", "params": {"system_tool_type": "update_state", "future": 1}},
         {"type": "code", "anything": {"goes": True}},
+        {"type": "smb", "anything": {"goes": True}},
+        {"type": "mcp", "name": "find", "mcp_input_schema": {"type": "object"}, "response_timeout_secs": 300},
+        integration(),
+        integration(api_schema_overrides={"request_headers": {"a": "b", "c": {"variable_name": "v"}}}),
+        integration(api_schema_overrides={"schema_overrides": OVERRIDES}),
     ],
 )
 def test_tools_that_are_accepted(tool: dict[str, Any]) -> None:
@@ -102,6 +122,20 @@ def test_tools_that_are_accepted(tool: dict[str, Any]) -> None:
         ({**webhook(), "response_timeout_secs": 4}, "greater than or equal to 5"),
         ({**webhook(), "name": "two words"}, "match pattern"),
         ({**webhook(), "name": "a" * 65}, "match pattern"),
+        ({"type": "mcp", "name": "two words"}, "match pattern"),
+        ({"type": "mcp", "name": "t", "response_timeout_secs": 4}, "greater than or equal to 5"),
+        ({"type": "mcp", "name": "t", "approval_policy": "never"}, "approval_policy"),
+        (integration(response_timeout_secs=301), "less than or equal to 300"),
+        ({**integration(), "api_integration_id": None}, "api_integration_id"),
+        (integration(api_schema_overrides={"response_filter_mode": "some"}), "response_filter_mode"),
+        (
+            integration(
+                api_schema_overrides={
+                    "schema_overrides": {"a": {"source": "dynamic_variable", "dynamic_variable": ""}}
+                }
+            ),
+            "at least 1 character",
+        ),
         ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": -1}, "expects_response"),
         ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": 0}, "1 to 120"),
         ({"type": "client", "name": "t", "description": "d", "response_timeout_secs": 121}, "less than or equal"),
@@ -114,6 +148,24 @@ def test_tools_that_are_accepted(tool: dict[str, Any]) -> None:
 def test_tools_that_are_refused(tool: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         TOOL.validate_python(tool)
+
+
+def test_a_tool_of_an_integration_is_given_back_whole() -> None:
+    """All fields that the SDK's type demands are there."""
+    sent = TOOL.dump_python(TOOL.validate_python(integration()), mode="json")
+
+    wanted = PromptAgentApiModelOutputToolsItem_ApiIntegrationWebhook.model_fields
+    assert {name for name, field in wanted.items() if field.is_required()} <= set(sent)
+    assert (sent["response_timeout_secs"], sent["execution_mode"]) == (20, "immediate")
+
+
+def test_a_tool_of_an_mcp_server_is_given_back_whole() -> None:
+    sent = TOOL.dump_python(TOOL.validate_python({"type": "mcp", "name": "find", "mcp_server_id": "m"}), mode="json")
+
+    assert sent["mcp_server_id"] == "m"
+    assert (sent["response_timeout_secs"], sent["execution_mode"]) == (30, "immediate")
+    assert (sent["approval_policy"], sent["pre_tool_speech"]) == ("require_approval_all", "auto")
+    assert (sent["interruption_mode"], sent["tool_error_handling_mode"]) == ("allow", "auto")
 
 
 def test_an_error_names_the_place_of_the_leaf() -> None:

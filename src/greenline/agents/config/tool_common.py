@@ -10,6 +10,10 @@ from greenline.agents.config.base import ConfigModel, Integer, Map, Name
 
 ToolName: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
+ServiceSeconds: TypeAlias = Annotated[int, Field(ge=5, le=300)]
+"""How long a tool that asks a service may take."""
+ExecutionMode: TypeAlias = Literal["immediate", "post_tool_speech", "async"]
+
 
 class DynamicVariableAssignment(ConfigModel):
     """Writes a part of a tool's answer to a dynamic variable.

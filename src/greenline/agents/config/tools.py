@@ -1,4 +1,4 @@
-"""Tools written into an agent: webhooks, client tools and what older agents carry inline."""
+"""Tools written into an agent: webhooks, client tools and whatever else an agent carries inline."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pydantic import Field, Tag, field_validator, model_validator
 
 from greenline.agents.config.base import ConfigModel, Map, open_union
 from greenline.agents.config.locators import AuthConnection, HeaderValue
+from greenline.agents.config.service_tools import IntegrationTool, McpTool
 from greenline.agents.config.system_tools import SystemTool
-from greenline.agents.config.tool_common import DynamicVariables, ToolBase
+from greenline.agents.config.tool_common import DynamicVariables, ExecutionMode, ServiceSeconds, ToolBase
 from greenline.agents.config.tool_schema import LiteralProperty, ObjectProperty, QueryParameters
-
-ExecutionMode: TypeAlias = Literal["immediate", "post_tool_speech", "async"]
 
 _VARIABLE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
@@ -72,7 +71,7 @@ class WebhookTool(ToolBase):
 
     type: Literal["webhook"]
     description: str
-    response_timeout_secs: Annotated[int, Field(ge=5, le=300)] = 20
+    response_timeout_secs: ServiceSeconds = 20
     dynamic_variables: DynamicVariables = DynamicVariables()
     execution_mode: ExecutionMode = "immediate"
     api_schema: WebhookApi
@@ -101,7 +100,7 @@ class ClientTool(ToolBase):
 
 
 class OtherTool(ConfigModel):
-    """A tool of another kind (an integration, code, a workflow): kept as it came."""
+    """A tool of another kind (``smb``, code, a workflow), of which the reference tells no fields: kept as it came."""
 
     type: str
 
@@ -110,6 +109,8 @@ InlineTool: TypeAlias = Annotated[
     Annotated[WebhookTool, Tag("webhook")]
     | Annotated[ClientTool, Tag("client")]
     | Annotated[SystemTool, Tag("system")]
+    | Annotated[McpTool, Tag("mcp")]
+    | Annotated[IntegrationTool, Tag("api_integration_webhook")]
     | Annotated[OtherTool, Tag("other")],
-    open_union("type", "webhook", "client", "system"),
+    open_union("type", "webhook", "client", "system", "mcp", "api_integration_webhook"),
 ]
