@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from greenline.api.errors import error_answer, input_answer
@@ -99,7 +100,7 @@ class Limited:
             limit = self._upload_limit if upload else self._json_limit
             if int(headers.get("content-length") or 0) > limit:
                 raise RequestTooLarge
-            limited = receive_limited(receive, limit) if upload else await _whole_json(receive, limit)
+            limited = _streamed(receive, limit) if upload else await _whole_json(receive, limit)
         except RequestTooLarge as error:
             await error_answer(error)(scope, receive, send)
         except RefusedBody as error:
@@ -119,6 +120,19 @@ def receive_limited(receive: Receive, limit: int) -> Receive:
         if total > limit:
             raise RequestTooLarge
         return message
+
+    return counted
+
+
+def _streamed(receive: Receive, limit: int) -> Receive:
+    """As `receive_limited`, for a form: what parses it for the route lets only this class of errors through."""
+    limited = receive_limited(receive, limit)
+
+    async def counted() -> Message:
+        try:
+            return await limited()
+        except RequestTooLarge as error:
+            raise HTTPException(error.http_status, error.message) from error
 
     return counted
 

@@ -107,6 +107,21 @@ async def test_a_huge_body_is_refused(*, announced: bool, http: httpx2.AsyncClie
     assert answer.json()["detail"]["status"] == "request_too_large"
 
 
+async def test_a_huge_upload_of_unknown_length_is_refused(http: httpx2.AsyncClient, server: RunningServer) -> None:
+    size = server.services.settings.upload_max_bytes
+
+    async def form():
+        yield b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        for _ in range(0, size, 65536):
+            yield b" " * 65536
+        yield b"\r\n--B--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    answer = await http.post("/v1/convai/conversations/conv_1/files", content=form(), headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["detail"]["status"] == "request_too_large"
+
+
 @pytest.mark.parametrize("path", [f"{AGENTS}/%00", f"{AGENTS}?search=%00", f"{AGENTS}/agent_%ED%A0%80"])
 async def test_addresses_that_can_not_be_stored_are_refused(path: str, http: httpx2.AsyncClient) -> None:
     assert (await http.get(path)).status_code in {404, 422}
