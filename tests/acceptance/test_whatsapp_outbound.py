@@ -114,3 +114,16 @@ async def test_the_reply_goes_on_in_the_conversation_of_the_template(
     assert roles[2][0] == "agent"
     assert all(text != "Welcome!" for _, text in roles)
     assert len((await client.conversational_ai.conversations.list()).conversations) == 1
+
+
+async def test_a_template_that_nobody_has_answered_does_not_wait_for_an_agent_that_is_gone(
+    client: AsyncElevenLabs, agent_id: str
+) -> None:
+    conversation_id = await send(client, agent_id)
+    await client.conversational_ai.agents.delete(agent_id)
+
+    async def over() -> bool:
+        found = await client.conversational_ai.conversations.get(conversation_id)
+        return found.metadata.termination_reason == "The agent was deleted"
+
+    await until(over)

@@ -69,6 +69,19 @@ where v.workspace_id = $1 and v.agent_id = $2 and v.config #>> '{platform_settin
         = substring(v.config #>> '{platform_settings,widget,avatar,url}' from $3))
 on conflict do nothing;
 
+-- name: ring_chats
+-- The chats in which the agent is at work are looked at once it is gone: what is open there ends. $3: now.
+with rung as (
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select distinct chat_id, workspace_id, 'chat', $3::timestamptz from conversation
+  where workspace_id = $1 and agent_id = $2 and text_only and chat_id is not null
+    and status in ('initiated', 'in-progress')
+  order by chat_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning id
+)
+select count(pg_notify('greenline_work', 'chat ' || id)) from rung;
+
 -- name: delete_agent
 delete from agent where workspace_id = $1 and id = $2;
 

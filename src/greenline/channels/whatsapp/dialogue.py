@@ -11,7 +11,7 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables
-from greenline.agents.models import AgentVersion
+from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version, live_version
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, variables
@@ -30,7 +30,14 @@ from greenline.conversations.events import (
     ToolReturned,
     TurnFailed,
 )
-from greenline.conversations.lifecycle import SUPERSEDED, Deadline, deadline, taken_over, takeover_deadline
+from greenline.conversations.lifecycle import (
+    AGENT_DELETED,
+    SUPERSEDED,
+    Deadline,
+    deadline,
+    taken_over,
+    takeover_deadline,
+)
 from greenline.conversations.projection import Projection
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
@@ -83,23 +90,29 @@ class Dialogues:
         self._settings = settings
 
     async def close_expired(self, chat: Chat, commit: TurnCommit) -> Chat:
-        """End the open conversations whose time is over; returns the chat with the others."""
-        remaining = []
-        for conversation in chat.open:
-            config = configured(await self._version(conversation, commit), conversation.initiation)
-            end = self._deadline(chat, conversation, config, commit)
-            if end is None or end.at > commit.now:
-                remaining.append(conversation)
-                continue
-            farewell = config.agent.max_conversation_duration_message
-            if farewell:
-                self.speak(chat, conversation, commit, farewell, "closing")
-            commit.record(conversation, Ended(reason=end.reason))
+        """End the open conversations whose time is over or whose agent is gone; returns the chat with the others."""
+        remaining = [row for row in chat.open if not await self._close_expired(chat, row, commit)]
         if remaining and remaining[0] is not chat.open[0]:  # what the newest one superseded ends with it
             for conversation in remaining:
                 commit.record(conversation, Ended(reason=SUPERSEDED))
             remaining = []
         return replace(chat, open=tuple(remaining), journal=chat.journal if remaining else ())
+
+    async def _close_expired(self, chat: Chat, conversation: Projection, commit: TurnCommit) -> bool:
+        try:
+            version = await self._version(conversation, commit)
+        except VersionNotFound:  # whoever is assigned now begins anew with the person
+            commit.record(conversation, Ended(reason=AGENT_DELETED))
+            return True
+        config = configured(version, conversation.initiation)
+        end = self._deadline(chat, conversation, config, commit)
+        if end is None or end.at > commit.now:
+            return False
+        farewell = config.agent.max_conversation_duration_message
+        if farewell:
+            self.speak(chat, conversation, commit, farewell, "closing")
+        commit.record(conversation, Ended(reason=end.reason))
+        return True
 
     async def next_deadline(self, chat: Chat, commit: TurnCommit) -> datetime | None:
         """When the chat must be looked at again if nobody writes."""
@@ -209,12 +222,14 @@ class Dialogues:
 
     async def apologise(self, chat: Chat, commit: TurnCommit, reason: str) -> None:
         """A turn failed by a fault of the server: the person is told, and the conversation shows it."""
+        chat = await self.close_expired(chat, commit)
         dialogue, _ = await self.enter(chat, commit)
         if dialogue is None:
             return
         conversation = commit.record(dialogue.conversation, *dialogue.opening)
         conversation = commit.record(conversation, TurnFailed(code="server_fault", reason=reason))
         self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
+        commit.timer_at = await self.next_deadline(chat, commit)
 
     async def _resume(self, chat: Chat, commit: TurnCommit) -> Dialogue:
         newest, *older = chat.open

@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
+from greenline.agents import service as agents
+from greenline.agents.deletion import delete as delete_agent
+from greenline.agents.models import AgentDefinition
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Started, TurnFailed, UserMessage
+from greenline.conversations.lifecycle import AGENT_DELETED
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.channel import ANN, Channel, running_channel
+from support.rows import WORKSPACE
 from support.wait import until
 
 
@@ -202,6 +208,87 @@ async def test_a_fault_of_the_server_is_told_after_the_last_attempt(
         [conversation] = await channel.conversations()
         assert any(isinstance(event, TurnFailed) for event in await channel.journal(conversation["id"]))
         assert "a bug" in await pool.fetchval("select error from inbox")
+
+
+async def test_after_a_fault_a_conversation_still_ends_in_time(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+
+    def break_down(request: ModelRequest) -> str:
+        raise RuntimeError("a bug")
+
+    async with running_channel(pool, dsn, clock, once) as channel:
+        channel.model.say = break_down
+        await channel.hear()
+        assert await channel.told(1) == [settings.failure_message]
+        await channel.quiet()
+        clock.advance(timedelta(minutes=11))
+        await channel.quiet()
+        [conversation] = await channel.conversations()
+        assert conversation["ended_at"] == clock.now()
+
+
+async def test_a_failure_to_apologise_is_recorded(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+    async with running_channel(pool, dsn, clock, once) as channel:
+        await pool.execute("""update agent_version set config = '{"conversation_config": "broken"}'""")
+        with capture_logs() as logs:
+            await channel.hear()
+            await channel.quiet()
+        assert "turn.not_apologised" in [line["event"] for line in logs]
+        assert "conversation_config" in await pool.fetchval("select error from inbox")
+
+
+async def assign_another(channel: Channel) -> str:
+    agent_id = await agents.create(channel.pool, channel.clock, WORKSPACE, AgentDefinition())
+    await channel.pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
+    return agent_id
+
+
+async def test_a_conversation_ends_with_its_agent_and_the_next_agent_begins_anew(channel: Channel) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await delete_agent(channel.pool, channel.clock, WORKSPACE, channel.agent_id)
+    await channel.quiet()
+    [conversation] = await channel.conversations()
+    assert (conversation["termination_reason"], conversation["ended_at"]) == (AGENT_DELETED, channel.clock.now())
+
+    agent_id = await assign_another(channel)
+    await channel.hear()
+    await channel.told(2)
+    await channel.quiet()
+    assert [row["agent_id"] for row in await channel.conversations()] == [channel.agent_id, agent_id]
+
+
+async def test_who_had_written_to_an_agent_that_is_gone_is_answered_by_the_next_one(channel: Channel) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    await channel.pool.execute("delete from agent")  # nothing looks at the chat
+    agent_id = await assign_another(channel)
+
+    channel.clock.advance(timedelta(seconds=1))
+    await channel.hear()
+    await channel.told(2)
+
+    await channel.quiet()
+    gone, new = await channel.conversations()
+    assert (gone["termination_reason"], gone["status"]) == (AGENT_DELETED, "done")
+    assert (new["agent_id"], new["status"]) == (agent_id, "in-progress")
+
+
+async def test_a_conversation_whose_agent_is_gone_ends_though_nobody_writes(channel: Channel) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await channel.quiet()
+    await channel.pool.execute("delete from agent")
+    channel.clock.advance(timedelta(minutes=11))
+    await channel.quiet()
+    [conversation] = await channel.conversations()
+    assert conversation["termination_reason"] == AGENT_DELETED
 
 
 async def test_many_people_are_answered_each_once(
