@@ -17,7 +17,7 @@ from greenline.channels.live.begin import LiveSessions
 from greenline.channels.livekit.service import Rooms
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.sessions import SocketSessions
-from greenline.channels.whatsapp.account_checks import TokenWatch
+from greenline.channels.whatsapp.account_checks import TokenWatch, token_alarm
 from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents
 from greenline.channels.whatsapp.calls.service import Calls
 from greenline.channels.whatsapp.graph import GraphClient
@@ -81,7 +81,8 @@ async def open_services(
         await wakeups.start()
         stack.push_async_callback(wakeups.aclose)
         objects = await asyncio.to_thread(open_objects, settings)
-        graph = GraphClient(settings)
+        token_died = token_alarm(pool, clock)
+        graph = GraphClient(settings, token_died)
         stack.push_async_callback(graph.aclose)
         if models is None:
             models, endpoints = build_models(settings, os.environ, guarded_client(settings))
@@ -115,6 +116,7 @@ async def open_services(
             pool=pool,
             wakeups=wakeups,
             vault=vault,
+            token_died=token_died,
             agents=LiveCallAgents(pool, live, clock, settings),
             clock=clock,
             settings=settings,

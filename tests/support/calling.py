@@ -13,6 +13,7 @@ from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentDefinition
 from greenline.channels.live.models import AudioOut
+from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.outbound import CallStarter
 from greenline.channels.whatsapp.calls.service import Calls
@@ -269,4 +270,7 @@ def replica(
     pool: Pool, wakeups: Wakeups, vault: Vault, voices: ScriptedAgents, clock: ManualClock, settings: Settings
 ) -> Calls:
     """The calls of one process."""
-    return Calls(pool=pool, wakeups=wakeups, vault=vault, agents=voices, clock=clock, settings=settings)
+    alarm = token_alarm(pool, clock)
+    return Calls(
+        pool=pool, wakeups=wakeups, vault=vault, token_died=alarm, agents=voices, clock=clock, settings=settings
+    )

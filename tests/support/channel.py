@@ -13,6 +13,7 @@ from typing import Any
 from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentDefinition
+from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import ManualClock
@@ -219,7 +220,7 @@ async def running_channel(
         config = ConversationConfig.model_validate({"agent": agent or {"prompt": {"prompt": "You sell tea."}}})
         agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(conversation_config=config))
         await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
-        wakeups, graph = Wakeups(dsn), GraphClient(settings)
+        wakeups, graph = Wakeups(dsn), GraphClient(settings, token_alarm(pool, clock))
         await wakeups.start()
         whatsapp = WhatsApp(
             pool=pool,

@@ -5,6 +5,7 @@ It refuses on demand what the emulator would have to be brought to refuse, and c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -42,6 +43,8 @@ class GraphStandIn:
     asked: list[str] = field(default_factory=list)
     refuse: dict[str, Answer] = field(default_factory=dict)
     """By method and last part of the path, as in ``GET message_templates``."""
+    meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
+    """What happens when Meta is asked, by method and last part of the path; once."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     """Messages, without read receipts."""
     names: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class GraphStandIn:
         parts = place.path.strip("/").split("/")[1:]
         asked = f"{request.method} {'/'.join(parts)}"
         self.asked.append(asked)
+        self.meanwhile.pop(f"{request.method} {parts[-1]}", lambda: None)()
         refusal = self.refuse.get(f"{request.method} {parts[-1]}")
         if refusal is not None:
             return refusal

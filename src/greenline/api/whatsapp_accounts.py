@@ -56,7 +56,7 @@ class ImportBody(BaseModel):
     phone_number_id: MetaId
     token_code: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     access_token: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    account_type: AccountType = "cloud_api"
+    account_type: AccountType | None = None
 
     @model_validator(mode="after")
     def _one_secret(self) -> ImportBody:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nicegui import ui
 
+from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.calls.outbound import CallStarter, OutboundCall
 from greenline.channels.whatsapp.calls.prospect import Prospect, Prospects
@@ -91,7 +92,8 @@ class Caller:
             return
         services = self._visitor.services
         templates = Templates(services.pool, services.graph, services.vault, services.clock, services.settings)
-        prospects = Prospects(templates, services.vault, services.clock, services.settings)
+        alarm = token_alarm(services.pool, services.clock)
+        prospects = Prospects(templates, services.vault, services.clock, services.settings, alarm)
         try:
             account = await get_account(services.pool, self._visitor.workspace.id, person["phone_number_id"])
             prospect = await prospects.of(

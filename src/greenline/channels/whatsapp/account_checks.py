@@ -22,9 +22,11 @@ from greenline.channels.whatsapp.account_findings import (
 )
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import ADVICE, GraphError, Outcome
+from greenline.channels.whatsapp.graph_token import NumberToken, Token, TokenDied, open_token
 from greenline.clock import Clock
 from greenline.errors import GreenlineError
 from greenline.settings import Settings
+from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
@@ -51,7 +53,7 @@ class Checked:
 
 
 async def inspect_number(
-    graph: GraphClient, settings: Settings, phone_number_id: str, token: str, now: datetime
+    graph: GraphClient, settings: Settings, phone_number_id: str, token: Token, now: datetime
 ) -> Checked:
     """Read the number and, where the app's credentials are set, what Meta knows of the token.
 
@@ -66,7 +68,9 @@ async def inspect_number(
     return Checked(number, tuple(findings))
 
 
-async def subscribe(graph: GraphClient, business_account_id: str, token: str, *, again: bool) -> tuple[Finding, ...]:
+async def subscribe(
+    graph: GraphClient, business_account_id: str, token: Token, *, again: bool
+) -> tuple[Finding, ...]:
     """Subscribe the app to the webhooks of a business account, also if it seems to be (``again``).
 
     Without the subscription no message arrives: a token that may not subscribe is a finding. Raises `GraphError`
@@ -86,7 +90,7 @@ async def subscribe(graph: GraphClient, business_account_id: str, token: str, *,
     return (Finding("app_not_subscribed", f"No messages will arrive: the app is not subscribed. {reason}"),)
 
 
-async def _inspect_token(graph: GraphClient, token: str, now: datetime) -> list[Finding]:
+async def _inspect_token(graph: GraphClient, token: Token, now: datetime) -> list[Finding]:
     try:
         known = await graph.debug_token(token)
     except GraphError as error:
@@ -96,13 +100,27 @@ async def _inspect_token(graph: GraphClient, token: str, now: datetime) -> list[
     return list(token_findings(known, now))
 
 
-async def mark_token_expired(pool: Pool, workspace_id: str, phone_number_id: str, now: datetime) -> None:
-    """Show that the token of a number is dead, until the number is imported again. Logged once, as an alarm."""
-    marked = await pool.fetchval(
-        _sql["mark_token_expired"], workspace_id, phone_number_id, now, TOKEN_EXPIRED, ADVICE[190]
-    )
+async def mark_token_expired(pool: Pool, token: NumberToken, now: datetime) -> None:
+    """Show that the token of a number is dead, until the number is imported again. Logged once, as an alarm.
+
+    Nothing happens where another token has taken the place of the dead one.
+    """
+    number = (token.workspace_id, token.phone_number_id)
+    marked = await pool.fetchval(_sql["mark_token_expired"], *number, token.sealed, now, TOKEN_EXPIRED, ADVICE[190])
     if marked is not None:
-        log.error("account.token_expired", workspace_id=workspace_id, phone_number_id=phone_number_id)
+        log.error("account.token_expired", workspace_id=token.workspace_id, phone_number_id=token.phone_number_id)
+
+
+def token_alarm(pool: Pool, clock: Clock) -> TokenDied:
+    """What the clients of the Graph API tell of dead tokens, whatever they were used for."""
+
+    async def ring(token: NumberToken) -> None:
+        try:
+            await mark_token_expired(pool, token, clock.now())
+        except DATABASE_ERRORS as error:  # what met the token fails by itself; the next one tells again
+            log.warning("account.token_not_marked", phone_number_id=token.phone_number_id, error=str(error))
+
+    return ring
 
 
 class TokenWatch:
@@ -142,32 +160,41 @@ class TokenWatch:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def check_all(self, age: timedelta) -> int:
-        """Check the numbers whose last check is older than ``age``; returns how many."""
-        checked = 0
+        """Check the numbers whose last check is older than ``age``; returns how many.
+
+        Numbers of which Meta did not answer are due again at the next look.
+        """
+        checked, unanswered = 0, list[str]()
         while True:
             now = self._clock.now()
-            rows = await self._pool.fetch(_sql["claim_checks"], now, now - age, _PER_CLAIM)
+            rows = await self._pool.fetch(_sql["claim_checks"], now, now - age, _PER_CLAIM, unanswered)
             for row in rows:
-                await self._check(row)
+                if not await self._check(row):
+                    unanswered.append(row["phone_number_id"])
             checked += len(rows)
             if not rows:
                 return checked
 
-    async def _check(self, row: Record) -> None:
+    async def _check(self, row: Record) -> bool:
+        """Whether the check is made for today: not if Meta did not answer it."""
         workspace_id, phone_number_id = row["workspace_id"], row["phone_number_id"]
         now = self._clock.now()
         try:
-            token = self._vault.open(row["token"], phone_number_id)
+            token = open_token(self._vault, workspace_id, phone_number_id, row["token"])
+        except GreenlineError as error:  # the vault has another key
+            log.error("account.check_failed", phone_number_id=phone_number_id, error=error.message)
+            return True
+        try:
             subscription = await subscribe(self._graph, row["business_account_id"], token, again=False)
             checked = await inspect_number(self._graph, self._settings, phone_number_id, token, now)
         except GraphError as error:
             log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code)
             if error.token_dead:
-                await mark_token_expired(self._pool, workspace_id, phone_number_id, now)
-            return
-        except GreenlineError as error:  # the vault has another key
-            log.error("account.check_failed", phone_number_id=phone_number_id, error=error.message)
-            return
+                await mark_token_expired(self._pool, token, now)
+            answered = error.outcome is Outcome.PERMANENT
+            if not answered:
+                await self._pool.execute(_sql["check_again"], workspace_id, phone_number_id, row["token"])
+            return answered
         findings = [asdict(finding) for finding in (*subscription, *checked.findings)]
         name = checked.number.get("verified_name")
         await self._pool.execute(
@@ -178,3 +205,4 @@ class TokenWatch:
             clean_data(findings),
             clean_data(name) if isinstance(name, str) else None,
         )
+        return True

@@ -35,13 +35,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountImport:
-    """What an import needs: a permanent token, or the code of an Embedded Signup."""
+    """What an import needs: a permanent token, or the code of an Embedded Signup.
+
+    Without an ``account_type`` a number keeps its own; a new one is ``cloud_api``.
+    """
 
     business_account_id: str
     phone_number_id: str
     access_token: str | None = field(default=None, repr=False)
     token_code: str | None = field(default=None, repr=False)
-    account_type: AccountType = "cloud_api"
+    account_type: AccountType | None = None
 
 
 @dataclass(frozen=True, slots=True)

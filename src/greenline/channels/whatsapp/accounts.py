@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from greenline.agents.models import AgentNotFound
-from greenline.channels.whatsapp.account_checks import Checked, inspect_number, mark_token_expired, subscribe
+from greenline.channels.whatsapp.account_checks import Checked, inspect_number, subscribe
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_findings import Finding
 from greenline.channels.whatsapp.account_models import (
@@ -35,13 +35,7 @@ from greenline.store.sql import load_sql
 from greenline.store.vault import SecretUnreadable, Vault
 from greenline.text import clean_data, clean_text
 
-__all__ = [
-    "Accounts",
-    "apply_account_event",
-    "get_account",
-    "list_accounts",
-    "mark_token_expired",
-]
+__all__ = ["Accounts", "apply_account_event", "get_account", "list_accounts"]
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +102,8 @@ class Accounts:
             raise from_meta(error) from error
         findings = (*subscription, *checked.findings)
         await self._save(workspace_id, wanted, token, str(business.get("name") or ""), checked, findings)
+        # The last number of the account that was there before may have been removed meanwhile, and the app with it.
+        await self._stay_subscribed(wanted.business_account_id, token)
         for finding in findings:
             log.warning("account.finding", phone_number_id=wanted.phone_number_id, code=finding.code)
         return await get_account(self._pool, workspace_id, wanted.phone_number_id)
@@ -140,13 +136,30 @@ class Accounts:
         With the last number of a business account the app stops getting its webhooks.
         """
         row = await self._remove(workspace_id, phone_number_id)
-        if await self._pool.fetchval(_sql["others_of_business_account"], row["business_account_id"]):
+        business_account_id = row["business_account_id"]
+        if await self._has_numbers(business_account_id):
             return
         try:
             token = self._vault.open(row["token"], phone_number_id)
-            await self._graph.unsubscribe_app(row["business_account_id"], token)
-        except (GraphError, SecretUnreadable) as error:  # the number is gone here all the same
+        except SecretUnreadable as error:  # the number is gone here all the same
             log.warning("account.not_unsubscribed", phone_number_id=phone_number_id, error=str(error))
+            return
+        try:
+            await self._graph.unsubscribe_app(business_account_id, token)
+        except GraphError as error:
+            log.warning("account.not_unsubscribed", phone_number_id=phone_number_id, error=str(error))
+        if await self._has_numbers(business_account_id):  # imported since we looked
+            await self._stay_subscribed(business_account_id, token)
+
+    async def _has_numbers(self, business_account_id: str) -> bool:
+        return bool(await self._pool.fetchval(_sql["others_of_business_account"], business_account_id))
+
+    async def _stay_subscribed(self, business_account_id: str, token: str) -> None:
+        """Undo what a removal of another number did meanwhile. What fails is tried again by the daily check."""
+        try:
+            await subscribe(self._graph, business_account_id, token, again=False)
+        except GraphError as error:
+            log.warning("account.subscription_unknown", business_account_id=business_account_id, error=str(error))
 
     async def _token(self, wanted: AccountImport) -> str:
         if wanted.access_token is None and not self._graph.knows_app:
@@ -170,21 +183,24 @@ class Accounts:
         checked: Checked,
         findings: tuple[Finding, ...],
     ) -> None:
-        saved = await self._pool.fetchval(
-            _sql["save"],
-            wanted.phone_number_id,
-            workspace_id,
-            wanted.business_account_id,
-            clean_text(business_name),
-            clean_text(str(checked.number.get("verified_name") or "")),
-            to_e164(str(checked.number.get("display_phone_number") or "")),
-            wanted.account_type,
-            self._vault.seal(token, wanted.phone_number_id),
-            clean_data([asdict(finding) for finding in findings]),
-            self._clock.now(),
-        )
-        if saved is None:
-            raise NumberTaken
+        number, now = wanted.phone_number_id, self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_sql["ring_sender"], workspace_id, number, now)
+            saved = await connection.fetchval(
+                _sql["save"],
+                number,
+                workspace_id,
+                wanted.business_account_id,
+                clean_text(business_name),
+                clean_text(str(checked.number.get("verified_name") or "")),
+                to_e164(str(checked.number.get("display_phone_number") or "")),
+                wanted.account_type,
+                self._vault.seal(token, number),
+                clean_data([asdict(finding) for finding in findings]),
+                now,
+            )
+            if saved is None:
+                raise NumberTaken
 
     async def _remove(self, workspace_id: str, phone_number_id: str) -> Record:
         for _ in range(_DELETE_ATTEMPTS - 1):

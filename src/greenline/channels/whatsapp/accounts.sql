@@ -26,14 +26,21 @@ select true from agent where workspace_id = $1 and id = $2;
 insert into whatsapp_account as w(
   phone_number_id, workspace_id, business_account_id, business_account_name, phone_number_name, phone_number,
   account_type, token, findings, token_checked_at, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10)
+values ($1, $2, $3, $4, $5, $6, coalesce($7, 'cloud_api'), $8, $9, $10, $10, $10)
 on conflict (phone_number_id) do update set
   business_account_id = excluded.business_account_id, business_account_name = excluded.business_account_name,
   phone_number_name = excluded.phone_number_name, phone_number = excluded.phone_number,
-  account_type = excluded.account_type, token = excluded.token, is_token_expired = false,
+  account_type = coalesce($7, w.account_type), token = excluded.token, is_token_expired = false,
   findings = excluded.findings, token_checked_at = excluded.token_checked_at, updated_at = excluded.updated_at
   where w.workspace_id = excluded.workspace_id
 returning phone_number_id;
+
+-- name: ring_sender
+-- Whoever sends for the number takes its new token, and what waited for one goes. Before `save`: a removal locks in
+-- this order. $3: now.
+update mailbox set arrivals = arrivals + 1, due_at = least(due_at, $3::timestamptz)
+where workspace_id = $1 and id = 'sender:' || $2
+returning pg_notify('greenline_work', 'sender ' || id);
 
 -- name: update
 -- $3: whether the agent changes, to $4. A switch that is null stays.
@@ -95,24 +102,30 @@ returning business_account_id, token;
 select count(*) from whatsapp_account where business_account_id = $1;
 
 -- name: mark_token_expired
-update whatsapp_account set is_token_expired = true, token_checked_at = $3, updated_at = $3,
-  findings = coalesce((select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> $4), '[]')
-    || jsonb_build_array(jsonb_build_object('code', $4::text, 'message', $5::text))
-where workspace_id = $1 and phone_number_id = $2 and not is_token_expired
+-- $3 is the token that Meta refused: another one that has taken its place may be alive.
+update whatsapp_account set is_token_expired = true, token_checked_at = $4, updated_at = $4,
+  findings = coalesce((select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> $5), '[]')
+    || jsonb_build_array(jsonb_build_object('code', $5::text, 'message', $6::text))
+where workspace_id = $1 and phone_number_id = $2 and token = $3 and not is_token_expired
 returning phone_number_id;
 
 -- name: claim_checks
 -- scope: system, tokens of all workspaces are checked; each row has its workspace_id
--- Numbers not checked since $2, claimed by moving their time to $1: replicas share the work.
+-- Numbers not checked since $2, claimed by moving their time to $1: replicas share the work. Not those in $4.
 update whatsapp_account set token_checked_at = $1
 where phone_number_id in (
   select phone_number_id from whatsapp_account
   where not is_token_expired and (token_checked_at is null or token_checked_at < $2)
+    and phone_number_id <> all($4::text[])
   order by token_checked_at nulls first, phone_number_id
   limit $3
   for update skip locked
 )
 returning phone_number_id, workspace_id, business_account_id, token;
+
+-- name: check_again
+-- The check of the token $3 came to nothing: it is due again.
+update whatsapp_account set token_checked_at = null where workspace_id = $1 and phone_number_id = $2 and token = $3;
 
 -- name: save_check
 -- What Meta says of a number now. A token that was replaced meanwhile ($3 is the one that was checked) keeps its own.

@@ -12,6 +12,7 @@ import structlog
 from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
 from greenline.conversations.files import open_file, read_file, write_file
 from greenline.ids import derived_id
@@ -89,7 +90,7 @@ class FileFetcher:
     async def _fetch(
         self, chat: Chat, conversation_id: str, message: InboundMessage, file: InboundFile
     ) -> FetchedFile:
-        token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+        token = open_token(self._vault, chat.workspace_id, chat.phone_number_id, chat.sealed_token)
         data = await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
         file_id = derived_id("file", message.wamid, file.media_id)
         return await self.keep(chat, conversation_id, file_id, FilePart(file.mime_type, file.filename, data))

@@ -13,6 +13,7 @@ import orjson
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.graph_http import GraphHttp
 from greenline.channels.whatsapp.graph_media import Download, check_digest, unavailable
+from greenline.channels.whatsapp.graph_token import Token, TokenDied, text_of
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
 
@@ -52,13 +53,13 @@ class SendResult:
 class GraphClient:
     """Calls of the Graph API. Each raises `GraphError`, whose outcome says whether it may be repeated."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, token_died: TokenDied | None = None) -> None:
         self._url = f"{settings.graph_url.rstrip('/')}/{settings.graph_version.strip('/')}"
         self._max_media_bytes = settings.media_max_bytes
         self._app_id = settings.meta_app_id
         self._app_secrets = settings.meta_app_secret
         self._media_hosts = frozenset(host.lower() for host in settings.media_hosts)
-        self._http = GraphHttp(settings.graph_timeout_seconds)
+        self._http = GraphHttp(settings.graph_timeout_seconds, token_died)
 
     def __repr__(self) -> str:
         return f"<GraphClient {self._url}>"
@@ -69,7 +70,7 @@ class GraphClient:
 
     # Messages
 
-    async def send_message(self, phone_number_id: str, token: str, body: Mapping[str, Any]) -> SendResult:
+    async def send_message(self, phone_number_id: str, token: Token, body: Mapping[str, Any]) -> SendResult:
         """Send a message; ``body`` is Meta's, with recipient and type."""
         answer = await self._call("POST", f"{_id(phone_number_id)}/messages", token, body=body)
         message, contact = _first(answer.get("messages")), _first(answer.get("contacts"))
@@ -80,7 +81,7 @@ class GraphClient:
             wamid, _text(contact.get("wa_id")), _text(contact.get("user_id")), _text(message.get("message_status"))
         )
 
-    async def mark_read(self, phone_number_id: str, token: str, message_id: str, *, typing: bool = False) -> None:
+    async def mark_read(self, phone_number_id: str, token: Token, message_id: str, *, typing: bool = False) -> None:
         """Turn the ticks of a message blue, and show for 25 s at most that an answer is being written."""
         body: dict[str, Any] = {"messaging_product": "whatsapp", "status": "read", "message_id": message_id}
         if typing:
@@ -89,7 +90,7 @@ class GraphClient:
 
     # Numbers and business accounts
 
-    async def phone_number(self, phone_number_id: str, token: str) -> dict[str, Any]:
+    async def phone_number(self, phone_number_id: str, token: Token) -> dict[str, Any]:
         """The number's `NUMBER_FIELDS`, as far as Meta has them."""
         try:
             return await self._get(_id(phone_number_id), token, fields=",".join(NUMBER_FIELDS))
@@ -98,21 +99,23 @@ class GraphClient:
                 raise
         return await self._get(_id(phone_number_id), token, fields=",".join(BASIC_NUMBER_FIELDS))
 
-    async def phone_numbers(self, business_account_id: str, token: str) -> list[dict[str, Any]]:
+    async def phone_numbers(self, business_account_id: str, token: Token) -> list[dict[str, Any]]:
         """The numbers of a business account."""
         return await self._list(f"{_id(business_account_id)}/phone_numbers", token)
 
-    async def business_account(self, business_account_id: str, token: str) -> dict[str, Any]:
+    async def business_account(self, business_account_id: str, token: Token) -> dict[str, Any]:
         """``id`` and ``name`` of a business account."""
         return await self._get(_id(business_account_id), token, fields="id,name")
 
-    async def templates(self, business_account_id: str, token: str, name: str | None = None) -> list[dict[str, Any]]:
+    async def templates(
+        self, business_account_id: str, token: Token, name: str | None = None
+    ) -> list[dict[str, Any]]:
         """The templates of a business account. Meta searches for names that *contain* ``name``."""
         fields = "id,name,language,status,category,parameter_format,components"
         filters = {"name": name} if name is not None else {}
         return await self._list(f"{_id(business_account_id)}/message_templates", token, fields=fields, **filters)
 
-    async def health_status(self, node_id: str, token: str) -> dict[str, Any]:
+    async def health_status(self, node_id: str, token: Token) -> dict[str, Any]:
         """Why a number, business account or template can or can't send: ``{can_send_message, entities}``."""
         answer = await self._get(_id(node_id), token, fields="health_status")
         status = answer.get("health_status")
@@ -120,22 +123,22 @@ class GraphClient:
 
     # Subscriptions
 
-    async def subscribed_apps(self, business_account_id: str, token: str) -> list[dict[str, Any]]:
+    async def subscribed_apps(self, business_account_id: str, token: Token) -> list[dict[str, Any]]:
         """Apps that get the webhooks of a business account, as ``{id, name, override_callback_uri?}``."""
         rows = await self._list(f"{_id(business_account_id)}/subscribed_apps", token)
         apps = ((row.get("whatsapp_business_api_data"), row.get("override_callback_uri")) for row in rows)
         return [{**app, "override_callback_uri": uri} for app, uri in apps if isinstance(app, dict)]
 
-    async def is_subscribed(self, business_account_id: str, token: str) -> bool:
+    async def is_subscribed(self, business_account_id: str, token: Token) -> bool:
         """Whether the app of the settings gets the webhooks of a business account; any app if its id is not set."""
         apps = await self.subscribed_apps(business_account_id, token)
         return any(self._app_id in (None, str(app.get("id"))) for app in apps)
 
-    async def subscribe_app(self, business_account_id: str, token: str) -> None:
+    async def subscribe_app(self, business_account_id: str, token: Token) -> None:
         """Let the token's app get the webhooks of a business account."""
         await self._call("POST", f"{_id(business_account_id)}/subscribed_apps", token)
 
-    async def unsubscribe_app(self, business_account_id: str, token: str) -> None:
+    async def unsubscribe_app(self, business_account_id: str, token: Token) -> None:
         """Stop the webhooks of a business account to the token's app."""
         await self._call("DELETE", f"{_id(business_account_id)}/subscribed_apps", token)
 
@@ -146,10 +149,10 @@ class GraphClient:
         """Whether id and secret of the app are set, which `debug_token` and `exchange_code` need."""
         return bool(self._app_id and self._app_secrets)
 
-    async def debug_token(self, token: str) -> dict[str, Any]:
+    async def debug_token(self, token: Token) -> dict[str, Any]:
         """What Meta knows of a token: ``is_valid``, ``expires_at`` (0: never), ``scopes``, ``granular_scopes``."""
         app_id, secret = self._app()
-        answer = await self._get("debug_token", f"{app_id}|{secret}", input_token=token)
+        answer = await self._get("debug_token", f"{app_id}|{secret}", input_token=text_of(token))
         data = answer.get("data")
         return data if isinstance(data, dict) else {}
 
@@ -165,12 +168,12 @@ class GraphClient:
 
     # Media
 
-    async def locate_media(self, phone_number_id: str, token: str, media_id: str) -> dict[str, Any]:
+    async def locate_media(self, phone_number_id: str, token: Token, media_id: str) -> dict[str, Any]:
         """``{url, mime_type, sha256, file_size}`` of a file; the address lives 5 minutes."""
         return await self._get(_id(media_id), token, phone_number_id=phone_number_id)
 
     async def fetch_media(
-        self, phone_number_id: str, token: str, media_id: str, *, sha256: str | None = None
+        self, phone_number_id: str, token: Token, media_id: str, *, sha256: str | None = None
     ) -> bytes:
         """The bytes of a file. ``sha256`` is the webhook's digest, hex or base64; Meta's own is checked as well."""
         try:
@@ -182,23 +185,23 @@ class GraphClient:
         return await self._fetch_media(phone_number_id, token, media_id, sha256)
 
     async def upload_media(
-        self, phone_number_id: str, token: str, data: bytes, *, mime_type: str, filename: str
+        self, phone_number_id: str, token: Token, data: bytes, *, mime_type: str, filename: str
     ) -> str:
         """The id under which Meta keeps a file for 30 days."""
         form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
         form.add_field("file", data, filename=filename, content_type=mime_type)
         url = f"{self._url}/{_id(phone_number_id)}/media"
-        answer = await self._http.call("POST", url, headers=_bearer(token), body=form, seconds=MEDIA_SECONDS)
+        answer = await self._http.call("POST", url, token=token, body=form, seconds=MEDIA_SECONDS)
         media_id = answer.get("id")
         if not isinstance(media_id, str):
             raise GraphError("Meta's answer names no file", outcome=Outcome.UNKNOWN, http_status=200)
         return media_id
 
-    async def delete_media(self, phone_number_id: str, token: str, media_id: str) -> None:
+    async def delete_media(self, phone_number_id: str, token: Token, media_id: str) -> None:
         """Delete a file at Meta."""
         await self._call("DELETE", _id(media_id), token, params={"phone_number_id": phone_number_id})
 
-    async def _fetch_media(self, phone_number_id: str, token: str, media_id: str, sha256: str | None) -> bytes:
+    async def _fetch_media(self, phone_number_id: str, token: Token, media_id: str, sha256: str | None) -> bytes:
         place = await self.locate_media(phone_number_id, token, media_id)
         url = place.get("url")
         if not isinstance(url, str):
@@ -207,9 +210,9 @@ class GraphClient:
         check_digest(data, sha256, place.get("sha256"))
         return data
 
-    async def _download(self, url: str, token: str) -> bytes:
+    async def _download(self, url: str, token: Token) -> bytes:
         download = Download(self._http, self._url, self._media_hosts, self._max_media_bytes, MEDIA_SECONDS)
-        return await download.fetch(url, _bearer(token))
+        return await download.fetch(url, token)
 
     # Requests
 
@@ -218,10 +221,10 @@ class GraphClient:
             raise ConfigurationError("Set GREENLINE_META_APP_ID and GREENLINE_META_APP_SECRET for this call.")
         return self._app_id, self._app_secrets[0]
 
-    async def _get(self, path: str, token: str, **params: str) -> dict[str, Any]:
+    async def _get(self, path: str, token: Token, **params: str) -> dict[str, Any]:
         return await self._call("GET", path, token, params=params)
 
-    async def _list(self, path: str, token: str, **params: str) -> list[dict[str, Any]]:
+    async def _list(self, path: str, token: Token, **params: str) -> list[dict[str, Any]]:
         """All rows of an edge. Pages are asked for by cursor: the address of the next page is not trusted."""
         rows: list[dict[str, Any]] = []
         page = {"limit": str(PAGE_SIZE), **params}
@@ -242,26 +245,18 @@ class GraphClient:
         self,
         method: str,
         path: str,
-        token: str | None,
+        token: Token | None,
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        headers = _bearer(token) if token is not None else {}
-        content = None
-        if body is not None:
-            content = orjson.dumps(body)
-            headers["Content-Type"] = "application/json"
-        return await self._http.call(method, f"{self._url}/{path}", headers=headers, params=params, body=content)
+        content = None if body is None else orjson.dumps(body)
+        return await self._http.call(method, f"{self._url}/{path}", token=token, params=params, body=content)
 
 
 def _id(value: str) -> str:
     """An id as one segment of a path, whatever a webhook or a client has put into it."""
     return quote(value, safe="") if value not in ("", ".", "..") else "-"
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def _first(value: object) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import orjson
 
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.graph_http import GraphHttp
+from greenline.channels.whatsapp.graph_token import Token, TokenDied
 from greenline.channels.whatsapp.inbound import UNKNOWN_TIME, read_timestamp
 from greenline.settings import Settings
 
@@ -31,16 +32,16 @@ class CallPermission:
 class GraphCalls:
     """The calls of a number. Each method raises `GraphError`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, token_died: TokenDied | None = None) -> None:
         self._url = f"{settings.graph_url.rstrip('/')}/{settings.graph_version.strip('/')}"
-        self._http = GraphHttp(min(settings.graph_timeout_seconds, ACTION_SECONDS))
+        self._http = GraphHttp(min(settings.graph_timeout_seconds, ACTION_SECONDS), token_died)
 
     async def aclose(self) -> None:
         """Close the kept connections."""
         await self._http.aclose()
 
     async def act(
-        self, phone_number_id: str, token: str, action: CallAction, call_id: str, sdp: str | None = None
+        self, phone_number_id: str, token: Token, action: CallAction, call_id: str, sdp: str | None = None
     ) -> None:
         """Carry out an action on a call that exists; ``sdp`` is our answer."""
         body: dict[str, Any] = {"action": action, "call_id": call_id}
@@ -49,7 +50,7 @@ class GraphCalls:
         await self._post(phone_number_id, token, body)
 
     async def connect(
-        self, phone_number_id: str, token: str, *, wa_id: str | None, bsuid: str | None, sdp: str, callback: str
+        self, phone_number_id: str, token: Token, *, wa_id: str | None, bsuid: str | None, sdp: str, callback: str
     ) -> str:
         """Call a person with our offer; returns Meta's id of the call. ``callback`` comes back in its webhooks."""
         whom = {"to": f"+{wa_id}"} if wa_id else {"recipient": bsuid}
@@ -64,19 +65,18 @@ class GraphCalls:
         return wacid
 
     async def permission(
-        self, phone_number_id: str, token: str, *, wa_id: str | None, bsuid: str | None
+        self, phone_number_id: str, token: Token, *, wa_id: str | None, bsuid: str | None
     ) -> CallPermission:
         """Whether a person may be called, or asked."""
         whom = {"user_wa_id": wa_id} if wa_id else {"recipient": bsuid or ""}
         url = f"{self._url}/{quote(phone_number_id, safe='')}/call_permissions"
-        answer = await self._http.call("GET", url, headers=_bearer(token), params=whom)
+        answer = await self._http.call("GET", url, token=token, params=whom)
         return read_permission(answer)
 
-    async def _post(self, phone_number_id: str, token: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, phone_number_id: str, token: Token, body: dict[str, Any]) -> dict[str, Any]:
         url = f"{self._url}/{quote(phone_number_id, safe='')}/calls"
-        headers = {**_bearer(token), "Content-Type": "application/json"}
         content = orjson.dumps({"messaging_product": "whatsapp", **body})
-        return await self._http.call("POST", url, headers=headers, body=content)
+        return await self._http.call("POST", url, token=token, body=content)
 
 
 def read_permission(answer: dict[str, Any]) -> CallPermission:
@@ -117,7 +117,3 @@ def _number(value: object) -> float:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

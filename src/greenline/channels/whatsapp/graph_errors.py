@@ -149,6 +149,11 @@ class GraphError(Exception):
         return is_token_dead(self.code, self.http_status)
 
     @property
+    def token_expired(self) -> bool:
+        """Whether the token can't be used for anything any more. A permission that it lacks does not mean that."""
+        return self.code in (0, 190)
+
+    @property
     def advice(self) -> str | None:
         """What an operator can do, where that is known."""
         if self.code is None:

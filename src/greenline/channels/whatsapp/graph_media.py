@@ -20,6 +20,7 @@ from yarl import URL
 
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome, read_error
 from greenline.channels.whatsapp.graph_http import GraphHttp
+from greenline.channels.whatsapp.graph_token import Token
 
 MAX_REDIRECTS: Final = 3
 
@@ -40,11 +41,11 @@ class Download:
     seconds: float
     """The limit of one request, body included."""
 
-    async def fetch(self, url: str, headers: dict[str, str]) -> bytes:
+    async def fetch(self, url: str, token: Token) -> bytes:
         """The bytes behind ``url``. Raises `GraphError`."""
         for _ in range(MAX_REDIRECTS + 1):
             self.check_host(url)
-            async with self.http.stream(url, headers, self.seconds) as response:
+            async with self.http.stream(url, token, self.seconds) as response:
                 if 300 <= response.status < 400 and "location" in response.headers:
                     url = _joined(url, response.headers["location"])
                     continue

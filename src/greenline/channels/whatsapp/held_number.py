@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.pacing import Rules
 from greenline.store.mailbox import Claim
 
@@ -25,9 +26,8 @@ class HeldNumber:
     """Chats in which more may wait for the landing."""
     used: bool = False
     """A booked message left since the last look: the number is not idle."""
-    sealed_token: bytes = field(default=b"", repr=False)
-    token: str = field(default="", repr=False)
-    has_token: bool = False
+    token: NumberToken | None = None
+    """As it was read last; None while there is none that Meta takes."""
     departures: deque[datetime] = field(default_factory=deque)
     """When messages left, as far back as `sent_since` was asked last."""
     rules: Rules | None = None

@@ -11,6 +11,7 @@ import structlog
 
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import Token
 from greenline.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ class Presence:
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
-    async def typing(self, chat_id: str, *, phone_number_id: str, token: str, wamid: str) -> AsyncIterator[None]:
+    async def typing(self, chat_id: str, *, phone_number_id: str, token: Token, wamid: str) -> AsyncIterator[None]:
         """Mark ``wamid`` as read and show that the agent is typing, until the block ends.
 
         The first request is not cut short by a quick answer: `settled` tells when it is through.
@@ -62,12 +63,12 @@ class Presence:
         if self._asking.get(chat_id) is task:
             del self._asking[chat_id]
 
-    async def _renew(self, phone_number_id: str, token: str, wamid: str) -> None:
+    async def _renew(self, phone_number_id: str, token: Token, wamid: str) -> None:
         while True:
             await self._clock.sleep(RENEW_SECONDS)
             await self._show(phone_number_id, token, wamid)
 
-    async def _show(self, phone_number_id: str, token: str, wamid: str) -> None:
+    async def _show(self, phone_number_id: str, token: Token, wamid: str) -> None:
         try:
             await self._graph.mark_read(phone_number_id, token, wamid, typing=True)
         except GraphError as error:

@@ -19,6 +19,7 @@ import structlog
 from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
 from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.graph_token import NumberToken, TokenDied, open_token
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import (
     STATUS_SECONDS,
@@ -59,7 +60,6 @@ THROUGHPUT_SHARE: Final = 0.9
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
-TokenDied = Callable[[str, str, GraphError], Awaitable[None]]
 Settled = Callable[[str], Awaitable[None]]
 """Waits until the typing bubble of a chat is through: one that came after its message would stay."""
 
@@ -127,7 +127,7 @@ class Sender:
         """
         number = self._held.get(phone_number_id)
         now = self._clock.now()
-        if number is None or number.claim.closing or not number.has_token:
+        if number is None or number.claim.closing or number.token is None:
             return None
         if head["chat_id"] in number.flights or not (number.clock is None or number.clock < now):
             return None
@@ -159,7 +159,7 @@ class Sender:
             wake_at = await self._launch(number, heads)
             if claim.closing:
                 wake_at = self._clock.now()
-            elif not number.has_token:
+            elif number.token is None:
                 wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
             busy = bool(number.flights) or (self._soon(wake_at) and not claim.closing)
             if not busy and (idle or wake_at is not None):
@@ -181,17 +181,17 @@ class Sender:
             raise LeaseLost(claim.mailbox_id)
         claim.arrivals = rows[0]["arrivals"]
         self._read_token(number, rows[0])
-        if claim.closing or not number.has_token:
+        if claim.closing or number.token is None:
             return []
         return [dict(row) for row in rows if row["id"] is not None]
 
     def _read_token(self, number: HeldNumber, row: Record) -> None:
         sealed = row["token"]
-        number.has_token = sealed is not None and not row["is_token_expired"]
-        if not number.has_token:
+        if sealed is None or row["is_token_expired"]:
             log.warning("sender.no_token", phone_number_id=number.phone_number_id)
-        elif sealed != number.sealed_token:
-            number.sealed_token, number.token = sealed, self._vault.open(sealed, number.phone_number_id)
+            number.token = None
+        elif number.token is None or sealed != number.token.sealed:
+            number.token = open_token(self._vault, number.claim.workspace_id, number.phone_number_id, sealed)
 
     async def _launch(self, number: HeldNumber, heads: list[Head]) -> datetime | None:
         """Send what may go; returns when the next one may."""
@@ -299,23 +299,27 @@ class Sender:
     async def _post(self, number: HeldNumber, head: Head) -> None:
         body = {**head["body"], **_recipient(head), "biz_opaque_callback_data": head["id"]}
         await self._settled(head["chat_id"])
+        token = number.token
+        if token is None:  # found dead since the message was booked
+            await self._defer(number, head, "queued", self._clock.now())
+            return
         try:
-            result = await self._graph.send_message(number.phone_number_id, number.token, body)
+            result = await self._graph.send_message(number.phone_number_id, token, body)
         except GraphError as error:
             checkpoint("sender.posted")
-            await self._settle_error(number, head, error)
+            await self._settle_error(number, head, error, token)
         else:
             checkpoint("sender.posted")
             await self._facts.put(Fact(head["id"], "accepted", self._clock.now(), wamid=result.wamid))
             await self._learn(number, head, result)
         checkpoint("sender.settled")
 
-    async def _settle_error(self, number: HeldNumber, head: Head, error: GraphError) -> None:
+    async def _settle_error(self, number: HeldNumber, head: Head, error: GraphError, token: NumberToken) -> None:
         log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
         now = self._clock.now()
         if error.token_dead:
-            await self._token_died(number.claim.workspace_id, number.phone_number_id, error)
-            await self._defer(number, head, "queued", now + timedelta(seconds=NO_TOKEN_SECONDS))
+            await self._token_died(token)
+            await self._defer(number, head, "queued", now)  # it goes as soon as the number has another token
         elif error.outcome is Outcome.REFUSED:
             await self._defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
         elif error.outcome is Outcome.UNKNOWN:
@@ -325,6 +329,7 @@ class Sender:
             await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
 
     async def _defer(self, number: HeldNumber, head: Head, state: str, until: datetime) -> None:
+        number.behind.add(head["chat_id"])  # the sender looks again when it has landed: the number may be in use
         await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
 
     async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import secrets
 from typing import Final
 
-from greenline.channels.whatsapp.accounts import mark_token_expired
+from greenline.channels.whatsapp.account_checks import mark_token_expired
 from greenline.channels.whatsapp.commit import Committer
 from greenline.channels.whatsapp.dialogue import Dialogues
 from greenline.channels.whatsapp.facts import Facts
 from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
@@ -53,8 +53,8 @@ class WhatsApp:
         mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         owner = secrets.token_hex(8)
 
-        async def token_died(workspace_id: str, phone_number_id: str, error: GraphError) -> None:
-            await mark_token_expired(pool, workspace_id, phone_number_id, clock.now())
+        async def token_died(token: NumberToken) -> None:
+            await mark_token_expired(pool, token, clock.now())
 
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)

@@ -11,6 +11,7 @@ import structlog
 from greenline.channels.whatsapp.account_models import Account, from_meta
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.template_fill import Filled, fill
 from greenline.channels.whatsapp.template_models import (
     Template,
@@ -72,7 +73,7 @@ class Templates:
 
         Raises the errors of `from_meta`.
         """
-        token = self._vault.open(account.sealed_token, account.phone_number_id)
+        token = open_token(self._vault, account.workspace_id, account.phone_number_id, account.sealed_token)
         try:
             rows = await self._graph.templates(account.business_account_id, token)
         except GraphError as error:
@@ -110,7 +111,7 @@ class Templates:
         raise TemplateNotFound(f"{TemplateNotFound().message} Asked for: {name}, {language}.", meta_code=NOT_FOUND)
 
     async def _fetch(self, account: Account, name: str) -> list[dict[str, Any]]:
-        token = self._vault.open(account.sealed_token, account.phone_number_id)
+        token = open_token(self._vault, account.workspace_id, account.phone_number_id, account.sealed_token)
         try:
             rows = await self._graph.templates(account.business_account_id, token, name)
         except GraphError as error:

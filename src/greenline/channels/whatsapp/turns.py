@@ -20,6 +20,7 @@ from greenline.channels.whatsapp.calls.texts import feed_call
 from greenline.channels.whatsapp.chat import Chat, load_chat, read_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.inbound import (
     UNKNOWN_TIME,
@@ -125,8 +126,10 @@ class Turns:
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
         if chat is not None and batch.messages:
             _meet(chat, [message for _, message in batch.messages], commit)
-            with contextlib.suppress(Exception):  # the failure itself is recorded above, whatever becomes of this
+            try:
                 await self._dialogues.apologise(chat, commit, str(error))
+            except Exception:  # what the turn met is recorded all the same, or it would be met for ever
+                log.exception("turn.not_apologised", error=str(error))
         await self._committer.commit(commit)
 
     async def _turn(self, claim: Claim, *, may_merge: bool) -> TurnCommit:
@@ -208,7 +211,7 @@ class Turns:
         if not chat.enable_typing_indicator or message.wamid is None:
             yield
             return
-        token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+        token = open_token(self._vault, chat.workspace_id, chat.phone_number_id, chat.sealed_token)
         number, wamid = chat.phone_number_id, message.wamid
         async with self._presence.typing(chat.id, phone_number_id=number, token=token, wamid=wamid):
             yield

@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.compose import NoteToSend
 from greenline.channels.whatsapp.files import FetchedFile, FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.engine.turn import Spoken
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
@@ -90,7 +91,7 @@ class VoiceNotes:
             if len(note.data) > NOTE_BYTES:
                 log.info("voice_note.too_long", conversation_id=conversation_id, seconds=round(note.seconds))
                 return None
-            token = self._vault.open(chat.sealed_token, chat.phone_number_id)
+            token = open_token(self._vault, chat.workspace_id, chat.phone_number_id, chat.sealed_token)
             media_id = await self._graph.upload_media(
                 chat.phone_number_id, token, note.data, mime_type=note.mime_type, filename=FILENAME
             )

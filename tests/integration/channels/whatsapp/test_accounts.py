@@ -1,5 +1,6 @@
 """Numbers: connected, changed, checked, removed."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pytest
 
 from greenline.agents import service as agents
 from greenline.agents.models import AgentDefinition, AgentNotFound
-from greenline.channels.whatsapp.account_checks import TokenWatch
+from greenline.channels.whatsapp.account_checks import TokenWatch, mark_token_expired
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_models import (
     Account,
@@ -28,9 +29,9 @@ from greenline.channels.whatsapp.accounts import (
     UnreadableToken,
     get_account,
     list_accounts,
-    mark_token_expired,
 )
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_token import NumberToken, open_token
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -63,6 +64,9 @@ class World:
 
     async def read(self, number: str = NUMBER) -> Account:
         return await get_account(self.pool, WORKSPACE, number)
+
+    async def token(self) -> NumberToken:
+        return open_token(self.vault, WORKSPACE, NUMBER, (await self.read()).sealed_token)
 
     async def codes(self) -> list[str]:
         return [finding.code for finding in (await self.read()).findings]
@@ -157,7 +161,7 @@ async def test_a_new_token_revives_a_number_and_keeps_its_agent_and_switches(wor
     agent_id = await agents.create(world.pool, world.clock, WORKSPACE, AgentDefinition(), name="Rosie")
     changes = AccountChanges(changes_agent=True, assigned_agent_id=agent_id, enable_typing_indicator=False)
     await world.accounts.update(WORKSPACE, NUMBER, changes)
-    await mark_token_expired(world.pool, WORKSPACE, NUMBER, world.clock.now())
+    await mark_token_expired(world.pool, await world.token(), world.clock.now())
     assert (await world.read()).is_token_expired
     assert await world.codes() == ["token_expired"]
     world.meta.tokens.add("EAAnew")
@@ -167,6 +171,12 @@ async def test_a_new_token_revives_a_number_and_keeps_its_agent_and_switches(wor
     assert (account.assigned_agent_id, account.assigned_agent_name) == (agent_id, "Rosie")
     assert not account.enable_typing_indicator
     assert world.vault.open(account.sealed_token, NUMBER) == "EAAnew"
+
+
+async def test_a_number_keeps_its_type_unless_the_import_names_another(world: World) -> None:
+    assert (await world.connect(account_type="coexistence")).account_type == "coexistence"
+    assert (await world.connect()).account_type == "coexistence"
+    assert (await world.connect(account_type="cloud_api")).account_type == "cloud_api"
 
 
 async def test_changes_touch_only_what_they_name(world: World) -> None:
@@ -206,6 +216,22 @@ async def test_the_last_number_of_a_business_account_unsubscribes_the_app(world:
     assert world.meta.subscribed == {WABA}
     await world.accounts.delete(OTHER, "999")
     assert world.meta.subscribed == set()
+
+
+async def test_a_removal_during_an_import_does_not_leave_the_account_unsubscribed(world: World) -> None:
+    world.meta.numbers["999"] = {**world.meta.numbers[NUMBER], "id": "999"}
+    world.meta.meanwhile["GET 999"] = world.meta.subscribed.clear  # the last number that was there is removed
+    await world.connect(phone_number_id="999")
+    assert world.meta.subscribed == {WABA}
+
+
+async def test_an_import_during_a_removal_does_not_leave_the_account_unsubscribed(world: World) -> None:
+    await world.connect()
+    again: list[asyncio.Task[Account]] = []
+    world.meta.meanwhile["DELETE subscribed_apps"] = lambda: again.append(asyncio.create_task(world.connect()))
+    await world.accounts.delete(WORKSPACE, NUMBER)
+    await asyncio.gather(*again)
+    assert world.meta.subscribed == {WABA}
 
 
 async def test_a_dead_token_does_not_keep_a_number(world: World) -> None:
@@ -289,8 +315,32 @@ async def test_a_number_that_moves_to_another_workspace_meets_everybody_anew(wor
 async def test_a_token_is_marked_once(world: World) -> None:
     await world.connect()
     for _ in range(2):
-        await mark_token_expired(world.pool, WORKSPACE, NUMBER, world.clock.now())
+        await mark_token_expired(world.pool, await world.token(), world.clock.now())
     assert await world.codes() == ["token_expired"]
+
+
+async def test_a_token_that_was_replaced_marks_nothing(world: World) -> None:
+    await world.connect()
+    dead = await world.token()
+    world.meta.tokens.add("EAAnew")
+    await world.connect(access_token="EAAnew")
+    await mark_token_expired(world.pool, dead, world.clock.now())
+    assert not (await world.read()).is_token_expired
+    assert await world.codes() == []
+
+
+async def test_what_meta_did_not_answer_is_checked_at_the_next_look(world: World) -> None:
+    await world.connect()
+    world.clock.advance(timedelta(days=1, seconds=1))
+    world.meta.refuse["GET subscribed_apps"] = meta_error(2, 500)
+    asked = len(world.meta.asked)
+    assert await world.watch().check_all(timedelta(days=1)) == 1
+    assert len(world.meta.asked) == asked + 1, "once a look"
+    del world.meta.refuse["GET subscribed_apps"]
+    world.meta.numbers[NUMBER] |= {"quality_rating": "RED"}
+    assert await world.watch().check_all(timedelta(days=1)) == 1
+    assert await world.codes() == ["quality_low"]
+    assert await world.watch().check_all(timedelta(days=1)) == 0
 
 
 async def test_the_watch_finds_a_dead_token_and_marks_it(world: World) -> None:

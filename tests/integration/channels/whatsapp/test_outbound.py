@@ -13,10 +13,12 @@ from greenline.agents import service as agents
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentDefinition, AgentNotFound, BranchNotFound
 from greenline.agents.overrides import OverrideNotAllowed
+from greenline.channels.whatsapp.account_checks import mark_token_expired
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_models import AccountImport, AccountNotFound, MetaUnavailable, TokenExpired
-from greenline.channels.whatsapp.accounts import Accounts, get_account, mark_token_expired
+from greenline.channels.whatsapp.accounts import Accounts, get_account
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.outbound import (
     MarketingStopped,
@@ -219,7 +221,9 @@ async def test_production_may_be_named(world: World) -> None:
 
 
 async def test_a_dead_token_is_told_at_once(world: World) -> None:
-    await mark_token_expired(world.pool, WORKSPACE, NUMBER, world.clock.now())
+    account = await get_account(world.pool, WORKSPACE, NUMBER)
+    token = open_token(world.vault, WORKSPACE, NUMBER, account.sealed_token)
+    await mark_token_expired(world.pool, token, world.clock.now())
     with pytest.raises(TokenExpired):
         await world.start()
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from greenline.channels.whatsapp.graph import GraphClient, SendResult
+from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.graph_token import NumberToken, Token
 from greenline.errors import ConfigurationError
 from greenline.settings import Settings
+from support.graph_stand_in import meta_error
 from support.scripted import Answer, Request, Script, ScriptedServer, answer, scripted
 
 TOKEN = "EAAtoken"
@@ -295,3 +298,60 @@ async def test_a_file_is_uploaded_as_a_form() -> None:
     assert b'name="messaging_product"' in request.body
     assert b'filename="a.ogg"' in request.body
     assert b"OggS" in request.body
+
+
+NUMBER_TOKEN = NumberToken("ws_1", "100", b"sealed", TOKEN)
+USES: dict[str, Callable[[GraphClient, GraphCalls, Token], Awaitable[object]]] = {
+    "messages": lambda graph, _, token: graph.send_message("100", token, BODY),
+    "receipts": lambda graph, _, token: graph.mark_read("100", token, "wamid.1"),
+    "templates": lambda graph, _, token: graph.templates("7001", token, "welcome"),
+    "media": lambda graph, _, token: graph.fetch_media("100", token, "media_1"),
+    "uploads": lambda graph, _, token: graph.upload_media(
+        "100", token, b"x", mime_type="audio/ogg", filename="a.ogg"
+    ),
+    "calls": lambda _, calls, token: calls.act("100", token, "accept", "wacid.1"),
+    "permissions": lambda _, calls, token: calls.permission("100", token, wa_id="1", bsuid=None),
+}
+
+
+async def told_of(script: Script, use: str, token: Token) -> set[NumberToken]:
+    """The tokens that are told of as dead when Meta answers as ``script`` says."""
+    told: set[NumberToken] = set()
+
+    async def tell(dead: NumberToken) -> None:
+        told.add(dead)
+
+    async with scripted(script) as server:
+        settings = Settings(graph_url=server.url)
+        client, calls = GraphClient(settings, tell), GraphCalls(settings, tell)
+        with pytest.raises(GraphError):
+            await USES[use](client, calls, token)
+        await client.aclose()
+        await calls.aclose()
+    return told
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_whatever_a_dead_token_was_used_for_it_is_told_of(use: str) -> None:
+    assert await told_of(lambda _: meta_error(190, 401), use, NUMBER_TOKEN) == {NUMBER_TOKEN}
+
+
+async def test_a_file_refused_for_its_token_tells_too() -> None:
+    def script(request: Request) -> Answer:
+        place = f"http://{request.headers['host']}/file/1"
+        return meta_error(190, 401) if request.target == "/file/1" else answer({"url": place})
+
+    assert await told_of(script, "media", NUMBER_TOKEN) == {NUMBER_TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("reply", "token"),
+    [
+        (meta_error(200, 403), NUMBER_TOKEN),  # a permission is missing: it may still send
+        (meta_error(131000, 500), NUMBER_TOKEN),
+        (Answer(401), NUMBER_TOKEN),  # of a proxy, or an address of a file that has run out
+        (meta_error(190, 401), TOKEN),  # of an import: no number has it
+    ],
+)
+async def test_nothing_else_is_told_of_a_token(reply: Answer, token: Token) -> None:
+    assert await told_of(lambda _: reply, "templates", token) == set()

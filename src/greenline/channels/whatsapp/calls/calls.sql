@@ -8,7 +8,7 @@ select mailbox_id from whatsapp_call where workspace_id = $1 and wacid = $2;
 
 -- name: line
 -- The number, its agent and the person's chat, as far as there is one.
-select a.phone_number_id, a.phone_number, a.token, a.is_token_expired, a.assigned_agent_id,
+select a.workspace_id, a.phone_number_id, a.phone_number, a.token, a.is_token_expired, a.assigned_agent_id,
   c.id as chat_id, c.wa_id, c.bsuid
 from whatsapp_account a
 left join whatsapp_chat c on c.id = $3 and c.workspace_id = a.workspace_id

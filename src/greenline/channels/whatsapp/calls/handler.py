@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.calls.settle import Settlement
 from greenline.channels.whatsapp.calls.store import CallRow, Line, insert_call, new_call_id, open_window
 from greenline.channels.whatsapp.calls.webhooks import CallNews, read_news
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import NumberToken, open_token
 from greenline.channels.whatsapp.people import open_chat
 from greenline.store.mailbox import Claim, ring
 from greenline.store.pool import Pool
@@ -206,5 +207,5 @@ class CallHandler:
         await self._parts.store.set_done(claim, reason, now)
         await self._parts.mailboxes.release(claim, now)
 
-    def _token(self, line: Line) -> str:
-        return self._vault.open(line.token, line.phone_number_id)
+    def _token(self, line: Line) -> NumberToken:
+        return open_token(self._vault, line.workspace_id, line.phone_number_id, line.token)

@@ -37,6 +37,7 @@ from greenline.channels.whatsapp.calls.webhooks import read_reply
 from greenline.channels.whatsapp.commit import Committer, QueuedMessage, TurnCommit
 from greenline.channels.whatsapp.compose import Composed
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
+from greenline.channels.whatsapp.graph_token import Token
 from greenline.conversations.events import AgentMessage, CallPermission
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.ids import derived_id
@@ -60,7 +61,7 @@ class Permissions:
         self._settlement = settlement
 
     async def advance(
-        self, claim: Claim, row: CallRow, line: Line, token: str
+        self, claim: Claim, row: CallRow, line: Line, token: Token
     ) -> tuple[CallRow, Call, tuple[Command, ...]] | None:
         """Do what can be done now. The call and its commands when it may be made; else the mailbox is given back.
 
@@ -116,7 +117,7 @@ class Permissions:
             happened.append(HungUp(ENDED_BY_OPERATOR))
         return happened
 
-    async def _ask_meta(self, line: Line, token: str) -> PermissionKnown:
+    async def _ask_meta(self, line: Line, token: Token) -> PermissionKnown:
         try:
             known = await self._parts.graph.permission(
                 line.phone_number_id, token, wa_id=line.wa_id, bsuid=line.bsuid

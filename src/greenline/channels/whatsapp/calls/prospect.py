@@ -9,6 +9,7 @@ from typing import Final
 from greenline.channels.whatsapp.account_models import Account, from_meta
 from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import TokenDied, open_token
 from greenline.channels.whatsapp.pacing import WINDOW
 from greenline.channels.whatsapp.template_models import Template
 from greenline.channels.whatsapp.templates import Templates
@@ -37,18 +38,26 @@ class Prospect:
 class Prospects:
     """Asks Meta."""
 
-    def __init__(self, templates: Templates, vault: Vault, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        templates: Templates,
+        vault: Vault,
+        clock: Clock,
+        settings: Settings,
+        token_died: TokenDied | None = None,
+    ) -> None:
         self._templates = templates
         self._vault = vault
         self._clock = clock
         self._settings = settings
+        self._token_died = token_died
 
     async def of(
         self, account: Account, *, wa_id: str | None, bsuid: str | None, last_word_at: datetime | None
     ) -> Prospect:
         """The prospect of a call to a person who wrote last at ``last_word_at``. Raises the errors of `from_meta`."""
-        token = self._vault.open(account.sealed_token, account.phone_number_id)
-        graph = GraphCalls(self._settings)
+        token = open_token(self._vault, account.workspace_id, account.phone_number_id, account.sealed_token)
+        graph = GraphCalls(self._settings, self._token_died)
         try:
             known = await graph.permission(account.phone_number_id, token, wa_id=wa_id, bsuid=bsuid)
         except GraphError as error:

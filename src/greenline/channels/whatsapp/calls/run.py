@@ -50,6 +50,7 @@ from greenline.channels.whatsapp.calls.webhooks import read_news, read_reply
 from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.graph_errors import Outcome as GraphOutcome
+from greenline.channels.whatsapp.graph_token import Token
 from greenline.channels.whatsapp.inbound import read_message
 from greenline.clock import Clock
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
@@ -85,7 +86,7 @@ class CallParts:
 class CallRun:
     """One call from its first event to its end."""
 
-    def __init__(self, parts: CallParts, claim: Claim, row: CallRow, line: Line, token: str) -> None:
+    def __init__(self, parts: CallParts, claim: Claim, row: CallRow, line: Line, token: Token) -> None:
         self.row = row
         self.voice: Voice | None = None
         self._parts = parts

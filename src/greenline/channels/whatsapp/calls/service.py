@@ -13,6 +13,7 @@ from greenline.channels.whatsapp.calls.settle import Settlement
 from greenline.channels.whatsapp.calls.store import CallStore
 from greenline.channels.whatsapp.commit import Committer
 from greenline.channels.whatsapp.graph_calls import ACTION_SECONDS, GraphCalls
+from greenline.channels.whatsapp.graph_token import TokenDied
 from greenline.clock import Clock
 from greenline.settings import Settings
 from greenline.store.mailbox import Mailboxes
@@ -35,6 +36,7 @@ class Calls:
         pool: Pool,
         wakeups: Wakeups,
         vault: Vault,
+        token_died: TokenDied,
         agents: CallAgents,
         clock: Clock,
         settings: Settings,
@@ -44,7 +46,7 @@ class Calls:
         committer = Committer(pool, wakeups, clock)
         settlement = Settlement(store, mailboxes, committer, clock, settings.call_prices)
         self._patience = settings.call_drain_seconds
-        self._graph = GraphCalls(settings)
+        self._graph = GraphCalls(settings, token_died)
         parts = CallParts(store, mailboxes, self._graph, agents, clock, settings)
         self._handler = CallHandler(pool, vault, parts, Permissions(parts, committer, settlement), settlement)
         self._worker = Worker(

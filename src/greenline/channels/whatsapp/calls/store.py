@@ -86,6 +86,7 @@ class CallRow:
 class Line:
     """A number and, where it is known, the person at the other end."""
 
+    workspace_id: str
     phone_number_id: str
     phone_number: str
     token: bytes = field(repr=False)
