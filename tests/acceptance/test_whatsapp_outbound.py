@@ -15,7 +15,8 @@ from elevenlabs.client import AsyncElevenLabs
 from greenline.settings import Settings
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
 from support.scripted import scripted
-from support.wait import until
+from support.server import RunningServer
+from support.wait import eventually, until
 
 WELCOME: dict[str, Any] = {
     "name": "welcome",
@@ -127,3 +128,71 @@ async def test_a_template_that_nobody_has_answered_does_not_wait_for_an_agent_th
         return found.metadata.termination_reason == "The agent was deleted"
 
     await until(over)
+
+
+async def count(server: RunningServer, query: str) -> int:
+    return int(await server.services.pool.fetchval(query))
+
+
+async def has_learned(server: RunningServer, chats: int) -> None:
+    """Wait until what Meta answered is known: all ids lead to so many chats, and nothing is under way."""
+
+    async def known() -> bool:
+        led = await count(server, "select count(distinct chat_id) from chat_identity")
+        sent = await count(server, "select count(*) from outbox where state = 'accepted'")
+        return led == chats and sent > 0
+
+    await until(known)
+
+
+@pytest.mark.parametrize("ids", [{"from": "4915199999999"}, {"from": "4915199999999", "from_user_id": "DE.77"}])
+async def test_a_person_who_had_written_before_replies_in_the_conversation_of_the_template(
+    client: AsyncElevenLabs,
+    http: httpx2.AsyncClient,
+    meta: GraphStandIn,
+    agent_id: str,
+    server: RunningServer,
+    ids: dict[str, str],
+) -> None:
+    """Meta's name of the person leads to a chat of its own, with an open conversation: the newer one goes on."""
+    await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=agent_id)
+    await deliver(http, messages=[said("wamid.IN0", **{"from": "4915199999999"})])
+    await eventually(lambda: len(meta.sent) == 1)
+    before = (await client.conversational_ai.conversations.list()).conversations[0].conversation_id
+    conversation_id = await send(client, agent_id)
+    await eventually(lambda: len(meta.sent) == 2)
+    await has_learned(server, 1)
+
+    await deliver(http, messages=[said("wamid.IN1", **ids)])
+    await eventually(lambda: len(meta.sent) == 3)
+
+    found = await client.conversational_ai.conversations.get(conversation_id)
+    assert [turn.role for turn in found.transcript] == ["agent", "user", "agent"]
+    older = await client.conversational_ai.conversations.get(before)
+    assert older.metadata.termination_reason == "A newer conversation with the same person began"
+    assert meta.sent[2]["to"] == "+4915199999999"
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_reply_under_a_user_id_that_had_a_chat_finds_the_template(
+    client: AsyncElevenLabs,
+    http: httpx2.AsyncClient,
+    meta: GraphStandIn,
+    agent_id: str,
+    server: RunningServer,
+    *,
+    told: bool,
+) -> None:
+    """Whether Meta's answer to the template names the user id, or only the reply does."""
+    meta.names = {"+4915112345678": {"wa_id": "4915112345678", **({"user_id": "DE.77"} if told else {})}}
+    await deliver(http, messages=[said("wamid.IN0", from_user_id="DE.77")])
+    conversation_id = await send(client, agent_id)
+    await eventually(lambda: len(meta.sent) == 1)
+    await has_learned(server, 1 if told else 2)
+
+    await deliver(http, messages=[said("wamid.IN1", **{"from": "4915112345678", "from_user_id": "DE.77"})])
+    await eventually(lambda: len(meta.sent) == 2)
+
+    found = await client.conversational_ai.conversations.get(conversation_id)
+    assert [turn.role for turn in found.transcript] == ["agent", "user", "agent"]
+    assert found.status == "in-progress"

@@ -44,6 +44,8 @@ class Chat:
     """Of the newest open conversation."""
     version: Mapping[str, Any] | None = field(default=None, repr=False)
     """The row of the newest open conversation's agent version, for `greenline.agents.versions.to_version`."""
+    joined_to: str | None = None
+    """The chat in which all of this one is now."""
     call_mailbox_id: str | None = None
     """Of the call in which the person and the agent speak now."""
 
@@ -91,6 +93,7 @@ def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
         open=tuple(to_projection(row) for row in data["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
         version=data["version"],
+        joined_to=chat["joined_to"],
         call_mailbox_id=data["call_mailbox_id"],
     )
 

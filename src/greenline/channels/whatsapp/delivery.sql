@@ -157,15 +157,3 @@ for update skip locked;
 -- scope: system, the rows are locked by the caller
 update inbox i set done_at = $2, error = d.error
 from unnest($1::bigint[], $3::text[]) as d(id, error) where i.id = d.id;
-
--- name: learn_identity
--- The ids that Meta gives a person in its answer lead to the same chat from now on.
-with chat as (
-  update whatsapp_chat set wa_id = coalesce($3, wa_id), bsuid = coalesce($4, bsuid)
-  where workspace_id = $1 and id = $2
-  returning id, phone_number_id
-)
-insert into chat_identity(phone_number_id, identifier, chat_id)
-select chat.phone_number_id, i.identifier, chat.id
-from chat, unnest(array[$3::text, $4::text] || $5::text[]) as i(identifier) where i.identifier is not null
-on conflict (phone_number_id, identifier) do nothing;

@@ -34,7 +34,7 @@ from greenline.channels.whatsapp.pacing import (
     number_pace,
     repeat_at,
 )
-from greenline.channels.whatsapp.recipient import aliases
+from greenline.channels.whatsapp.people import learn
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
@@ -333,13 +333,12 @@ class Sender:
         await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
 
     async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:
-        if (result.wa_id in (None, head["wa_id"])) and (result.user_id in (None, head["bsuid"])):
+        is_known = result.wa_id in (None, head["wa_id"]) and result.user_id in (None, head["bsuid"])
+        if is_known or head["group_id"]:
             return
-        others = list(aliases(result.wa_id)) if result.wa_id else []
-        workspace_id = number.claim.workspace_id
-        await self._pool.execute(
-            sql["learn_identity"], workspace_id, head["chat_id"], result.wa_id, result.user_id, others
-        )
+        workspace_id, now = number.claim.workspace_id, self._clock.now()
+        place = (workspace_id, number.phone_number_id, head["chat_id"])
+        await learn(self._pool, *place, wa_id=result.wa_id, bsuid=result.user_id, now=now)
 
     async def _raise(self, facts: list[Fact]) -> list[None]:
         await raise_states(self._pool, facts, self._clock.now())

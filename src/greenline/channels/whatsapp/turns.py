@@ -30,6 +30,7 @@ from greenline.channels.whatsapp.inbound import (
     read_preference,
 )
 from greenline.channels.whatsapp.operator import obey
+from greenline.channels.whatsapp.people import join_with, send_on
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.voice_notes import SpokenNote, VoiceNotes
 from greenline.checkpoints import checkpoint
@@ -140,6 +141,10 @@ class Turns:
             for item in claim.items:
                 commit.done[item.id] = "the account was removed"
             return commit
+        if chat.joined_to is not None:
+            await send_on(self._pool, claim, chat.joined_to, commit.now)
+            return commit
+        chat = await self._joined(chat, batch, commit)
         commit.person = chat.person
         if chat.version is not None:
             version = await to_version(self._pool, chat.workspace_id, chat.version)
@@ -160,6 +165,16 @@ class Turns:
         """The chat as it was claimed; once a turn was superseded, as it is now."""
         data, claim.context = claim.context, None
         return read_chat(data) if data else await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
+
+    async def _joined(self, chat: Chat, batch: Batch, commit: TurnCommit) -> Chat:
+        """The chat with what was in others that turn out to be with the same person."""
+        workspace_id, number, joined = chat.workspace_id, chat.phone_number_id, False
+        for wa_id, bsuid in {(message.wa_id, message.bsuid) for _, message in batch.messages}:
+            if wa_id in (None, chat.wa_id) and bsuid in (None, chat.bsuid):
+                continue
+            place = (workspace_id, number, chat.id)
+            joined |= await join_with(self._pool, *place, wa_id=wa_id, bsuid=bsuid, now=commit.now)
+        return (await load_chat(self._pool, workspace_id, chat.id) if joined else None) or chat
 
     async def _feed_call(self, chat: Chat, call_mailbox_id: str, batch: Batch, commit: TurnCommit) -> Batch:
         """What is written during a call is said in it; files and voice notes are answered here all the same."""
