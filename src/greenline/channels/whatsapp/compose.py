@@ -5,6 +5,7 @@ Since October 2026 Meta charges each delivered message, so texts that belong tog
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _BREAKS: Final = (
     re.compile(r"\s+"),
 )
 """Where a long text may be cut, best first: paragraphs, lines, sentences, words."""
+_LOST: Final = 40
+"""Characters that a cut may leave unused, so that it need not go through a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Co
 
 
 def split_text(text: str, limit: int = MAX_TEXT) -> list[str]:
-    """``text`` in pieces of at most ``limit`` characters, cut at the best border that leaves a piece half full."""
+    """``text`` in as few pieces of at most ``limit`` characters as its words allow, cut at the best borders."""
     pieces = []
     rest = text.strip()
     while len(rest) > limit:
@@ -84,11 +87,16 @@ def split_text(text: str, limit: int = MAX_TEXT) -> list[str]:
 
 
 def _cut(text: str, limit: int) -> int:
+    """Where the first piece ends: at the best border after which the rest needs no piece more than it must."""
+    others = math.ceil(len(text) / limit) - 1
+    least = len(text) - others * limit + (others - 1) * _LOST
+    last = limit
     for border in _BREAKS:
-        ends = [match.start() for match in border.finditer(text, 0, limit + 1) if 0 < match.start() <= limit]
-        if ends and ends[-1] >= limit // 2:
-            return ends[-1]
-    return limit
+        borders = [match for match in border.finditer(text, 0, limit + 1) if 0 < match.start() <= limit]
+        last = borders[-1].start() if borders else 0
+        if borders and borders[-1].end() >= least:
+            return last
+    return last if last >= limit // 2 else limit  # no border saves a message: between words, if there are any
 
 
 def _texts(text: str, events: Sequence[str]) -> list[Composed]:

@@ -1,6 +1,8 @@
 """As few messages as possible, none over Meta's limits, nothing lost."""
 
+import math
 import re
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,20 @@ def test_split_prefers_a_paragraph_to_a_sentence() -> None:
 
 def test_split_counts_no_piece_too_many() -> None:
     assert len(split_text("word " * 1600)) == 2
+
+
+def test_a_border_that_costs_a_message_is_passed_over() -> None:
+    paragraphs = "\n\n".join(["Ten letters. " * 150] * 3)
+    first, second = split_text(paragraphs)
+    assert first.endswith("letters.")
+    assert second.endswith("letters.")
+
+
+@given(st.integers(), st.integers(800, 3000))
+def test_a_text_of_words_needs_no_more_messages_than_its_length(seed: int, count: int) -> None:
+    pieces = ["word ", "A sentence ends. ", "line\n", "Paragraph.\n\n"]
+    text = "".join(Random(seed).choices(pieces, k=count)).strip()
+    assert len(split_text(text)) <= math.ceil(len(text) / (MAX_TEXT - 40))
 
 
 def test_texts_of_one_turn_travel_together() -> None:
