@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Wait for a status before a send of unknown outcome is repeated; statuses take about 1 s.",
     )
-    send_max_attempts: int = Field(8, ge=1, description="Attempts of one message where Meta's error allows a retry.")
+    send_max_attempts: int = Field(8, ge=1, description="Attempts of one message of which Meta tells no outcome.")
     merge_wait_seconds: float = Field(
         0.0,
         ge=0,
@@ -182,6 +182,7 @@ class Settings(BaseSettings):
     )
     failure_message: str = Field(
         "Sorry, I can't answer right now. Please try again in a moment.",
+        pattern=r"\S",
         description="What the person reads when every model failed: never silence.",
     )
     unsupported_message: str = Field(

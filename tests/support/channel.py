@@ -184,6 +184,14 @@ class Channel:
 
         await until(nothing_waits)
 
+    async def quiet_facts(self) -> None:
+        """Wait until every event is applied."""
+
+        async def applied() -> bool:
+            return not await self.pool.fetchval("select exists (select 1 from inbox where done_at is null)")
+
+        await until(applied)
+
     async def conversations(self) -> list[dict[str, Any]]:
         """The conversations, oldest first."""
         return [dict(row) for row in await self.pool.fetch("select * from conversation order by started_at, id")]

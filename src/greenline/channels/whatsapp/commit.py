@@ -113,8 +113,9 @@ class TurnCommit:
         if before and after:
             told["last_user_message_at"] = max(before, after)
         head = {"id": queued.id, "kind": queued.message.kind, "body": queued.message.body}
-        new = {"chat_id": self.claim.mailbox_id, "state": "queued", "attempt": 0, "due_at": self.now}
-        return queued.phone_number_id, {**self.person, **told, **head, **new}
+        new = {"chat_id": self.claim.mailbox_id, "state": "queued", "attempt": 0, "unknown_outcomes": 0}
+        times = {"created_at": self.now, "due_at": self.now}
+        return queued.phone_number_id, {**self.person, **told, **head, **new, **times}
 
 
 Book = Callable[[str, Mapping[str, Any]], Booking | None]

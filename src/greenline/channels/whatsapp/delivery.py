@@ -1,7 +1,8 @@
 """Facts about messages that were sent: Meta's answers and statuses, applied in any order.
 
 A state only moves up: accepted < sent < failed < delivered < read < played. ``failed`` is final unless the
-message was seen on the device after all. A fact that was not known before becomes an event of the journal.
+message was seen on the device after all, or Meta dropped it for a reason that passes: then it is sent again. A fact
+that was not known before becomes an event of the journal.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
+
+from greenline.channels.whatsapp.graph_errors import retry_seconds
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.text import clean_data, clean_text
+
+log = structlog.get_logger(__name__)
 
 sql: Final = load_sql(__package__, "delivery.sql")
 
 STATES: Final = ("accepted", "sent", "failed", "delivered", "read", "played")
 """By rank; the same as ``delivery_rank`` in the database."""
+RESENDABLE: Final = frozenset({4, 80007, 130429, 131056})
+"""Codes of rates (Meta: Error codes): a message that failed with one was never processed, and may be repeated."""
+MAX_RESENDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now
     known = await _resolve(connection, list(facts))
     if not known:
         return
-    await connection.execute(
+    resent = await connection.fetchval(
         sql["raise"],
         [fact.outbox_id for fact in known],
         [fact.state for fact in known],
@@ -54,7 +63,16 @@ async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now
         [fact.error for fact in known],
         [fact.pricing for fact in known],
         now,
+        [_resend_seconds(fact) for fact in known],
+        MAX_RESENDS,
     )
+    if resent:
+        log.warning("delivery.resent", outbox_ids=resent)
+
+
+def _resend_seconds(fact: Fact) -> float | None:
+    code = fact.error.get("code") if fact.error else None
+    return retry_seconds(code, 1) if fact.state == "failed" and fact.wamid and code in RESENDABLE else None
 
 
 async def _resolve(connection: Connection | Pool, facts: Sequence[Fact]) -> list[Fact]:

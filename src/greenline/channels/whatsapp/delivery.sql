@@ -8,8 +8,8 @@ from mailbox m
 left join whatsapp_account a on a.workspace_id = $3 and a.phone_number_id = $4
 left join lateral (
   select distinct on (o.chat_id)
-    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.attempted_at, o.due_at,
-    c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
+    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.unknown_outcomes, o.attempted_at, o.created_at,
+    o.due_at,    c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
   from outbox o join whatsapp_chat c on c.id = o.chat_id
   where o.workspace_id = $3 and o.phone_number_id = $4 and o.state in ('queued', 'sending', 'unknown')
     and o.chat_id <> all($5::text[])
@@ -21,7 +21,7 @@ where m.id = $1 and m.epoch = $2;
 -- A send that its process did not survive becomes unknown: nobody knows whether Meta has it. While nobody listened
 -- Meta waited ever longer to deliver its status: it may come as late again as the time since the attempt (at most an
 -- hour) from now ($3), and is waited for $4 more.
-update outbox set state = 'unknown',
+update outbox set state = 'unknown', unknown_outcomes = unknown_outcomes + 1,
   due_at = $3::timestamptz + $4::interval + least(greatest($3 - attempted_at, interval '0'), interval '1 hour')
 where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 
@@ -64,7 +64,7 @@ select id from marked;
 
 -- name: defer
 -- A message that was not sent, or whose outcome is unknown, waits until $4.
-update outbox set state = $3, due_at = $4
+update outbox set state = $3, due_at = $4, unknown_outcomes = unknown_outcomes + ($3 = 'unknown')::int
 where workspace_id = $1 and id = $2 and state in ('queued', 'sending');
 
 -- name: by_wamid
@@ -74,16 +74,32 @@ select id, wamid from outbox where wamid = any($1::text[]);
 -- name: raise
 -- scope: system, facts of many workspaces share a commit; events take the workspace_id of their conversation
 -- States only move up. Arrays, one element a fact: $1 outbox id, $2 state, $3 when, $4 wamid, $5 error, $6 pricing.
--- $7: now. A fact that is new gets an event in the journal.
+-- $7: now. A fact that is new gets an event in the journal. $8: seconds until a message may be sent again that Meta
+-- accepted and then dropped for a reason that passes, else null; it is sent again $9 times, ever later. What is told of
+-- a dropped wamid later changes nothing, unless the message was seen on the device after all.
 with fact as materialized (
-  select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::jsonb[])
-    with ordinality as f(outbox_id, state, at, wamid, error, pricing, place)
+  select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::jsonb[], $8::float[])
+    with ordinality as f(outbox_id, state, at, wamid, error, pricing, resend_seconds, place)
 ), conversations as materialized (
   select c.id, c.last_seq, c.workspace_id from conversation c
   where c.id in (select o.conversation_id from outbox o join fact f on f.outbox_id = o.id)
   order by c.id for no key update
 ), held as materialized (
   select o.* from outbox o where o.id in (select outbox_id from fact) order by o.id for update
+), dropped as materialized (
+  select distinct on (h.id) h.id, h.workspace_id, h.phone_number_id, f.wamid,
+    $7::timestamptz + make_interval(secs => f.resend_seconds * 4 ^ cardinality(h.dropped_wamids)) as due_at
+  from fact f join held h on h.id = f.outbox_id
+  where f.resend_seconds is not null and delivery_rank(h.state) < delivery_rank('failed') and h.state <> 'queued'
+    and h.body <> '{}' and coalesce(h.wamid, f.wamid) = f.wamid
+    and f.wamid <> all(h.dropped_wamids) and cardinality(h.dropped_wamids) < $9
+    and not exists (
+      select from fact g where g.outbox_id = f.outbox_id
+        and (delivery_rank(g.state) > delivery_rank('failed') or g.wamid <> f.wamid))
+), resent as (
+  update outbox o set state = 'queued', due_at = d.due_at, wamid = null, accepted_at = null, sent_at = null,
+    dropped_wamids = o.dropped_wamids || d.wamid
+  from dropped d where o.id = d.id
 ), told as materialized (
   -- Of a message that was erased (its body is empty) only facts are taken down: Meta's ids hold numbers.
   select distinct on (f.outbox_id, f.state) f.outbox_id, f.state, f.at, f.pricing, f.place, h.conversation_id,
@@ -93,6 +109,8 @@ with fact as materialized (
   where case f.state
     when 'accepted' then h.accepted_at when 'sent' then h.sent_at when 'delivered' then h.delivered_at
     when 'read' then h.read_at when 'played' then h.played_at when 'failed' then h.failed_at end is null
+    and not exists (select from dropped d where d.id = h.id)
+    and (delivery_rank(f.state) > delivery_rank('failed') or coalesce(f.wamid <> all(h.dropped_wamids), true))
   order by f.outbox_id, f.state, f.at
 ), best as (
   select outbox_id,
@@ -135,15 +153,20 @@ with fact as materialized (
     'at', n.at))
   from numbered n join conversations c on c.id = n.conversation_id
 ), rung as (
-  -- A message that had no certain outcome has one now: the next one of its chat may go.
+  -- A message that had no certain outcome has one now: the next one of its chat may go. Or one is to be sent again.
   insert into mailbox as m(id, workspace_id, kind, due_at)
-  select distinct on (h.phone_number_id) 'sender:' || h.phone_number_id, h.workspace_id, 'sender', $7::timestamptz
-  from held h join best b on b.outbox_id = h.id where h.state = 'unknown'
-  order by h.phone_number_id
+  select distinct on (phone_number_id) 'sender:' || phone_number_id, workspace_id, 'sender', due_at
+  from (
+    select h.phone_number_id, h.workspace_id, $7::timestamptz as due_at
+    from held h join best b on b.outbox_id = h.id where h.state = 'unknown'
+    union all
+    select phone_number_id, workspace_id, due_at from dropped
+  ) w
+  order by phone_number_id, due_at
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
 )
-select (select count(*) from raised) as raised,
+select array(select id from dropped) as resent,
   (select count(pg_notify('greenline_work', 'sender ' || id)) from rung);
 
 -- name: claim_facts

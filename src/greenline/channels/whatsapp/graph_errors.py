@@ -41,6 +41,9 @@ _FIRST_DELAY: Final = {
 }
 """Seconds before the first repetition (Meta: "Error codes", "Rate limits"); it doubles from there."""
 _LONGEST_DELAY: Final = 3600.0
+"""Of what is slow to pass, as the first delay shows."""
+_LONGEST_OUTAGE_DELAY: Final = 120.0
+"""Of everything else: when Meta is back, people wait no longer than this."""
 
 _TOKEN: Final = re.compile(r"\bEAA\w+|(?<=access token )\S+")
 
@@ -162,11 +165,15 @@ class GraphError(Exception):
 
     def retry_delay(self, attempt: int) -> timedelta:
         """How long to wait before the repetition number ``attempt`` (from 0)."""
-        if self.code == 131056:  # Meta: pair rate limit, retry after 4^X seconds
-            seconds = 4.0 ** min(attempt, 6)
-        else:
-            seconds = _FIRST_DELAY.get(self.code or -1, 1.0) * 2.0 ** min(attempt, 12)
-        return timedelta(seconds=max(min(seconds, _LONGEST_DELAY), self.retry_after or 0.0))
+        return timedelta(seconds=max(retry_seconds(self.code, attempt), self.retry_after or 0.0))
+
+
+def retry_seconds(code: int | None, attempt: int) -> float:
+    """How long to wait before the repetition number ``attempt`` (from 0) of what Meta refused with ``code``."""
+    if code == 131056:  # Meta: pair rate limit, retry after 4^X seconds
+        return float(min(4.0 ** min(attempt, 6), _LONGEST_DELAY))
+    first = _FIRST_DELAY.get(code or -1, 1.0)
+    return float(min(first * 2.0 ** min(attempt, 12), _LONGEST_DELAY if first > 1 else _LONGEST_OUTAGE_DELAY))
 
 
 def unreachable(reason: BaseException) -> GraphError:

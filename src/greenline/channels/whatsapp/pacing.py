@@ -17,6 +17,8 @@ UNHEARD: Final = timedelta(minutes=5)
 STATUS_SECONDS: Final = 5.0
 """An accepted message that long without a status shows that webhooks do not reach us; one takes about 1 s."""
 LONGEST_OUTAGE: Final = timedelta(hours=1)
+TEMPLATE_PATIENCE: Final = timedelta(hours=6)
+"""How long a template that Meta refuses for now is tried: no window ends, but what it says grows old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Meta would refuse it: don't try."""
+    """Don't try. ``code`` is Meta's where Meta would refuse it."""
 
-    code: int
+    code: int | None
     title: str
     details: str
 
@@ -82,7 +84,7 @@ class Rules:
     number: Pace
     pair: Pace
     window_margin: timedelta
-    max_attempts: int
+    max_unknown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +92,27 @@ class Candidate:
     """What is known of the first open message of a chat."""
 
     kind: str
+    created_at: datetime
     due_at: datetime
     attempt: int
+    unknown_outcomes: int
     last_user_message_at: datetime | None
     pair_clock: datetime | None
 
 
 def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now: datetime) -> Verdict:
-    """Whether a message may leave at ``now``. The window is judged here, at the moment of sending."""
+    """Whether a message may leave at ``now``. The window is judged here, at the moment of sending.
+
+    What Meta refused for now is tried as long as it is of use; only what may have arrived is not tried for ever.
+    """
     if candidate.due_at > now:
         return Wait(candidate.due_at)
-    if candidate.attempt >= rules.max_attempts:
-        return Refuse(0, "Given up", f"Not sent in {candidate.attempt} attempts; see the errors of each in the log.")
+    if candidate.unknown_outcomes >= rules.max_unknown:
+        times = candidate.unknown_outcomes
+        return Refuse(None, "Given up", f"Meta left the outcome of {times} attempts open; see the log for each.")
+    if candidate.kind == "template" and candidate.attempt and now >= candidate.created_at + TEMPLATE_PATIENCE:
+        hours = TEMPLATE_PATIENCE // timedelta(hours=1)
+        return Refuse(None, "Given up", f"Meta took no message for {hours} hours; see the log for the errors.")
     if candidate.kind != "template" and not window_open(candidate.last_user_message_at, rules.window_margin, now):
         return Refuse(
             WINDOW_CLOSED,

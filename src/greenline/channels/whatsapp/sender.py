@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -96,7 +96,7 @@ class Sender:
             number=number_pace(self._throughput),
             pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
             window_margin=timedelta(seconds=settings.window_margin_seconds),
-            max_attempts=settings.send_max_attempts,
+            max_unknown=settings.send_max_attempts,
         )
         self._number_clocks: dict[str, datetime] = {}
         self._held: dict[str, HeldNumber] = {}
@@ -244,9 +244,7 @@ class Sender:
         return Wait(min(until, now + self._grace)) if until > now else None
 
     def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
-        candidate = Candidate(
-            head["kind"], head["due_at"], head["attempt"], head["last_user_message_at"], head["pair_clock"]
-        )
+        candidate = Candidate(**{column.name: head[column.name] for column in fields(Candidate)})
         return judge(candidate, rules, number.clock, now)
 
     async def _refuse(self, head: Head, verdict: Refuse, now: datetime) -> None:

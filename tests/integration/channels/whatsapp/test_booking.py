@@ -167,6 +167,7 @@ async def test_one_booked_while_the_queue_is_read_keeps_the_order(
             def book(name: str) -> None:
                 if name == "sender.looked" and not bookings:
                     new = {"id": "out_b", "kind": "text", "attempt": 0, "due_at": clock.now(), "state": "queued"}
+                    new |= {"created_at": clock.now(), "unknown_outcomes": 0}
                     bookings.append(senders[-1].book(NUMBER, {**chat, **new}))
 
             install_hook(book)

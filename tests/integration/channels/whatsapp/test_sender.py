@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenline.channels.whatsapp.delivery import STATES, Fact, raise_states
+from greenline.channels.whatsapp.delivery import MAX_RESENDS, STATES, Fact, raise_states
 from greenline.channels.whatsapp.pacing import UNHEARD
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -181,6 +181,88 @@ async def test_a_permanent_refusal_is_visible_and_not_repeated(channel: Channel)
     [conversation] = await channel.conversations()
     assert "failed" in [getattr(event, "state", None) for event in await channel.journal(conversation["id"])]
     assert len(faults.attempts) == 1
+
+
+async def test_an_outage_of_meta_costs_no_answer(channel: Channel) -> None:
+    """Nothing is lost by certain refusals while the person may still be answered, however many there are."""
+    channel.meta.refuse = lambda message: meta_error(130429)
+    await channel.hear()
+    for attempt in range(1, 13):
+
+        async def refused(attempt: int = attempt) -> bool:
+            rows = await channel.outbox()
+            return bool(rows) and rows[0]["state"] == "queued" and rows[0]["attempt"] == attempt
+
+        await until(refused)
+        channel.clock.advance(timedelta(minutes=2))
+    channel.meta.refuse = lambda message: None
+    channel.clock.advance(timedelta(minutes=2))
+    assert await channel.told(1) == ["Hello!"]
+
+
+async def test_a_message_of_ever_unknown_outcome_is_given_up(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    twice = settings.model_copy(update={"send_max_attempts": 2})
+    async with running_channel(pool, dsn, clock, twice) as channel:
+        faults = channel.meta.refuse = Faults(*[Answer(503)] * 9)
+        await channel.hear()
+        for times in (1, 2):
+
+            async def unknown(times: int = times) -> bool:
+                return [row["unknown_outcomes"] for row in await channel.outbox()] == [times]
+
+            await until(unknown)
+            await channel.reached()
+            clock.advance(GRACE)
+        row = await in_state(channel, "failed")
+        assert row["error"] == {"code": None, "title": "Given up", "details": row["error"]["details"]}
+        assert len(faults.attempts) == 2
+
+
+async def late_failure(channel: Channel, code: int) -> None:
+    """The last message fails at Meta after it was accepted."""
+    sent = len(channel.meta.sent)
+    await in_state(channel, "accepted")
+    await channel.status(channel.meta.sent[-1], "failed", wamid=f"wamid.OUT{sent}", errors=[{"code": code}])
+
+
+@pytest.mark.parametrize("code", [4, 80007, 130429, 131056])
+async def test_what_meta_dropped_for_a_rate_is_sent_again(channel: Channel, code: int) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await late_failure(channel, code)
+    row = await in_state(channel, "queued")
+    assert (row["wamid"], row["dropped_wamids"]) == (None, ["wamid.OUT1"])
+    await channel.status(channel.meta.sent[0], "sent", wamid="wamid.OUT1")  # told late
+    await channel.quiet_facts()
+    assert (await channel.outbox())[0]["state"] == "queued"
+    channel.clock.advance(timedelta(minutes=5))
+    assert await channel.told(2) == ["Hello!", "Hello!"]
+    await channel.status(channel.meta.sent[1], "delivered", wamid="wamid.OUT2")
+    assert (await in_state(channel, "delivered"))["wamid"] == "wamid.OUT2"
+
+
+async def test_what_meta_drops_again_and_again_has_failed(channel: Channel) -> None:
+    await channel.hear()
+    for times in range(1, MAX_RESENDS + 2):
+        await channel.told(times)
+        await late_failure(channel, 130429)
+        if times <= MAX_RESENDS:
+            await in_state(channel, "queued")
+            channel.clock.advance(timedelta(minutes=10))
+    assert (await in_state(channel, "failed"))["error"]["code"] == 130429
+
+
+async def test_a_failure_after_the_message_was_seen_repeats_nothing(channel: Channel) -> None:
+    await channel.hear()
+    await channel.told(1)
+    await in_state(channel, "accepted")
+    await channel.status(channel.meta.sent[0], "delivered", wamid="wamid.OUT1")
+    await in_state(channel, "delivered")
+    await channel.status(channel.meta.sent[0], "failed", wamid="wamid.OUT1", errors=[{"code": 130429}])
+    await channel.quiet_facts()
+    assert (await channel.outbox())[0]["state"] == "delivered"
 
 
 async def test_a_dead_token_holds_the_messages(channel: Channel, pool: Pool) -> None:

@@ -110,6 +110,10 @@ def test_delays_grow_up_to_an_hour(code: int | None) -> None:
     assert delays[-1] <= timedelta(hours=1)
 
 
+def test_after_an_outage_nobody_waits_for_long() -> None:
+    assert max(unreachable(OSError("refused")).retry_delay(attempt) for attempt in range(50)) <= timedelta(minutes=2)
+
+
 def test_a_retry_is_not_earlier_than_meta_asks() -> None:
     assert read_error(429, b"", "120").retry_delay(0) == timedelta(seconds=120)
     assert read_error(429, b"", "soon").retry_delay(0) == timedelta(seconds=1)

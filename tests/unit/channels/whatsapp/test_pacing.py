@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from greenline.channels.whatsapp.pacing import (
     LONGEST_OUTAGE,
+    TEMPLATE_PATIENCE,
     UNHEARD,
     WINDOW_CLOSED,
     Candidate,
@@ -27,7 +28,8 @@ RULES = Rules(number_pace(80), Pace(timedelta(seconds=6), 30), timedelta(seconds
 
 
 def candidate(**changes: object) -> Candidate:
-    known = {"kind": "text", "due_at": NOW, "attempt": 0, "last_user_message_at": NOW, "pair_clock": None}
+    known = {"kind": "text", "created_at": NOW, "due_at": NOW, "attempt": 0, "unknown_outcomes": 0}
+    known |= {"last_user_message_at": NOW, "pair_clock": None}
     return Candidate(**{**known, **changes})  # type: ignore[arg-type]
 
 
@@ -81,8 +83,20 @@ def test_rates_make_a_message_wait() -> None:
     assert isinstance(judge(candidate(), RULES, busy, NOW), Wait)
 
 
-def test_a_message_is_not_tried_for_ever() -> None:
-    assert isinstance(judge(candidate(attempt=8), RULES, None, NOW), Refuse)
+def test_what_may_have_arrived_is_not_tried_for_ever() -> None:
+    verdict = judge(candidate(attempt=9, unknown_outcomes=8), RULES, None, NOW)
+    assert isinstance(verdict, Refuse)
+    assert verdict.code is None  # it is not Meta's: no advice on Meta's codes fits
+
+
+def test_what_meta_refuses_for_now_is_tried_while_it_is_of_use() -> None:
+    assert isinstance(judge(candidate(attempt=100), RULES, None, NOW + timedelta(hours=23)), Send)
+    template = candidate(kind="template", attempt=100)
+    assert isinstance(judge(template, RULES, None, NOW + TEMPLATE_PATIENCE - timedelta(seconds=1)), Send)
+    assert isinstance(judge(template, RULES, None, NOW + TEMPLATE_PATIENCE), Refuse)
+
+
+def test_a_message_waits_until_it_is_due() -> None:
     assert judge(candidate(due_at=NOW + timedelta(seconds=5)), RULES, None, NOW) == Wait(NOW + timedelta(seconds=5))
 
 
