@@ -22,10 +22,20 @@ _HEADERS: Final = "custom_llm.request_headers."
 async def model_request(config: ConversationConfig, lookup: Lookup, extra_body: Mapping[str, Any]) -> ModelRequest:
     """The request without messages and tools, with the secrets of an own model filled in.
 
-    Raises `greenline.agents.lookup.ValueUnavailable` when the own model needs a value that can't be found.
+    Raises `greenline.agents.lookup.ValueUnavailable` when the own model needs a value that can't be found. Where it
+    is only a backup this is its failure, and the models before it are asked.
     """
     prompt = config.agent.prompt
     backups = _backups(prompt.backup_llm_config)
+    custom_llm: CustomLlm | None = None
+    fault = ""
+    if CUSTOM in (prompt.llm, *(backups or ())):
+        try:
+            custom_llm = await _custom_llm(prompt, lookup)
+        except ValueUnavailable as error:
+            if prompt.llm == CUSTOM:
+                raise
+            fault = error.message
     return ModelRequest(
         model=prompt.llm,
         messages=(),
@@ -33,7 +43,8 @@ async def model_request(config: ConversationConfig, lookup: Lookup, extra_body: 
         max_tokens=prompt.max_tokens if prompt.max_tokens > 0 else None,
         reasoning_effort=prompt.reasoning_effort,
         parallel_tool_calls=prompt.enable_parallel_tool_calls,
-        custom_llm=await _custom_llm(prompt, lookup) if CUSTOM in (prompt.llm, *(backups or ())) else None,
+        custom_llm=custom_llm,
+        custom_llm_fault=fault,
         extra_body=extra_body,
         cascade=Cascade(backups, prompt.cascade_timeout_seconds),
     )

@@ -10,6 +10,7 @@ import httpx2
 from greenline.llm.cascade import CUSTOM, Endpoint, Models
 from greenline.llm.catalog import OFFLINE, Catalog
 from greenline.llm.custom import custom_provider
+from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelRequest
 from greenline.llm.offline import OfflineModel
 from greenline.llm.openai import ChatCompletions
@@ -34,6 +35,8 @@ class Endpoints:
 
     def resolve(self, name: str, request: ModelRequest) -> Endpoint:
         """The endpoint of ``name``. Raises `greenline.llm.errors.ModelError` for a custom model that can't be had."""
+        if name == CUSTOM and request.custom_llm_fault:
+            raise ModelError("configuration", request.custom_llm_fault)
         if name == CUSTOM:
             provider = custom_provider(request.custom_llm, self._outbound, seconds=self._seconds)
             own_name = request.custom_llm.model_id if request.custom_llm else None

@@ -100,6 +100,8 @@ class ModelRequest:
     reasoning_effort: str | None = None
     parallel_tool_calls: bool = True
     custom_llm: CustomLlm | None = field(default=None, repr=False)
+    custom_llm_fault: str = ""
+    """Why there is no ``custom_llm`` though the agent has one."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     cascade: Cascade = Cascade()
 

@@ -184,3 +184,13 @@ async def test_the_offline_script_of_the_server() -> None:
     reply = await complete(ModelRequest("offline", HELLO), llm_offline_script="offline: when hello -> say Ahoy!")
     assert isinstance(reply, ModelReply)
     assert reply.text == "Ahoy!"
+
+
+async def test_a_backup_without_its_values_is_a_failed_attempt() -> None:
+    request = ModelRequest(
+        "offline", HELLO, custom_llm_fault="a header has no value", cascade=Cascade(("custom-llm", "offline"))
+    )
+    assert isinstance(await complete(request), ModelReply)
+    failed = await complete(replace(request, model="custom-llm"))
+    assert isinstance(failed, AllModelsFailed)
+    assert [attempt.error for attempt in failed.attempts] == ["configuration: a header has no value"]
