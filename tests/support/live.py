@@ -14,7 +14,7 @@ from greenline.agents.config.platform_settings import PlatformSettings
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentDefinition
 from greenline.channels.live.begin import Beginning, LiveSessions
-from greenline.channels.live.models import LiveEvent, SessionEnded
+from greenline.channels.live.models import AudioOut, LiveEvent, SessionEnded
 from greenline.channels.live.session import LiveSession
 from greenline.clock import ManualClock
 from greenline.conversations.events import Event, load_event
@@ -79,7 +79,7 @@ class Stage:
     agent_id: str
     tasks: list[asyncio.Task[SessionEnded]] = field(default_factory=list)
 
-    async def begin(self, room: Room | None = None, **data: Any) -> tuple[LiveSession, list[LiveEvent]]:
+    async def begin(self, room: AudioOut | None = None, **data: Any) -> tuple[LiveSession, list[LiveEvent]]:
         """A session that runs, and what its listener is told."""
         version = await agents.live_version(self.pool, WORKSPACE, self.agent_id)
         beginning = Beginning(

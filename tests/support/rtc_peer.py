@@ -11,6 +11,7 @@ from aioice.ice import CandidatePair, Connection
 from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
 from av import AudioResampler
 
+from greenline.channels.webrtc.opus import silence
 from greenline.channels.webrtc.send import OpusOut, StampedTransport
 
 
@@ -25,9 +26,10 @@ class Network:
 
 
 class _Impaired(StampedTransport):
-    def __init__(self, transport: Any, track: OpusOut, network: Network) -> None:
+    def __init__(self, transport: Any, track: OpusOut, network: Network, spoken: list[float]) -> None:
         super().__init__(transport, track)
         self._network = network
+        self.spoken = spoken
         self._chance = random.Random(network.seed)
         self._late: set[asyncio.Task[None]] = set()
 
@@ -36,6 +38,8 @@ class _Impaired(StampedTransport):
             await super()._send_rtp(data)
             return
         packet = self._track.stamp(data)
+        if not data.endswith(silence()):
+            self.spoken.append(asyncio.get_running_loop().time())
         if self._network.cut or self._chance.random() < self._network.loss:
             return
         delay = self._chance.random() * self._network.jitter_seconds
@@ -60,6 +64,10 @@ class RtcPeer:
         self.out = OpusOut()
         self.heard = bytearray()
         self.arrivals: list[float] = []
+        self.spoken: list[float] = []
+        """When packets left that are not plain silence, by the clock of the event loop."""
+        self.spoken_to: list[float] = []
+        """When such packets came, before any buffer."""
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("track", self._listen)
         self._listener: asyncio.Task[None] | None = None
@@ -103,9 +111,23 @@ class RtcPeer:
     def _impair(self, event_payload_type: int) -> None:
         sender = self._connection.getTransceivers()[0].sender
         self.out.event_payload_type = event_payload_type
-        sender.setTransport(cast("RTCDtlsTransport", _Impaired(sender.transport, self.out, self.network)))
+        sender.setTransport(
+            cast("RTCDtlsTransport", _Impaired(sender.transport, self.out, self.network, self.spoken))
+        )
+
+    def _watch(self) -> None:
+        receiver: Any = self._connection.getTransceivers()[0].receiver
+        handle = receiver._handle_rtp_packet
+
+        async def watched(packet: Any, arrival_time_ms: int) -> None:
+            if packet.payload != silence():
+                self.spoken_to.append(asyncio.get_running_loop().time())
+            await handle(packet, arrival_time_ms)
+
+        receiver._handle_rtp_packet = watched
 
     def _listen(self, track: Any) -> None:
+        self._watch()
         self._listener = asyncio.create_task(self._hear(track))
 
     async def _hear(self, track: Any) -> None:

@@ -21,12 +21,15 @@ from greenline.speech.models import (
     Voice,
     VoiceDetector,
 )
+from support.sounds import sine
 from support.voice import tone
 from support.wait import eventually
 
 WINDOW = 512
 SECONDS_A_WORD = 0.2
 SPARE_SECONDS = 0.5
+RATE = 24_000
+PIECE_BYTES = int(RATE * SECONDS_A_WORD / 2) * 2
 
 
 class LoudIsVoice:
@@ -108,7 +111,9 @@ class SpokenSpeech:
     """To open a stream."""
     streams: list[Stage] = field(default_factory=list)
     name: str = "script"
-    rate: int = 24_000
+    hums: bool = False
+    """Whether the voice is to be heard: a tone in place of silence."""
+    rate: int = RATE
 
     def recogniser(self, options: RecognitionOptions) -> SpokenSpeech:
         """Itself."""
@@ -155,7 +160,7 @@ class SpokenSpeech:
             for place in range(len(text.split()) * 2):
                 if self.mute or place == most:
                     raise SynthesisError(self.name, "mute today")
-                yield Chunk(bytes(int(self.rate * SECONDS_A_WORD / 2) * 2))
+                yield Chunk(sine(SECONDS_A_WORD / 2, self.rate) if self.hums else bytes(PIECE_BYTES))
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled += 1
             raise

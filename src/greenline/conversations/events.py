@@ -232,11 +232,13 @@ class TurnTimed(_Event):
     """Where the silence before a spoken answer came from: milliseconds by the names of `WAITS`.
 
     It runs from the last voiced sound of the person to the first sound of the agent; the parts add up to it.
+    ``began`` is when it began.
     """
 
     kind: Literal["turn_timed"] = "turn_timed"
     message_id: str
     waits: dict[str, float]
+    began: datetime | None = None
 
     @field_validator("waits")
     @classmethod

@@ -19,6 +19,7 @@ from greenline.conversations.events import (
     ToolCalled,
     ToolReturned,
     TurnFailed,
+    TurnTimed,
     UserMessage,
 )
 from greenline.conversations.models import Conversation
@@ -78,6 +79,8 @@ def _spans(journal: Sequence[Entry], root: otlp.Span) -> list[otlp.Span]:
             result = returned.get((event.message_id, event.request_id))
             told = times[result.seq] if result else (entry.at, entry.at)
             spans.append(_tool(event, result, told, messages.get(event.message_id, root)))
+        elif isinstance(event, TurnTimed) and event.began is not None:
+            spans.extend(_silence(event, event.began, root))
     return spans
 
 
@@ -157,6 +160,31 @@ def _tool(event: ToolCalled, entry: Entry | None, times: _Times, parent: otlp.Sp
         error=(result.error_type or "tool_error", otlp.cut(result.result)) if result and failed else None,
         parent=parent,
     )
+
+
+def _silence(event: TurnTimed, began: datetime, root: otlp.Span) -> list[otlp.Span]:
+    """The silence before a spoken answer, and what was waited for in it, one after the other."""
+    moments = [began]
+    for milliseconds in event.waits.values():
+        moments.append(moments[-1] + timedelta(milliseconds=milliseconds))
+    whole = otlp.Span(
+        key=f"{event.message_id}:silence",
+        name="greenline.silence",
+        times=(began, moments[-1]),
+        attributes={"greenline.silence.milliseconds": round(sum(event.waits.values()))},
+        parent=root,
+    )
+    waits = [
+        otlp.Span(
+            key=f"{event.message_id}:{name}",
+            name=f"greenline.silence.{name}",
+            times=(moments[place], moments[place + 1]),
+            attributes={},
+            parent=whole,
+        )
+        for place, name in enumerate(event.waits)
+    ]
+    return [whole, *waits]
 
 
 def _cover(parent: otlp.Span | None, times: _Times) -> None:

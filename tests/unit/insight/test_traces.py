@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from greenline.conversations.events import (
     ToolCalled,
     ToolReturned,
     TurnFailed,
+    TurnTimed,
     UserMessage,
 )
 from greenline.conversations.models import Conversation
@@ -162,3 +164,18 @@ def test_what_is_still_open_has_no_status() -> None:
 def test_a_tool_without_its_message_stands_under_the_conversation() -> None:
     root, tool = traced((1, CALLED))
     assert tool["parentSpanId"] == root["spanId"]
+
+
+def test_the_silence_before_a_spoken_answer_is_a_span_with_its_waits_one_after_the_other() -> None:
+    waits = {"end_of_turn": 500.0, "recognition": 20.5, "model": 300.0}
+    spoken = TurnTimed(message_id="a2", waits=waits, began=BEGIN + timedelta(seconds=4))
+    spans = traced(*TURN, (12, spoken))
+    whole = next(span for span in spans if span["name"] == "greenline.silence")
+    parts = [span for span in spans if span["name"].startswith("greenline.silence.")]
+    assert [part["name"].rpartition(".")[2] for part in parts] == list(waits)
+    assert {part["parentSpanId"] for part in parts} == {whole["spanId"]}
+    assert attributes(whole)["greenline.silence.milliseconds"] == "820"
+    edges = [(int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])) for span in (whole, *parts)]
+    assert edges[0] == (edges[1][0], edges[-1][1])
+    assert [(end - begin) / 1e6 for begin, end in edges[1:]] == list(waits.values())
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(edges[1:]))

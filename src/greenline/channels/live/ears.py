@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+import numpy as np
+
 from greenline.speech.models import HEARING_RATE, RecognitionStream, VoiceDetector
 
 WINDOW_SECONDS: Final = 0.032
@@ -21,8 +23,20 @@ PREROLL_SECONDS: Final = 0.5
 """Sound before the detection that recognition gets as well: the first consonants are quiet."""
 VOICED: Final = 0.5
 STILL_VOICED: Final = 0.35
+QUIETER: Final = 8
+"""What is so many times quieter (18 dB) than the rest of the window where a voice ends came after it."""
 _BYTES_PER_SECOND: Final = HEARING_RATE * 2
 _ROUNDING: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A piece of sound: where it lies, when it came, and its loudest sample."""
+
+    begin: float
+    end: float
+    at: float
+    peak: int
 
 
 class Moment(Enum):
@@ -72,10 +86,11 @@ class Ears:
         self._speaking = False
         self._paused = False
         self._more = 0.0
+        self._arrivals: deque[_Arrival] = deque()
         self._arrived_at = 0.0
         self._piece_seconds = 0.0
         self.last_voice_at = 0.0
-        """When the last voiced sound came, by ``now``."""
+        """When the last sound came that held voice, by ``now``."""
 
     @property
     def speaking(self) -> bool:
@@ -125,7 +140,7 @@ class Ears:
             self._stream.push(pcm)
         else:
             self._keep(pcm)
-        self._heard += len(pcm) / _BYTES_PER_SECOND
+        self._note_arrival(pcm)
         for score in self._detector.score(pcm):
             self._scored += WINDOW_SECONDS
             self._score(score)
@@ -134,6 +149,25 @@ class Ears:
             else:
                 self._while_silent(score)
         self._silence(self._heard)
+
+    def _note_arrival(self, pcm: bytes) -> None:
+        samples = np.frombuffer(pcm, "<i2")
+        begin, self._heard = self._heard, self._heard + len(pcm) / _BYTES_PER_SECOND
+        peak = max(int(samples.max()), -int(samples.min())) if len(samples) else 0
+        self._arrivals.append(_Arrival(begin, self._heard, self._now(), peak))
+        while self._arrivals[0].end < self._scored - WINDOW_SECONDS:
+            self._arrivals.popleft()
+
+    def _voiced_at(self) -> float:
+        """When the last loud piece of the window that was scored came: the window itself ends up to 32 ms later."""
+        of_window = [
+            arrival
+            for arrival in self._arrivals
+            if arrival.end > self._scored - WINDOW_SECONDS + _ROUNDING and arrival.begin < self._scored - _ROUNDING
+        ]
+        loudest = max((arrival.peak for arrival in of_window), default=0)
+        loud = [arrival.at for arrival in of_window if arrival.peak * QUIETER >= loudest]
+        return loud[-1] if loud else self._now()
 
     def _keep(self, pcm: bytes) -> None:
         self._before.append(pcm)
@@ -163,7 +197,7 @@ class Ears:
             self._tell(Moment.RESUMED)
 
     def _voice(self) -> None:
-        self.last_voice_at = self._now()
+        self.last_voice_at = self._voiced_at()
         self._more = 0.0
         self._voice_ended = self._scored
 

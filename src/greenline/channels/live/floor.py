@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import structlog
@@ -274,7 +275,9 @@ class Floor:
         waits = answer.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:
-            self._host.record(TurnTimed(message_id=message.id, waits=waits))
+            means = self._means
+            began = means.clock.now() - timedelta(seconds=means.now() - answer.marks["voice_ended"])
+            self._host.record(TurnTimed(message_id=message.id, waits=waits, began=began))
             observe(waits)
 
     def _stop(self) -> None:

@@ -1,0 +1,98 @@
+"""The silence in a call, by the watch of the person: packets as they leave and come at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from greenline.channels.live.models import Interruption, LiveEvent, ResponseComplete
+from greenline.channels.live.session import LiveSession
+from greenline.channels.webrtc.media import MediaCall
+from greenline.clock import ManualClock
+from greenline.conversations.events import TurnTimed
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.live import Stage, stage, told_of
+from support.rtc_peer import RtcPeer
+from support.spoken import SpokenSpeech
+from support.voice import tone
+from support.wait import eventually
+
+TURNS = 3
+"""The middle one of so many counts: others may keep the machine busy for a moment."""
+
+
+@dataclass
+class Line:
+    """A call that is connected to an agent."""
+
+    live: Stage
+    speech: SpokenSpeech
+    peer: RtcPeer
+    session: LiveSession
+    told: list[LiveEvent]
+
+    async def say(self, seconds: float) -> None:
+        """The person makes a sound; returns when all of it has left."""
+        packets = len(self.peer.spoken) + seconds * 50 + 1  # the codec brings out the end one packet later
+        self.peer.out.write(tone(seconds), 1)
+        await eventually(lambda: len(self.peer.spoken) >= packets)
+
+
+@pytest.fixture
+async def line(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Line]:
+    speech, peer = SpokenSpeech(hums=True), RtcPeer()
+    config = {"turn": {"turn_timeout": -1}}
+    async with contextlib.AsyncExitStack() as stack:
+        live = await stack.enter_async_context(stage(pool, dsn, clock, settings, config, speech=speech))
+        call = MediaCall(on_pcm=lambda pcm: session.hear(pcm), on_digit=lambda digit: None)
+        stack.push_async_callback(peer.close)
+        stack.push_async_callback(call.close)
+        session, told = await live.begin(call.out)
+        await eventually(lambda: bool(speech.streams))
+        await peer.apply_answer(await call.answer(await peer.offer()))
+        await call.start()
+        async with asyncio.timeout(10):
+            await call.connected()
+        call.accepted()
+        peer.out.open()
+        yield Line(live, speech, peer, session, told)
+
+
+async def test_the_waits_of_a_turn_add_up_to_the_silence_that_the_person_measures(line: Line) -> None:
+    """Within 20 ms, from the last voiced packet to the first of the answer (issue: silence waterfall)."""
+    line.live.model.say = lambda request: "Yes."
+    measured: list[float] = []
+    for turn in range(1, TURNS + 1):
+        line.speech.texts.append("Do you sell tea?")
+        answered = len(line.peer.spoken_to)
+        await line.say(0.6)
+        ended = line.peer.spoken[-1]
+        await told_of(line.told, ResponseComplete, turn)
+        measured.append((line.peer.spoken_to[answered] - ended) * 1000)
+    timed = [event for event in await line.live.journal(line.session) if isinstance(event, TurnTimed)]
+    assert len(timed) == TURNS
+    off = [abs(sum(event.waits.values()) - silence) for event, silence in zip(timed, measured, strict=True)]
+    assert statistics.median(off) <= 20, (measured, [event.waits for event in timed])
+
+
+async def test_the_agent_is_silent_200_ms_after_the_voice_of_the_person_begins(line: Line) -> None:
+    line.live.model.say = lambda request: "word " * 50
+    stops: list[float] = []
+    for turn in range(1, TURNS + 1):
+        line.speech.texts.append("Tell me something long.")
+        answered = len(line.peer.spoken_to)
+        await line.say(0.6)
+        await eventually(lambda before=answered: len(line.peer.spoken_to) > before + 25)
+        began = len(line.peer.spoken)
+        await line.say(0.4)
+        await told_of(line.told, Interruption, turn)
+        await line.say(0.1)
+        stops.append((line.peer.spoken_to[-1] - line.peer.spoken[began]) * 1000)
+        await eventually(lambda: line.session._floor.free)
+    assert statistics.median(stops) <= 200, stops
