@@ -9,14 +9,16 @@ from greenline.agents.config import ConversationConfig, Workflow
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.config.workflow import Edge
 from greenline.agents.models import AgentDefinition, EnglishOnlyModel
+from greenline.agents.variables import check_system
 
 _ENGLISH_ONLY = frozenset({"eleven_flash_v2", "eleven_turbo_v2"})
 
 
 def apply_rules(definition: AgentDefinition) -> AgentDefinition:
-    """The definition as it is stored. Raises `EnglishOnlyModel`."""
+    """The definition as it is stored. Raises `EnglishOnlyModel` or `UnknownVariable`."""
     config, settings = definition.conversation_config, definition.platform_settings
     _check_language(config)
+    check_system(config)
     return definition.model_copy(
         update={
             "conversation_config": _with_fitting_recogniser(config),

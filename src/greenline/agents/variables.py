@@ -19,6 +19,27 @@ SYSTEM: Final = "system__"
 SECRET: Final = "secret__"  # noqa: S105 - a prefix of names
 ENVIRONMENT: Final = "system__env_"
 """Before the label of an environment variable."""
+OF_THE_SERVER: Final = frozenset(
+    {
+        "system__agent_id",
+        "system__current_agent_id",
+        "system__caller_id",
+        "system__called_number",
+        "system__call_sid",
+        "system__call_id",
+        "system__call_duration_secs",
+        "system__conversation_id",
+        "system__conversation_history",
+        "system__is_text_only",
+        "system__time",
+        "system__time_utc",
+        "system__timezone",
+        "system__agent_turns",
+        "system__current_agent_turns",
+        "system__current_subagent_turns",
+    }
+)
+"""What every conversation has (reference: System variables); `greenline.engine.system_variables` makes them."""
 
 # Text in double braces that is no name, such as JSON or a template's {{1}}, is left as it stands.
 _PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\W\d][\w.-]*)[ \t]*\}\}")
@@ -41,6 +62,12 @@ class ReservedVariable(BadRequest):
     """Names that begin with system__ are set by the server."""
 
     code = "reserved_dynamic_variable"
+
+
+class UnknownVariable(BadRequest):
+    """The server sets no dynamic variable of this name."""
+
+    code = "unknown_system_variable"
 
 
 class SecretVariable(BadRequest):
@@ -116,10 +143,26 @@ def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> Non
     missing = [
         name
         for name in used(config)
-        if values.get(name) is None and not name.startswith(SYSTEM) and name not in later
+        if values.get(name) is None
+        and name not in OF_THE_SERVER
+        and name not in later
+        and not name.startswith(ENVIRONMENT)
     ]
     if missing:
         raise MissingVariables(missing)
+
+
+def check_system(config: ConversationConfig) -> None:
+    """Whether the server sets every variable of its own that the agent uses. Raises `UnknownVariable`.
+
+    A conversation of an agent with such a slip could never begin. Environment variables may come later.
+    """
+    own = (name for name in used(config) if name.startswith(SYSTEM) and not name.startswith(ENVIRONMENT))
+    if unknown := [name for name in own if name not in OF_THE_SERVER]:
+        raise UnknownVariable(
+            f"{', '.join(unknown)}: the server sets no such variable. It knows {', '.join(sorted(OF_THE_SERVER))} "
+            f"and {ENVIRONMENT}<label>."
+        )
 
 
 def used(config: ConversationConfig) -> tuple[str, ...]:

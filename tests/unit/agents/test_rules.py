@@ -6,6 +6,7 @@ import pytest
 
 from greenline.agents.models import AgentDefinition, EnglishOnlyModel
 from greenline.agents.rules import apply_rules
+from greenline.agents.variables import UnknownVariable
 
 
 def ruled(**parts: Any) -> AgentDefinition:
@@ -18,6 +19,16 @@ def test_an_english_only_model_is_refused_for_another_language(model: str) -> No
         ruled(conversation_config={"agent": {"language": "de"}, "tts": {"model_id": model}})
 
     assert error.value.detail()["param"] == "conversation_config.tts.model_id"
+
+
+@pytest.mark.parametrize("place", ["first_message", "prompt"])
+def test_a_system_variable_that_there_is_not_is_refused(place: str) -> None:
+    text = "{{system__tmie}} {{system__env_host}} {{system__time}}"
+    agent = {"prompt": {"prompt": text}} if place == "prompt" else {"first_message": text}
+    with pytest.raises(UnknownVariable, match="system__tmie: the server sets no such variable") as error:
+        ruled(conversation_config={"agent": agent})
+
+    assert error.value.http_status == 400
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.initiation import InitiationData
-from greenline.agents.lookup import Lookup, seal_secrets
+from greenline.agents.lookup import Lookup, environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, shown
@@ -30,6 +30,7 @@ from greenline.clock import Clock
 from greenline.conversations.events import Ended, Event, Remembered, Started
 from greenline.conversations.files import open_file, read_file
 from greenline.conversations.projection import Projection
+from greenline.engine.system_variables import at_start
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
@@ -128,9 +129,9 @@ class LiveSessions:
         """Whether it works, for `/readyz`."""
         return {"live": self._worker.running, **self._recordings.state()}
 
-    def check(self, beginning: Beginning) -> None:
+    async def check(self, beginning: Beginning) -> None:
         """Whether a conversation could begin so. Raises what `begin` raises for start data."""
-        self._agent(beginning, beginning.conversation_id or "", self._clock.now())
+        await self._agent(beginning, beginning.conversation_id or "", self._clock.now())
 
     async def begin(self, beginning: Beginning, out: Out | None = None) -> LiveSession:
         """A session that is ready to run, its beginning durable.
@@ -140,7 +141,7 @@ class LiveSessions:
         """
         now = self._clock.now()
         conversation_id = beginning.conversation_id or new_id("conv")
-        agent = self._agent(beginning, conversation_id, now)
+        agent = await self._agent(beginning, conversation_id, now)
         projection = beginning.projection or _projection(beginning, agent, conversation_id, now)
         claim = await self._worker.hold(f"{KIND}:{conversation_id}", beginning.workspace_id)
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
@@ -174,7 +175,7 @@ class LiveSessions:
         privacy = beginning.version.platform_settings.privacy
         return self._recordings.begin(beginning.workspace_id, conversation_id, privacy)
 
-    def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
+    async def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
         version, data = beginning.version, beginning.data
         overrides = version.platform_settings.overrides
         check_start(data, overrides)
@@ -183,6 +184,9 @@ class LiveSessions:
         text_only = config.conversation.text_only if beginning.text_only is None else beginning.text_only
         started = next((event for event in beginning.events if isinstance(event, Started)), None)
         if started is None:
+            environment = await environment_variables(
+                self._pool, self._vault, beginning.workspace_id, beginning.environment, config
+            )
             started = Started(
                 agent_id=version.agent_id,
                 branch_id=version.branch_id,
@@ -194,7 +198,8 @@ class LiveSessions:
                 user_id=beginning.user_id or data.user_id,
                 variables={
                     **shown(data.dynamic_variables),
-                    **_system_variables(version, conversation_id, text_only=text_only, now=now),
+                    **environment,
+                    **at_start(version, config, conversation_id=conversation_id, text_only=text_only, now=now),
                     **beginning.variables,
                 },
                 sealed_variables=seal_secrets(self._vault, conversation_id, data.dynamic_variables),
@@ -273,20 +278,3 @@ def _projection(beginning: Beginning, agent: Agent, conversation_id: str, now: d
         initiation=beginning.data.stored(),
         status="in-progress",
     )
-
-
-def _system_variables(
-    version: AgentVersion, conversation_id: str, *, text_only: bool, now: datetime
-) -> dict[str, Any]:
-    """The server's own dynamic variables (reference: System variables)."""
-    return {
-        "system__agent_id": version.agent_id,
-        "system__current_agent_id": version.agent_id,
-        "system__caller_id": "",
-        "system__called_number": "",
-        "system__call_sid": "",
-        "system__call_duration_secs": 0,
-        "system__conversation_id": conversation_id,
-        "system__is_text_only": text_only,
-        "system__time_utc": now.isoformat(),
-    }

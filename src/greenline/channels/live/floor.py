@@ -231,6 +231,7 @@ class Floor:
                 answer.ask_client,
                 self.client_calls,
                 means.settings,
+                means.clock.now(),
             )
             self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)

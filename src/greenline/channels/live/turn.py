@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from greenline.agents.config import ConversationConfig
@@ -15,6 +16,7 @@ from greenline.channels.live.effects import ClientCalls
 from greenline.conversations.events import Event, Started
 from greenline.engine.prompt import SPOKEN, style
 from greenline.engine.request import model_request
+from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
@@ -48,6 +50,7 @@ async def build_turn(
     ask: Ask,
     calls: ClientCalls,
     settings: Settings,
+    now: datetime,
 ) -> Turn:
     """The turn that answers the end of ``journal``.
 
@@ -69,7 +72,7 @@ async def build_turn(
         journal=journal,
         tools=(
             *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
-            *client_tools(prompt.tools, started.variables, ask, calls),
+            *client_tools(prompt.tools, at_call(started.variables, journal, now), ask, calls),
             *agent.tools,
         ),
         files=files,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
-from greenline.agents.variables import render, shown
+from greenline.agents.variables import render
 from greenline.conversations.events import Event, Started
 from greenline.engine.prompt import style
 from greenline.engine.turn import Turn
@@ -29,33 +28,10 @@ def configured(version: AgentVersion, initiation: Mapping[str, Any]) -> Conversa
     )
 
 
-def variables(
-    *,
-    version: AgentVersion,
-    conversation_id: str,
-    phone_number_id: str,
-    user_id: str,
-    inbound: bool,
-    own: Mapping[str, Any],
-    now: datetime,
-    text_only: bool = True,
-) -> dict[str, Any]:
-    """The dynamic variables of a conversation on WhatsApp (reference: System variables).
-
-    Those of ``own`` that are secret are left out: `greenline.agents.lookup.seal_secrets` keeps them.
-    """
-    return {
-        **shown(own),
-        "system__agent_id": version.agent_id,
-        "system__current_agent_id": version.agent_id,
-        "system__caller_id": user_id if inbound else phone_number_id,
-        "system__called_number": phone_number_id if inbound else user_id,
-        "system__call_sid": "",
-        "system__call_duration_secs": 0,
-        "system__conversation_id": conversation_id,
-        "system__is_text_only": text_only,
-        "system__time_utc": now.isoformat(),
-    }
+def parties(phone_number_id: str, user_id: str, *, inbound: bool) -> dict[str, str]:
+    """Who writes or calls whom, as dynamic variables: ids of Meta's (reference: System variables)."""
+    caller, called = (user_id, phone_number_id) if inbound else (phone_number_id, user_id)
+    return {"system__caller_id": caller, "system__called_number": called}
 
 
 def build_turn(

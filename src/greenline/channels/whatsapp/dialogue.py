@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -14,10 +14,10 @@ from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variab
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version, live_version
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
-from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, variables
+from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, parties
 from greenline.channels.whatsapp.chat import Chat, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
-from greenline.channels.whatsapp.compose import compose
+from greenline.channels.whatsapp.compose import Composed, compose
 from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.channels.whatsapp.voice_notes import SpokenNote
 from greenline.conversations.events import (
@@ -41,6 +41,7 @@ from greenline.conversations.lifecycle import (
 from greenline.conversations.projection import Projection
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
+from greenline.engine.system_variables import at_start
 from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
 from greenline.llm.models import FilePart
@@ -124,12 +125,17 @@ class Dialogues:
         ]
         return min((end.at for end in ends if end is not None), default=None)
 
-    async def enter(self, chat: Chat, commit: TurnCommit) -> tuple[Dialogue | None, str | None]:
-        """The conversation that a message belongs to, open or new; or None and why nobody answers."""
+    async def enter(
+        self, chat: Chat, commit: TurnCommit, *, heard: bool = True
+    ) -> tuple[Dialogue | None, str | None]:
+        """The conversation that a message belongs to, open or new; or None and why nobody answers.
+
+        ``heard``: whether the person said anything, which resumes a conversation that the business has begun.
+        """
         if not chat.enable_messaging:
             return None, MESSAGING_OFF
         if chat.open:
-            dialogue = await self._resume(chat, commit)
+            dialogue = await self._resume(chat, commit, heard=heard)
         elif chat.assigned_agent_id is None:
             return None, NO_AGENT
         else:
@@ -182,8 +188,7 @@ class Dialogues:
         """Record the turn and queue what the agent says. Without an outcome the failure is told, never silent."""
         failure = dialogue.failure
         if failure is not None and failure.ends:
-            commit.record(dialogue.conversation, *dialogue.opening, *said)
-            self._fail(chat, dialogue, failure, commit)
+            self._fail(chat, dialogue, said, failure, commit)
             return
         if failure is not None:
             log.error(
@@ -191,18 +196,12 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
-        composed = compose((*dialogue.spoken, *outcome.spoken), note.to_send if note else None)
-        carried: dict[str, list[str]] = {}
-        for message in composed:
-            queued = QueuedMessage(effects.new_id("out"), chat.phone_number_id, dialogue.conversation.id, message)
-            commit.outbox.append(queued)
-            for event_id in message.event_ids:
-                carried.setdefault(event_id, []).append(queued.id)
-        events = [_carried(event, carried) for event in (*dialogue.opening, *said, *outcome.events)]
+        events: Sequence[Event] = (*dialogue.opening, *said, *outcome.events)
         if note is not None:
             events = [_spoken(event, note) for event in events]
             commit.files.append(note.file.row)
-        commit.record(dialogue.conversation, *events)
+        composed = compose((*dialogue.spoken, *outcome.spoken), note.to_send if note else None)
+        self._record(chat, dialogue.conversation, commit, events, composed, effects.new_id)
         if outcome.ended is not None:
             commit.record(dialogue.conversation, Ended(reason=f"end_call tool was called: {outcome.ended}"))
 
@@ -210,34 +209,34 @@ class Dialogues:
         self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
     ) -> None:
         """Nothing here can be passed to the agent: say so politely, once in a conversation."""
-        conversation = commit.record(
-            dialogue.conversation,
-            *dialogue.opening,
-            *(Noted(what=message.type, detail={"text": message.text, "wamid": message.wamid}) for message in inbound),
-        )
+        conversation = dialogue.conversation
+        notes = [
+            Noted(what=message.type, detail={"text": message.text, "wamid": message.wamid}) for message in inbound
+        ]
         unsupported = any(message.unsupported for message in inbound)
-        if unsupported and self._settings.unsupported_message and chat.unsupported_told_in != conversation.id:
+        text = ""
+        if unsupported and chat.unsupported_told_in != conversation.id:
+            text = self._settings.unsupported_message
             commit.chat["unsupported_told_in"] = conversation.id
-            self.speak(chat, conversation, commit, self._settings.unsupported_message, "notice")
+        self._tell(chat, dialogue, notes, text, "notice", commit)
 
-    async def apologise(self, chat: Chat, commit: TurnCommit, reason: str) -> None:
+    async def apologise(self, chat: Chat, said: Sequence[Event], commit: TurnCommit, reason: str) -> None:
         """A turn failed by a fault of the server: the person is told, and the conversation shows it."""
         chat = await self.close_expired(chat, commit)
         dialogue, _ = await self.enter(chat, commit)
         if dialogue is None:
             return
-        conversation = commit.record(dialogue.conversation, *dialogue.opening)
-        conversation = commit.record(conversation, TurnFailed(code="server_fault", reason=reason))
-        self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
+        events = (*said, TurnFailed(code="server_fault", reason=reason))
+        self._tell(chat, dialogue, events, self._settings.failure_message, "failure", commit)
         commit.timer_at = await self.next_deadline(chat, commit)
 
-    async def _resume(self, chat: Chat, commit: TurnCommit) -> Dialogue:
+    async def _resume(self, chat: Chat, commit: TurnCommit, *, heard: bool) -> Dialogue:
         newest, *older = chat.open
         for conversation in older:
             commit.record(conversation, Ended(reason=SUPERSEDED))
         version = await self._version(newest, commit)
         started = next(event for event in chat.journal if isinstance(event, Started))
-        opening = (Resumed(),) if newest.awaiting_first_user_message else ()
+        opening = (Resumed(),) if heard and newest.awaiting_first_user_message else ()
         config = configured(version, newest.initiation)
         return Dialogue(newest, version, config, started, chat.journal, opening)
 
@@ -260,9 +259,8 @@ class Dialogues:
             authorization_method="whatsapp",
         )
         config = configured(version, {})
-        own = await environment_variables(
-            self._pool, self._vault, chat.workspace_id, conversation.environment, config
-        )
+        workspace_id, environment = chat.workspace_id, conversation.environment
+        own = await environment_variables(self._pool, self._vault, workspace_id, environment, config)
         summary, remembered = await thread(self._pool, chat, self._settings, commit.now)
         started = Started(
             agent_id=version.agent_id,
@@ -271,15 +269,11 @@ class Dialogues:
             source=SOURCE,
             direction="inbound",
             user_id=chat.user_id,
-            variables=variables(
-                version=version,
-                conversation_id=conversation.id,
-                phone_number_id=chat.phone_number_id,
-                user_id=chat.user_id,
-                inbound=True,
-                own=own,
-                now=commit.now,
-            ),
+            variables={
+                **own,
+                **at_start(version, config, conversation_id=conversation.id, text_only=True, now=commit.now),
+                **parties(chat.phone_number_id, chat.user_id, inbound=True),
+            },
             summary=summary,
             remembered=remembered,
         )
@@ -309,20 +303,45 @@ class Dialogues:
 
     def speak(self, chat: Chat, conversation: Projection, commit: TurnCommit, text: str, origin: Any) -> None:
         """Queue a text of the agent, or of the human who speaks for it, and record it."""
-        event_id = new_id("msg")
-        sent = []
-        for message in compose([Spoken(event_id, Text(text))]):
-            queued = QueuedMessage(new_id("out"), chat.phone_number_id, conversation.id, message)
-            commit.outbox.append(queued)
-            sent.append(queued.id)
-        commit.record(conversation, AgentMessage(id=event_id, text=text, origin=origin, outbox_ids=tuple(sent)))
+        message = AgentMessage(id=new_id("msg"), text=text, origin=origin)
+        self._record(chat, conversation, commit, [message], compose([Spoken(message.id, Text(text))]))
 
-    def _fail(self, chat: Chat, dialogue: Dialogue, failure: Failure, commit: TurnCommit) -> None:
+    def _tell(
+        self, chat: Chat, dialogue: Dialogue, events: Sequence[Event], text: str, origin: Any, commit: TurnCommit
+    ) -> None:
+        """Record ``events`` and say ``text``, if there is one, in one message with what the opening says."""
+        message = AgentMessage(id=new_id("msg"), text=text, origin=origin)
+        spoken = (*dialogue.spoken, Spoken(message.id, Text(text)))
+        added = (message,) if text else ()
+        self._record(chat, dialogue.conversation, commit, (*dialogue.opening, *events, *added), compose(spoken))
+
+    def _record(
+        self,
+        chat: Chat,
+        conversation: Projection,
+        commit: TurnCommit,
+        events: Sequence[Event],
+        composed: Sequence[Composed],
+        make_id: Callable[[str], str] = new_id,
+    ) -> None:
+        """Queue the messages and record the events that they carry."""
+        carried: dict[str, list[str]] = {}
+        for message in composed:
+            queued = QueuedMessage(make_id("out"), chat.phone_number_id, conversation.id, message)
+            commit.outbox.append(queued)
+            for event_id in message.event_ids:
+                carried.setdefault(event_id, []).append(queued.id)
+        commit.record(conversation, *(_carried(event, carried) for event in events))
+
+    def _fail(
+        self, chat: Chat, dialogue: Dialogue, said: Sequence[Event], failure: Failure, commit: TurnCommit
+    ) -> None:
+        """End a conversation that can't be: its first message is not said."""
         code, reason = failure.code, failure.reason
         log.error("conversation.failed", conversation_id=dialogue.conversation.id, code=code, reason=reason)
-        conversation = commit.record(dialogue.conversation, TurnFailed(code=code, reason=reason))
-        if self._settings.failure_message:
-            self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
+        opening = [event for event in dialogue.opening if not isinstance(event, AgentMessage)]
+        conversation = commit.record(dialogue.conversation, *opening, *said, TurnFailed(code=code, reason=reason))
+        self.speak(chat, conversation, commit, self._settings.failure_message, "failure")
         error = {"code": 1008, "reason": reason}
         commit.record(conversation, Ended(reason=reason, status="failed", error=error))
 

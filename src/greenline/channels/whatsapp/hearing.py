@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from greenline.channels.whatsapp.chat import Chat, quoted_text
 from greenline.channels.whatsapp.commit import TurnCommit
@@ -29,15 +30,15 @@ class Hearing:
         """The events of ``inbound``; their files are fetched and kept, for the model too where it takes them."""
         events: list[Event] = []
         for message in inbound:
-            if message.silent:
-                events.append(Noted(what=message.type, detail={"text": message.text}))
-            else:
-                events.append(await self._message(chat, dialogue, message, commit))
+            written = as_written(message, commit.now)
+            if isinstance(written, UserMessage):
+                written = await self._message(chat, dialogue, message, written, commit)
+            events.append(written)
         await self._recall(chat, dialogue)
         return tuple(events)
 
     async def _message(
-        self, chat: Chat, dialogue: Dialogue, message: InboundMessage, commit: TurnCommit
+        self, chat: Chat, dialogue: Dialogue, message: InboundMessage, written: UserMessage, commit: TurnCommit
     ) -> UserMessage:
         fetched = await self._fetch(chat, dialogue, message)
         for file in fetched.files:
@@ -47,16 +48,8 @@ class Hearing:
         text = await self._words(dialogue, message, fetched)
         if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
             text = f"[In reply to: “{_short(quoted)}”]\n{text}"
-        return UserMessage(
-            id=new_id("msg"),
-            text="\n".join([text, *fetched.remarks]),
-            medium=message.medium,
-            type=message.type,
-            wamid=message.wamid,
-            sent_at=message.at,
-            received_at=commit.now,
-            file_ids=tuple(file.row["id"] for file in fetched.files),
-        )
+        file_ids = tuple(file.row["id"] for file in fetched.files)
+        return written.model_copy(update={"text": "\n".join([text, *fetched.remarks]), "file_ids": file_ids})
 
     async def _words(self, dialogue: Dialogue, message: InboundMessage, fetched: Fetched) -> str:
         if message.medium != "audio" or not fetched.files:
@@ -80,6 +73,21 @@ class Hearing:
         earlier = _earlier(dialogue)
         if room > 0 and earlier:
             dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
+
+
+def as_written(message: InboundMessage, now: datetime) -> UserMessage | Noted:
+    """A message as an event of the journal, before its files are fetched and its quote is looked up."""
+    if message.silent:
+        return Noted(what=message.type, detail={"text": message.text})
+    return UserMessage(
+        id=new_id("msg"),
+        text=message.text,
+        medium=message.medium,
+        type=message.type,
+        wamid=message.wamid,
+        sent_at=message.at,
+        received_at=now,
+    )
 
 
 def _earlier(dialogue: Dialogue) -> list[str]:

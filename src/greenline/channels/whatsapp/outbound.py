@@ -18,10 +18,10 @@ from greenline.agents.lookup import environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import check_start
 from greenline.agents.service import live_version
-from greenline.agents.variables import check_supplied
+from greenline.agents.variables import check_supplied, shown
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
-from greenline.channels.whatsapp.answer import SOURCE, configured, variables
+from greenline.channels.whatsapp.answer import SOURCE, configured, parties
 from greenline.channels.whatsapp.people import open_chat
 from greenline.channels.whatsapp.recipient import check_recipient, is_bsuid
 from greenline.channels.whatsapp.template_fill import Filled
@@ -31,6 +31,7 @@ from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, Started, dump_event
 from greenline.conversations.projection import Projection, fold
+from greenline.engine.system_variables import at_start
 from greenline.errors import BadRequest
 from greenline.ids import new_id
 from greenline.store.mailbox import ring
@@ -197,16 +198,7 @@ async def started_by_business(
     environment = await environment_variables(
         connection, vault, conversation.workspace_id, conversation.environment, config
     )
-    own = variables(
-        version=version,
-        conversation_id=conversation.id,
-        phone_number_id=conversation.phone_number_id or "",
-        user_id=recipient,
-        inbound=False,
-        own={**start.dynamic_variables, **environment},
-        now=conversation.started_at,
-        text_only=conversation.text_only,
-    )
+    conversation_id, text_only, now = conversation.id, conversation.text_only, conversation.started_at
     return Started(
         agent_id=version.agent_id,
         branch_id=version.branch_id,
@@ -216,7 +208,12 @@ async def started_by_business(
         direction="outbound",
         text_only=conversation.text_only,
         user_id=conversation.user_id,
-        variables=own,
+        variables={
+            **shown(start.dynamic_variables),
+            **environment,
+            **at_start(version, config, conversation_id=conversation_id, text_only=text_only, now=now),
+            **parties(conversation.phone_number_id or "", recipient, inbound=False),
+        },
         sealed_variables=seal_secrets(vault, conversation.id, start.dynamic_variables),
         override=kept(start).get("conversation_config_override", {}),
     )

@@ -21,7 +21,7 @@ from greenline.channels.whatsapp.chat import Chat, load_chat, read_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
 from greenline.channels.whatsapp.graph_token import open_token
-from greenline.channels.whatsapp.hearing import Hearing
+from greenline.channels.whatsapp.hearing import Hearing, as_written
 from greenline.channels.whatsapp.inbound import (
     UNKNOWN_TIME,
     InboundMessage,
@@ -126,9 +126,11 @@ class Turns:
             commit.done[item.id] = f"{type(error).__name__}: {error}"
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
         if chat is not None and batch.messages:
-            _meet(chat, [message for _, message in batch.messages], commit)
+            inbound = [message for _, message in batch.messages]
+            _meet(chat, inbound, commit)
+            said = tuple(as_written(message, commit.now) for message in inbound)
             try:
-                await self._dialogues.apologise(chat, commit, str(error))
+                await self._dialogues.apologise(chat, said, commit, str(error))
             except Exception:  # what the turn met is recorded all the same, or it would be met for ever
                 log.exception("turn.not_apologised", error=str(error))
         await self._committer.commit(commit)
@@ -188,8 +190,9 @@ class Turns:
         inbound = [message for _, message in batch.messages]
         _meet(chat, inbound, commit)
         dialogue, silence = None, cast("str | None", NOTHING_SAID)
-        if chat.open or not all(message.silent for message in inbound):
-            dialogue, silence = await self._dialogues.enter(chat, commit)
+        said_something = not all(message.silent for message in inbound)
+        if chat.open or said_something:
+            dialogue, silence = await self._dialogues.enter(chat, commit, heard=said_something)
         for item, _ in batch.messages:
             commit.done[item.id] = silence
         if dialogue is None:

@@ -22,9 +22,10 @@ limit 1;
 -- name: quoted
 -- What was said in the message that the person quotes: ours by the outbox, theirs by the journal.
 select coalesce(
-  (select e.data ->> 'text' from outbox o
+  (select string_agg(coalesce(nullif(e.data ->> 'said', ''), e.data ->> 'text'), E'\n\n' order by e.seq)
+   from outbox o
    join conversation_event e on e.conversation_id = o.conversation_id and e.data -> 'outbox_ids' ? o.id
-   where o.workspace_id = $1 and o.chat_id = $2 and o.wamid = $3 limit 1),
+   where o.workspace_id = $1 and o.chat_id = $2 and o.wamid = $3),
   (select e.data ->> 'text' from conversation v join conversation_event e on e.conversation_id = v.id
    where v.workspace_id = $1 and v.chat_id = $2 and e.kind = 'user_message' and e.data ->> 'wamid' = $3 limit 1));
 

@@ -27,6 +27,7 @@ from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
 from greenline.store.pool import Pool
+from greenline.workspaces import environments
 from support.live import Stage, stage, told_of
 from support.rows import WORKSPACE
 from support.wait import until
@@ -223,3 +224,46 @@ async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage
     (ended,) = [event for event in await live.journal(session) if isinstance(event, Ended)]
     assert ended.reason == ABANDONED
     assert not [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+
+
+async def test_system_variables_and_those_of_the_environment_are_filled_in(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    prompt = {"prompt": "It is {{system__time}} in {{system__env_town}}.", "timezone": "Asia/Tokyo"}
+    config = {"agent": {"first_message": "Hello from {{system__env_town}}!", "prompt": prompt}}
+    async with stage(pool, dsn, clock, settings, config) as running:
+        town = {"production": "Kyoto"}
+        await environments.create_variable(pool, clock, WORKSPACE, label="town", kind="string", values=town)
+        running.model.say = lambda request: "Yes."
+        session, told = await running.begin()
+        await told_of(told, ResponseComplete)
+        session.user_message("Are you open?")
+        await told_of(told, ResponseComplete, 2)
+        assert [event.text for event in told if isinstance(event, AgentResponse)] == ["Hello from Kyoto!", "Yes."]
+        local = clock.now() + timedelta(hours=9)
+        told_the_model = running.model.requests[0].messages[0].text
+        assert f"It is {local:%A, %H:%M} {local.day} {local:%B %Y} in Kyoto." in told_the_model
+        session.end("Bye")
+        await running.tasks[0]
+
+
+async def test_a_tool_is_given_system_variables_as_they_are_when_it_is_called(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    properties = {
+        "said": {"type": "number", "dynamic_variable": "system__agent_turns"},
+        "seconds": {"type": "number", "dynamic_variable": "system__call_duration_secs"},
+    }
+    tool = {"type": "client", "name": "note", "description": "Notes.", "parameters": {"properties": properties}}
+    config = {"agent": {"first_message": "Hello!", "prompt": {"prompt": "x", "tools": [tool]}}}
+    async with stage(pool, dsn, clock, settings, config) as running:
+        calls = [ModelReply("m", "", (ToolCall("c1", "note", {}),)), ModelReply("m", "Noted.")]
+        running.model.say = lambda request: calls.pop(0)
+        session, told = await running.begin()
+        await told_of(told, ResponseComplete)
+        clock.advance(timedelta(seconds=30))
+        session.user_message("Note this")
+        (call,) = await told_of(told, ClientToolCall)
+        assert call.parameters == {"said": 1, "seconds": 30}
+        session.end("Bye")
+        await running.tasks[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from greenline.agents.config.system_tools import KeypadParams
 from greenline.agents.initiation import InitiationData
@@ -12,7 +11,7 @@ from greenline.agents.service import get_version, live_version
 from greenline.channels.live.begin import Beginning, LiveSessions
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
-from greenline.channels.whatsapp.answer import SOURCE, variables
+from greenline.channels.whatsapp.answer import SOURCE, parties
 from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
 from greenline.channels.whatsapp.calls.keypad_tool import PlayKeypad
@@ -113,7 +112,7 @@ class LiveCallAgents:
         if beginning.version.platform_settings.privacy.zero_retention_mode:
             raise NothingKept
         beginning = replace(beginning, tools=(*beginning.tools, *_keypad(beginning.version, out)))
-        self._live.check(beginning)
+        await self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)
 
     async def _outbound(self, row: CallRow, line: Line, projection: Projection) -> Beginning:
@@ -132,18 +131,8 @@ class LiveCallAgents:
         )
 
     async def _inbound(self, row: CallRow, line: Line, version: AgentVersion) -> Beginning:
-        now, conversation_id = self._clock.now(), new_id("conv")
+        conversation_id = new_id("conv")
         summary, remembered = await self._memory(row)
-        given: dict[str, Any] = variables(
-            version=version,
-            conversation_id=conversation_id,
-            phone_number_id=row.phone_number_id,
-            user_id=line.user_id,
-            inbound=True,
-            own={},
-            now=now,
-            text_only=False,
-        )
         return Beginning(
             version=version,
             workspace_id=row.workspace_id,
@@ -152,7 +141,7 @@ class LiveCallAgents:
             conversation_id=conversation_id,
             direction="inbound",
             user_id=line.user_id,
-            variables=given,
+            variables=parties(row.phone_number_id, line.user_id, inbound=True),
             text_only=False,
             summary=summary,
             remembered=remembered,
