@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ToolCall
+from greenline.text import clean_data, clean_text
+
+_DIGITS: Final = 20
+"""Of the longest integer of 64 bits, with its sign."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class CallBuilder:
@@ -44,11 +50,36 @@ class CallBuilder:
 
 
 def arguments_of(name: str, text: str) -> dict[str, Any]:
-    """The arguments of a call. Raises `ModelError` for what is no JSON object."""
+    """The arguments of a call. Raises `ModelError` for what is no JSON object.
+
+    What JSON can say and other parts of the system can't hold (integers over 64 bits, ``NaN``) becomes text.
+    """
     try:
-        arguments = json.loads(text) if text.strip() else {}
-    except json.JSONDecodeError as error:
+        arguments = clean_data(json.loads(text, parse_int=_integer, parse_constant=str)) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
         raise ModelError("empty", f"the arguments of the tool {name} are no JSON") from error
     if not isinstance(arguments, dict):
         raise ModelError("empty", f"the arguments of the tool {name} are no JSON object")
     return arguments
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) <= _DIGITS and -(2**63) <= (number := int(digits)) < 2**63:
+        return number
+    return digits
+
+
+class StreamedText:
+    """Text that comes in pieces. Characters that were cut in two are put together, what is none is replaced."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, piece: str) -> str:
+        """``piece`` as it can be kept and shown; the half of a character at its end comes with the next one."""
+        text = self._half + piece
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = text.removesuffix(self._half)
+        if _SURROGATE.search(text):
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return clean_text(text)

@@ -1,9 +1,9 @@
 """The offline model: deterministic, without key or network, and honest about what it is.
 
-It answers from the text that the agent was given: greetings, thanks and goodbyes as a polite person would, questions
-by the one or two sentences that speak of them (`greenline.llm.passages`), the wish to see everything by a list. What
-it does not find it says so, and names the contact of the prompt, if there is one. A script (`greenline.llm.script`)
-is tried before anything else.
+It answers from the text that the agent was given, and from text files of the person: greetings, thanks and goodbyes
+as a polite person would, questions by the one or two sentences that speak of them (`greenline.llm.passages`), the wish
+to see everything by a list. What it does not find it says so, and names the contact of the prompt, if there is one. A
+script (`greenline.llm.script`) is tried before anything else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -28,6 +28,7 @@ from greenline.llm.models import (
     ToolSpec,
     Usage,
 )
+from greenline.llm.parts import text_of
 from greenline.llm.passages import Passage, passages
 from greenline.llm.phrases import Language, concepts, detect
 from greenline.llm.retrieval import Index, terms
@@ -82,6 +83,7 @@ class _Talk:
     """What there is to answer, and from what."""
 
     prompt: str
+    attached: tuple[str, ...]
     words: str
     language: Language
     tools: tuple[ToolSpec, ...]
@@ -98,10 +100,11 @@ class _Talk:
         last = request.messages[-1] if request.messages else Message("user")
         return cls(
             prompt="\n".join(part.text for part in system if isinstance(part, TextPart)),
+            attached=tuple(text for part in _files(request.messages) if (text := text_of(part)) is not None),
             words=people[0].text if people else "",
             language=detect(message.text for message in people),
             tools=request.tools,
-            files=tuple(part for part in last.parts if isinstance(part, FilePart)),
+            files=tuple(part for part in _files([last]) if text_of(part) is None),
             has_met=any(message.role == "assistant" for message in request.messages),
             result=last.text if last.role == "tool" else None,
             result_of=_called(request, last.tool_call_id),
@@ -182,10 +185,16 @@ class _Talk:
         return " ".join(known[place].sentence for place in places)
 
     def _passages(self) -> tuple[Passage, ...]:
-        return passages(without_rules(self.prompt))
+        """Of the prompt, and of the texts that the person has attached."""
+        texts = (without_rules(self.prompt), *self.attached)
+        return tuple(passage for text in texts for passage in passages(text))
 
     def _offers(self, name: str) -> bool:
         return any(tool.name == name for tool in self.tools)
+
+
+def _files(messages: Iterable[Message]) -> Iterator[FilePart]:
+    return (part for message in messages for part in message.parts if isinstance(part, FilePart))
 
 
 @lru_cache(maxsize=64)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any, Final
 
-from greenline.llm.calls import CallBuilder
+from greenline.llm.calls import CallBuilder, StreamedText
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     Message,
@@ -20,7 +22,7 @@ from greenline.llm.models import (
     ToolSpec,
     Usage,
 )
-from greenline.llm.parts import IMAGES, as_taken, data_url
+from greenline.llm.parts import IMAGES, as_taken, data_url, with_files_if_taken
 from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import DEFAULT, Traits
 
@@ -55,11 +57,16 @@ class ChatCompletions:
 
         Raises `ModelError` only.
         """
-        begun = time.perf_counter()
-        reply = _Reply(begun)
+        generate = partial(self._generate, request, model)
+        async with contextlib.aclosing(with_files_if_taken(generate, request, self._traits(model))) as events:
+            async for event in events:
+                yield event
+
+    async def _generate(self, request: ModelRequest, model: str, traits: Traits) -> AsyncGenerator[StreamEvent, None]:
+        reply = _Reply(time.perf_counter())
         with self._client.errors():
             client = await self._client.open()
-            arguments = self._arguments(request, model)
+            arguments = self._arguments(request, model, traits)
             headers = self._client.call_headers()
             async with await client.chat.completions.create(**arguments, extra_headers=headers) as chunks:
                 async for chunk in chunks:
@@ -68,8 +75,7 @@ class ChatCompletions:
                         yield delta
         yield reply.whole(request.model)
 
-    def _arguments(self, request: ModelRequest, model: str) -> dict[str, Any]:
-        traits = self._traits(model)
+    def _arguments(self, request: ModelRequest, model: str, traits: Traits) -> dict[str, Any]:
         optional = {
             "max_completion_tokens" if traits.completion_tokens else "max_tokens": request.max_tokens,
             "reasoning_effort": request.reasoning_effort,
@@ -98,6 +104,7 @@ class _Reply:
         self._begun = begun
         self._first: float | None = None
         self._text: list[str] = []
+        self._said, self._thought = StreamedText(), StreamedText()
         self._calls = CallBuilder()
         self._usage = Usage()
         self._refused = ""
@@ -122,10 +129,10 @@ class _Reply:
         if self._first is None:
             self._first = time.perf_counter() - self._begun
         if delta.content:
-            self._text.append(delta.content)
-            return TextDelta(str(delta.content))
+            self._text.append(self._said.add(str(delta.content)))
+            return TextDelta(self._text[-1])
         if isinstance(thinks, str) and thinks:
-            return ReasoningDelta(thinks)
+            return ReasoningDelta(self._thought.add(thinks))
         return TextDelta("")
 
     def whole(self, model: str) -> ModelReply:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Final
 
-from greenline.llm.models import FilePart, TextPart
+import structlog
+
+from greenline.llm.errors import ModelError
+from greenline.llm.models import FilePart, ModelRequest, StreamEvent, TextPart
 from greenline.llm.traits import Traits
+
+log = structlog.get_logger(__name__)
 
 IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 DOCUMENTS: Final = frozenset({"application/pdf"})
@@ -21,10 +29,45 @@ def as_taken(part: TextPart | FilePart, traits: Traits) -> TextPart | FilePart:
         return part
     if part.mime_type in DOCUMENTS and traits.documents:
         return part
-    if part.mime_type.startswith("text/") or part.mime_type in TEXTS:
-        text = part.data.decode("utf-8", "replace")
-        return TextPart(f"File {part.filename}:\n{text[:MAX_TEXT_CHARACTERS]}")
+    text = text_of(part)
+    if text is not None:
+        return TextPart(f"File {part.filename}:\n{text}")
     return TextPart(f"[The person sent a file that you can't open: {part.filename} ({part.mime_type})]")
+
+
+def text_of(part: FilePart) -> str | None:
+    """What a text file says, as far as a model is told of it; None of other files."""
+    if not part.mime_type.startswith("text/") and part.mime_type not in TEXTS:
+        return None
+    return part.data.decode("utf-8", "replace")[:MAX_TEXT_CHARACTERS]
+
+
+async def with_files_if_taken(
+    generate: Callable[[Traits], AsyncGenerator[StreamEvent, None]], request: ModelRequest, traits: Traits
+) -> AsyncGenerator[StreamEvent, None]:
+    """What ``generate`` gives. An endpoint that refuses a request with files is asked once more, with their names.
+
+    Which files a model takes is not known of every model, and a file would be sent again with each turn.
+    """
+    begun = False
+    try:
+        async with contextlib.aclosing(generate(traits)) as events:
+            async for event in events:
+                begun = True
+                yield event
+            return
+    except ModelError as error:
+        if begun or error.kind != "bad_request" or not _carries_files(request, traits):
+            raise
+        log.warning("model.refused_files", model=request.model, error=str(error))
+    async with contextlib.aclosing(generate(replace(traits, images=False, documents=False))) as events:
+        async for event in events:
+            yield event
+
+
+def _carries_files(request: ModelRequest, traits: Traits) -> bool:
+    parts = (part for message in request.messages for part in message.parts)
+    return any(isinstance(as_taken(part, traits), FilePart) for part in parts)
 
 
 def data_url(part: FilePart) -> str:

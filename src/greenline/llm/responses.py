@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 from typing import Any, Final
 
-from greenline.llm.calls import arguments_of
+from greenline.llm.calls import StreamedText, arguments_of
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     FilePart,
@@ -21,7 +23,7 @@ from greenline.llm.models import (
     ToolCall,
     Usage,
 )
-from greenline.llm.parts import IMAGES, as_taken, data_url
+from greenline.llm.parts import IMAGES, as_taken, data_url, with_files_if_taken
 from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import Traits
 
@@ -48,10 +50,16 @@ class Responses:
 
         Raises `ModelError` only.
         """
+        generate = partial(self._generate, request, model)
+        async with contextlib.aclosing(with_files_if_taken(generate, request, TRAITS)) as events:
+            async for event in events:
+                yield event
+
+    async def _generate(self, request: ModelRequest, model: str, traits: Traits) -> AsyncGenerator[StreamEvent, None]:
         reply = _Reply(time.perf_counter())
         with self._client.errors():
             client = await self._client.open()
-            arguments = self._arguments(request, model)
+            arguments = self._arguments(request, model, traits)
             headers = self._client.call_headers()
             async with await client.responses.create(**arguments, extra_headers=headers) as events:
                 async for event in events:
@@ -60,7 +68,7 @@ class Responses:
                         yield delta
         yield reply.whole(request.model)
 
-    def _arguments(self, request: ModelRequest, model: str) -> dict[str, Any]:
+    def _arguments(self, request: ModelRequest, model: str, traits: Traits) -> dict[str, Any]:
         optional = {
             "max_output_tokens": request.max_tokens,
             "reasoning": {"effort": request.reasoning_effort} if request.reasoning_effort else None,
@@ -68,7 +76,7 @@ class Responses:
         }
         arguments: dict[str, Any] = {
             "model": model,
-            "input": [item for message in request.messages for item in _items(message)],
+            "input": [item for message in request.messages for item in _items(message, traits)],
             "stream": True,
             "store": False,
             **{name: value for name, value in optional.items() if value is not None},
@@ -97,6 +105,7 @@ class _Reply:
         self._begun = begun
         self._first: float | None = None
         self._text: list[str] = []
+        self._said, self._thought = StreamedText(), StreamedText()
         self._calls: list[ToolCall] = []
         self._usage = Usage()
         self._refused = ""
@@ -108,11 +117,11 @@ class _Reply:
         """
         if event.type == "response.output_text.delta":
             self._live()
-            self._text.append(event.delta)
-            return TextDelta(str(event.delta))
+            self._text.append(self._said.add(str(event.delta)))
+            return TextDelta(self._text[-1])
         if event.type in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
             self._live()
-            return ReasoningDelta(str(event.delta))
+            return ReasoningDelta(self._thought.add(str(event.delta)))
         if event.type in ("response.completed", "response.incomplete"):
             self._usage = _usage(event.response.usage)
         elif event.type in ("response.failed", "error"):
@@ -159,11 +168,11 @@ def _usage(usage: Any) -> Usage:
     return Usage((usage.input_tokens or 0) - cached, usage.output_tokens or 0, cached)
 
 
-def _items(message: Message) -> Iterator[dict[str, Any]]:
+def _items(message: Message, traits: Traits) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
         return
-    parts = [as_taken(part, TRAITS) for part in message.parts]
+    parts = [as_taken(part, traits) for part in message.parts]
     if parts and all(isinstance(part, TextPart) for part in parts):
         yield {"role": message.role, "content": "\n".join(part.text for part in parts if isinstance(part, TextPart))}
     elif parts:

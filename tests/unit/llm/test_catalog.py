@@ -94,7 +94,9 @@ def test_keys_stay_out_of_the_repr() -> None:
         ("anthropic", "claude-next", Traits(parallel_option=True, sampling=False)),
         ("gemini", "gemini-2.5-flash", Traits()),
         ("gemini", "gemini-3.8-flash", Traits(signed_calls=True)),
-        ("ollama", "llama3.2", Traits()),
+        ("ollama", "llama3.2", Traits(images=False)),
+        ("groq", "llama-3.3-70b-versatile", Traits(images=False)),
+        ("ollama", "llava", Traits()),
         ("my-host", "gpt-5", Traits()),
     ],
 )

@@ -299,3 +299,27 @@ async def test_a_wrong_script_is_a_failure_of_configuration(rule: str) -> None:
         await reply("aaa", prompt=f"offline: {rule}")
     assert caught.value.kind == "configuration"
     assert "offline script" in str(caught.value)
+
+
+def asked_with_file(question: str, file: FilePart) -> ModelRequest:
+    return ModelRequest(
+        "offline",
+        (Message("system", (TextPart(SHOP),)), Message("user", (TextPart(question), file))),
+    )
+
+
+async def test_a_text_file_of_the_person_is_read() -> None:
+    file = FilePart(
+        "text/plain", "order.txt", b"# Order\nYour order A17 holds two Globe lamps.\nIt leaves on Friday."
+    )
+    request = asked_with_file("What does my order A17 hold?", file)
+    events = [event async for event in OfflineModel().stream(request, "offline")]
+    assert isinstance(events[-1], ModelReply)
+    assert "two Globe lamps" in events[-1].text
+
+
+async def test_the_prompt_still_answers_beside_a_file() -> None:
+    request = asked_with_file("When are you open?", FilePart("text/csv", "a.csv", b"a,b"))
+    events = [event async for event in OfflineModel().stream(request, "offline")]
+    assert isinstance(events[-1], ModelReply)
+    assert "Monday to Friday" in events[-1].text

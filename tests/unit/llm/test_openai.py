@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from greenline.llm.calls import arguments_of
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     FilePart,
@@ -156,6 +157,61 @@ async def test_files_go_whole_as_text_or_by_name(fake: FakeLlm) -> None:
     assert whole[3]["text"] == "File c.csv:\nx,y"
     assert isinstance(named, str)
     assert all(name in named for name in ("a.png", "b.pdf", "c.csv", "d.ogg"))
+
+
+def with_image() -> ModelRequest:
+    parts = (TextPart("Look"), FilePart("image/png", "a.png", b"\x89PNG"))
+    return replace(HELLO, messages=(Message("user", parts),))
+
+
+async def test_an_endpoint_that_refuses_files_is_asked_once_more_with_their_names(fake: FakeLlm) -> None:
+    fake.will(fails(400, "image_url is not supported by this model"), says("A picture, I am told."))
+    reply = await ask(fake, with_image())
+    assert reply.text == "A picture, I am told."
+    whole, named = (seen.body["messages"][0]["content"] for seen in fake.seen)
+    assert whole[1]["type"] == "image_url"
+    assert "a.png" in named
+
+
+@pytest.mark.parametrize(
+    ("request_", "play", "kind"),
+    [
+        (HELLO, fails(400, "no such parameter"), "bad_request"),
+        (with_image(), fails(503, "busy"), "overloaded"),
+        (with_image(), Play([chunk({"content": "A"}), "no JSON"]), "bad_request"),
+    ],
+)
+async def test_nothing_else_is_asked_again_here(fake: FakeLlm, request_: ModelRequest, play: Play, kind: str) -> None:
+    fake.will(play)
+    assert (await error_of(fake, request_)).kind == kind
+    assert len(fake.seen) == 1
+
+
+async def test_what_no_text_can_hold_is_mended_where_it_comes_in(fake: FakeLlm) -> None:
+    fake.will(Play([chunk({"content": piece}) for piece in ("a\ud83d", "\ude00b", "\ud83d", "c\x00", "\ude00")]))
+    reply = await ask(fake)
+    assert reply.text == "a\N{GRINNING FACE}b\ufffdc\ufffd\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        ('{"n": 9223372036854775807}', {"n": 2**63 - 1}),
+        (
+            '{"n": 9223372036854775808, "m": [-1e3, -99999999999999999999]}',
+            {"n": str(2**63), "m": [-1000.0, "-" + "9" * 20]},
+        ),
+        ('{"n": %s}' % ("1" * 5000), {"n": "1" * 5000}),
+        ('{"n": NaN, "\\ud800": "\\udc00"}', {"n": "NaN", "\ufffd": "\ufffd"}),
+    ],
+)
+def test_arguments_that_nothing_else_can_hold_become_text(arguments: str, read: dict[str, Any]) -> None:
+    assert arguments_of("find", arguments) == read
+
+
+def test_arguments_nested_without_end_are_an_empty_answer() -> None:
+    with pytest.raises(ModelError, match="no JSON"):
+        arguments_of("find", '{"a":' * 100_000)
 
 
 async def test_calls_of_gemini_3_carry_a_signature(fake: FakeLlm) -> None:
