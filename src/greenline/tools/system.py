@@ -1,6 +1,6 @@
 """System tools: what an agent can do about the conversation itself.
 
-An agent has those of its ``built_in_tools`` that are not null. The interactive ones exist on WhatsApp text
+An agent has those of its ``built_in_tools`` that are switched on. The interactive ones exist on WhatsApp text
 conversations only; their message ends the turn, because it is the answer.
 """
 

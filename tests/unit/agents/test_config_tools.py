@@ -197,3 +197,13 @@ def test_an_older_clients_number_is_given_back_as_a_destination() -> None:
 
     (transfer,) = tools["transfer_to_number"]["params"]["transfers"]
     assert transfer["transfer_destination"] == {"type": "phone", "phone_number": "+4930123456"}
+
+
+@pytest.mark.parametrize("tool", ["end_call", "send_interactive_buttons", "send_interactive_list"])
+def test_a_built_in_tool_is_switched_by_truth_too(tool: str) -> None:
+    assert tool in BuiltInTools.model_validate({tool: True}).enabled()
+    assert tool in BuiltInTools.model_validate({tool: {}}).enabled()
+    assert BuiltInTools.model_validate({tool: False}).enabled() == {}
+    assert BuiltInTools.model_validate({tool: None}).enabled() == {}
+    with pytest.raises(ValidationError):
+        BuiltInTools.model_validate({tool: "yes"})

@@ -140,7 +140,10 @@ class SystemTool(ToolBase):
 
 
 class BuiltInTools(ConfigModel):
-    """The built-in tools by name; null is switched off."""
+    """The built-in tools by name; null (or ``false``) is switched off.
+
+    Those that send buttons and lists are of this server: the reference has them as tools of an integration.
+    """
 
     transfer_to_agent: SystemTool | None = None
     end_call: SystemTool | None = None
@@ -149,6 +152,8 @@ class BuiltInTools(ConfigModel):
     skip_turn: SystemTool | None = None
     play_keypad_touch_tone: SystemTool | None = None
     voicemail_detection: SystemTool | None = None
+    send_interactive_buttons: SystemTool | None = None
+    send_interactive_list: SystemTool | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -164,7 +169,9 @@ class BuiltInTools(ConfigModel):
 
 
 def _named(key: str, tool: Any) -> Any:
-    """The key says which tool it is: ``{"end_call": {}}`` is enough."""
+    """The key says which tool it is: ``{"end_call": {}}`` is enough, and so is ``{"end_call": true}``."""
+    if isinstance(tool, bool):
+        tool = {} if tool else None
     if not isinstance(tool, dict):
         return tool
     params = tool.get("params") or {}
