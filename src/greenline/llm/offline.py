@@ -1,9 +1,9 @@
 """The offline model: deterministic, without key or network, and honest about what it is.
 
 It answers from the text that the agent was given, and from text files of the person: greetings, thanks and goodbyes
-as a polite person would, questions by the one or two sentences that speak of them (`greenline.llm.passages`), the wish
-to see everything by a list. What it does not find it says so, and names the contact of the prompt, if there is one. A
-script (`greenline.llm.script`) is tried before anything else.
+as a polite person would, questions by the one or two sentences that speak of them (`greenline.llm.passages`), the
+wish to see everything by a list. What it does not find it says so, and names the contact of the prompt, if there is
+one. A script (`greenline.llm.script`) is tried before anything else.
 """
 
 from __future__ import annotations
