@@ -26,13 +26,14 @@ from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
 from greenline.store.pool import Pool
-from greenline.store.vault import Vault, open_vault
+from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from support.channel import Channel, Meta, ScriptedModel
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
+from support.rtc_peer import RtcPeer
 from support.scripted import Answer, Request, answer, scripted
 from support.voice import tone
-from support.wait import until
+from support.wait import eventually, until
 
 TEMPLATE = {
     "id": "9",
@@ -119,19 +120,30 @@ class ScriptedVoice:
     pcm: bytearray = field(default_factory=bytearray)
     digits: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    listens: asyncio.Event | None = None
+    """Set when it has begun to listen; at once without one."""
+    task: asyncio.Task[Any] | None = None
     ended: str | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self) -> Goodbye:
-        self.running = True
+    async def run(self, begun: Callable[[], None]) -> Goodbye:
+        self.running, self.task = True, asyncio.current_task()
+        if self.listens is not None:
+            await self.listens.wait()
+            self.listens = None
+        begun()
         try:
             if self.fail:
                 raise RuntimeError("the model is on fire")
-            self.out.write(tone(0.5), 1)
+            self.say()
             await self._over.wait()
         finally:
             self.running = False
         return Goodbye(self.ended or "")
+
+    def say(self) -> None:
+        """Say it once more."""
+        self.out.write(tone(0.5), 1)
 
     def hear(self, pcm: bytes) -> None:
         self.pcm += pcm
@@ -140,9 +152,10 @@ class ScriptedVoice:
         self.digits.append(digit)
 
     def typed(self, text: str, wamid: str | None) -> bool:
-        if not self.deaf:
+        hears = not self.deaf and self.listens is None
+        if hears:
             self.texts.append(text)
-        return not self.deaf
+        return hears
 
     def end(self, reason: str) -> None:
         self.ended = self.ended or reason
@@ -156,11 +169,12 @@ class ScriptedAgents:
     voices: list[ScriptedVoice] = field(default_factory=list)
     fail: bool = False
     refuse: Exception | None = None
+    listens: asyncio.Event | None = None
 
     async def prepare(self, row: CallRow, line: Line, out: CallOut) -> ScriptedVoice:
         if self.refuse is not None:
             raise self.refuse
-        voice = ScriptedVoice(row.conversation_id or new_id("conv"), out, self.fail)
+        voice = ScriptedVoice(row.conversation_id or new_id("conv"), out, self.fail, listens=self.listens)
         self.voices.append(voice)
         return voice
 
@@ -173,6 +187,7 @@ class CallChannel(Channel):
     agents: ScriptedAgents
     starter: CallStarter
     meta: CallMeta
+    settings: Settings
 
     async def ring(self, sdp: str, wacid: str = "wacid.1", **more: Any) -> None:
         """A person calls."""
@@ -186,9 +201,9 @@ class CallChannel(Channel):
         contact = {"profile": {"name": "Ann"}, "wa_id": "15551230000", "user_id": "US.1"}
         await self.deliver("calls", calls=[call], contacts=[contact])
 
-    async def tell_status(self, status: str, wacid: str = "wacid.OUT1") -> None:
+    async def tell_status(self, status: str, wacid: str = "wacid.OUT1", **more: Any) -> None:
         """Meta tells of a call of ours."""
-        await self.deliver("calls", statuses=[{"id": wacid, "type": "call", "status": status}])
+        await self.deliver("calls", statuses=[{"id": wacid, "type": "call", "status": status, **more}])
 
     async def reply(self, response: str, **more: Any) -> None:
         """The person answers the request for permission."""
@@ -243,7 +258,10 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
             clock=clock,
             settings=settings,
         )
-        calls = replica(pool, wakeups, vault, voices, clock, settings)
+        alarm = token_alarm(pool, clock)
+        calls = Calls(
+            pool=pool, wakeups=wakeups, vault=vault, token_died=alarm, agents=voices, clock=clock, settings=settings
+        )
         starter = CallStarter(pool, vault, Templates(pool, graph, vault, clock, settings), clock, settings)
         whatsapp.start()
         calls.start()
@@ -258,6 +276,7 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
                 calls=calls,
                 agents=voices,
                 starter=starter,
+                settings=settings,
             )
         finally:
             await calls.stop(0.0)
@@ -266,11 +285,48 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
             await graph.aclose()
 
 
-def replica(
-    pool: Pool, wakeups: Wakeups, vault: Vault, voices: ScriptedAgents, clock: ManualClock, settings: Settings
-) -> Calls:
-    """The calls of one process."""
-    alarm = token_alarm(pool, clock)
-    return Calls(
-        pool=pool, wakeups=wakeups, vault=vault, token_died=alarm, agents=voices, clock=clock, settings=settings
+@contextlib.asynccontextmanager
+async def talking(channel: CallChannel) -> AsyncIterator[tuple[RtcPeer, ScriptedVoice]]:
+    """A call in which both sides can be heard."""
+    peer = RtcPeer()
+    try:
+        await channel.ring(await peer.offer())
+        pre_accept = await channel.meta.action("pre_accept")
+        await peer.apply_answer(pre_accept["session"]["sdp"])
+        accept = await channel.meta.action("accept")
+        assert accept["session"] == pre_accept["session"]
+        peer.out.open()
+        await eventually(lambda: channel.agents.voices and channel.agents.voices[0].running)
+        yield peer, channel.agents.voices[0]
+    finally:
+        await peer.close()
+
+
+async def offer() -> str:
+    """An offer of a caller that never comes."""
+    peer = RtcPeer()
+    sdp = await peer.offer()
+    await peer.close()
+    return sdp
+
+
+@contextlib.asynccontextmanager
+async def another_process(channel: CallChannel, dsn: str, **change: Any) -> AsyncIterator[Calls]:
+    """The calls of a second process on the same database, with changed settings, until the block ends."""
+    settings, wakeups = channel.settings.model_copy(update=change), Wakeups(dsn)
+    calls = Calls(
+        pool=channel.pool,
+        wakeups=wakeups,
+        vault=open_vault(settings),
+        token_died=token_alarm(channel.pool, channel.clock),
+        agents=ScriptedAgents(),
+        clock=channel.clock,
+        settings=settings,
     )
+    await wakeups.start()
+    calls.start()
+    try:
+        yield calls
+    finally:
+        await calls.stop(0.0)
+        await wakeups.aclose()

@@ -104,6 +104,22 @@ class RtcPeer:
         if self._listener is not None:
             await self._listener
 
+    async def vanish(self) -> None:
+        """Be gone from the network, without a word to the other side."""
+        await self._ice._connection.close()
+
+    def count_questions(self) -> list[object]:
+        """A list that grows with each check of the other side."""
+        connection, asked = self._ice._connection, []
+        answer = connection.request_received
+
+        def request_received(message: object, *more: object) -> None:
+            asked.append(message)
+            answer(message, *more)
+
+        connection.request_received = request_received
+        return asked
+
     @property
     def _ice(self) -> Any:
         return self._connection.getTransceivers()[0].receiver.transport.transport

@@ -107,6 +107,9 @@ class Worker:
 
     The handler commits its work and gives the mailbox back itself. When it raises, the mailbox waits for
     2 ** attempt seconds and is tried again; after ``max_attempts`` ``give_up`` records the failure instead.
+
+    ``patience`` tells how many seconds a mailbox must have been due before it is claimed: 0 where this process has
+    room for its work, else what it leaves to others.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Worker:
         give_up: GiveUp,
         room: int = 200,
         max_attempts: int = 5,
+        patience: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._mailboxes = mailboxes
         self._clock = clock
@@ -130,6 +134,7 @@ class Worker:
         self._give_up = give_up
         self._room = room
         self._max_attempts = max_attempts
+        self._patience = patience
         self._wake = wakeups.event(kind)
         wakeups.held_by(kind, self._tell)
         self._live: dict[str, tuple[Claim, asyncio.Task[Any]]] = {}
@@ -232,7 +237,8 @@ class Worker:
     async def _claim_loop(self) -> None:
         self._wake.clear()
         free = self._room - len(self._live)
-        claims = await self._mailboxes.claim(self._owner, self._kind, self._clock.now(), free) if free > 0 else []
+        due = self._clock.now() - timedelta(seconds=self._patience())
+        claims = await self._mailboxes.claim(self._owner, self._kind, due, free) if free > 0 else []
         self.adopt(claims)
         if len(self._live) > MANY:
             await asyncio.sleep(GATHER_SECONDS)

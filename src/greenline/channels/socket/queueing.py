@@ -1,7 +1,6 @@
-"""How many conversations an agent holds at once, and who waits for one to end (reference: Burst pricing, Queueing).
+"""Who waits at an agent that holds as many conversations as it may (reference: Burst pricing, Queueing).
 
-The limits are counted in the database over all servers; who waits, waits in the order of arrival at this one. Two
-servers that admit at the same moment may go one over the limit: it protects a budget, not a lock.
+The limits hold over all servers (`greenline.channels.limits`); who waits, waits in the order of arrival at this one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from greenline.agents.models import AgentVersion
-from greenline.channels.socket.access import SQL
+from greenline.channels.limits import TEXT_SHARE, room_of
 from greenline.channels.socket.errors import OPERATIONAL, Restarting, SocketClosed
 from greenline.channels.socket.server_messages import queue_status
 from greenline.channels.socket.wire import Wire
@@ -21,10 +20,7 @@ from greenline.clock import Clock
 from greenline.store.pool import Pool
 
 TIMED_OUT: Final = 4300
-TEXT_SHARE: Final = 25
-"""Chats for each call that an agent may hold (reference: their own pool, 25 times as large)."""
 LOOK_SECONDS: Final = 0.5
-DAY: Final = timedelta(days=1)
 
 
 class AtLimit(SocketClosed):
@@ -72,15 +68,14 @@ class Queue:
         me, line = object(), self._lines.setdefault(key, [])
         line.append(me)
         settings = version.platform_settings
-        limit = settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1)
 
         async def has_room() -> bool:
-            return await self._has_room(version, workspace_id, limit, line.index(me), text_only=text_only)
+            return await self._has_room(version, workspace_id, line.index(me), text_only=text_only)
 
         try:
             if not await has_room():
                 if text_only or not settings.queueing_config.enabled:
-                    raise AtLimit(limit)
+                    raise AtLimit(settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1))
                 announce()
                 await self._wait(wire, has_room, settings.queueing_config.wait_timeout_seconds)
             yield
@@ -89,18 +84,11 @@ class Queue:
             if not line:
                 self._lines.pop(key, None)
 
-    async def _has_room(
-        self, version: AgentVersion, workspace_id: str, limit: int, before: int, *, text_only: bool
-    ) -> bool:
-        daily = version.platform_settings.call_limits.daily_limit
-        if limit < 0 and daily < 0:
-            return True
-        since = self._clock.now() - DAY
-        row = await self._pool.fetchrow(SQL["load"], workspace_id, version.agent_id, text_only, since)
-        assert row is not None  # noqa: S101 - counts always give a row
-        if 0 <= daily <= row["today"]:
-            raise DailyLimit(daily)
-        return limit < 0 or int(row["open"]) + before < limit
+    async def _has_room(self, version: AgentVersion, workspace_id: str, before: int, *, text_only: bool) -> bool:
+        room = await room_of(self._pool, workspace_id, version, self._clock.now(), text_only=text_only)
+        if room.today is not None and room.today <= 0:
+            raise DailyLimit(version.platform_settings.call_limits.daily_limit)
+        return room.at_once is None or before < room.at_once
 
     async def _wait(self, wire: Wire, has_room: Callable[[], Awaitable[bool]], seconds: float) -> None:
         """Return when there is room. What the client sends meanwhile is passed over."""

@@ -28,10 +28,3 @@ select seq, at, kind, data from conversation_event
 where workspace_id = $1 and conversation_id = $2 and seq > $3 and kind <> 'delivery'
 order by seq
 limit 1000;
-
--- name: load
--- What an agent holds, besides chats on WhatsApp, and has begun since $4; chats ($3) or calls.
-select count(*) filter (where status in ('initiated', 'in-progress')) as open, count(*) filter (where started_at > $4) as today
-from conversation
-where workspace_id = $1 and agent_id = $2 and text_only = $3 and phone_number_id is null
-  and (status in ('initiated', 'in-progress') or started_at > $4);

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 from aiortc import (
@@ -17,6 +19,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from greenline.channels.webrtc import consent
 from greenline.channels.webrtc.errors import UnusableSdp
 from greenline.channels.webrtc.receive import OpusIn
 from greenline.channels.webrtc.sdp import EVENT_PAYLOAD_TYPE, Peer, own_description, read_peer
@@ -107,9 +110,9 @@ class MediaCall:
         self.out.open()
 
     async def played(self) -> None:
-        """Return when everything that was written to ``out`` is sent, or the peer is gone."""
-        while self.out.queued and not self._lost.done():  # noqa: ASYNC110 - what is written meanwhile counts as well
-            await asyncio.sleep(self.out.queued)
+        """Return when all speech and keys that were given to ``out`` are sent, or the peer is gone."""
+        while (left := self.out.queued + self.out.pressing) and not self._lost.done():  # noqa: ASYNC110 - it may grow
+            await asyncio.sleep(left)
 
     @property
     def takes_digits(self) -> bool:
@@ -159,7 +162,9 @@ class MediaCall:
         if self._incoming is not None:
             return
         receiver, sender = transceiver.receiver, transceiver.sender
-        if not hasattr(receiver, _JITTER_BUFFER) or not hasattr(sender.transport, "_send_rtp"):
+        ice: Any = receiver.transport.transport._connection  # noqa: SLF001 - as below
+        hooks = ((receiver, _JITTER_BUFFER), (sender.transport, "_send_rtp"), (ice, "query_consent"))
+        if not all(hasattr(part, name) for part, name in hooks):
             raise ImportError("this version of aiortc is built in another way than the one that is pinned")
         self._incoming = OpusIn(
             event_payload_type=event_payload_type or EVENT_PAYLOAD_TYPE,
@@ -169,6 +174,12 @@ class MediaCall:
         )
         setattr(receiver, _JITTER_BUFFER, self._incoming)
         sender.setTransport(cast("RTCDtlsTransport", StampedTransport(sender.transport, self.out)))
+        ice.query_consent = functools.partial(consent.watch, ice, self._quiet)
+
+    def _quiet(self) -> float:
+        """Seconds since the last sound of the peer, or for ever."""
+        last = self._incoming.last_packet_at if self._incoming is not None else None
+        return math.inf if last is None else asyncio.get_running_loop().time() - last
 
     def _changed(self) -> None:
         state = self._connection.connectionState

@@ -72,6 +72,11 @@ class OpusOut(MediaStreamTrack):
         """Seconds that are written and not yet sent."""
         return self._unsent / 2 / RATE
 
+    @property
+    def pressing(self) -> float:
+        """Seconds of keypad digits that are not yet sent."""
+        return len(self._keys) * FRAME_SECONDS
+
     def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
         """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
         if pcm and self.readyState == "live":

@@ -46,7 +46,7 @@ with event as materialized (
         from whatsapp_call c
         join chat_identity i on i.phone_number_id = c.phone_number_id and i.chat_id = c.chat_id
         where c.workspace_id = k.workspace_id and c.phone_number_id = k.phone_number_id
-          and i.identifier in (k.wa_id, k.bsuid) and c.phase in ('asking', 'waiting')
+          and i.identifier in (k.wa_id, k.bsuid) and c.phase in ('checking', 'asking', 'waiting')
         limit 1)
       else coalesce(k.chat_id, m.chat_id)
     end as mailbox_id

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from greenline.channels.webrtc import consent
 from greenline.channels.webrtc.media import ConnectionLost, MediaCall
 from support.rtc_peer import Network, RtcPeer
 from support.voice import RATE, tone, voiced_seconds
@@ -125,6 +126,16 @@ async def test_digits_travel_both_ways() -> None:
         assert call.statistics().packets_lost == 0, "digits share the sequence of the sound"
 
 
+async def test_keys_are_sent_before_a_call_counts_as_played() -> None:
+    async with inbound() as (call, _, peer):
+        call.accepted()
+        await eventually(lambda: peer.heard)
+        call.out.press("12")
+        assert call.out.pressing > 0
+        await call.played()
+        assert call.out.pressing == 0
+
+
 @pytest.mark.parametrize("loss", [0.02, 0.2])
 async def test_sound_survives_loss(loss: float) -> None:
     async with inbound(Network(loss=loss, seed=7)) as (call, ear, peer):
@@ -180,6 +191,24 @@ async def test_a_peer_that_never_comes_is_lost_with_the_call() -> None:
     with pytest.raises(ConnectionLost):
         await call.connected()
     await peer.close()
+
+
+async def test_a_peer_that_vanishes_is_lost_before_the_person_would_give_up() -> None:
+    async with inbound() as (call, _, peer):
+        peer.out.open()
+        await eventually(lambda: call.statistics().packets_received)
+        await peer.vanish()
+        async with asyncio.timeout(20):  # aioice alone takes half a minute
+            await call.lost()
+
+
+async def test_a_peer_that_sends_nothing_but_answers_is_there() -> None:
+    async with inbound() as (call, _, peer):
+        call.accepted()
+        asked = peer.count_questions()
+        await eventually(lambda: len(asked) > consent.QUESTIONS, seconds=30)
+        assert call.statistics().packets_received == 0
+        assert call._connection.connectionState == "connected"
 
 
 async def test_a_listener_that_fails_ends_the_call_and_not_the_process() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,8 +34,11 @@ class Voice(Protocol):
         """Its id."""
         ...
 
-    async def run(self) -> Goodbye:
-        """Greet, listen and speak until the end. Cancelled when its call can't go on."""
+    async def run(self, begun: Callable[[], None]) -> Goodbye:
+        """Greet, listen and speak until the end. Cancelled when its call can't go on.
+
+        ``begun`` is called as soon as `typed` takes something.
+        """
         ...
 
     def hear(self, pcm: bytes) -> None:

@@ -3,8 +3,9 @@
 -- name: of_mailbox
 select to_jsonb(c) as call from whatsapp_call c where c.workspace_id = $1 and c.mailbox_id = $2;
 
--- name: by_wacid
-select mailbox_id from whatsapp_call where workspace_id = $1 and wacid = $2;
+-- name: by_id
+select mailbox_id from whatsapp_call
+where workspace_id = $1 and (wacid = $2 or (id = $3 and coalesce(wacid, $2) = $2));
 
 -- name: line
 -- The number, its agent and the person's chat, as far as there is one.
@@ -33,7 +34,7 @@ with held as materialized (
     permission_state = r.permission_state, permission_permanent = r.permission_permanent,
     permission_by_users_call = r.permission_by_users_call, permission_requested_at = r.permission_requested_at,
     permission_responded_at = r.permission_responded_at, result = r.result, reason = r.reason,
-    error_code = r.error_code, talk_seconds = r.talk_seconds, statistics = r.statistics,
+    error_code = r.error_code, talk_seconds = r.talk_seconds, hang_up = r.hang_up, statistics = r.statistics,
     picked_up_at = r.picked_up_at, ended_at = r.ended_at
   from held, jsonb_populate_record(null::whatsapp_call, $4::jsonb) r
   where c.workspace_id = $1 and c.mailbox_id = held.id

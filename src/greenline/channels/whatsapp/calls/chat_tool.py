@@ -67,23 +67,24 @@ class SendChatMessage:
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Queue the message, once for each call of the tool."""
         try:
-            message = _compose(_Arguments.model_validate(arguments))
+            messages = _compose(_Arguments.model_validate(arguments))
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             return ToolResult(f"Not sent. {faults}", is_error=True, error_type="invalid_arguments")
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                sql["write"],
-                self.workspace_id,
-                derived_id("out", self.conversation_id, context.idempotency_key),
-                self.phone_number_id,
-                self.chat_id,
-                self.conversation_id,
-                message["type"],
-                message,
-                now,
-            )
+            for place, message in enumerate(messages):
+                await connection.execute(
+                    sql["write"],
+                    self.workspace_id,
+                    derived_id("out", self.conversation_id, context.idempotency_key, place),
+                    self.phone_number_id,
+                    self.chat_id,
+                    self.conversation_id,
+                    message["type"],
+                    message,
+                    now,
+                )
             await ring(
                 connection,
                 mailbox_id=f"sender:{self.phone_number_id}",
@@ -94,11 +95,15 @@ class SendChatMessage:
         return ToolResult("The message is on its way to the chat.")
 
 
-def _compose(message: _Arguments) -> dict[str, Any]:
+def _compose(message: _Arguments) -> list[dict[str, Any]]:
+    """What is sent, in its order: a text that is too long for a caption goes before its document."""
     text = clean_text(message.text)
+    written = {"type": "text", "text": {"body": text}}
     if message.document_url is None:
-        return {"type": "text", "text": {"body": text}}
-    document = {"link": str(message.document_url), "caption": text[:MAX_CAPTION]}
+        return [written]
+    document = {"link": str(message.document_url)}
     if message.document_name:
         document["filename"] = clean_text(message.document_name)
-    return {"type": "document", "document": document}
+    if len(text) > MAX_CAPTION:
+        return [written, {"type": "document", "document": document}]
+    return [{"type": "document", "document": {**document, "caption": text}}]

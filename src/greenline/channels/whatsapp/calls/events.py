@@ -12,6 +12,8 @@ Result: TypeAlias = Literal["answered", "busy", "no_answer", "failed"]
 """``metadata.whatsapp.call_result`` of the reference; its ``voicemail`` is never found on WhatsApp."""
 PermissionState: TypeAlias = Literal["sent", "accepted", "declined", "blocked"]
 """``metadata.whatsapp.call_permission_request.state`` of the reference."""
+Ending: TypeAlias = Literal["reject", "terminate"]
+"""The actions that end a call."""
 
 
 class Timer(Enum):
@@ -23,6 +25,8 @@ class Timer(Enum):
     """The person must pick up."""
     GOODBYE = "goodbye"
     """The media is gone; Meta's word about it must follow."""
+    HANG_UP = "hang_up"
+    """Meta must take our word that the call is over; a later repetition of it holds nobody."""
     REDIAL = "redial"
     """The person is in another call."""
     PERMISSION = "permission"
@@ -76,12 +80,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Meta did not carry out our action; ``unknown`` if it may have done so all the same."""
+    """Meta did not carry out our action; ``unknown`` if it may have done so all the same, ``passing`` if it may do so
+    later.
+    """
 
     action: Action
     reason: str
     code: int | None = None
     unknown: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

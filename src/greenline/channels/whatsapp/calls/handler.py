@@ -33,23 +33,31 @@ STRANGER_SECONDS: Final = 15.0
 """How long news of a call that nobody knows are kept: our own call's id is known when Meta has answered us."""
 LOOK_AGAIN_SECONDS: Final = 0.25
 
+SPARE_SHARE: Final = 10
+"""One line in so many is kept for people who call: they can't wait, a call of the business can."""
+
 NO_AGENT: Final = "No agent is assigned to the number."
 NO_ROOM: Final = "All lines of the server are busy."
 LEAVING: Final = "The server is shutting down."
 
 
 class CallHandler:
-    """Takes claimed calls. ``running`` are those that this process holds."""
+    """Takes claimed calls. ``running`` are those that this process holds, by their mailboxes."""
 
     def __init__(
         self, pool: Pool, vault: Vault, parts: CallParts, permissions: Permissions, settlement: Settlement
     ) -> None:
-        self.running: dict[str, CallRun] = {}
+        self.running: dict[str, Claim] = {}
         self._pool = pool
         self._vault = vault
         self._parts = parts
         self._permissions = permissions
         self._settlement = settlement
+
+    @property
+    def full(self) -> bool:
+        """Whether no person can call."""
+        return len(self.running) >= self._parts.settings.call_capacity
 
     async def handle(self, claim: Claim) -> None:
         """Go on with a call until it ends or has to wait, and give its mailbox back."""
@@ -62,7 +70,7 @@ class CallHandler:
         if line is None:
             await self._drop(claim, "the account was removed")
         elif row.phase == Phase.ENDED.value:
-            await self._settlement.late(claim, row, line)
+            await self._settlement.late(claim, row, line, self._token(line))
         elif row.phase == Phase.NEW.value:
             await self._answer(claim, row, line)
         elif Phase(row.phase) in (Phase.CHECKING, Phase.ASKING, Phase.WAITING):
@@ -81,7 +89,14 @@ class CallHandler:
         if row is not None and row.phase != Phase.ENDED.value:
             now = self._parts.clock.now()
             reason = f"{type(error).__name__}: {error}"
-            ended = replace(row, phase=Phase.ENDED.value, result="failed", reason=reason, ended_at=now)
+            ended = replace(
+                row,
+                phase=Phase.ENDED.value,
+                result="failed",
+                reason=reason,
+                ended_at=now,
+                hang_up=row.hang_up or ("terminate" if row.wacid else None),
+            )
             await self._parts.store.save(claim, ended, [item.id for item in claim.items], now)
             await self._settlement.settle(claim, ended)
             return
@@ -133,13 +148,14 @@ class CallHandler:
             return LEAVING
         if line.assigned_agent_id is None:
             return NO_AGENT
-        return NO_ROOM if len(self.running) >= self._parts.settings.call_capacity else None
+        return NO_ROOM if self.full else None
 
     async def _stranger(self, claim: Claim, line: Line, news: list[CallNews]) -> None:
         """News of a call that is not known here: of one of ours that Meta has just made, or of nobody's."""
         now = self._parts.clock.now()
         wacid = claim.mailbox_id.removeprefix("call:")
-        mailbox_id = await self._parts.store.mailbox_of(claim.workspace_id, wacid)
+        callback = next((one.callback for one in news if one.callback), None)
+        mailbox_id = await self._parts.store.mailbox_of(claim.workspace_id, wacid, callback)
         if mailbox_id is not None:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._parts.store.forward(connection, claim, mailbox_id)
@@ -165,35 +181,44 @@ class CallHandler:
 
     # A call that the business makes
 
-    def _let_go(self, claim: Claim, run: CallRun) -> None:
-        if self.running.get(claim.mailbox_id) is run:  # a lease that ran out was perhaps taken up again here
-            del self.running[claim.mailbox_id]
-        RUNNING.set(len(self.running))
-
-    def _hold(self, claim: Claim, run: CallRun) -> None:
-        self.running[claim.mailbox_id] = run
-        RUNNING.set(len(self.running))
-
     async def _ask(self, claim: Claim, row: CallRow, line: Line) -> None:
-        may = await self._permissions.advance(claim, row, line, self._token(line))
-        if may is None:
-            return
-        row, call, commands = may
-        run = CallRun(self._parts, claim, row, line, self._token(line))
-        self._hold(claim, run)
         try:
+            may = await self._permissions.advance(claim, row, line, self._token(line), lambda: self._take_line(claim))
+            if may is None:
+                return
+            row, call, commands = may
+            run = CallRun(self._parts, claim, row, line, self._token(line))
             row = await run.run((), call=call, commands=commands)
         finally:
-            self._let_go(claim, run)
+            self._let_go(claim)
         await self._after(claim, row)
 
+    def _take_line(self, claim: Claim) -> bool:
+        if claim.mailbox_id not in self.running:
+            capacity = self._parts.settings.call_capacity
+            if len(self.running) >= capacity - max(capacity // SPARE_SHARE, int(capacity > 1)):
+                return False
+            self._hold(claim)
+        return True
+
+    # Calls that this process holds
+
     async def _run(self, claim: Claim, run: CallRun, event: Offered | Orphaned) -> None:
-        self._hold(claim, run)
+        self._hold(claim)
         try:
             row = await run.run((event,))
         finally:
-            self._let_go(claim, run)
+            self._let_go(claim)
         await self._after(claim, row)
+
+    def _hold(self, claim: Claim) -> None:
+        self.running[claim.mailbox_id] = claim
+        RUNNING.set(len(self.running))
+
+    def _let_go(self, claim: Claim) -> None:
+        if self.running.get(claim.mailbox_id) is claim:  # a lease that ran out was perhaps taken up again here
+            del self.running[claim.mailbox_id]
+        RUNNING.set(len(self.running))
 
     async def _after(self, claim: Claim, row: CallRow) -> None:
         if row.phase == Phase.ENDED.value:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from greenline.agents.config.system_tools import KeypadParams
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
+from greenline.channels.limits import check_call
 from greenline.channels.live.begin import Beginning, LiveSessions
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
@@ -54,7 +56,7 @@ class LiveVoice:
         """Its id."""
         return self._beginning.conversation_id or ""
 
-    async def run(self) -> Goodbye:
+    async def run(self, begun: Callable[[], None]) -> Goodbye:
         """Greet, listen and speak until the end."""
         session = await self._live.begin(self._beginning, lambda config: self._out)
         self._session = session
@@ -62,6 +64,7 @@ class LiveVoice:
             session.note(Resumed())
         if self._ended is not None:
             session.end(self._ended)
+        begun()
         ended = await session.run()
         return Goodbye(ended.reason, failed=ended.error_type is not None and ended.code != 1000)
 
@@ -100,7 +103,10 @@ class LiveCallAgents:
         self._store = CallStore(pool)
 
     async def prepare(self, row: CallRow, line: Line, out: CallOut) -> LiveVoice:
-        """The agent for a call. Raises `NobodyAnswers`, `NothingKept`, and what `LiveSessions.check` raises."""
+        """The agent for a call.
+
+        Raises `NobodyAnswers`, `NothingKept`, and what `check_call` and `LiveSessions.check` raise.
+        """
         projection = await self._store.conversation(row) if row.conversation_id else None
         if projection is not None:
             beginning = await self._outbound(row, line, projection)
@@ -111,6 +117,8 @@ class LiveCallAgents:
             raise NobodyAnswers
         if beginning.version.platform_settings.privacy.zero_retention_mode:
             raise NothingKept
+        now = self._clock.now()
+        await check_call(self._pool, row.workspace_id, beginning.version, now, beginning.conversation_id or "")
         beginning = replace(beginning, tools=(*beginning.tools, *_keypad(beginning.version, out)))
         await self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)

@@ -3,7 +3,8 @@
 Rules that hold whatever happens in whatever order (tested by properties): a call ends once, with `Finish`; nothing
 is done after it. Sound is let out once, after Meta's 200 to ``accept`` or the person's pick-up. The description in
 ``accept`` is that of ``pre_accept``. Meta is told of the end exactly when it can't know: ``reject`` before the call
-was accepted, ``terminate`` after it, neither when Meta itself has said that the call is over.
+was accepted, ``terminate`` after it, neither when Meta itself has said that the call is over. What Meta has not taken
+of that when the call ends here stays in ``owes``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from greenline.channels.whatsapp.calls.events import (
     Connect,
     Declined,
     Done,
+    Ending,
     Finish,
     Happening,
     HungUp,
@@ -102,6 +104,8 @@ class Call:
     permission: Permission = Permission()
     outcome: Outcome | None = None
     """How it ends, known while Meta is being told of it as well."""
+    owes: Ending | None = None
+    """What Meta has still to be told, so that it does not hold the call for alive."""
 
 
 Step: TypeAlias = tuple[Call, tuple[Command, ...]]
@@ -113,7 +117,7 @@ def step(call: Call, event: Happening) -> Step:
         return call, ()
     match event:
         case Terminated():
-            return _end(call, _told(call, event))
+            return _end(replace(call, owes=None), _told(call, event))
         case Orphaned():
             return _abandon(call, Outcome("failed", "The process that held the call ended.", failed=True))
         case Closing():
@@ -211,10 +215,11 @@ def _permission(call: Call, event: Happening) -> Step:
             return asked, (Start(Timer.PERMISSION),)
         case ((Phase.ASKING | Phase.WAITING), NotAsked(reason=reason, code=code)):
             return _blocked(call, reason, code)
-        case ((Phase.ASKING | Phase.WAITING), Replied(granted=True) as reply):
+        case ((Phase.CHECKING | Phase.ASKING | Phase.WAITING), Replied(granted=True) as reply):
             granted = Permission("accepted", reply.permanent, reply.automatic)
             return _dial(replace(call, permission=granted), Stop(Timer.PERMISSION))
-        case ((Phase.ASKING | Phase.WAITING), Replied()):
+        # Meta's own ``reject`` withdraws an old permission (four missed calls); the request stands.
+        case ((Phase.CHECKING | Phase.ASKING | Phase.WAITING), Replied(automatic=False)):
             return _end(replace(call, permission=Permission("declined")), Outcome("failed", DECLINED, failed=True))
         case Phase.WAITING, TimeUp(timer=Timer.PERMISSION):
             return _end(
@@ -248,14 +253,18 @@ def _leaving(call: Call, event: Happening) -> Step:
     outcome = call.outcome
     assert outcome is not None  # noqa: S101 - set when the phase is entered
     match event:
-        case Done(action="reject" | "terminate") | Refused(action="reject" | "terminate" | "connect"):
+        case Refused(action="reject" | "terminate") as refused if refused.unknown or refused.passing:
             return _end(call, outcome)
-        case Done(action="connect", wacid=wacid):
-            return replace(call, wacid=wacid), (Post("terminate"),)
+        case Done(action="reject" | "terminate") | Refused(action="reject" | "terminate") | Declined():
+            return _end(replace(call, owes=None), outcome)
+        case Refused(action="connect") | TimeUp(timer=Timer.HANG_UP):
+            return _end(call, outcome)
+        case Done(action="connect", wacid=wacid) if call.wacid is None:
+            return replace(call, wacid=wacid, owes="terminate"), (Post("terminate"),)
         case Done(action="accept") | Refused(action="accept", unknown=True):
             return replace(call, picked_up=True), (Post("terminate"),)
         case Refused(action="accept"):
-            return call, (Post("reject"),)
+            return replace(call, owes="reject"), (Post("reject"),)
     return call, ()
 
 
@@ -309,7 +318,8 @@ def _leave(call: Call, outcome: Outcome) -> Step:
         return call, ()
     in_the_air = call.phase is Phase.ACCEPTING or (call.phase is Phase.DIALING and call.sdp is not None)
     if in_the_air:  # what to tell depends on what becomes of it
-        return replace(call, phase=Phase.LEAVING, outcome=outcome), ()
+        owes: Ending | None = "terminate" if call.phase is Phase.ACCEPTING else None
+        return replace(call, phase=Phase.LEAVING, outcome=outcome, owes=owes), (Start(Timer.HANG_UP),)
     return _abandon(call, outcome)
 
 
@@ -318,9 +328,12 @@ def _abandon(call: Call, outcome: Outcome) -> Step:
     if call.wacid is None:
         return _end(call, outcome)
     unheard = call.direction == "inbound" and not call.picked_up and call.phase is not Phase.ACCEPTING
-    leaving = replace(call, phase=Phase.LEAVING, outcome=outcome)
-    return leaving, (Post("reject" if unheard else "terminate"),)
+    action = call.owes or ("reject" if unheard else "terminate")
+    leaving = replace(call, phase=Phase.LEAVING, outcome=outcome, owes=action)
+    return leaving, (Start(Timer.HANG_UP), Post(action))
 
 
 def _end(call: Call, outcome: Outcome) -> Step:
+    if call.direction == "outbound" and call.picked_up:  # as Meta sees it, and charges it, whatever broke after that
+        outcome = replace(outcome, result="answered")
     return replace(call, phase=Phase.ENDED, outcome=outcome), (Finish(outcome),)

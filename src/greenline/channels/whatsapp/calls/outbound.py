@@ -13,6 +13,7 @@ import structlog
 
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
+from greenline.channels.limits import check_call
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE
@@ -100,7 +101,8 @@ class CallStarter:
         """Write down a call that is to be made; returns the id of its conversation.
 
         Raises, before anything is kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `NoOutboundCalls`,
-        `CallUnderWay`, `NoTemplate`, `MarketingStopped`, and the errors of `startable_version` and `Templates.fill`.
+        `CallUnderWay`, `NoTemplate`, `MarketingStopped`, and the errors of `startable_version`, `check_call` and
+        `Templates.fill`.
         """
         check_recipient(request.user_id)
         account = await get_account(self._pool, workspace_id, request.phone_number_id)
@@ -109,6 +111,7 @@ class CallStarter:
             raise NoOutboundCalls
         if account.is_token_expired:
             raise TokenExpired
+        await check_call(self._pool, workspace_id, version, self._clock.now())
         template = await self._template(account, request)
         async with self._pool.acquire() as connection, connection.transaction():
             plan = _Plan(account, version, template, request)

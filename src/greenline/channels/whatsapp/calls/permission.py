@@ -8,6 +8,7 @@ made again after a crash asks nobody twice.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,6 +49,8 @@ log = structlog.get_logger(__name__)
 PERMISSION_EXISTS: Final = 138017  # Meta: a permanent permission exists, nobody need be asked
 ARRIVED: Final = frozenset({"delivered", "read", "played"})
 GONE: Final = "The conversation was ended before the person was asked."
+NO_LINE_SECONDS: Final = 1.5
+"""When a call that finds all lines busy is looked at again."""
 SOON_SECONDS: Final = 2.0
 """How often a request on its way is looked at in its first minute; after it once a minute."""
 
@@ -61,21 +64,25 @@ class Permissions:
         self._settlement = settlement
 
     async def advance(
-        self, claim: Claim, row: CallRow, line: Line, token: Token
+        self, claim: Claim, row: CallRow, line: Line, token: Token, take_line: Callable[[], bool]
     ) -> tuple[CallRow, Call, tuple[Command, ...]] | None:
         """Do what can be done now. The call and its commands when it may be made; else the mailbox is given back.
 
-        Raises `GraphError` when Meta can't be asked now.
+        ``take_line`` keeps a place for the call; where it can't, the call waits for one. Raises `GraphError` when
+        Meta can't be asked now.
         """
         now = self._parts.clock.now()
         call, commands = row.call, deque[Command]()
-        if call.phase is Phase.CHECKING:
+        events = deque(await self._happened(claim, row, now))
+        if call.phase is Phase.CHECKING and not events:
             call, first = begin_outbound(call)
             commands.extend(first)
-        events = deque(await self._happened(claim, row, now))
         if call.phase is Phase.ASKING and not events:
             commands.append(AskPerson())
         while commands or events:
+            if commands and isinstance(commands[0], AskMeta | Prepare) and not take_line():
+                await self._parts.mailboxes.release(claim, now, now + timedelta(seconds=NO_LINE_SECONDS))
+                return None
             if commands and isinstance(commands[0], AskPerson):
                 await self._ask(claim, replace(row, phase=Phase.ASKING.value), now)
                 return None
@@ -101,6 +108,8 @@ class Permissions:
     async def _happened(self, claim: Claim, row: CallRow, now: datetime) -> list[Happening]:
         """What came in while nobody held the call: the request's fate, the person's word, the passing of time."""
         happened: list[Happening] = []
+        if any(item.kind == ORDER for item in claim.items):  # to end it: there is no other before it is answered
+            happened.append(HungUp(ENDED_BY_OPERATOR))
         state = await self._parts.store.request_state(row) if row.request_outbox_id else None
         if state is not None and row.phase == Phase.ASKING.value:
             happened.append(Asked())
@@ -113,8 +122,6 @@ class Permissions:
         happened.extend(reply for reply in replies if reply is not None)
         if row.permission_requested_at is not None and now >= self._expiry(row.permission_requested_at):
             happened.append(TimeUp(Timer.PERMISSION))
-        if any(item.kind == ORDER for item in claim.items):  # to end it: there is no other before it is answered
-            happened.append(HungUp(ENDED_BY_OPERATOR))
         return happened
 
     async def _ask_meta(self, line: Line, token: Token) -> PermissionKnown:

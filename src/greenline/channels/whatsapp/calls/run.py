@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 
+from greenline.channels.live.begin import PATIENCE_OF_LEASE
 from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.webrtc.errors import UnusableSdp
 from greenline.channels.webrtc.media import ConnectionLost, MediaCall
@@ -57,18 +58,20 @@ from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.errors import GreenlineError
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
+from greenline.store.outage import DATABASE_ERRORS, passes, patiently
+from greenline.store.worker import POLL_SECONDS
 
 log = structlog.get_logger(__name__)
 
 MEDIA_SECONDS: Final = 10.0
 """A connection that works is up within 100 ms on a good way and 2 s on a bad one; a ringing phone waits 30 s."""
-GOODBYE_SECONDS: Final = 1.5
-"""Meta's word follows a hang-up within a second; every call ends within 2 s."""
-HANG_UP_PAUSES: Final = (0.2, 0.5)
-"""Before a refused hang-up is repeated: a call that Meta does not know to be over rings or costs on."""
+GOODBYE_SECONDS: Final = 1.0
+"""Meta's word follows a hang-up within a second."""
+HANG_UP_SECONDS: Final = 1.0
+"""Together with the time before: every call ends within 2 s. What Meta has not taken then is said again later."""
 REDIAL_SECONDS: Final = 30.0
 FAREWELL_SECONDS: Final = 2.0
-"""Time for the conversation to write down its end."""
+"""Time for the conversation to write down its end, from the moment at which that is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class CallRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[Timer, asyncio.Task[None]] = {}
         self._talk: asyncio.Task[Goodbye] | None = None
+        self._hushed_at: float | None = None
+        self._patience = parts.mailboxes.lease_seconds * PATIENCE_OF_LEASE
         self._media: MediaCall | None = None
         self._seen: set[int] = set()
         self._dealt: list[int] = []
@@ -132,8 +137,10 @@ class CallRun:
         self._call, commands = step(self._call, event)
         if self._call.phase is not before:
             log.info("call.phase", call_id=self.row.id, phase=self._call.phase.value, after=type(event).__name__)
+        if self._call.phase in (Phase.LEAVING, Phase.ENDED):
+            self._hush(self._call.outcome)
         if self._call.phase is Phase.ENDED:
-            await self._farewell(self._call.outcome)
+            await self._farewell()
         await self._save()
         for command in commands:
             self._do(command)
@@ -145,7 +152,7 @@ class CallRun:
             row = replace(row, statistics=asdict(self._media.statistics()))
         done, self._dealt = self._dealt, []
         if row != self.row or done:
-            await self._parts.store.save(self._claim, row, done, now)
+            await patiently(lambda: self._parts.store.save(self._claim, row, done, now), self._patience)
             self.row = row
 
     # What comes in
@@ -157,7 +164,15 @@ class CallRun:
             await claim.arrived.wait()
             if claim.closing:
                 self._begin_closing()
-            await self._parts.mailboxes.look_again(claim)
+            try:
+                await self._parts.mailboxes.look_again(claim)
+            except DATABASE_ERRORS as error:
+                if not passes(error):
+                    raise
+                log.warning("call.news_unknown", call_id=self.row.id, error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+                claim.arrived.set()
+                continue
             self._take(claim.items)
 
     def _begin_closing(self) -> None:
@@ -172,26 +187,29 @@ class CallRun:
                 continue
             self._seen.add(item.id)
             self._dealt.append(item.id)
-            if item.kind != CALL_TEXT and (happening := self._read(item)) is not None:
-                happenings.append(happening)
+            if item.kind != CALL_TEXT:
+                happenings.extend(self._read(item))
         # Meta may tell of beginning and end at once: then the end counts. A rejection says more of it than its end.
-        order = {Declined: 0, Terminated: 1}
-        for happening in sorted(happenings, key=lambda one: order.get(type(one), 2)):
+        order = {Done: 0, Declined: 1, Terminated: 2}
+        for happening in sorted(happenings, key=lambda one: order.get(type(one), 3)):
             self._events.put_nowait(happening)
 
-    def _read(self, item: Item) -> Happening | None:
+    def _read(self, item: Item) -> Iterable[Happening]:
         if item.kind == "call_permission":
-            return read_reply(item.payload)
+            reply = read_reply(item.payload)
+            return () if reply is None else (reply,)
         if item.kind == ORDER:  # until the call is answered it can only be ended
-            return HungUp(ENDED_BY_OPERATOR)
+            return (HungUp(ENDED_BY_OPERATOR),)
         news = read_news(item.payload, self._line.phone_number)
         if news.talk_seconds is not None:
             self.row = replace(self.row, talk_seconds=news.talk_seconds)
-        return news.happening
+        # Meta's answer to `connect` may be late or lost: what it says of the call is one as well.
+        made = [Done("connect", news.call_id)] if self._call.wacid is None and news.callback == self.row.id else []
+        return made if news.happening is None else (*made, news.happening)
 
     def _hear_text(self, item: Item) -> bool:
         """Pass on what the person wrote in the chat, if somebody listens; else it is answered there."""
-        if self.voice is None or self._talk is None or self._talk.done():
+        if self.voice is None or self._talk is None or self._talk.done() or self._hushed_at is not None:
             return False
         message = read_message(item.payload)
         return self.voice.typed(message.text, message.wamid)
@@ -218,7 +236,9 @@ class CallRun:
     async def _prepare(self, offer: str | None) -> None:
         media = self._media = MediaCall(on_pcm=self._hear, on_digit=self._digit)
         try:
-            self.voice = await self._parts.agents.prepare(self.row, self._line, media.out)
+            self.voice = await patiently(
+                lambda: self._parts.agents.prepare(self.row, self._line, media.out), self._patience
+            )
             sdp = await (media.offer() if offer is None else media.answer(offer))
         except (UnusableSdp, GreenlineError) as error:
             self._events.put_nowait(NotPrepared(error.message))
@@ -239,30 +259,13 @@ class CallRun:
                     callback=self.row.id,
                 )
                 self._events.put_nowait(Done(action, wacid))
-            elif action in ("reject", "terminate"):
-                await self._hang_up(action, call.wacid or "")
-                self._events.put_nowait(Done(action))
             else:
                 await graph.act(line.phone_number_id, self._token, action, call.wacid or "", sdp)
                 self._events.put_nowait(Done(action))
         except GraphError as error:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
-            unknown = error.outcome is GraphOutcome.UNKNOWN
-            self._events.put_nowait(Refused(action, _reason(error), error.code, unknown))
-
-    async def _hang_up(self, action: Literal["reject", "terminate"], wacid: str) -> None:
-        """Said again where Meta did not take it: an end that it has taken already is refused for good."""
-        for pause in HANG_UP_PAUSES:
-            try:
-                await self._parts.graph.act(self._line.phone_number_id, self._token, action, wacid)
-            except GraphError as error:
-                if error.outcome is GraphOutcome.PERMANENT:
-                    raise
-                log.warning("call.hang_up_repeated", call_id=self.row.id, action=action, error=str(error))
-                await self._parts.clock.sleep(pause)
-            else:
-                return
-        await self._parts.graph.act(self._line.phone_number_id, self._token, action, wacid)
+            unknown, passing = error.outcome is GraphOutcome.UNKNOWN, error.outcome is GraphOutcome.REFUSED
+            self._events.put_nowait(Refused(action, _reason(error), error.code, unknown, passing))
 
     async def _connect(self, answer: str | None) -> None:
         media = self._media
@@ -281,18 +284,25 @@ class CallRun:
         assert media is not None  # noqa: S101 - `Speak` comes after `MediaUp`
         assert voice is not None  # noqa: S101 - and that after `Prepared`
         media.accepted()
-        self._talk = asyncio.create_task(voice.run())
+        # What was typed before the conversation listens is looked at again then.
+        self._talk = asyncio.create_task(voice.run(self._claim.arrived.set))
         self._spawn(self._wait_for_goodbye(self._talk))
 
     async def _wait_for_goodbye(self, talk: asyncio.Task[Goodbye]) -> None:
-        try:
-            goodbye = await asyncio.shield(talk)
-        except Exception as error:  # the boundary of a conversation: its failure ends the call
-            log.exception("call.conversation_failed", call_id=self.row.id)
-            goodbye = Goodbye(f"The conversation failed: {type(error).__name__}", failed=True)
+        await asyncio.wait({talk})
+        goodbye = self._goodbye(talk)
         if self._media is not None and not goodbye.failed:
             await self._media.played()
         self._events.put_nowait(HungUp(goodbye.reason, goodbye.failed))
+
+    def _goodbye(self, talk: asyncio.Task[Goodbye]) -> Goodbye:
+        """The boundary of a conversation: its failure ends the call, and so does the loss of its lease."""
+        if talk.cancelled():
+            return Goodbye("The conversation was cut short.", failed=True)
+        if (error := talk.exception()) is not None:
+            log.error("call.conversation_failed", call_id=self.row.id, exc_info=error)
+            return Goodbye(f"The conversation failed: {type(error).__name__}", failed=True)
+        return talk.result()
 
     def _hear(self, pcm: bytes) -> None:
         if self._talk is not None and self.voice is not None:
@@ -308,6 +318,7 @@ class CallRun:
         return {
             Timer.MEDIA: MEDIA_SECONDS,
             Timer.GOODBYE: GOODBYE_SECONDS,
+            Timer.HANG_UP: HANG_UP_SECONDS,
             Timer.REDIAL: REDIAL_SECONDS,
             Timer.RING: self._parts.settings.call_ring_seconds,
         }[timer]
@@ -326,12 +337,17 @@ class CallRun:
 
     # The end
 
-    async def _farewell(self, outcome: Outcome | None) -> None:
+    def _hush(self, outcome: Outcome | None) -> None:
+        """Nothing is heard, said or done any more, while Meta may still have to be told."""
+        if self._hushed_at is None and self.voice is not None:
+            self._hushed_at = asyncio.get_running_loop().time()
+            self.voice.end(outcome.reason if outcome is not None else "")
+
+    async def _farewell(self) -> None:
         """Let the conversation end in its own words, before the row says that the call is over."""
-        if self._talk is None or self.voice is None:
-            return
-        self.voice.end(outcome.reason if outcome is not None else "")
-        await asyncio.wait({self._talk}, timeout=FAREWELL_SECONDS)
+        if self._talk is not None and self._hushed_at is not None:
+            waited = asyncio.get_running_loop().time() - self._hushed_at
+            await asyncio.wait({self._talk}, timeout=max(0.0, FAREWELL_SECONDS - waited))
 
     async def _clean_up(self) -> None:
         """Leave nothing behind, whatever happened."""

@@ -7,12 +7,13 @@ from typing import Final
 
 from greenline.channels.whatsapp.calls.agent import CallAgents
 from greenline.channels.whatsapp.calls.handler import CallHandler
+from greenline.channels.whatsapp.calls.hang_up import HangUps
 from greenline.channels.whatsapp.calls.permission import Permissions
-from greenline.channels.whatsapp.calls.run import FAREWELL_SECONDS, CallParts
+from greenline.channels.whatsapp.calls.run import FAREWELL_SECONDS, HANG_UP_SECONDS, CallParts
 from greenline.channels.whatsapp.calls.settle import Settlement
 from greenline.channels.whatsapp.calls.store import CallStore
 from greenline.channels.whatsapp.commit import Committer
-from greenline.channels.whatsapp.graph_calls import ACTION_SECONDS, GraphCalls
+from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_token import TokenDied
 from greenline.clock import Clock
 from greenline.settings import Settings
@@ -23,6 +24,8 @@ from greenline.store.worker import Wakeups, Worker
 
 ABANDONED_SECONDS: Final = 2.0
 """A call that comes while this process leaves, and that no other takes within this time, is rejected at once."""
+FULL_SECONDS: Final = 0.5
+"""A process without a free line leaves new calls to the others for so long, and rejects what is left."""
 WAITING_ROOM: Final = 50
 """Claims beyond the capacity: a call that can't be taken must be claimed to be rejected at once."""
 
@@ -44,9 +47,9 @@ class Calls:
         mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         store = CallStore(pool)
         committer = Committer(pool, wakeups, clock)
-        settlement = Settlement(store, mailboxes, committer, clock, settings.call_prices)
-        self._patience = settings.call_drain_seconds
+        self._drain_seconds = settings.call_drain_seconds
         self._graph = GraphCalls(settings, token_died)
+        settlement = Settlement(store, mailboxes, committer, HangUps(self._graph, clock), clock, settings.call_prices)
         parts = CallParts(store, mailboxes, self._graph, agents, clock, settings)
         self._handler = CallHandler(pool, vault, parts, Permissions(parts, committer, settlement), settlement)
         self._worker = Worker(
@@ -58,6 +61,7 @@ class Calls:
             handler=self._handler.handle,
             give_up=self._handler.give_up,
             room=settings.call_capacity + WAITING_ROOM,
+            patience=lambda: FULL_SECONDS if self._handler.full else 0.0,
         )
 
     @property
@@ -71,7 +75,7 @@ class Calls:
 
     async def stop(self, seconds: float) -> None:
         """Take no new calls. What runs has ``call_drain_seconds`` to end if that is more, unless ``seconds`` is 0."""
-        patience = self._patience + FAREWELL_SECONDS + ACTION_SECONDS
+        patience = self._drain_seconds + FAREWELL_SECONDS + HANG_UP_SECONDS
         seconds = max(seconds, patience) if seconds and self.active else seconds
         await self._worker.stop(seconds, abandoned=ABANDONED_SECONDS)
         await self._graph.aclose()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from greenline.channels.whatsapp.calls.events import PermissionState
+from greenline.channels.whatsapp.calls.events import Ending, PermissionState
 from greenline.channels.whatsapp.calls.machine import Call, Permission, Phase
 from greenline.channels.whatsapp.calls.texts import return_texts
 from greenline.channels.whatsapp.chat import to_projection
@@ -46,6 +46,8 @@ class CallRow:
     reason: str | None = None
     error_code: int | None = None
     talk_seconds: int | None = None
+    hang_up: Ending | None = None
+    """What Meta has still to be told, once the call has ended here."""
     statistics: dict[str, Any] | None = None
     picked_up_at: datetime | None = None
     ended_at: datetime | None = None
@@ -59,6 +61,7 @@ class CallRow:
             wacid=self.wacid,
             picked_up=self.picked_up_at is not None,
             permission=Permission(self.permission_state, self.permission_permanent, self.permission_by_users_call),
+            owes=self.hang_up,
         )
 
     def after(self, call: Call, now: datetime) -> CallRow:
@@ -78,6 +81,7 @@ class CallRow:
             result=outcome.result if outcome else self.result,
             reason=outcome.reason if outcome else self.reason,
             error_code=outcome.code if outcome else self.error_code,
+            hang_up=call.owes,
             ended_at=self.ended_at or (now if outcome else None),
         )
 
@@ -113,9 +117,9 @@ class CallStore:
         data = await self._pool.fetchval(sql["of_mailbox"], claim.workspace_id, claim.mailbox_id)
         return None if data is None else _row(data)
 
-    async def mailbox_of(self, workspace_id: str, wacid: str) -> str | None:
-        """The mailbox of the call that Meta knows by ``wacid``."""
-        return cast("str | None", await self._pool.fetchval(sql["by_wacid"], workspace_id, wacid))
+    async def mailbox_of(self, workspace_id: str, wacid: str, call_id: str | None = None) -> str | None:
+        """The mailbox of the call that Meta knows by ``wacid``, or of the one with our id."""
+        return cast("str | None", await self._pool.fetchval(sql["by_id"], workspace_id, wacid, call_id))
 
     async def line(self, workspace_id: str, phone_number_id: str, chat_id: str | None = None) -> Line | None:
         """The number, and the person of ``chat_id``; None when the account was removed."""

@@ -7,7 +7,7 @@ errors stand in the call or beside it. What can be read is read, the rest is lef
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from greenline.channels.whatsapp.calls.events import (
@@ -34,6 +34,8 @@ class CallNews:
     wa_id: str | None = field(default=None, repr=False)
     bsuid: str | None = field(default=None, repr=False)
     talk_seconds: int | None = None
+    callback: str | None = None
+    """What we gave Meta when we made the call: our id of it."""
 
     @property
     def ends(self) -> bool:
@@ -45,19 +47,20 @@ def read_news(payload: object, business_number: str) -> CallNews:
     """The news in a stored event of kind ``call``; ``business_number`` tells the person from the business."""
     payload = _object(clean_data(payload))
     if status := _object(payload.get("status")):
-        return CallNews(str(status.get("id")), happening=_STATUSES.get(str(status.get("status")).upper()))
+        happening = _STATUSES.get(str(status.get("status")).upper())
+        return CallNews(str(status.get("id")), happening=happening, callback=_callback(status))
     call, contact = _object(payload.get("call")), _object(payload.get("contact"))
-    call_id, event = str(call.get("id")), call.get("event")
+    told, event = CallNews(str(call.get("id")), callback=_callback(call)), call.get("event")
     if event == "terminate":
-        return CallNews(call_id, happening=_ended(call, payload), talk_seconds=_seconds(call.get("duration")))
+        return replace(told, happening=_ended(call, payload), talk_seconds=_seconds(call.get("duration")))
     session = _object(call.get("session"))
     sdp = session.get("sdp")
     if event != "connect" or not isinstance(sdp, str):
-        return CallNews(call_id)
+        return told
     if _is_inbound(call, session):
         wa_id, bsuid = _caller(call, contact, business_number)
-        return CallNews(call_id, offer=sdp, wa_id=wa_id, bsuid=bsuid)
-    return CallNews(call_id, happening=Answered(sdp))
+        return replace(told, offer=sdp, wa_id=wa_id, bsuid=bsuid)
+    return replace(told, happening=Answered(sdp))
 
 
 def read_reply(payload: object) -> Replied | None:
@@ -100,6 +103,11 @@ def _caller(
         ends["from"] = call.get("to")
         ends["from_user_id"] = call.get("to_user_id") or call.get("from_user_id")
     return person(ends, dict(contact))
+
+
+def _callback(told: Mapping[str, Any]) -> str | None:
+    data = told.get("biz_opaque_callback_data")
+    return data if isinstance(data, str) and data else None
 
 
 def _digits(value: object) -> str:

@@ -69,6 +69,20 @@ async def test_a_message_goes_out_once(
     assert len(channel.meta.sent) == 1
 
 
+async def test_a_text_that_is_too_long_for_a_caption_goes_before_its_document(channel: CallChannel) -> None:
+    text = "All that we have agreed on. " * 60
+    arguments = {"text": text, "document_url": "https://shop.example/bill.pdf"}
+    assert not (await (await tool(channel)).run(arguments, ToolContext("conv_1", "msg_1:call_1"))).is_error
+
+    async def come() -> bool:
+        return len(channel.meta.sent) == 2
+
+    await until(come)
+    written, document = channel.meta.sent
+    assert written["text"] == {"body": text.strip()}
+    assert document["document"] == {"link": "https://shop.example/bill.pdf"}
+
+
 @pytest.mark.parametrize(
     "arguments", [{}, {"text": ""}, {"text": "x" * 4097}, {"text": "x", "document_url": "file:///etc/passwd"}]
 )

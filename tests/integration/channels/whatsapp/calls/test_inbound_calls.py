@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
-from greenline.channels.whatsapp.calls.run import HANG_UP_PAUSES
 from greenline.channels.whatsapp.calls.service import ABANDONED_SECONDS
 from greenline.clock import ManualClock
 from greenline.errors import BadRequest
 from greenline.settings import Settings
 from greenline.store.pool import Pool
-from support.calling import CallChannel, ScriptedVoice, calling_channel
+from support.calling import CallChannel, calling_channel, offer, talking
 from support.graph_stand_in import meta_error
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer
@@ -28,23 +26,6 @@ async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) 
     fast = settings.model_copy(update={"call_drain_seconds": 0.0, "lease_seconds": 3.0, "call_capacity": 2})
     async with calling_channel(pool, dsn, clock, fast) as one:
         yield one
-
-
-@asynccontextmanager
-async def talking(channel: CallChannel) -> AsyncIterator[tuple[RtcPeer, ScriptedVoice]]:
-    """A call in which both sides can be heard."""
-    peer = RtcPeer()
-    try:
-        await channel.ring(await peer.offer())
-        pre_accept = await channel.meta.action("pre_accept")
-        await peer.apply_answer(pre_accept["session"]["sdp"])
-        accept = await channel.meta.action("accept")
-        assert accept["session"] == pre_accept["session"]
-        peer.out.open()
-        await eventually(lambda: channel.agents.voices and channel.agents.voices[0].running)
-        yield peer, channel.agents.voices[0]
-    finally:
-        await peer.close()
 
 
 async def test_a_person_calls_speaks_presses_a_key_and_hangs_up(channel: CallChannel) -> None:
@@ -113,29 +94,14 @@ async def test_a_hang_up_that_meta_did_not_take_is_said_again(channel: CallChann
     refusals = [meta_error(131000, 500), meta_error(130429)]
     channel.meta.refuse_action = lambda body: refusals.pop() if refusals else None
     await channel.ring(await offer())
-    for left, pause in zip((1, 0), HANG_UP_PAUSES, strict=True):
-        await eventually(lambda left=left: len(refusals) == left)
-        channel.clock.advance(timedelta(seconds=pause))
     row = await channel.ended()
-    assert (row["result"], row["reason"]) == ("busy", "No agent is assigned to the number.")
+    assert (row["result"], row["reason"], row["hang_up"]) == ("busy", "No agent is assigned to the number.", "reject")
+    while "reject" not in channel.meta.names():
+        channel.clock.advance(timedelta(seconds=0.2))
+        await asyncio.sleep(0.02)
+    await channel.quiet()
     assert refusals == []
-
-
-async def test_over_capacity_is_rejected_at_once_and_room_comes_back(channel: CallChannel) -> None:
-    for number in range(3):
-        await channel.ring(await offer(), f"wacid.{number}")
-        if number < 2:
-            await channel.meta.action("pre_accept", number + 1)
-    rejected = await channel.meta.action("reject")
-    assert rejected["call_id"] == "wacid.2"
-    for number in range(2):
-        await channel.tell_call("terminate", f"wacid.{number}", status="COMPLETED")
-    await channel.quiet()
-    assert channel.calls.active == 0
-    await channel.ring(await offer(), "wacid.3")
-    await channel.meta.action("pre_accept", 3)
-    await channel.tell_call("terminate", "wacid.3", status="COMPLETED")
-    await channel.quiet()
+    assert (await channel.row())["hang_up"] is None
 
 
 async def test_a_call_that_ended_before_it_began_is_not_answered(channel: CallChannel) -> None:
@@ -278,6 +244,22 @@ async def test_what_nobody_in_the_call_could_hear_goes_back_to_the_chat(channel:
         assert await channel.told(1) == ["Hello!"]
 
 
+async def test_what_is_typed_before_the_conversation_listens_is_heard_when_it_does(channel: CallChannel) -> None:
+    channel.agents.listens = asyncio.Event()
+    async with talking(channel) as (_, voice):
+        await channel.phase("active")
+        await channel.hear("Are you there?", from_user_id="US.1")
+
+        async def moved() -> bool:
+            return bool(await channel.pool.fetchval("select 1 from inbox where kind = 'call_text'"))
+
+        await until(moved)
+        channel.agents.listens.set()
+        await eventually(lambda: voice.texts == ["Are you there?"])
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+        await channel.ended()
+
+
 async def test_calls_are_forgotten_when_meta_can_not_speak_of_them_any_more(channel: CallChannel) -> None:
     await channel.ring(await offer())
     await channel.meta.action("pre_accept")
@@ -304,11 +286,3 @@ async def test_the_next_process_ends_the_call_of_one_that_died(
         row = await channel.ended()
         assert (row["result"], row["reason"]) == ("failed", "The process that held the call ended.")
         del peer
-
-
-async def offer() -> str:
-    """An offer of a caller that never comes."""
-    peer = RtcPeer()
-    sdp = await peer.offer()
-    await peer.close()
-    return sdp

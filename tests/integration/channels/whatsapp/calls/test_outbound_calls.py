@@ -141,6 +141,17 @@ async def test_who_declines_is_not_called(channel: CallChannel) -> None:
     assert channel.meta.names() == []
 
 
+async def test_an_old_permission_that_meta_withdraws_meanwhile_is_no_answer(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("no_permission")
+    await start(channel)
+    await channel.phase("waiting")
+    await channel.reply("reject", response_source="automatic")
+    await channel.quiet()
+    assert (await channel.row())["phase"] == "waiting"
+    await channel.reply("accept", is_permanent=False, response_source="user_action")
+    await channel.meta.action("connect")
+
+
 async def test_a_request_that_nobody_answers_expires(channel: CallChannel) -> None:
     channel.meta.permission = permitted("no_permission")
     await start(channel)

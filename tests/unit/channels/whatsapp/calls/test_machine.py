@@ -42,6 +42,7 @@ from greenline.channels.whatsapp.calls.events import (
     TimeUp,
 )
 from greenline.channels.whatsapp.calls.machine import DECLINED, Call, Phase, begin_outbound, step
+from greenline.channels.whatsapp.calls.run import GOODBYE_SECONDS, HANG_UP_SECONDS, MEDIA_SECONDS, REDIAL_SECONDS
 
 
 def run(call: Call, *events: Happening) -> tuple[Call, list[Command]]:
@@ -93,7 +94,7 @@ def test_the_person_hangs_up() -> None:
 
 def test_the_agent_hangs_up() -> None:
     call, commands = inbound(*ACTIVE, HungUp("end_call tool was called"))
-    assert commands == [Post("terminate")]
+    assert commands == [Start(Timer.HANG_UP), Post("terminate")]
     call, commands = run(call, Done("terminate"))
     assert call.outcome is not None
     assert (call.outcome.result, call.outcome.reason) == ("answered", "end_call tool was called")
@@ -102,9 +103,18 @@ def test_the_agent_hangs_up() -> None:
 
 def test_over_capacity_is_rejected_at_once() -> None:
     call, commands = inbound(Offered("offer", refusal="no room"))
-    assert commands == [Post("reject")]
-    call, _ = run(call, Refused("reject", "Meta is down"))
-    assert call.phase is Phase.ENDED
+    assert commands == [Start(Timer.HANG_UP), Post("reject")]
+    call, _ = run(call, Refused("reject", "no", 100))
+    assert (call.phase, call.owes) == (Phase.ENDED, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Refused("terminate", "later", 4, passing=True), Refused("terminate", "?", unknown=True), TimeUp(Timer.HANG_UP)],
+)
+def test_what_meta_has_not_taken_of_the_end_is_owed(answer: Happening) -> None:
+    call, _ = inbound(*ACTIVE, HungUp("bye"), answer)
+    assert (call.phase, call.owes) == (Phase.ENDED, "terminate")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +140,13 @@ def test_meta_is_told_of_the_end_as_it_must_be(events: tuple[Happening, ...], la
 
 def test_an_accept_in_the_air_is_waited_for_before_the_call_is_ended() -> None:
     call, commands = inbound(*CONNECTING, MediaUp(), Closing())
-    assert commands == []
+    assert commands == [Start(Timer.HANG_UP)]
     _, commands = run(call, Done("accept"))
     assert commands == [Post("terminate")]
     _, commands = run(call, Refused("accept", "no"))
     assert commands == [Post("reject")]
+    left, _ = run(call, TimeUp(Timer.HANG_UP))
+    assert (left.phase, left.owes) == (Phase.ENDED, "terminate")
 
 
 def test_lost_media_waits_for_metas_word() -> None:
@@ -163,7 +175,8 @@ def test_a_person_who_declines_closes_the_media_before_metas_word(
     call, commands = run(call, word)
     assert call.outcome is not None
     assert call.outcome.result == result
-    assert commands == ([Post("terminate")] if result == "failed" else [Finish(call.outcome)])
+    leaving = [Start(Timer.HANG_UP), Post("terminate")]
+    assert commands == (leaving if result == "failed" else [Finish(call.outcome)])
 
 
 def test_nothing_is_said_to_media_that_are_gone() -> None:
@@ -212,7 +225,8 @@ def test_webhooks_that_overtake_the_answer_to_connect_are_kept() -> None:
         ((*RINGING, Terminated(picked_up=False)), "no_answer", False),
         ((*RINGING, Terminated(picked_up=False, failed=True)), "failed", True),
         ((*RINGING, TimeUp(Timer.RING), Done("terminate")), "no_answer", False),
-        ((*RINGING, PickedUp(), TimeUp(Timer.MEDIA), Done("terminate")), "failed", True),
+        ((*RINGING, PickedUp(), TimeUp(Timer.MEDIA), Done("terminate")), "answered", True),
+        ((*RINGING, PickedUp(), Orphaned(), Done("terminate")), "answered", True),
         ((*RINGING, Answered("x"), TimeUp(Timer.MEDIA), Done("terminate")), "failed", True),
         ((*DIALED, Refused("connect", "not enabled", 138000)), "failed", True),
         ((*RINGING, Terminated(picked_up=True)), "answered", False),
@@ -245,6 +259,18 @@ def test_a_call_of_the_person_grants_the_permission() -> None:
     call, _ = outbound(PermissionKnown(may_call=False, may_ask=True), Asked(), Replied(granted=True, automatic=True))
     assert call.permission.by_users_call is True
     assert call.phase is Phase.DIALING
+
+
+def test_a_permission_that_comes_while_meta_is_asked_is_used() -> None:
+    call, commands = outbound(Replied(granted=True, permanent=True))
+    assert commands == [Stop(Timer.PERMISSION), Prepare()]
+    assert call.permission.state == "accepted"
+
+
+def test_an_old_permission_that_meta_withdraws_leaves_the_request_open() -> None:
+    asked = (PermissionKnown(may_call=False, may_ask=True), Asked())
+    call, _ = outbound(*asked, Replied(granted=False, automatic=True))
+    assert (call.phase, call.permission.state) == (Phase.WAITING, "sent")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +312,7 @@ def test_a_person_in_another_call_is_called_again_a_few_times() -> None:
 
 def test_leaving_while_connect_is_in_the_air_ends_the_call_that_it_makes() -> None:
     call, commands = outbound(*DIALED, Closing())
-    assert commands == []
+    assert commands == [Start(Timer.HANG_UP)]
     _, commands = run(call, Done("connect", "wacid.2"))
     assert commands == [Post("terminate")]
     call, _ = run(call, Refused("connect", "no"))
@@ -298,34 +324,44 @@ def test_leaving_while_connect_is_in_the_air_ends_the_call_that_it_makes() -> No
 
 @dataclass
 class World:
-    """Meta, media, agent and clocks, as far as a call meets them; everything may happen in any order."""
+    """Meta, media, agent and clocks, as far as a call meets them; everything may take any time."""
 
     call: Call
-    open: list[Happening] = field(default_factory=list)
-    """What is bound to come, in any order; timers among it."""
+    now: float = 0.0
+    open: list[tuple[float, Happening]] = field(default_factory=list)
+    """What is bound to come, and when; timers among it."""
     history: list[tuple[Happening, tuple[Command, ...]]] = field(default_factory=list)
     alive_at_meta: bool = False
     over_at_meta: bool = False
+    decided_at: float | None = None
+    ended_at: float | None = None
 
     def feed(self, event: Happening) -> None:
+        if self.call.phase is Phase.ENDED:  # its run is over: a `connect` in the air is found by its webhooks
+            return
         match event:
             case Done(action="connect"):
                 self.alive_at_meta = not self.over_at_meta
-            case Terminated() | Declined() | Refused(action="reject" | "terminate"):
+            case Terminated() | Declined() | Done(action="reject" | "terminate"):
+                self.alive_at_meta, self.over_at_meta = False, True
+            case Refused(action="reject" | "terminate", unknown=False, passing=False):
                 self.alive_at_meta, self.over_at_meta = False, True
             case Orphaned():  # what was in the air finds nobody; the webhooks of a call that nobody made end it
-                self.open = [one for one in self.open if not (isinstance(one, Done) and one.action == "connect")]
+                self.open = [
+                    one for one in self.open if not (isinstance(one[1], Done) and one[1].action == "connect")
+                ]
         self.call, commands = step(self.call, event)
         self.record(event, commands)
+        if self.call.outcome is not None and self.decided_at is None:
+            self.decided_at = self.now
+        if self.call.phase is Phase.ENDED:
+            self.ended_at = self.now
 
     def record(self, event: Happening, commands: tuple[Command, ...]) -> None:
         self.history.append((event, commands))
         for command in commands:
-            match command:
-                case Stop(timer=timer):
-                    self.open = [one for one in self.open if one != TimeUp(timer)]
-                case Post(action="reject" | "terminate"):
-                    self.alive_at_meta = False
+            if isinstance(command, Start | Stop):
+                self.open = [one for one in self.open if one[1] != TimeUp(command.timer)]
 
     def answers(self, command: Command) -> list[Happening]:
         """What may come of a command; one of them does."""
@@ -340,9 +376,14 @@ class World:
                     Refused("connect", "busy", 138003),
                 ]
             case Post(action=action):
-                return [Done(action), Refused(action, "no", 100), Refused(action, "timed out", unknown=True)]
+                return [
+                    Done(action),
+                    Refused(action, "no", 100),
+                    Refused(action, "timed out", unknown=True),
+                    Refused(action, "too many", 130429, passing=True),
+                ]
             case Connect():
-                return [MediaUp(), MediaLost("failed"), TimeUp(Timer.MEDIA)]
+                return [MediaUp(), MediaLost("failed")]
             case Start(timer=timer):
                 return [TimeUp(timer)]
             case Speak():
@@ -357,6 +398,16 @@ class World:
         return []
 
 
+TIMES = st.sampled_from([0.0, 0.1, 0.4, 0.9, 1.0, 1.5, 3.0, 8.0, 12.0, 70.0])
+"""Seconds: how long Meta, the media and the agent take, and when anything else happens."""
+SECONDS = {
+    Timer.MEDIA: MEDIA_SECONDS,
+    Timer.RING: 60.0,
+    Timer.GOODBYE: GOODBYE_SECONDS,
+    Timer.HANG_UP: HANG_UP_SECONDS,
+    Timer.REDIAL: REDIAL_SECONDS,
+    Timer.PERMISSION: 7 * 86_400.0,
+}
 CHAOS = st.sampled_from(
     [
         Offered("again"),
@@ -387,25 +438,24 @@ def test_every_call_ends_once_and_keeps_its_rules(data: st.DataObject, direction
 
 def play(data: st.DataObject, direction: str) -> World:
     if direction == "inbound":
-        world = World(Call("inbound", wacid="wacid.1"), [Offered("offer")])
-        world.alive_at_meta = True
+        world = World(Call("inbound", wacid="wacid.1"), open=[(0.0, Offered("offer"))], alive_at_meta=True)
     else:
         call, commands = begin_outbound(Call("outbound"))
         world = World(call)
-        world.open.append(data.draw(st.sampled_from(world.answers(commands[0]))))
-    chaos = data.draw(st.lists(st.tuples(st.integers(0, 12), CHAOS), max_size=5))
-    for moment in range(80):
+        world.open.append((0.0, data.draw(st.sampled_from(world.answers(commands[0])))))
+    world.open += data.draw(st.lists(st.tuples(TIMES, CHAOS), max_size=5))
+    while world.open:
+        coming = min(world.open, key=lambda one: one[0])
+        world.open.remove(coming)
+        world.now = coming[0]
         before = len(world.history)
-        for _, event in [one for one in chaos if one[0] == moment]:
-            world.feed(event)
-        if world.open:
-            world.feed(world.open.pop(data.draw(st.integers(0, len(world.open) - 1))))
+        world.feed(coming[1])
         for _, commands in world.history[before:]:
             for command in commands:
                 if options := world.answers(command):
-                    world.open.append(data.draw(st.sampled_from(options)))
-        if len(world.history) == before and moment > 12:
-            break
+                    answer = data.draw(st.sampled_from(options))
+                    takes = SECONDS[command.timer] if isinstance(command, Start) else data.draw(TIMES)
+                    world.open.append((world.now + takes, answer))
     return world
 
 
@@ -417,7 +467,10 @@ def check(world: World) -> None:
     assert len(finishes) == 1, story
     assert commands[-1] is finishes[0], story
     assert commands.count(Speak()) <= 1, story
-    assert not world.alive_at_meta, f"the call is left alive at Meta:\n{story}"
+    assert not world.alive_at_meta or world.call.owes, f"the call is left alive at Meta:\n{story}"
+    assert world.ended_at is not None, story
+    assert world.decided_at is not None, story
+    assert world.ended_at - world.decided_at <= 2.0, story
     descriptions = {command.sdp for command in commands if isinstance(command, Post) and command.sdp}
     assert len(descriptions) <= 1, story
     if Speak() in commands:
