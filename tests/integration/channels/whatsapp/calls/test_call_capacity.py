@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -104,8 +105,11 @@ async def test_a_permission_that_comes_while_a_call_waits_for_a_line_is_used(cha
     while channel.meta.names().count("connect") < 2:
         channel.clock.advance(timedelta(seconds=0.5))
         await asyncio.sleep(0.02)
-    row = await channel.pool.fetchrow("select * from whatsapp_call where wacid = 'wacid.OUT2'")
-    assert row is not None
+
+    async def made() -> Any:
+        return await channel.pool.fetchrow("select * from whatsapp_call where wacid = 'wacid.OUT2'")
+
+    row = await until(made)
     assert (row["permission_state"], row["permission_permanent"]) == ("accepted", True)
     assert len(channel.meta.queries) == 1, "Meta need not be asked"
 

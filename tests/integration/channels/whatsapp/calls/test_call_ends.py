@@ -28,7 +28,7 @@ def quick(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "call_drain_seconds": 0.0,
-            "lease_seconds": 6.0,
+            "lease_seconds": 30.0,
             "call_prices": {"1": 0.6},
             "graph_timeout_seconds": 60,
         }

@@ -229,7 +229,7 @@ async def test_an_open_chat_is_asked_by_a_free_message_if_there_is_a_text_for_it
 
 async def test_nobody_picks_up(channel: CallChannel) -> None:
     conversation_id = await start(channel)
-    await channel.meta.action("connect")
+    await channel.phase("ringing")
     await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", biz_opaque_callback_data="x")
     row = await channel.ended()
     assert row["result"] == "no_answer"
