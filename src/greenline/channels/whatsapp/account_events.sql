@@ -8,6 +8,14 @@ update whatsapp_account set is_token_expired = true,
 where business_account_id = $1
 returning phone_number_id;
 
+-- name: regain_access
+-- scope: system, the event names a business account, not a workspace_id
+-- The token may work again: the next look at the numbers that are due finds out. Findings of the codes $2 are over.
+update whatsapp_account set is_token_expired = false, token_checked_at = null,
+  findings = coalesce((
+    select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> all($2::text[])), '[]')
+where business_account_id = $1;
+
 -- name: add_finding
 -- scope: system, the event names a business account, not a workspace_id
 -- Of all numbers of the account, or of the one with the digits $2. It takes the place of one with the same code.

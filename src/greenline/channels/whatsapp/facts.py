@@ -84,7 +84,7 @@ class Facts:
     async def _apply_other(self, connection: Any, row: Record) -> str | None:
         if row["kind"] == "status":
             return None
-        if row["kind"] in ("account", "template", "number"):
+        if row["kind"] in ("account", "template", "number", "errors"):
             await apply_account_event(connection, row["workspace_id"], row["kind"], clean_data(row["payload"]))
             return None
         log.info("facts.kept", kind=row["kind"], inbox_id=row["id"])

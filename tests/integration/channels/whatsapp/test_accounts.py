@@ -438,6 +438,44 @@ async def test_restrictions_come_and_go(world: World) -> None:
     assert await world.codes() == []
 
 
+async def test_an_account_that_is_connected_again_works_and_is_checked(world: World) -> None:
+    await world.connect()
+    await apply(world, "account_update", event="ACCOUNT_OFFBOARDED")
+    assert ((await world.read()).is_token_expired, await world.codes()) == (True, ["access_lost"])
+    await apply(world, "account_update", event="ACCOUNT_RECONNECTED")
+    assert ((await world.read()).is_token_expired, await world.codes()) == (False, [])
+    assert await world.pool.fetchval("select token_checked_at from whatsapp_account") is None
+
+
+@pytest.mark.parametrize("state", ["REINSTATE", ["REINSTATE"]])
+async def test_a_ban_that_is_lifted_is_no_restriction(world: World, state: Any) -> None:
+    await world.connect()
+    await apply(world, "account_update", event="DISABLED_UPDATE", ban_info={"waba_ban_state": "DISABLE"})
+    assert await world.codes() == ["account_restricted"]
+    await apply(world, "account_update", event="DISABLED_UPDATE", ban_info={"waba_ban_state": state})
+    assert await world.codes() == []
+
+
+async def test_what_meta_tells_of_the_account_is_a_finding(world: World) -> None:
+    await world.connect()
+    await apply(world, "account_review_update", decision="REJECTED")
+    alert = {"alert_type": "OBA_APPROVED", "alert_status": "ACTIVE", "alert_description": "All is well"}
+    await apply(world, "account_alerts", entity_type="BUSINESS", alert_info=alert)
+    await apply(world, "security", event="PIN_CHANGED", display_phone_number="15550001111")
+    await apply(world, "security", event="PIN_CHANGED", display_phone_number="15559999999")
+    await apply(world, "business_capability_update", max_daily_conversations_per_business=2000)
+    await apply(world, "messages", "errors", code=130429, title="Rate limit hit", error_data={"details": "Too fast."})
+    messages = {finding.code: finding.message for finding in (await world.read()).findings}
+    assert list(messages) == ["account_review", "account_alert", "security", "messaging_limit", "meta_error"]
+    assert "REJECTED" in messages["account_review"]
+    assert messages["account_alert"] == "Meta's alert OBA_APPROVED: All is well."
+    assert "2000 different people" in messages["messaging_limit"]
+    assert messages["meta_error"] == "Meta reports an error: Rate limit hit: Too fast (code 130429)."
+    await apply(world, "account_review_update", decision="APPROVED")
+    await apply(world, "business_capability_update", max_daily_conversations_per_business=-1)
+    assert await world.codes() == ["account_alert", "security", "meta_error"]
+
+
 async def test_names_and_quality_are_those_of_the_number(world: World) -> None:
     await world.connect()
     number = {"display_phone_number": "15550001111"}
@@ -463,6 +501,9 @@ async def test_names_and_quality_are_those_of_the_number(world: World) -> None:
     [
         ("account_update", "account"),
         ("security", "account"),
+        ("account_alerts", "account"),
+        ("account_review_update", "account"),
+        ("business_capability_update", "account"),
         ("phone_number_name_update", "number"),
         ("phone_number_quality_update", "number"),
         ("message_template_status_update", "template"),
