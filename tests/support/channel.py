@@ -93,13 +93,19 @@ class Meta:
         if refusal is not None:
             return refusal
         self.sent.append(body)
-        wa_id = body["to"].lstrip("+")
-        contacts = [{"input": body["to"], "wa_id": wa_id}]
+        if "to" in body:
+            contacts = [{"input": body["to"], "wa_id": body["to"].lstrip("+")}]
+        else:
+            contacts = [{"input": body["recipient"], "user_id": body["recipient"]}]
         return answer({"contacts": contacts, "messages": [{"id": f"wamid.OUT{len(self.sent)}"}]})
 
     def texts(self, person: str = ANN) -> list[str]:
         """What a person was told, in order."""
-        return [text_of(message) for message in self.sent if message["to"] == f"+{person}"]
+        return [
+            text_of(message)
+            for message in self.sent
+            if person in (message.get("to", "")[1:], message.get("recipient"))
+        ]
 
 
 def text_of(message: dict[str, Any]) -> str:

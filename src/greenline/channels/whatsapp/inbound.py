@@ -82,6 +82,11 @@ class InboundMessage:
     profile_name: str | None = field(default=None, repr=False)
     username: str | None = field(default=None, repr=False)
 
+    @property
+    def changed_at(self) -> datetime | None:
+        """When the person got the ids that this message tells of; None of a message under ids that they have."""
+        return self.at if self.type == "system" else None
+
 
 def read_message(payload: object) -> InboundMessage:
     """The message of a stored event of kind ``message`` or ``standby``. Never raises."""
@@ -117,12 +122,16 @@ def read_message(payload: object) -> InboundMessage:
     )
 
 
-def read_preference(payload: object) -> bool | None:
-    """Of an event of kind ``user_preferences``: whether marketing is stopped now; None for other preferences."""
+def read_preference(payload: object) -> tuple[bool, datetime] | None:
+    """Of an event of kind ``user_preferences``: whether marketing is stopped, and since when.
+
+    None for other preferences.
+    """
     value = _object(_object(payload).get("value"))
     if value.get("category") != "marketing_messages":
         return None
-    return {"stop": True, "resume": False}.get(str(value.get("value")))
+    stopped = {"stop": True, "resume": False}.get(str(value.get("value")))
+    return None if stopped is None else (stopped, read_timestamp(value.get("timestamp")))
 
 
 def read_identity(payload: object) -> str | None:

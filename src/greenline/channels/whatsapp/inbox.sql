@@ -18,11 +18,25 @@ with event as materialized (
   left join whatsapp_account a on a.phone_number_id = e.phone_number_id
   where not exists (select from erased_event x where x.digest = event_digest(e.dedupe))
 ), known as materialized (
-  select e.*, case when e.ordered and e.workspace_id is not null and e.identifier is not null then coalesce(
-    (select i.chat_id from chat_identity i where i.phone_number_id = e.phone_number_id and i.identifier = e.bsuid),
-    (select i.chat_id from chat_identity i where i.phone_number_id = e.phone_number_id and i.identifier = e.identifier)
-  ) end as chat_id
+  -- A number leads to the chat of a person with another business-scoped id: it was given to somebody else, who must not
+  -- get what was said there. They are known by their own id, and the number is theirs from now on.
+  select e.dedupe, e.kind, e.phone_number_id, e.wa_id, e.bsuid, e.group_id, e.payload, e.ordered, e.call_id, e.place,
+    e.workspace_id, case when n.is_others then e.bsuid else e.identifier end as identifier,
+    coalesce(b.chat_id, case when not n.is_others then n.chat_id end) as chat_id,
+    case when n.is_others then n.chat_id end as former_chat_id
   from event e
+  left join lateral (
+    select i.chat_id from chat_identity i
+    where e.ordered and e.workspace_id is not null
+      and i.phone_number_id = e.phone_number_id and i.identifier = e.bsuid
+  ) b on true
+  left join lateral (
+    select i.chat_id, e.kind in ('message', 'standby') and e.bsuid is not null and exists (
+      select from whatsapp_chat c where c.id = i.chat_id and c.bsuid <> e.bsuid) as is_others
+    from chat_identity i
+    where b.chat_id is null and e.ordered and e.workspace_id is not null
+      and i.phone_number_id = e.phone_number_id and i.identifier = e.identifier
+  ) n on true
 ), met as (
   -- A person seen for the first time. The row that wins a race tells its chat to the others.
   insert into chat_identity as i(phone_number_id, identifier, chat_id)
@@ -36,7 +50,7 @@ with event as materialized (
   returning i.phone_number_id, i.identifier, i.chat_id
 ), placed as materialized (
   select k.dedupe, k.kind, k.phone_number_id, k.wa_id, k.bsuid, k.group_id, k.payload, k.workspace_id, k.place,
-    coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new,
+    k.former_chat_id, coalesce(k.chat_id, m.chat_id) as chat_id, m.chat_id is not null as is_new,
     case k.kind
       when 'call' then coalesce(
         (select c.mailbox_id from whatsapp_call c where c.wacid = k.call_id and c.workspace_id = k.workspace_id),
@@ -61,6 +75,17 @@ with event as materialized (
     select 1 from chat_identity i where i.phone_number_id = p.phone_number_id and i.identifier = p.bsuid)
   order by phone_number_id, bsuid
   on conflict (phone_number_id, identifier) do nothing
+), moved as (
+  update chat_identity i set chat_id = p.chat_id
+  from (
+    select distinct on (phone_number_id, wa_id) phone_number_id, wa_id, chat_id from placed
+    where former_chat_id is not null
+    order by phone_number_id, wa_id, place desc
+  ) p
+  where i.phone_number_id = p.phone_number_id and i.identifier = p.wa_id
+), parted as (
+  update whatsapp_chat c set wa_id = null
+  where (c.id, c.wa_id) in (select former_chat_id, wa_id from placed where former_chat_id is not null)
 ), opened as (
   insert into whatsapp_chat as c(id, workspace_id, phone_number_id, wa_id, bsuid, group_id, created_at)
   select chat_id, workspace_id, phone_number_id, max(wa_id), max(bsuid), max(group_id), $9::timestamptz

@@ -147,8 +147,8 @@ def _message(
     if group_id := _id(message.get("group_id")):
         return Event(kind, dedupe, payload, number, account, None, None, group_id)
     wa_id, bsuid = person(message, contact)
-    if message.get("type") == "system":
-        bsuid = _previous_id(message.get("system")) or bsuid
+    if message.get("type") == "system":  # of the person as they were known before; the contact may be the new one
+        bsuid = _previous_id(message.get("system")) or (None if wa_id else bsuid)
     if wa_id is None and bsuid is None:
         return Poison(payload.encode(), "a message from nobody")
     return Event(kind, dedupe, payload, number, account, wa_id, bsuid)

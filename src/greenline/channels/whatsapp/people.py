@@ -8,7 +8,8 @@ newest conversation goes on.
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,9 @@ from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 
 log = structlog.get_logger(__name__)
+
+SKEW: Final = timedelta(minutes=1)
+"""How far Meta's clock may be ahead of the one by which a chat began."""
 
 _outbound = load_sql(__package__, "outbound.sql")
 _sql = load_sql(__package__, "people.sql")
@@ -86,14 +90,17 @@ async def join_with(
     wa_id: str | None,
     bsuid: str | None,
     now: datetime,
+    since: datetime | None = None,
 ) -> bool:
     """A person in a chat, which the caller holds, writes under these ids: other chats that they lead to are joined to
     it. Returns whether there were any.
+
+    ``since``: when the person got the number, if that is known; an older chat on it is of whoever had it before.
     """
     named = [identifier for identifier in (bsuid, wa_id) if identifier]
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(_sql["take_turns"], phone_number_id)
-        others = {*await _chats_of(connection, phone_number_id, named, bsuid)} - {chat_id}
+        others = {*await _chats_of(connection, phone_number_id, named, bsuid, since)} - {chat_id}
         joined = [await _join(connection, workspace_id, other, chat_id, now) for other in sorted(others)]
     return any(joined)
 
@@ -103,12 +110,28 @@ async def send_on(pool: Pool, claim: Claim, chat_id: str, now: datetime) -> None
     await pool.execute(_sql["send_on"], claim.workspace_id, claim.mailbox_id, claim.epoch, chat_id, now)
 
 
+def numbers_gone(old: str | None, new: str | None) -> list[str]:
+    """The numbers that no longer lead to a person whose number was ``old`` and is ``new``: others may get them."""
+    if old is None or new is None or new == old:
+        return []
+    kept = {new, *aliases(new)}
+    return [number for number in (old, *aliases(old)) if number not in kept]
+
+
 async def _chats_of(
-    connection: Connection, phone_number_id: str, identifiers: list[str], bsuid: str | None
+    connection: Connection,
+    phone_number_id: str,
+    identifiers: list[str],
+    bsuid: str | None,
+    since: datetime | None = None,
 ) -> list[str]:
     """Chats that the ids lead to, but none of somebody else's: a number may be another person's by now."""
     rows = await connection.fetch(_sql["chats_of"], phone_number_id, identifiers)
-    return [row["chat_id"] for row in rows if bsuid is None or row["bsuid"] in (None, bsuid)]
+    theirs = [row for row in rows if bsuid is None or row["bsuid"] in (None, bsuid)]
+    if since is not None:
+        since -= SKEW
+        theirs = [row for row in theirs if row["created_at"] >= since or (bsuid and row["bsuid"] == bsuid)]
+    return [row["chat_id"] for row in theirs]
 
 
 async def _join(connection: Connection, workspace_id: str, source: str, target: str, now: datetime) -> bool:

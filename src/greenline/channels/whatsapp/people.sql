@@ -3,7 +3,7 @@
 -- name: chats_of
 -- scope: system, identities hang on a number, which the caller's workspace_id owns
 -- The chats that the ids $2 lead to, in the order of the ids.
-select i.chat_id, c.bsuid from chat_identity i join whatsapp_chat c on c.id = i.chat_id
+select i.chat_id, c.bsuid, c.created_at from chat_identity i join whatsapp_chat c on c.id = i.chat_id
 where i.phone_number_id = $1 and i.identifier = any($2::text[])
 order by array_position($2, i.identifier);
 

@@ -30,7 +30,7 @@ from greenline.channels.whatsapp.inbound import (
     read_preference,
 )
 from greenline.channels.whatsapp.operator import obey
-from greenline.channels.whatsapp.people import join_with, send_on
+from greenline.channels.whatsapp.people import join_with, numbers_gone, send_on
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.voice_notes import SpokenNote, VoiceNotes
 from greenline.checkpoints import checkpoint
@@ -171,11 +171,13 @@ class Turns:
     async def _joined(self, chat: Chat, batch: Batch, commit: TurnCommit) -> Chat:
         """The chat with what was in others that turn out to be with the same person."""
         workspace_id, number, joined = chat.workspace_id, chat.phone_number_id, False
-        for wa_id, bsuid in {(message.wa_id, message.bsuid) for _, message in batch.messages}:
+        ids = {(message.wa_id, message.bsuid, message.changed_at) for _, message in batch.messages}
+        ids |= {(None, read_identity(item.payload), None) for item in batch.others if item.kind == "identity"}
+        for wa_id, bsuid, since in ids:
             if wa_id in (None, chat.wa_id) and bsuid in (None, chat.bsuid):
                 continue
             place = (workspace_id, number, chat.id)
-            joined |= await join_with(self._pool, *place, wa_id=wa_id, bsuid=bsuid, now=commit.now)
+            joined |= await join_with(self._pool, *place, wa_id=wa_id, bsuid=bsuid, now=commit.now, since=since)
         return (await load_chat(self._pool, workspace_id, chat.id) if joined else None) or chat
 
     async def _feed_call(self, chat: Chat, call_mailbox_id: str, batch: Batch, commit: TurnCommit) -> Batch:
@@ -273,6 +275,8 @@ def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> 
             "last_inbound_wamid": message.wamid,
         }
         commit.chat.update({name: value for name, value in told.items() if value is not None})
+        if message.type == "system" and (gone := numbers_gone(chat.wa_id, message.wa_id)):
+            commit.chat["forget"] = gone
         if message.type != "system":  # a changed number is no word of the person
             _open_window(message, commit)
 
@@ -282,9 +286,9 @@ def _note(item: Item, commit: TurnCommit) -> None:
     if item.kind == "standby":  # a copy for whoever answers instead of us: it opens the window all the same
         _open_window(read_message(item.payload), commit)
     elif item.kind == "user_preferences":
-        stopped = read_preference(item.payload)
-        if stopped is not None:
-            commit.chat["marketing_stopped"] = stopped
+        preference = read_preference(item.payload)
+        if preference is not None and preference[1] >= commit.chat.get("marketing_changed_at", preference[1]):
+            commit.chat["marketing_stopped"], commit.chat["marketing_changed_at"] = preference
     elif item.kind == "identity" and (bsuid := read_identity(item.payload)):
         commit.chat["bsuid"] = bsuid
 

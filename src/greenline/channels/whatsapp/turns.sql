@@ -71,7 +71,9 @@ with turn as materialized (
     username = coalesce(l.chat ->> 'username', c.username),
     last_user_message_at = greatest(c.last_user_message_at, (l.chat ->> 'last_user_message_at')::timestamptz),
     last_inbound_wamid = coalesce(l.chat ->> 'last_inbound_wamid', c.last_inbound_wamid),
-    marketing_stopped = coalesce((l.chat ->> 'marketing_stopped')::boolean, c.marketing_stopped),
+    marketing_stopped = case when (l.chat ->> 'marketing_changed_at')::timestamptz < c.marketing_changed_at
+      then c.marketing_stopped else coalesce((l.chat ->> 'marketing_stopped')::boolean, c.marketing_stopped) end,
+    marketing_changed_at = greatest(c.marketing_changed_at, (l.chat ->> 'marketing_changed_at')::timestamptz),
     unsupported_told_in = coalesce(l.chat ->> 'unsupported_told_in', c.unsupported_told_in),
     pair_clock = coalesce(g.pair_clock, c.pair_clock)
   from live l left join leaving g on g.mailbox_id = l.mailbox_id
@@ -85,6 +87,18 @@ with turn as materialized (
   order by c.phone_number_id, n.identifier
   on conflict (phone_number_id, identifier) do update set chat_id = excluded.chat_id
     where i.chat_id <> excluded.chat_id
+), parted as (
+  -- A number that leads to this chat from now on was that of another person, who has an id of their own.
+  update whatsapp_chat o set wa_id = null
+  from live l join whatsapp_chat c on c.id = l.mailbox_id
+  join chat_identity i on i.phone_number_id = c.phone_number_id and i.identifier = l.chat ->> 'wa_id'
+  where o.id = i.chat_id and o.wa_id = i.identifier and o.bsuid is not null
+    and o.id not in (select mailbox_id from live)
+), forgotten as (
+  delete from chat_identity i
+  using live l join whatsapp_chat c on c.id = l.mailbox_id
+  cross join lateral jsonb_array_elements_text(l.chat -> 'forget') as f(identifier)
+  where i.phone_number_id = c.phone_number_id and i.identifier = f.identifier and i.chat_id = c.id
 ), row as materialized (
   select r.* from live l, jsonb_to_recordset(l.conversations) as r(
     id text, workspace_id text, agent_id text, branch_id text, version_id text, environment text, source text,

@@ -249,7 +249,9 @@ def test_long_texts_are_cut() -> None:
     ],
 )
 def test_marketing_preferences(value: Any, stopped: bool | None) -> None:
-    assert read_preference({"value": value}) is stopped
+    given = {**value, "timestamp": "1770000000"} if value else value
+    moment = datetime.fromtimestamp(1_770_000_000, UTC)
+    assert read_preference({"value": given}) == (None if stopped is None else (stopped, moment))
 
 
 def test_new_scoped_id() -> None:
