@@ -20,6 +20,7 @@ class ScriptedSession:
     config: ConversationConfig
     text_only: bool = True
     out: AudioOut | None = None
+    waits_for_client: bool = False
     heard: list[tuple[Any, ...]] = field(default_factory=list)
     ended: SessionEnded | None = None
     _listeners: list[Listener] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,14 @@ class SourceInfo(ConfigModel):
     version: Annotated[str, Field(max_length=50)] | None = None
 
 
+class ToolMockConfig(ConfigModel):
+    """Which tools are not really run in this conversation, and what becomes of a call that no mock answers."""
+
+    mocking_strategy: Literal["none", "all", "selected"] = "none"
+    mocked_tool_names: list[str] = []  # noqa: RUF012 - pydantic copies the default of a field
+    fallback_strategy: Literal["raise_error", "call_real_tool"] = "raise_error"
+
+
 class InitiationData(ConfigModel):
     """Start data. Unknown fields are kept; every field may be null or absent."""
 
@@ -30,6 +38,7 @@ class InitiationData(ConfigModel):
     starting_workflow_node_id: str | None = None
     procedure_ids: list[str] | None = None
     start_procedure_ids: Annotated[list[str], Field(max_length=5)] | None = None
+    tool_mock_config: ToolMockConfig | None = None
     dynamic_variables: Map[Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
 
     def stored(self) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Started(_Event):
     source: str
     direction: str | None = None
     text_only: bool = True
+    queued_seconds: float | None = None
+    """How long the person waited until the agent had room."""
     user_id: str | None = None
     variables: dict[str, Any] = {}
     sealed_variables: dict[str, str] = {}

@@ -16,6 +16,7 @@ from greenline.conversations.events import (
     Entry,
     Feedback,
     SpeechUsed,
+    Started,
     TurnFailed,
     UserMessage,
 )
@@ -60,6 +61,7 @@ def metadata(
         start_time_unix_secs=_seconds(conversation.started_at),
         accepted_time_unix_secs=_seconds(conversation.accepted_at) if conversation.accepted_at else None,
         call_duration_secs=conversation.duration_seconds,
+        queue_wait_secs=next((e.event.queued_seconds for e in journal if isinstance(e.event, Started)), None),
         cost_fiat=whole_price(
             charging.llm_usage.irreversible_generation, conversation.speech_price, conversation.call_price
         ),

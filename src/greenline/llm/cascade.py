@@ -34,11 +34,15 @@ CUSTOM: Final = "custom-llm"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a reference model name leads: a provider, the name of the model there, and the name to report."""
+    """Where a reference model name leads: a provider, the name of the model there, and the name to report.
+
+    ``context`` is how many tokens the model reads at most, where that is known.
+    """
 
     provider: Provider
     model: str
     name: str
+    context: int | None = None
 
 
 Resolve = Callable[[str, ModelRequest], Endpoint]
@@ -136,7 +140,9 @@ class Models:
                     what = "the answer did not go on" if alive else "no first token"
                     raise ModelError("timeout", f"{what} in {limit:.1f} s") from error
                 alive = True
-                yield replace(event, model=endpoint.name) if isinstance(event, ModelReply) else event
+                if isinstance(event, ModelReply):
+                    event = replace(event, model=endpoint.name, context=endpoint.context)
+                yield event
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()

@@ -8,7 +8,7 @@ from functools import partial
 import httpx2
 
 from greenline.llm.cascade import CUSTOM, Endpoint, Models
-from greenline.llm.catalog import OFFLINE, Catalog
+from greenline.llm.catalog import OFFLINE, Catalog, info_at
 from greenline.llm.custom import custom_provider
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelRequest
@@ -44,7 +44,8 @@ class Endpoints:
         place = self._catalog.find(name)
         if place.provider == OFFLINE:
             return Endpoint(self._offline, OFFLINE, OFFLINE)
-        return Endpoint(self._provider(place.provider), place.model, place.name)
+        info = info_at(place.provider, place.model)
+        return Endpoint(self._provider(place.provider), place.model, place.name, info.context if info else None)
 
     async def aclose(self) -> None:
         """Close all connections."""

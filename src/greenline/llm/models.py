@@ -127,7 +127,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """A whole generation. ``model`` is the reference name of the one that answered (``producing_llm``)."""
+    """A whole generation. ``model`` is the reference name of the one that answered (``producing_llm``).
+
+    ``context`` is how many tokens it reads at most, where that is known.
+    """
 
     model: str
     text: str
@@ -136,6 +139,7 @@ class ModelReply:
     attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0
     seconds_to_first_token: float = 0.0
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,9 @@ class Answer:
         self._response_id = ""
         self._thinking = False
         self.marks: dict[str, float] = {}
+        self._usage: ContextUsage | None = None
+        self._end: ToolResponse | None = None
+        """The result of a tool that ends the conversation: clients leave when they hear of it."""
         self._tools_running = 0
         self._tools_since = self._tools_seconds = 0.0
         if committed:
@@ -103,8 +106,18 @@ class Answer:
     def cut(self, events: tuple[Event, ...]) -> Iterator[Event]:
         """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer."""
         heard = self.utterance.cut() if self.utterance else None
+        self._thought()
+        self._told(self._partial.strip())
         self._tell(Interruption(self.event_id))
         yield from self._corrections(events, heard)
+        self.over()
+
+    def over(self) -> None:
+        """All was said that will be."""
+        if self._usage is not None:
+            self._tell(self._usage)
+        if self._end is not None:
+            self._tell(self._end)
 
     def unspoken(self) -> Iterator[Event]:
         """What the journal has to add when the voice failed, once all that it said was heard."""
@@ -156,7 +169,7 @@ class Answer:
             self._close(reply.text.strip() or self._partial.strip())
         tokens = reply.usage.input + reply.usage.output
         if tokens:
-            self._tell(ContextUsage(self.event_id, reply.model, tokens, 0))
+            self._usage = ContextUsage(self.event_id, reply.model, tokens, reply.context or 0)
 
     def broke_off(self) -> None:
         """No model goes on: what was said of the reply stays said."""
@@ -180,7 +193,11 @@ class Answer:
         if self._tools_running == 0 and "sentence" not in self.marks:
             self._tools_seconds += self._now() - self._tools_since
         name = tool.spec.name
-        self._tell(ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text))
+        told = ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text)
+        if result.ends == "conversation":
+            self._end = told
+        else:
+            self._tell(told)
 
     def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
         """The client is to run a tool."""
@@ -227,12 +244,17 @@ class Answer:
         self._tell(ResponsePart(self.event_id, text, "delta", self._response_id))
 
     def _close(self, text: str) -> None:
-        self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
+        self._told(text)
+        if self.utterance is not None:
+            self.utterance.pause()
+
+    def _told(self, text: str) -> None:
+        """The text that is streamed ends; ``text`` is the whole of it."""
+        if self._partial:
+            self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
         if text:
             self._tell(AgentResponse(self.event_id, text, self._response_id))
         self._partial = ""
-        if self.utterance is not None:
-            self.utterance.pause()
 
     def _tell(self, event: LiveEvent) -> None:
         if self.committed.is_set():

@@ -75,6 +75,8 @@ class Beginning:
     tools: tuple[Tool, ...] = ()
     chat_id: str | None = None
     phone_number_id: str | None = None
+    queued_seconds: float | None = None
+    """How long the person waited for it in a queue."""
     projection: Projection | None = None
     events: tuple[Event, ...] = ()
 
@@ -195,6 +197,7 @@ class LiveSessions:
                 source=beginning.source,
                 direction=beginning.direction,
                 text_only=text_only,
+                queued_seconds=beginning.queued_seconds,
                 user_id=beginning.user_id or data.user_id,
                 variables={
                     **shown(data.dynamic_variables),
@@ -216,7 +219,9 @@ class LiveSessions:
             sealed=started.sealed_variables,
             environment=started.environment,
         )
-        return Agent(version, config, started, lookup, data.custom_llm_extra_body, beginning.tools)
+        return Agent(
+            version, config, started, lookup, data.custom_llm_extra_body, beginning.tools, data.tool_mock_config
+        )
 
     def _files(self, workspace_id: str, conversation_id: str) -> Callable[[Sequence[str]], Any]:
         async def load(file_ids: Sequence[str]) -> dict[str, FilePart]:

@@ -251,6 +251,7 @@ class Floor:
         self._host.record(*answer.events)
         answer.recorded = True
         await self._play(answer)
+        answer.over()
         self._time(answer, answer.events)
         self._host.tell(ResponseComplete(answer.event_id))
         self._answer = None
@@ -289,9 +290,10 @@ class Floor:
     async def _bring_files(self, journal: Sequence[Event]) -> None:
         room = self._config.conversation.file_input.max_files_in_memory
         named = [file_id for event in journal if isinstance(event, UserMessage) for file_id in event.file_ids]
-        missing = [file_id for file_id in named[-room:] if file_id not in self._files]
-        if missing:
-            self._files |= await self._means.files(missing)
+        kept = named[-room:]
+        missing = [file_id for file_id in kept if file_id not in self._files]
+        found = await self._means.files(missing) if missing else {}
+        self._files = {file_id: file for file_id, file in {**self._files, **found}.items() if file_id in kept}
 
 
 def _unstreamed(outcome: Outcome) -> list[tuple[str, bool]]:

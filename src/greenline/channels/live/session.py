@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final, Literal
 
 import structlog
@@ -31,12 +31,12 @@ from greenline.channels.live.models import (
     SessionEnded,
     TakenOver,
     UserTranscript,
-    VadScore,
 )
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.timers import Timers
 from greenline.channels.orders import ITEM, Order, load_order
 from greenline.conversations.events import (
+    AgentMessage,
     ContextualUpdate,
     Ended,
     Event,
@@ -60,8 +60,6 @@ from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
-HISTORY: Final = 100
-"""Events that a monitor which connects late is told (reference: Real-time monitoring)."""
 MOST_NUDGES: Final = 3
 """How often in a row the agent speaks into silence before it waits for the person."""
 EAGER_SECONDS: Final = 0.2
@@ -69,6 +67,7 @@ EAGER_SECONDS: Final = 0.2
 SPELLING_SECONDS: Final = 1.0
 """More silence for who spells something out: they look it up, or think, between the pieces."""
 LAST_WORDS_SECONDS: Final = 30.0
+SILENCE: Final = "Silence"
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
 CODE_CRASH: Final = 1011
@@ -98,6 +97,8 @@ class LiveSession:
         self._listeners: list[Listener] = []
         self._human = False
         self._nudges = 0
+        self._meanwhile: list[tuple[str, Medium, tuple[str, ...]]] = []
+        """What the person wrote or pressed while the agent spoke and may not be interrupted."""
         self._timers = Timers(means.clock)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +115,6 @@ class LiveSession:
             failure_message=means.settings.failure_message,
         )
         self._listening = self._make_listening() if means.out is not None else None
-        self.history: deque[LiveEvent] = deque(maxlen=HISTORY)
 
     # What others see
 
@@ -142,6 +142,11 @@ class LiveSession:
     def over(self) -> bool:
         """Whether it has ended, or is about to."""
         return self._end.done()
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether a tool waits for the client's answer."""
+        return self._floor.client_calls.waiting
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
@@ -239,6 +244,12 @@ class LiveSession:
             self._human = active
             self.record(HumanTakeover(active=active))
             self.tell(TakenOver(active))
+            if not active and self._is_unanswered():
+                self._floor.respond(committed=True)
+
+    def _is_unanswered(self) -> bool:
+        words = (event for event in reversed(self._journal.events) if isinstance(event, UserMessage | AgentMessage))
+        return isinstance(next(words, None), UserMessage)
 
     # Beginning and end
 
@@ -345,8 +356,11 @@ class LiveSession:
         *,
         voice: tuple[float, float] | None = None,
     ) -> None:
-        """The person has finished a turn: whatever the agent is doing is over."""
+        """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted."""
         if self.over:
+            return
+        if self._floor.speaks and not (self._floor.interruptible or self.text_only):
+            self._meanwhile.append((text, medium, file_ids))
             return
         self._floor.interrupt()
         now = self._means.clock.now()
@@ -381,11 +395,15 @@ class LiveSession:
         turn = self.config.turn
         if self.text_only or self._human or self.over:
             return
-        if turn.silence_end_call_timeout > 0:
-            self._timers.set("silence", turn.silence_end_call_timeout, lambda: self.end("Silence"))
+        if turn.silence_end_call_timeout > 0 and not self._timers.is_set("silence"):
+            # What the agent says into the silence does not end it.
+            self._timers.set("silence", turn.silence_end_call_timeout, self._too_silent)
         patience = turn.turn_timeout if seconds is None else seconds
         if patience > 0 and self._nudges < MOST_NUDGES:
             self._timers.set("turn", patience, self._nudge)
+
+    def _too_silent(self) -> None:
+        self.spawn(self._end_after_words(SILENCE, None))
 
     def _nudge(self) -> None:
         speaking = self._listening is not None and self._listening.speaking
@@ -426,8 +444,6 @@ class LiveSession:
 
     def tell(self, event: LiveEvent) -> None:
         """Tell the listeners."""
-        if not isinstance(event, VadScore):
-            self.history.append(event)
         for listener in list(self._listeners):
             listener(event)
 
@@ -442,11 +458,15 @@ class LiveSession:
         """The agent has said all; ``ended`` is its reason to end the conversation."""
         if ended is not None:
             self.end(f"end_call tool was called: {ended}")
-        meanwhile = self._hearing.said_meanwhile()
-        if meanwhile:
-            self.person_said(meanwhile, "audio")
-        else:
+        spoken = self._hearing.said_meanwhile()
+        if spoken:
+            self._meanwhile.append((spoken, "audio", ()))
+        if not self._meanwhile:
             self.wait_for_person()
+            return
+        texts, media, files = zip(*self._meanwhile, strict=True)
+        self._meanwhile.clear()
+        self.person_said("\n".join(filter(None, texts)), media[-1], tuple(chain.from_iterable(files)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

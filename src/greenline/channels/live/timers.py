@@ -22,6 +22,11 @@ class Timers:
         moment = self._clock.now() + timedelta(seconds=seconds)
         self._tasks[name] = asyncio.create_task(self._wait(moment, then))
 
+    def is_set(self, name: str) -> bool:
+        """Whether a timer runs."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
     def stop(self, name: str) -> None:
         """Forget a timer, if it is set."""
         task = self._tasks.pop(name, None)

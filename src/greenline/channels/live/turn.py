@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from greenline.agents.config import ConversationConfig
+from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
 from greenline.agents.variables import render
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
+from greenline.channels.live.mocks import mocked
 from greenline.conversations.events import Event, Started
 from greenline.engine.prompt import SPOKEN, style
 from greenline.engine.request import model_request
@@ -35,6 +37,7 @@ class Agent:
     extra_body: Mapping[str, Any] = field(repr=False)
     tools: tuple[Tool, ...] = ()
     """Tools of the channel besides those of the agent."""
+    mocks: ToolMockConfig | None = None
 
     @property
     def text_only(self) -> bool:
@@ -63,6 +66,11 @@ async def build_turn(
     if not agent.text_only:
         limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
         request = replace(request, cascade=limits)
+    tools = (
+        *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
+        *client_tools(prompt.tools, at_call(started.variables, journal, now), ask, calls),
+        *agent.tools,
+    )
     return Turn(
         conversation_id=conversation_id,
         started=started,
@@ -70,11 +78,7 @@ async def build_turn(
         style=style(started.source, behaviour) if agent.text_only else SPOKEN,
         request=request,
         journal=journal,
-        tools=(
-            *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
-            *client_tools(prompt.tools, at_call(started.variables, journal, now), ask, calls),
-            *agent.tools,
-        ),
+        tools=mocked(tools, agent.mocks) if agent.mocks else tools,
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from greenline.channels.socket.errors import InvalidMessage
 from greenline.text import clean_data
@@ -118,6 +118,12 @@ class MultimodalMessage(_Message):
     text: UserMessage | None = None
     file: FileInput | None = None
     files: Annotated[list[FileInput], Field(max_length=MAX_FILES)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.text is None and not self.file_ids:
+            raise ValueError("it holds neither a text nor a file")
+        return self
 
     @property
     def file_ids(self) -> tuple[str, ...]:

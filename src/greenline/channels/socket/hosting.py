@@ -154,10 +154,10 @@ class Host:
             admission.workspace_id,
             text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
             announce=announce,
-        ):
+        ) as queued_seconds:
             if self.draining:
                 raise Restarting
-            session = await self._start(start, medium)
+            session = await self._start(replace(start, queued_seconds=queued_seconds), medium)
         if not announced:
             announce()
         return self._conversation(wire, medium, session)

@@ -58,11 +58,12 @@ class Queue:
     @contextlib.asynccontextmanager
     async def place(
         self, wire: Wire, version: AgentVersion, workspace_id: str, *, text_only: bool, announce: Callable[[], None]
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[float | None]:
         """Hold a place for a conversation that begins within the block; wait for it where callers wait.
 
-        ``announce`` is called before the client is told to wait. Raises `DailyLimit`, `AtLimit` where nobody waits,
-        `WaitedTooLong`, `greenline.channels.socket.errors.Restarting`, and what `Wire.receive` raises.
+        Gives the seconds that were waited, None where nobody had to. ``announce`` is called before the client is told
+        to wait. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
+        `greenline.channels.socket.errors.Restarting`, and what `Wire.receive` raises.
         """
         key = (version.agent_id, text_only)
         me, line = object(), self._lines.setdefault(key, [])
@@ -72,13 +73,16 @@ class Queue:
         async def has_room() -> bool:
             return await self._has_room(version, workspace_id, line.index(me), text_only=text_only)
 
+        waited: float | None = None
         try:
             if not await has_room():
                 if text_only or not settings.queueing_config.enabled:
                     raise AtLimit(settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1))
                 announce()
+                came = self._clock.now()
                 await self._wait(wire, has_room, settings.queueing_config.wait_timeout_seconds)
-            yield
+                waited = (self._clock.now() - came).total_seconds()
+            yield waited
         finally:
             line.remove(me)
             if not line:

@@ -47,8 +47,9 @@ class Filter:
 
     def __init__(self, client_events: Iterable[str], *, text_only: bool) -> None:
         listed = set(client_events)
-        if text_only:  # reference: always sent in text-only mode
-            listed.add("agent_chat_response_part")
+        # Reference: always sent in text-only mode. An agent that may not be interrupted is all the same, by a human
+        # or at its end: a client that did not hear of it would play on what was cut.
+        listed.add("agent_chat_response_part" if text_only else "interruption")
         self._listed = frozenset(listed) | ALWAYS
 
     def __contains__(self, kind: object) -> bool:

@@ -29,6 +29,11 @@ class Session(Protocol):
         """Whether there is no sound in it."""
         ...
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether a tool waits for the client's answer."""
+        ...
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
         ...
@@ -74,6 +79,7 @@ class Start:
     data: dict[str, Any] = field(repr=False)
     source: str | None = None
     version: str | None = None
+    queued_seconds: float | None = None
 
 
 class Sessions(Protocol):

@@ -50,6 +50,7 @@ class SocketSessions:
             environment=environment,
             data=data.model_copy(update={"source_info": info}),
             conversation_id=admission.conversation_id,
+            queued_seconds=start.queued_seconds,
         )
         try:
             return await self._live.begin(beginning, out)

@@ -174,6 +174,41 @@ async def test_a_client_tool_waits_for_its_answer(
         assert (returned.result, returned.is_error, returned.tool_type) == ("7", False, "client")
 
 
+async def test_a_mocked_tool_is_not_run(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:
+    def say(request: Any) -> ModelReply:
+        last = request.messages[-1]
+        if last.role == "tool":
+            return ModelReply(request.model, last.text)
+        return ModelReply(request.model, "", (ToolCall("call_1", "get_stock", {"tea": "oolong"}),))
+
+    mocks = {"mocking_strategy": "selected", "mocked_tool_names": ["get_stock"]}
+    async with stage(pool, dsn, clock, settings, {"agent": {"prompt": {"prompt": "x", "tools": [TOOL]}}}) as live:
+        live.model.say = say
+        session, told = await live.begin(tool_mock_config=mocks)
+        session.user_message("How much oolong is there?")
+        (response,) = await told_of(told, AgentResponse)
+        assert response.text == "No mock matched this call of get_stock."
+        assert not [event for event in told if isinstance(event, ClientToolCall)]
+
+
+async def test_the_farewell_comes_before_the_result_that_makes_clients_leave(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    def say(request: Any) -> ModelReply:
+        call = ToolCall("call_1", "end_call", {"reason": "done", "message": "Goodbye!"})
+        return ModelReply(request.model, "", (call,))
+
+    tools = {"end_call": {"name": "end_call", "params": {"system_tool_type": "end_call"}}}
+    config = {"agent": {"prompt": {"prompt": "x", "built_in_tools": tools}}}
+    async with stage(pool, dsn, clock, settings, config) as live:
+        live.model.say = say
+        session, told = await live.begin()
+        session.user_message("Bye")
+        await told_of(told, SessionEnded)
+        kinds = [type(event) for event in told if isinstance(event, AgentResponse | ToolResponse)]
+        assert kinds == [AgentResponse, ToolResponse]
+
+
 async def test_a_human_takes_over_and_hands_back(live: Stage) -> None:
     session, told = await live.begin(**ANN)
     await told_of(told, ResponseComplete)
@@ -193,6 +228,12 @@ async def test_a_human_takes_over_and_hands_back(live: Stage) -> None:
     session.user_message("Thanks")
     responses = await told_of(told, AgentResponse, 3)
     assert responses[-1].text == "You said Thanks"
+    await order("enable_human_takeover")
+    await told_of(told, TakenOver, 3)
+    session.user_message("And on Sunday?")
+    await order("disable_human_takeover")
+    responses = await told_of(told, AgentResponse, 4)
+    assert responses[-1].text == "You said And on Sunday?", "who wrote to the human is answered by the agent"
     await order("end_call")
     await told_of(told, SessionEnded)
 

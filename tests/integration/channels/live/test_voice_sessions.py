@@ -335,6 +335,35 @@ async def test_the_agent_speaks_into_silence_and_then_gives_up(opens: Opens, clo
         assert ended.code == 1000
 
 
+async def test_what_the_agent_says_into_silence_does_not_end_it(opens: Opens, clock: ManualClock) -> None:
+    config = {"turn": {"turn_timeout": 5, "silence_end_call_timeout": 8}}
+    async with opens(config) as live:
+        live.model.say = lambda request: "Are you still there?"
+        session, told = await live.begin(Room())
+        await asyncio.sleep(0)
+        clock.advance(timedelta(seconds=5))
+        await told_of(told, ResponseComplete)
+        assert not session.over
+        clock.advance(timedelta(seconds=3))
+        (ended,) = await told_of(told, SessionEnded)
+        assert ended.reason == "Silence"
+
+
+async def test_what_is_typed_waits_for_an_agent_that_may_not_be_interrupted(opens: Opens) -> None:
+    config = {"agent": {"first_message": ANSWER, "disable_first_message_interruptions": True}}
+    async with opens(config) as live:
+        live.model.say = lambda request: f"You said {request.messages[-1].text}"
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: room.seconds >= 1.79)
+        session.user_message("Do you have oolong?")
+        session.user_message("Or coffee?")
+        room.at_once = True
+        responses = await told_of(told, AgentResponse, 2)
+        assert responses[-1].text == "You said Do you have oolong?\nOr coffee?"
+        assert [event for event in told if isinstance(event, Interruption)] == []
+
+
 async def test_a_person_who_types_is_not_asked_whether_they_are_there(opens: Opens, clock: ManualClock) -> None:
     async with opens({"turn": {"turn_timeout": 5}}) as live:
         session, told = await live.begin(Room())

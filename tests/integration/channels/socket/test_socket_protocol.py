@@ -298,6 +298,11 @@ async def test_silence_ends_a_conversation_unless_a_human_holds_it(place: Place)
         await connection.until("agent_response")
         session.tell(TakenOver(by_human=False))
         await connection.until("external_agent_disconnected")
+        session.waits_for_client = True
+        place.clock.advance(timedelta(seconds=61))
+        session.tell(AgentResponse(2, "Let me see", "r2"))
+        await connection.until("agent_response")
+        session.waits_for_client = False
         place.clock.advance(timedelta(seconds=61))
         code, reason = await connection.closed()
     assert code == 1002
@@ -391,6 +396,7 @@ async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None
         await eventually(lambda: len(place.sessions.sessions) == 1)
         named = first.seen[0]["conversation_initiation_metadata_event"]["conversation_id"]
         assert place.sessions.sessions[0].conversation_id == named
+        assert place.sessions.starts[0].queued_seconds == 1.0
         assert first.kinds().count("conversation_initiation_metadata") == 1
 
 
