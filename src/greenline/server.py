@@ -99,6 +99,7 @@ async def open_services(
             vault=vault,
             models=models,
             speech=speech,
+            objects=objects,
             clock=clock,
             settings=settings,
         )
@@ -122,7 +123,7 @@ async def open_services(
             settings=settings,
         )
         tokens = TokenWatch(pool, graph, vault, clock, settings)
-        retention = Retention(pool, clock, settings.data_dir, objects)
+        retention = Retention(pool, clock, objects)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         keyring = Keyring(pool, clock)
         sockets = Sockets(

@@ -337,8 +337,8 @@ class Settings(BaseSettings):
     # Recordings
     recordings_url: str | None = Field(
         None,
-        description="Bucket for the recordings of conversations, `s3://bucket/folder`, with key, region and endpoint "
-        "in the variables `AWS_*`; unset: the data directory.",
+        description="Bucket for recordings and files of conversations, `s3://bucket/folder`, with key, region and "
+        "endpoint in the variables `AWS_*`; unset: the data directory.",
     )
 
     # Outbound requests

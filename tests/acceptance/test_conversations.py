@@ -255,7 +255,7 @@ async def test_a_file_of_a_message_has_a_link_that_needs_no_key(
 ) -> None:
     await write_one(server, client, "conv_1", [(0, UserMessage(id="u", text="", file_ids=("file_1",)))])
     await save_file(
-        server.services.pool, server.services.settings.data_dir, workspace_id=DEFAULT_ID, conversation_id="conv_1",
+        server.services.pool, server.services.objects, workspace_id=DEFAULT_ID, conversation_id="conv_1",
         filename='plan "ü".html', mime_type="text/html", data=b"<script>", now=clock.now(), file_id="file_1",
     )  # fmt: skip
     turn = (await client.conversational_ai.conversations.get("conv_1")).transcript[0]

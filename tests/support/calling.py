@@ -25,6 +25,8 @@ from greenline.clock import ManualClock
 from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
+from greenline.speech.models import Speech
+from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
@@ -235,7 +237,9 @@ class CallChannel(Channel):
 
 
 @contextlib.asynccontextmanager
-async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[CallChannel]:
+async def calling_channel(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: Speech | None = None
+) -> AsyncIterator[CallChannel]:
     """A channel with calls that works, until the block ends."""
     meta, model, voices = CallMeta(), ScriptedModel(), ScriptedAgents()
     async with scripted(meta) as graph_server:
@@ -254,7 +258,8 @@ async def calling_channel(pool: Pool, dsn: str, clock: ManualClock, settings: Se
             graph=graph,
             vault=vault,
             models=model,
-            speech=NoSpeech(),
+            speech=speech or NoSpeech(),
+            objects=FolderObjects(settings.data_dir),
             clock=clock,
             settings=settings,
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
-from greenline.agents.models import AgentDefinition
+from greenline.agents.models import AgentChanges, AgentDefinition
 from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
@@ -23,6 +23,7 @@ from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Speech
+from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
@@ -69,6 +70,8 @@ class Meta:
     media: dict[str, bytes] = field(default_factory=dict)
     uploads: list[bytes] = field(default_factory=list)
     refuse_upload: Answer | None = None
+    media_faults: list[Answer] = field(default_factory=list)
+    """What the next questions for a file are answered with."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     read: list[dict[str, Any]] = field(default_factory=list)
     refuse: Callable[[dict[str, Any]], Answer | None] = lambda message: None
@@ -78,6 +81,8 @@ class Meta:
         if path.startswith("/file/"):
             data = self.media.get(path.removeprefix("/file/"))
             return Answer(404, b"gone") if data is None else Answer(200, data)
+        if request.method == "GET" and self.media_faults:
+            return self.media_faults.pop(0)
         if request.method == "GET":
             return answer({"url": f"{self.url}/file/{path.rsplit('/', 1)[-1]}"})
         if path.endswith("/media") and self.refuse_upload:
@@ -126,6 +131,16 @@ class Channel:
     whatsapp: WhatsApp
     agent_id: str
     _wamids: int = 0
+
+    async def configure(self, config: dict[str, Any] | None = None, **platform: Any) -> None:
+        """Change the agent: its ``conversation_config`` and blocks of its ``platform_settings``."""
+        changes = AgentChanges(conversation_config=config, platform_settings=platform)
+        await agents.update(self.pool, self.clock, WORKSPACE, self.agent_id, changes)
+
+    async def speak(self, media_id: str = "900", person: str = ANN, **more: Any) -> None:
+        """A voice note of a person arrives; ``more`` belongs to the message."""
+        audio = {"id": media_id, "mime_type": "audio/ogg; codecs=opus", "voice": True, **more.pop("audio", {})}
+        await self.hear("", person, type="audio", audio=audio, **more)
 
     async def hear(self, text: str = "Hi", person: str = ANN, **more: Any) -> str:
         """A text of a person arrives; returns its wamid."""
@@ -222,6 +237,7 @@ async def running_channel(
     settings: Settings,
     agent: dict[str, Any] | None = None,
     speech: Speech | None = None,
+    objects: Objects | None = None,
 ) -> AsyncIterator[Channel]:
     """A channel that works, until the block ends. ``agent`` is the block ``conversation_config.agent``."""
     meta, model = Meta(), ScriptedModel()
@@ -243,6 +259,7 @@ async def running_channel(
             vault=vault,
             models=model,
             speech=speech or NoSpeech(),
+            objects=objects or FolderObjects(settings.data_dir),
             clock=clock,
             settings=settings,
         )

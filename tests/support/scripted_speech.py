@@ -20,12 +20,17 @@ from support.sounds import sine
 
 @dataclass
 class ScriptedSpeech:
-    """Hears ``words`` in any recording, hums for a tenth of a second a word. None fails."""
+    """Hears ``words`` in any recording, hums for a tenth of a second a word. None fails.
+
+    Keeps what it was asked: ``heard`` and ``options``, ``said`` and ``voices``.
+    """
 
     words: str | None = "Do you sell tea?"
     hums: bool = True
     heard: list[bytes] = field(default_factory=list)
+    options: list[RecognitionOptions] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    voices: list[Voice] = field(default_factory=list)
     name: str = "script"
     rate: int = 16_000
 
@@ -55,13 +60,19 @@ class ScriptedSpeech:
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
         """The words of the script."""
         self.heard.append(audio)
+        self.options.append(options)
         if self.words is None:
             raise RecognitionError(self.name, "deaf today")
+        if options.usage is not None:
+            options.usage.transcribed_seconds[self.name] += 1.0
         return Transcript(self.words, 1.0)
 
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
         """Hum."""
         self.said.append(text)
+        self.voices.append(voice)
         if not self.hums:
             raise SynthesisError(self.name, "mute today")
+        if voice.usage is not None:
+            voice.usage.spoken_characters[self.name] += len(text)
         yield Chunk(sine(len(text.split()) / 10, self.rate))

@@ -82,6 +82,12 @@ with rung as (
 )
 select count(pg_notify('greenline_work', 'chat ' || id)) from rung;
 
+-- name: workspaces_of_picture
+-- scope: system, a page shows the picture to everybody, and learns the workspace by its id
+select distinct workspace_id from agent_version
+where substring(config #>> '{platform_settings,widget,avatar,url}' from 'avatar_[0-9a-z]{26}$') = $1
+limit 10;
+
 -- name: delete_agent
 delete from agent where workspace_id = $1 and id = $2;
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import re
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import QueryParams
-from starlette.responses import FileResponse
 
 from greenline.agents import service
 from greenline.agents.config.conversation import FileInputConfig
@@ -19,11 +17,12 @@ from greenline.api.conversation_auth import CORS, AccessRefused
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.channels.socket.access import Gate, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
-from greenline.conversations.files import file_path, write_file
+from greenline.conversations.files import file_key, write_file
 from greenline.conversations.models import FileNotFound, FileTooLarge, UnsupportedFile
 from greenline.conversations.uploads import detect_type
 from greenline.errors import BadRequest
 from greenline.ids import new_id
+from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/agents", tags=["Agents"])
 
@@ -134,7 +133,7 @@ async def set_avatar(
     data = await avatar_file.read(AVATAR_MAX_BYTES + 1)
     _picture_type(data)
     file_id = new_id(_AVATAR)
-    await write_file(services.settings.data_dir, workspace.id, file_id, data)
+    await write_file(services.objects, workspace.id, file_id, data)
     base = (services.settings.public_url or str(request.base_url)).rstrip("/")
     url = f"{base}{router.prefix}/{agent_id}/avatar/{file_id}"
     changes = AgentChanges(
@@ -144,26 +143,23 @@ async def set_avatar(
     return AgentAvatar(agent_id=agent_id, avatar_url=url)
 
 
-@router.get("/{agent_id}/avatar/{file_id}", response_class=FileResponse)
-async def get_avatar(agent_id: str, file_id: str, services: Services) -> FileResponse:
+@router.get("/{agent_id}/avatar/{file_id}", response_class=Response)
+async def get_avatar(agent_id: str, file_id: str, services: Services) -> Response:
     """An uploaded picture, for everybody: it is what a public page shows.
 
     A copy of an agent has its picture under the address of the agent that was copied, which may be gone.
     """
     if not _AVATAR_ID.fullmatch(file_id):
         raise FileNotFound("The agent has no picture with this id.")
-    workspace_id = await workspace_of_agent(services.pool, agent_id)
-    data_dir = services.settings.data_dir
-    path = (
-        await asyncio.to_thread(_anywhere, data_dir, file_id)
-        if workspace_id is None
-        else file_path(data_dir, workspace_id, file_id)
-    )
-    start = None if path is None else await asyncio.to_thread(_first_bytes, path)
-    if path is None or start is None:
+    owner = await workspace_of_agent(services.pool, agent_id)
+    picture = None
+    for workspace_id in [owner] if owner else await service.workspaces_of_picture(services.pool, file_id):
+        with contextlib.suppress(ObjectMissing):
+            picture = await services.objects.get(file_key(workspace_id, file_id))
+    if picture is None:
         raise FileNotFound("The agent has no picture with this id.")
     headers = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=86400, immutable", **CORS}
-    return FileResponse(path, media_type=detect_type(start, None), headers=headers)
+    return Response(picture, media_type=detect_type(picture, None), headers=headers)
 
 
 def widget_view(version: AgentVersion) -> WidgetView:
@@ -212,17 +208,3 @@ def _picture_type(data: bytes) -> str:
     if not kind.startswith("image/"):
         raise NoPicture
     return kind
-
-
-def _anywhere(data_dir: Path, file_id: str) -> Path | None:
-    """The picture in whichever workspace has it."""
-    return next((data_dir / "files").glob(f"*/{file_id}"), None)
-
-
-def _first_bytes(path: Path) -> bytes | None:
-    """Enough of a picture to know its kind; None for one that is not there."""
-    try:
-        with path.open("rb") as file:
-            return file.read(16)
-    except FileNotFoundError:
-        return None

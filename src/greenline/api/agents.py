@@ -146,7 +146,7 @@ async def update_agent(
 async def delete_agent(agent_id: str, services: Services, workspace: Caller, force: bool = False) -> dict[str, str]:
     """Delete an agent; with ``force`` also where other agents use it as a sub-agent, which then lose it."""
     await deletion.delete(services.pool, services.clock, workspace.id, agent_id, force=force)
-    await erase_orphans(services.pool, services.settings.data_dir)
+    await erase_orphans(services.pool, services.objects)
     return {"status": "ok"}
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from greenline.api.conversation_auth import CORS, PREFLIGHT, LiveClient, RatingClient
 from greenline.api.conversation_query import ConversationQuery
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.ranges import ranged
 from greenline.conversations import service, uploads
-from greenline.conversations.files import ConversationFile, file_path
+from greenline.conversations.files import ConversationFile, read_part
 from greenline.conversations.listing import list_conversations
 from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
 from greenline.conversations.recordings import MIME_TYPE, find_recording, read_recording
@@ -26,6 +25,7 @@ from greenline.conversations.views import ConversationPage, ConversationView, Su
 from greenline.insight.traces import otlp_traces
 from greenline.llm.prices import token_prices
 from greenline.store.cursor import InvalidCursor
+from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
 
@@ -102,7 +102,6 @@ async def delete_conversation(conversation_id: str, services: Services, workspac
     await service.delete(
         services.pool,
         services.clock,
-        services.settings.data_dir,
         services.objects,
         workspace.id,
         conversation_id,
@@ -174,7 +173,7 @@ async def upload_file(
     uploaded = await uploads.upload(
         services.pool,
         services.clock,
-        services.settings.data_dir,
+        services.objects,
         workspace_id,
         conversation_id,
         filename=file.filename or "",
@@ -184,40 +183,51 @@ async def upload_file(
     return UploadedFile(file_id=uploaded.id)
 
 
-@router.get("/{conversation_id}/files/{file_id}", response_class=FileResponse)
-async def get_file(conversation_id: str, file_id: str, services: Services, workspace: Caller) -> FileResponse:
-    """The bytes of a file of a conversation."""
-    return await _serve(services, workspace.id, conversation_id, file_id)
+@router.get("/{conversation_id}/files/{file_id}", response_class=StreamingResponse)
+async def get_file(
+    conversation_id: str, file_id: str, request: Request, services: Services, workspace: Caller
+) -> Response:
+    """The bytes of a file of a conversation. Takes ranges."""
+    return await _serve(request, services, workspace.id, conversation_id, file_id)
 
 
-@router.get("/{conversation_id}/files/{file_id}/content", response_class=FileResponse)
+@router.get("/{conversation_id}/files/{file_id}/content", response_class=StreamingResponse)
 async def get_file_by_link(
-    conversation_id: str, file_id: str, services: Services, token: Annotated[str, Query()]
-) -> FileResponse:
+    conversation_id: str, file_id: str, request: Request, services: Services, token: Annotated[str, Query()]
+) -> Response:
     """The bytes of a file, for a link out of a transcript: needs no key and lives for a quarter of an hour."""
     workspace_id = uploads.open_token(services.vault, services.clock, token, conversation_id, file_id)
-    return await _serve(services, workspace_id, conversation_id, file_id)
+    return await _serve(request, services, workspace_id, conversation_id, file_id)
 
 
 @router.delete("/{conversation_id}/files/{file_id}")
 async def delete_file(conversation_id: str, file_id: str, services: Services, workspace: Caller) -> UploadedFile:
     """Take away an uploaded file that no message has used."""
-    await uploads.remove(services.pool, services.settings.data_dir, workspace.id, conversation_id, file_id)
+    await uploads.remove(services.pool, services.objects, workspace.id, conversation_id, file_id)
     return UploadedFile(file_id=file_id)
 
 
-async def _serve(services: AppServices, workspace_id: str, conversation_id: str, file_id: str) -> FileResponse:
+async def _serve(
+    request: Request, services: AppServices, workspace_id: str, conversation_id: str, file_id: str
+) -> Response:
     """A download, whatever it holds: shown in a browser, a person's file could run in this server's name."""
     file = await uploads.find_file(services.pool, workspace_id, conversation_id, file_id)
-    path = file_path(services.settings.data_dir, workspace_id, file.id)
-    headers: dict[str, Any] = {
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox; default-src 'none'",
-        "cache-control": "private, max-age=900",
-    }
-    if not await asyncio.to_thread(path.is_file):
-        raise FileNotFound("The bytes of this file are not in the data directory any more.")
-    return FileResponse(path, media_type=file.mime_type, filename=file.filename, headers=headers)
+    try:
+        return await ranged(
+            partial(read_part, services.objects, file),
+            file.size_bytes,
+            request.headers,
+            media_type=file.mime_type,
+            etag=f'"{file.sha256.hex()}"',
+            headers={
+                "content-disposition": f"attachment; filename*=utf-8''{quote(file.filename, safe='')}",
+                "x-content-type-options": "nosniff",
+                "content-security-policy": "sandbox; default-src 'none'",
+                "cache-control": "private, max-age=900",
+            },
+        )
+    except ObjectMissing as error:
+        raise FileNotFound("The bytes of this file are not in the storage any more.") from error
 
 
 def _linker(request: Request, services: AppServices) -> Callable[[ConversationFile], str]:

@@ -4,6 +4,7 @@
 -- What was to be sent is not sent any more, and of what was sent only the facts stay. Meta's ids hold numbers.
 update outbox set
   body = '{}',
+  fallback = null,
   wamid = null,
   error = case when state in ('queued', 'sending', 'unknown')
     then jsonb_build_object('code', 'conversation_deleted', 'title', 'The conversation was deleted')
@@ -105,7 +106,7 @@ with chat as materialized (
 ), silent as (
   delete from mailbox m using over where m.id = over.mailbox_id and m.workspace_id = $1
 ), unsent as (
-  update outbox o set body = '{}', wamid = null from chat
+  update outbox o set body = '{}', fallback = null, wamid = null from chat
   where o.workspace_id = $1 and o.chat_id = chat.id and o.conversation_id is null
 ), gone as (
   delete from inbox i

@@ -65,6 +65,8 @@ class UserMessage(_Event):
     sent_at: datetime | None = None
     received_at: datetime | None = None
     file_ids: tuple[str, ...] = ()
+    label: str = ""
+    """What the model is told that ``text`` is, such as ``[Voice message]``, where it is not what was typed."""
     is_sign: bool = False
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
 
@@ -97,6 +99,8 @@ class AgentMessage(_Event):
     seconds: float | None = None
     seconds_to_first_token: float | None = None
     outbox_ids: tuple[str, ...] = ()
+    fallback_ids: tuple[str, ...] = ()
+    """Messages that say it if Meta refuses the one that carries it; they may never have been sent."""
     template: dict[str, Any] | None = None
     """``{name, language, components}`` as sent, for a template."""
     medium: Medium = "text"
@@ -255,7 +259,7 @@ def waits_in_order(waits: Mapping[str, float]) -> dict[str, float]:
 
 
 class SpeechUsed(_Event):
-    """What was heard and spoken in the whole conversation, by provider and model.
+    """What was heard and spoken, by provider and model: in a whole call, or in a turn with voice notes.
 
     ``price`` is in US dollars as of then; None when that of a provider is not known.
     """

@@ -1,24 +1,22 @@
 """Files of conversations: what a person sent, or a client uploaded.
 
-Bytes lie in the data directory as ``files/<workspace>/<file id>``, both names made by the server: what people call
-their files is kept in the database and never becomes a path. A file appears whole or not at all (written under
-another name, synced, renamed), so a turn that is resumed may write the same file again.
+Bytes are objects ``files/<workspace>/<file id>`` in the data directory or a bucket, both names made by the server:
+what people call their files is kept in the database and never becomes a path. A file appears whole or not at all, so
+a turn that is resumed may write the same file again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from greenline.ids import new_id
-from greenline.store.disk import write_whole
+from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
 from greenline.text import clean_text
@@ -33,7 +31,10 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class ConversationFile:
-    """A file as the database knows it. ``filename`` is what the person called it; ``sha256`` is the digest."""
+    """A file as the database knows it. ``filename`` is what the person called it; ``sha256`` is the digest.
+
+    ``seconds`` is how long it sounds, None where that is not known.
+    """
 
     id: str
     workspace_id: str
@@ -43,26 +44,29 @@ class ConversationFile:
     size_bytes: int
     sha256: bytes
     created_at: datetime
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """What is on disk after `write_file`."""
+    """What is kept after `write_file`."""
 
     size_bytes: int
     sha256: bytes
 
 
-async def write_file(data_dir: Path, workspace_id: str, file_id: str, data: bytes) -> WrittenFile:
-    """Return when ``data`` is on disk for good. Writing the same file again replaces it."""
-    path = file_path(data_dir, workspace_id, file_id)
-    await asyncio.to_thread(write_whole, path, data)
+async def write_file(objects: Objects, workspace_id: str, file_id: str, data: bytes) -> WrittenFile:
+    """Return when ``data`` is kept for good. Writing the same file again replaces it.
+
+    Raises `greenline.store.objects.StorageFault`, as everything here that touches bytes.
+    """
+    await objects.put(file_key(workspace_id, file_id), data)
     return WrittenFile(len(data), hashlib.sha256(data).digest())
 
 
 async def save_file(
     pool: Pool | Connection,
-    data_dir: Path,
+    objects: Objects,
     *,
     workspace_id: str,
     conversation_id: str,
@@ -74,7 +78,7 @@ async def save_file(
 ) -> ConversationFile:
     """Write the bytes, then the row that names them. A file that is there already stays as it is."""
     file_id = file_id or new_id("file")
-    written = await write_file(data_dir, workspace_id, file_id, data)
+    written = await write_file(objects, workspace_id, file_id, data)
     file = ConversationFile(
         id=file_id,
         workspace_id=workspace_id,
@@ -114,30 +118,34 @@ async def list_files(
     return tuple(map(_file, await pool.fetch(SQL["all"], workspace_id, conversation_id)))
 
 
-async def read_file(data_dir: Path, file: ConversationFile) -> bytes:
-    """The bytes of a file. Raises ``FileNotFoundError`` when the data directory lost it."""
-    return await asyncio.to_thread(file_path(data_dir, file.workspace_id, file.id).read_bytes)
+async def read_file(objects: Objects, file: ConversationFile) -> bytes:
+    """The bytes of a file. Raises `greenline.store.objects.ObjectMissing` when the storage lost it."""
+    return await objects.get(file_key(file.workspace_id, file.id))
 
 
-async def delete_files(data_dir: Path, workspace_id: str, file_ids: Sequence[str]) -> None:
-    """Take the bytes of files off the disk; those that are gone already are passed over."""
-    paths = [file_path(data_dir, workspace_id, file_id) for file_id in file_ids]
-    if paths:
-        await asyncio.to_thread(_unlink, paths)
+def read_part(objects: Objects, file: ConversationFile, start: int, end: int) -> AsyncIterator[bytes]:
+    """The bytes from ``start`` to before ``end``, in pieces. Raises as `read_file` does."""
+    return objects.read(file_key(file.workspace_id, file.id), start, end)
 
 
-async def erase_orphans(pool: Pool, data_dir: Path, limit: int = 100) -> None:
-    """Take files off the disk whose owner was deleted. What a crash leaves is there for the next time."""
+async def delete_files(objects: Objects, workspace_id: str, file_ids: Sequence[str]) -> None:
+    """Erase the bytes of files; those that are gone already are passed over."""
+    for file_id in file_ids:
+        await objects.delete(file_key(workspace_id, file_id))
+
+
+async def erase_orphans(pool: Pool, objects: Objects, limit: int = 100) -> None:
+    """Erase files whose owner was deleted. What a crash leaves is there for the next time."""
     for row in await pool.fetch(SQL["orphans"], limit):
-        await delete_files(data_dir, row["workspace_id"], [row["file_id"]])
+        await delete_files(objects, row["workspace_id"], [row["file_id"]])
         await pool.execute(SQL["forget_orphan"], row["workspace_id"], row["file_id"])
 
 
-def file_path(data_dir: Path, workspace_id: str, file_id: str) -> Path:
+def file_key(workspace_id: str, file_id: str) -> str:
     """Where the bytes of a file lie. Raises ``ValueError`` for anything that is not an id of the server."""
     if not _SAFE.fullmatch(workspace_id) or not _SAFE.fullmatch(file_id):
         raise ValueError("not an id of a workspace and a file")
-    return data_dir / "files" / workspace_id / file_id
+    return f"files/{workspace_id}/{file_id}"
 
 
 def clean_filename(name: str) -> str:
@@ -149,8 +157,3 @@ def clean_filename(name: str) -> str:
 
 def _file(row: Record) -> ConversationFile:
     return ConversationFile(**row)
-
-
-def _unlink(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

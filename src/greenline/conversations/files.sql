@@ -4,12 +4,12 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (id) do nothing;
 
 -- name: one
-select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at
+select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at, seconds
 from conversation_file
 where workspace_id = $1 and conversation_id = $2 and id = $3;
 
 -- name: all
-select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at
+select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at, seconds
 from conversation_file
 where workspace_id = $1 and conversation_id = $2
 order by created_at, id;

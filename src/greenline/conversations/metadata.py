@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
@@ -41,6 +41,7 @@ from greenline.conversations.metadata_models import (
 from greenline.conversations.models import Conversation
 from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price, whole_price
 
+_Count = TypeVar("_Count", int, float)
 KEPT: Final = PrivacyConfig()
 """The settings of a conversation without a limit."""
 SERVER_FAULT = 1011
@@ -107,7 +108,7 @@ def _feedback(overall: Mapping[str, Any], journal: Iterable[Entry]) -> FeedbackV
 
 def _charging(conversation: Conversation, journal: Iterable[Entry], prices: Prices) -> Charging:
     usage = llm_usage(conversation.llm_usage, prices)
-    speech = next((entry.event for entry in journal if isinstance(entry.event, SpeechUsed)), None)
+    speech = _speech(journal)
     return Charging(
         # A generation that was superseded before it was heard is not in the journal: both are the same.
         llm_usage=LlmUsageByCommitment(irreversible_generation=usage, initiated_generation=usage),
@@ -117,6 +118,27 @@ def _charging(conversation: Conversation, journal: Iterable[Entry], prices: Pric
         tts_usage=_spoken(speech) if speech else None,
         asr_usage=_heard(speech) if speech else None,
     )
+
+
+def _speech(journal: Iterable[Entry]) -> SpeechUsed | None:
+    """All that was heard and spoken; a chat has an event for each turn with voice notes."""
+    used = [entry.event for entry in journal if isinstance(entry.event, SpeechUsed)]
+    if not used:
+        return None
+    return SpeechUsed(
+        heard_seconds=_sum(event.heard_seconds for event in used),
+        transcribed_seconds=_sum(event.transcribed_seconds for event in used),
+        spoken_seconds=_sum(event.spoken_seconds for event in used),
+        spoken_characters=_sum(event.spoken_characters for event in used),
+    )
+
+
+def _sum(meters: Iterable[Mapping[str, _Count]]) -> dict[str, _Count]:
+    total: dict[str, _Count] = {}
+    for meter in meters:
+        for name, count in meter.items():
+            total[name] = total[name] + count if name in total else count
+    return total
 
 
 def _spoken(speech: SpeechUsed) -> TtsUsage:

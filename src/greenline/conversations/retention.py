@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Final, Literal
 
 import structlog
@@ -36,10 +35,9 @@ _sql = load_sql(__package__, "retention.sql")
 class Retention:
     """Erases what is due, again and again. Many processes may do it at once."""
 
-    def __init__(self, pool: Pool, clock: Clock, data_dir: Path, objects: Objects) -> None:
+    def __init__(self, pool: Pool, clock: Clock, objects: Objects) -> None:
         self._pool = pool
         self._clock = clock
-        self._data_dir = data_dir
         self._objects = objects
         self._task: asyncio.Task[None] | None = None
 
@@ -78,7 +76,7 @@ class Retention:
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:
             log.info("retention.erased", conversations=erased, people=people)
-        await erase_orphans(self._pool, self._data_dir)
+        await erase_orphans(self._pool, self._objects)
         return erased
 
     async def _erase(self, workspace_id: str, conversation_id: str) -> None:
@@ -107,7 +105,7 @@ class Retention:
         """Bytes first: after a fault in between, the rows still tell what is to be erased."""
         files = await list_files(connection, workspace_id, conversation_id)
         ids = [file.id for file in files if file.mime_type.startswith("audio/") is audio]
-        await delete_files(self._data_dir, workspace_id, ids)
+        await delete_files(self._objects, workspace_id, ids)
         await connection.execute(_sql["delete_files"], workspace_id, conversation_id, ids)
 
     async def _record(

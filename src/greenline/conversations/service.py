@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version
@@ -79,9 +78,7 @@ async def rate(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str
         raise ConversationNotFound
 
 
-async def delete(
-    pool: Pool, clock: Clock, data_dir: Path, objects: Objects, workspace_id: str, conversation_id: str
-) -> None:
+async def delete(pool: Pool, clock: Clock, objects: Objects, workspace_id: str, conversation_id: str) -> None:
     """Erase a conversation: journal, files, recording, and what its messages said, wherever it was copied to.
 
     With the last conversation of a WhatsApp chat goes who the person is. Messages that are still waiting to be sent
@@ -97,7 +94,7 @@ async def delete(
         files = await list_files(connection, workspace_id, conversation_id)
         chat_id = await forget_traces(connection, workspace_id, conversation_id, clock.now())
         await connection.execute(SQL["forget_steps"], workspace_id, conversation_id)
-        await delete_files(data_dir, workspace_id, [file.id for file in files])
+        await delete_files(objects, workspace_id, [file.id for file in files])
         await erase_recording(connection, objects, workspace_id, conversation_id)
         await connection.execute(SQL["delete"], workspace_id, conversation_id)
         if chat_id is not None:

@@ -151,7 +151,7 @@ class _Fold:
             silence=SilenceView(total_ms=round(sum(waits.values()), 1), waits=waits) if waits else None,
             origin=event.origin,
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
-            delivery=turn_delivery([self._message(name) for name in event.outbox_ids]),
+            delivery=turn_delivery(self._carriers(event)),
         )
 
     def _background(self, entry: Entry, event: ContextualUpdate) -> Turn:
@@ -227,6 +227,12 @@ class _Fold:
             return SystemToolResult(result_type="skip_turn_success", reason=reason)
         return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
 
+    def _carriers(self, event: AgentMessage) -> list[Sent]:
+        """The messages that carry it. Where Meta refused one and others took its place, these."""
+        sent = [self._message(name) for name in event.outbox_ids]
+        instead = [self._sent[name] for name in event.fallback_ids if name in self._sent]
+        return [message for message in sent if not instead or message.state != "failed"] + instead
+
     def _message(self, outbox_id: str) -> Sent:
         return self._sent.get(outbox_id, Sent(outbox_id))
 
@@ -236,6 +242,8 @@ class _Fold:
             original_filename=file.filename,
             mime_type=file.mime_type,
             file_url=self._about.link(file),
+            size_bytes=file.size_bytes,
+            duration_secs=file.seconds,
         )
 
     def _seconds(self, at: datetime) -> int:

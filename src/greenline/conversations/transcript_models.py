@@ -101,12 +101,17 @@ class SilenceView(BaseModel):
 
 
 class FileInput(BaseModel):
-    """A file that the person sent; ``file_url`` works without a key for a quarter of an hour."""
+    """A file that was sent; ``file_url`` works without a key for a quarter of an hour.
+
+    Size and ``duration_secs``, null for what does not sound or was not heard, are our extension.
+    """
 
     file_id: str
     original_filename: str
     mime_type: str
     file_url: str
+    size_bytes: int
+    duration_secs: float | None = None
 
 
 class LlmAttempt(BaseModel):

@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from greenline.agents.service import get_version
@@ -24,6 +23,7 @@ from greenline.conversations.models import (
     UnsupportedFile,
 )
 from greenline.conversations.service import find
+from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
 from greenline.store.vault import SecretUnreadable, Vault
 
@@ -35,7 +35,7 @@ TEXT_TYPES: Final = frozenset({"application/json", "application/xml", "applicati
 async def upload(
     pool: Pool,
     clock: Clock,
-    data_dir: Path,
+    objects: Objects,
     workspace_id: str,
     conversation_id: str,
     *,
@@ -64,7 +64,7 @@ async def upload(
             raise TooManyFiles
         return await save_file(
             connection,
-            data_dir,
+            objects,
             workspace_id=workspace_id,
             conversation_id=conversation_id,
             filename=filename,
@@ -74,7 +74,7 @@ async def upload(
         )
 
 
-async def remove(pool: Pool, data_dir: Path, workspace_id: str, conversation_id: str, file_id: str) -> None:
+async def remove(pool: Pool, objects: Objects, workspace_id: str, conversation_id: str, file_id: str) -> None:
     """Take an uploaded file away again. Raises `FileNotFound`, or `FileInUse` once it was part of a message."""
     async with pool.acquire() as connection, connection.transaction():
         await _lock(connection, workspace_id, conversation_id)
@@ -82,7 +82,7 @@ async def remove(pool: Pool, data_dir: Path, workspace_id: str, conversation_id:
             raise FileNotFound
         if await connection.fetchval(SQL["is_used"], workspace_id, conversation_id, file_id):
             raise FileInUse
-        await delete_files(data_dir, workspace_id, [file_id])
+        await delete_files(objects, workspace_id, [file_id])
         await connection.execute(SQL["delete"], workspace_id, conversation_id, file_id)
 
 

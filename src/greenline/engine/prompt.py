@@ -34,7 +34,32 @@ SILENT: Final = "The person has said nothing for a while. Say one short sentence
 SPOKEN: Final = (
     "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
 )
+SPOKEN_NOTE: Final = (
+    "You are talking with a person on WhatsApp by voice messages. Your answer is read aloud to them: one to three "
+    "short sentences, no lists, no Markdown, no emojis."
+)
+WRITTEN_TOO: Final = (
+    "Give an address of the web or a long number only where it is needed: it comes in writing as well."
+)
+NOT_WRITTEN: Final = (
+    "They can't see your words: don't give addresses of the web, and say numbers so that they are heard."
+)
 WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
+
+
+def note_style(labels: Mapping[str, str | None], *, written_too: bool) -> str:
+    """How to answer by a voice note. ``labels`` are the agent's further voices, by label with a description.
+
+    ``written_too``: what is to be read comes in writing as well.
+    """
+    seen = WRITTEN_TOO if written_too else NOT_WRITTEN
+    return " ".join([SPOKEN_NOTE, seen, *([_voices(labels)] if labels else [])])
+
+
+def _voices(labels: Mapping[str, str | None]) -> str:
+    known = "; ".join(f"{label} ({about})" if about else label for label, about in labels.items())
+    example = next(iter(labels))
+    return f"Other voices can speak for you, as in <{example}>Hello.</{example}>: {known}."
 
 
 def style(source: str, overrides: Mapping[str, Any]) -> str:
@@ -108,7 +133,7 @@ def _cut_short(call: ToolCall) -> Message:
 
 
 def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:
-    parts: tuple[TextPart | FilePart, ...] = _text(event.text)
+    parts: tuple[TextPart | FilePart, ...] = _text(f"{event.label} {event.text}" if event.label else event.text)
     parts += tuple(files[file_id] for file_id in event.file_ids if file_id in files)
     if found and found[-1].role == "user":
         found[-1] = Message("user", (*found[-1].parts, *parts))

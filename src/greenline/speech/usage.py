@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 def _meter() -> defaultdict[str, float]:
@@ -25,3 +25,13 @@ class SpeechUsage:
     """Text that a synthesiser began to speak."""
     spoken_seconds: defaultdict[str, float] = field(default_factory=_meter)
     """Speech that came of it."""
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, meter.name) for meter in fields(self))
+
+    def add(self, other: SpeechUsage) -> None:
+        """Count what ``other`` has counted."""
+        for meter in fields(self):
+            counts = getattr(self, meter.name)
+            for name, count in getattr(other, meter.name).items():
+                counts[name] += count

@@ -1,4 +1,4 @@
-"""Large things that are written once and read in parts, such as recordings: where they lie is the operator's choice.
+"""What is too large for the database, such as recordings and files: where it lies is the operator's choice.
 
 A key is a path of names that the server made. An object appears whole or not at all.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 262_144
 """Read at once: a slow reader holds no more than this in memory."""
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}(/[A-Za-z0-9_-]{1,128})*\.[a-z0-9]{1,8}")
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}(/[A-Za-z0-9_-]{1,128})+(\.[a-z0-9]{1,8})?")
 _T = TypeVar("_T")
 
 
@@ -31,7 +31,7 @@ class ObjectMissing(Exception):
 
 
 class StorageFault(Unavailable):
-    """The storage of recordings can't be reached or refuses. Try again in a moment; the server's log says more."""
+    """The storage of files can't be reached or refuses. Try again in a moment; the server's log says more."""
 
     code = "storage_unavailable"
 
@@ -41,6 +41,10 @@ class Objects(Protocol):
 
     async def put(self, key: str, data: bytes) -> None:
         """Return when ``data`` is kept for good; what was there before is replaced."""
+        ...
+
+    async def get(self, key: str) -> bytes:
+        """All of its bytes. Raises `ObjectMissing`."""
         ...
 
     def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -64,6 +68,10 @@ class FolderObjects:
             await asyncio.to_thread(write_whole, self._path(key), data)
         except OSError as error:
             raise StorageFault(f"{key} can't be written: {error.strerror}.") from error
+
+    async def get(self, key: str) -> bytes:
+        """As `Objects.get`."""
+        return await asyncio.to_thread(_read, self._path(key), 0, -1)
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """As `Objects.read`."""
@@ -94,6 +102,13 @@ class BucketObjects:
 
         await _from_bucket(put_async(self._store, _checked(key), data))
 
+    async def get(self, key: str) -> bytes:
+        """As `Objects.get`."""
+        from obstore import get_async
+
+        found = await _from_bucket(get_async(self._store, _checked(key)))
+        return bytes(await _from_bucket(found.bytes_async()))
+
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """As `Objects.read`."""
         from obstore import get_range_async
@@ -109,20 +124,59 @@ class BucketObjects:
         await _from_bucket(delete_async(self._store, _checked(key)))
 
 
+class MovedObjects:
+    """Objects that are put to ``place``. Those that still lie at ``before`` are read and deleted there."""
+
+    def __init__(self, place: Objects, before: Objects) -> None:
+        self._place = place
+        self._before = before
+
+    async def put(self, key: str, data: bytes) -> None:
+        """As `Objects.put`."""
+        await self._place.put(key, data)
+
+    async def get(self, key: str) -> bytes:
+        """As `Objects.get`."""
+        try:
+            return await self._place.get(key)
+        except ObjectMissing:
+            return await self._before.get(key)
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """As `Objects.read`."""
+        try:
+            async for piece in self._place.read(key, start, end):
+                start += len(piece)
+                yield piece
+        except ObjectMissing:
+            async for piece in self._before.read(key, start, end):
+                yield piece
+
+    async def delete(self, key: str) -> None:
+        """As `Objects.delete`."""
+        await self._before.delete(key)
+        await self._place.delete(key)
+
+
 def open_objects(settings: Settings) -> Objects:
-    """The place that ``recordings_url`` names, else the data directory. Raises `ConfigurationError`."""
+    """The bucket that ``recordings_url`` names, else the data directory, where older objects may lie in any case.
+
+    Raises `ConfigurationError`.
+    """
+    folder = FolderObjects(settings.data_dir)
     if settings.recordings_url is None:
-        return FolderObjects(settings.data_dir)
+        return folder
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
     try:
-        return BucketObjects(S3Store.from_url(settings.recordings_url))
+        bucket = BucketObjects(S3Store.from_url(settings.recordings_url))
     except (BaseError, ValueError) as error:
         raise ConfigurationError(
             "GREENLINE_RECORDINGS_URL is no bucket that can be opened: it is s3://bucket or s3://bucket/folder, with "
             "the variables AWS_* for its key, region and endpoint."
         ) from error
+    return MovedObjects(bucket, folder)
 
 
 async def _from_bucket(answer: Awaitable[_T]) -> _T:
@@ -134,7 +188,7 @@ async def _from_bucket(answer: Awaitable[_T]) -> _T:
         raise ObjectMissing from error
     except (BaseError, OSError) as error:
         raise StorageFault(
-            f"The bucket of recordings refuses or can't be reached: {type(error).__name__}."
+            f"The bucket of files and recordings refuses or can't be reached: {type(error).__name__}."
         ) from error
 
 

@@ -14,6 +14,7 @@ from greenline.conversations.files import ConversationFile, list_files, read_fil
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.llm.prices import token_prices
+from greenline.store.objects import ObjectMissing, StorageFault
 from greenline.store.sql import load_sql
 from greenline.web.console_call import Caller, CallState, call_state
 from greenline.web.console_frame import Visit, keep_fresh
@@ -116,8 +117,8 @@ class ConversationPage:
         for file in files:
             if file.mime_type.startswith("audio/") and file.id not in self._sounds:
                 try:
-                    data = await read_file(self._visitor.services.settings.data_dir, file)
-                except FileNotFoundError:  # of another server's data directory
+                    data = await read_file(self._visitor.services.objects, file)
+                except (ObjectMissing, StorageFault):  # of another server's data directory, or out of reach
                     data = b""
                 self._sounds[file.id] = await sound_of(data)
         return {name: sound for name, sound in self._sounds.items() if sound is not None}

@@ -15,7 +15,7 @@ from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended, Remembered, Summarised, UserMessage
-from greenline.conversations.files import file_path, save_file
+from greenline.conversations.files import file_key, save_file
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.store.mailbox import LeaseLost, Mailboxes
@@ -93,7 +93,7 @@ async def test_another_workspace_sees_nothing(pool: Pool, clock: ManualClock, tm
     with pytest.raises(ConversationNotFound):
         await service.rate(pool, clock, "ws_2", "conv_1", "like")
     with pytest.raises(ConversationNotFound):
-        await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), "ws_2", "conv_1")
+        await service.delete(pool, clock, FolderObjects(tmp_path), "ws_2", "conv_1")
     assert len((await read(pool)).transcript) == 2
 
 
@@ -153,14 +153,20 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
         WORKSPACE, CHAT, BEGIN,
     )  # fmt: skip
     file = await save_file(
-        pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename="42.txt", mime_type="text/plain",
-        data=b"42", now=BEGIN,
-    )  # fmt: skip
+        pool,
+        FolderObjects(tmp_path),
+        workspace_id=WORKSPACE,
+        conversation_id="conv_1",
+        filename="42.txt",
+        mime_type="text/plain",
+        data=b"42",
+        now=BEGIN,
+    )
 
-    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
+    await service.delete(pool, clock, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 
     assert "42" not in (await everything_stored(pool)).replace("conv_2", "")
-    assert not file_path(tmp_path, WORKSPACE, file.id).exists()
+    assert not (tmp_path / file_key(WORKSPACE, file.id)).exists()
     with pytest.raises(ConversationNotFound):
         await read(pool)
     states = dict(await pool.fetch("select id, state from outbox"))
@@ -188,7 +194,7 @@ async def test_deletion_stops_the_turn_that_would_bring_it_back(
     turn = TurnCommit(claim, clock.now())
     turn.record(row, AgentMessage(id="a9", text="Too late"))
 
-    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
+    await service.delete(pool, clock, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 
     with pytest.raises(LeaseLost):
         await Committer(pool, Wakeups(dsn), clock).commit(turn)
@@ -200,5 +206,5 @@ async def test_deletion_stops_the_turn_that_would_bring_it_back(
 async def test_an_idle_chat_stays_idle(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:
     await write(pool, projection(chat_id=CHAT), SAID)
     await pool.execute("insert into mailbox(id, workspace_id, kind) values ($1, $2, 'chat')", CHAT, WORKSPACE)
-    await service.delete(pool, clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, "conv_1")
+    await service.delete(pool, clock, FolderObjects(tmp_path), WORKSPACE, "conv_1")
     assert await pool.fetchval("select due_at from mailbox") is None

@@ -79,7 +79,7 @@ async def test_it_goes_with_its_conversation(
     await converse(pool)
     await keep(pool, objects)
     assert await lies_there(objects)
-    await service.delete(pool, clock, tmp_path, objects, WORKSPACE, "conv_1")
+    await service.delete(pool, clock, objects, WORKSPACE, "conv_1")
     assert not await lies_there(objects)
     assert await find_recording(pool, WORKSPACE, "conv_1") is None
 
@@ -97,7 +97,7 @@ async def test_it_is_erased_at_the_end_of_its_time_and_none_comes_later(
     await converse(pool, await agents.create(pool, clock, WORKSPACE, definition))
     await keep(pool, objects)
     clock.advance(timedelta(days=3, seconds=5))
-    assert await Retention(pool, clock, tmp_path, objects).enforce() == 1
+    assert await Retention(pool, clock, objects).enforce() == 1
     assert not await lies_there(objects)
     assert not await keep(pool, objects)
     assert not await lies_there(objects)

@@ -23,7 +23,7 @@ from greenline.conversations.events import (
     ToolCalled,
     UserMessage,
 )
-from greenline.conversations.files import file_path, save_file
+from greenline.conversations.files import file_key, save_file
 from greenline.conversations.retention import Retention
 from greenline.conversations.views import ConversationView
 from greenline.store.objects import FolderObjects
@@ -56,7 +56,7 @@ async def number(pool: Pool, clock: ManualClock) -> None:
 
 @pytest.fixture
 def retention(pool: Pool, clock: ManualClock, tmp_path: Path) -> Retention:
-    return Retention(pool, clock, tmp_path, FolderObjects(tmp_path))
+    return Retention(pool, clock, FolderObjects(tmp_path))
 
 
 def keeps(days: int, *, transcript: bool = True, audio: bool = False, existing: bool = False) -> dict[str, Any]:
@@ -109,9 +109,16 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     await write(pool, later, [(0, started(later, remembered=(memory,), summary=WORDS))], chat_id=CHAT)
     for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
         await save_file(
-            pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename=WORDS, mime_type=mime_type,
-            data=b"x", now=BEGIN, file_id=file_id,
-        )  # fmt: skip
+            pool,
+            FolderObjects(tmp_path),
+            workspace_id=WORKSPACE,
+            conversation_id="conv_1",
+            filename=WORDS,
+            mime_type=mime_type,
+            data=b"x",
+            now=BEGIN,
+            file_id=file_id,
+        )
 
     clock.advance(3 * DAY)
     assert await retention.enforce() == 0  # the conversation ended four seconds later
@@ -128,8 +135,8 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     await pool.execute("update conversation set chat_id = null where id = 'conv_2'")  # which is not over
     held = await all_text(pool)
     assert (WORDS in held, PERSON in held) == (False, False)
-    assert not file_path(tmp_path, WORKSPACE, "file_a").exists()
-    assert file_path(tmp_path, WORKSPACE, "file_b").exists()
+    assert not (tmp_path / file_key(WORKSPACE, "file_a")).exists()
+    assert (tmp_path / file_key(WORKSPACE, "file_b")).exists()
 
     found = await read(pool)
     assert (found.transcript, found.user_id, found.status) == ([], None, "done")
@@ -146,9 +153,16 @@ async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Reten
     await converse(pool, await create_agent(pool, clock, days=0, transcript=False, audio=True))
     for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
         await save_file(
-            pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename="f", mime_type=mime_type,
-            data=b"x", now=BEGIN, file_id=file_id,
-        )  # fmt: skip
+            pool,
+            FolderObjects(tmp_path),
+            workspace_id=WORKSPACE,
+            conversation_id="conv_1",
+            filename="f",
+            mime_type=mime_type,
+            data=b"x",
+            now=BEGIN,
+            file_id=file_id,
+        )
     clock.advance(timedelta(seconds=4))
 
     assert await retention.enforce() == 1
@@ -156,7 +170,7 @@ async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Reten
     found = await read(pool)
     assert found.transcript[0].message == WORDS
     assert [file.file_id for file in found.transcript[0].file_inputs] == ["file_a"]
-    assert not file_path(tmp_path, WORKSPACE, "file_b").exists()
+    assert not (tmp_path / file_key(WORKSPACE, "file_b")).exists()
     settings = found.metadata.deletion_settings
     assert settings.deleted_transcript_at_time_unix_secs is None
     assert settings.deleted_audio_at_time_unix_secs == int(clock.now().timestamp())
@@ -215,10 +229,17 @@ async def test_one_that_can_not_be_erased_holds_up_no_other(
     await converse(pool, agent_id, "conv_1")
     await converse(pool, agent_id, "conv_2")
     await save_file(
-        pool, tmp_path, workspace_id=WORKSPACE, conversation_id="conv_1", filename="f", mime_type="image/png",
-        data=b"x", now=BEGIN, file_id="file_a",
-    )  # fmt: skip
-    path = file_path(tmp_path, WORKSPACE, "file_a")
+        pool,
+        FolderObjects(tmp_path),
+        workspace_id=WORKSPACE,
+        conversation_id="conv_1",
+        filename="f",
+        mime_type="image/png",
+        data=b"x",
+        now=BEGIN,
+        file_id="file_a",
+    )
+    path = tmp_path / file_key(WORKSPACE, "file_a")
     path.unlink()
     path.mkdir()
     clock.advance(DAY)

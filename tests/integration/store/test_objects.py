@@ -11,7 +11,6 @@ from greenline.errors import ConfigurationError
 from greenline.settings import Settings
 from greenline.store.objects import (
     PIECE_BYTES,
-    BucketObjects,
     FolderObjects,
     ObjectMissing,
     Objects,
@@ -63,7 +62,6 @@ async def test_a_folder_that_cant_be_written_is_a_fault_of_the_storage(tmp_path:
 async def test_a_bucket_that_refuses_is_a_fault_of_the_storage() -> None:
     async with bucket() as served:
         objects = open_objects(Settings(recordings_url="s3://calls"))
-        assert isinstance(objects, BucketObjects)
         served.refuse = 403
         for attempt in (objects.put(KEY, b"x"), read(objects, 0, 1), objects.delete(KEY)):
             with pytest.raises(StorageFault) as refused:
@@ -76,6 +74,28 @@ async def test_a_bucket_holds_objects_under_its_folder() -> None:
     async with bucket() as served:
         await open_objects(Settings(recordings_url="s3://calls/of/mine")).put(KEY, b"x")
         assert served.objects == {f"/calls/of/mine/{KEY}": b"x"}
+
+
+async def test_all_of_it_can_be_had_at_once(objects: Objects) -> None:
+    with pytest.raises(ObjectMissing):
+        await objects.get("files/ws_1/file_1")
+    await objects.put("files/ws_1/file_1", b"some bytes")
+    assert await objects.get("files/ws_1/file_1") == b"some bytes"
+
+
+async def test_what_was_kept_before_there_was_a_bucket_is_read_and_deleted_where_it_is(tmp_path: Path) -> None:
+    async with bucket() as served:
+        await FolderObjects(tmp_path).put(KEY, b"older")
+        objects = open_objects(Settings(data_dir=tmp_path, recordings_url="s3://calls"))
+        assert await objects.get(KEY) == b"older"
+        assert await read(objects, 1, 4) == b"lde"
+        await objects.put(KEY, b"newer")
+        assert await objects.get(KEY) == b"newer"
+        await objects.delete(KEY)
+        assert served.objects == {}
+        assert not (tmp_path / KEY).exists()
+        with pytest.raises(ObjectMissing):
+            await objects.get(KEY)
 
 
 async def test_a_large_object_goes_to_a_bucket_in_parts() -> None:

@@ -253,6 +253,14 @@ def test_speech_has_its_price_beside_that_of_models() -> None:
         "deepgram:nova-3",
         62.0,
     )
+    more = SpeechUsed(transcribed_seconds={"embedded": 3.0}, spoken_characters={"openai:tts-1": 50}, price=0.02)
+    twice = [*events, (3, more)]
+    charging = metadata(conversation(*twice), journal(twice), None).charging
+    assert charging.speech_price == pytest.approx(0.03)
+    assert charging.tts_usage is not None
+    assert charging.asr_usage is not None
+    assert charging.tts_usage.total_characters == 350
+    assert charging.asr_usage.total_audio_input_seconds == 65.0
     unknown = [*events, (3, SpeechUsed(spoken_seconds={"mine": 1.0}))]
     assert metadata(conversation(*unknown), journal(unknown), None).cost_fiat is None
 

@@ -173,6 +173,8 @@ def test_files_come_with_their_links_and_lost_ones_are_left_out() -> None:
             "original_filename": "plan.pdf",
             "mime_type": "application/pdf",
             "file_url": "https://host/file_1",
+            "size_bytes": 4,
+            "duration_secs": None,
         }
     ]
     assert turn.file_input == turn.file_inputs[0]
@@ -220,6 +222,17 @@ def test_a_turn_is_as_far_as_the_last_of_its_messages() -> None:
     assert (failed.state, failed.error.model_dump()) == ("failed", error)
     assert [message.state for message in failed.messages] == ["read", "failed"]
     assert failed.messages[1].failed_at_unix_ms == round((BEGIN.timestamp() + 5) * 1000)
+
+
+def test_what_took_the_place_of_a_refused_message_counts() -> None:
+    note = AgentMessage(id="m", text="Hi", outbox_ids=("out_1",), fallback_ids=("out_2",))
+    refused = Delivery(outbox_id="out_1", state="failed", error={"code": 131053})
+    (turn,) = turns([(0, note), (5, refused)])
+    assert turn.delivery is not None
+    assert turn.delivery.state == "failed"
+    (turn,) = turns([(0, note), (5, refused), (6, Delivery(outbox_id="out_2", state="delivered"))])
+    assert turn.delivery is not None
+    assert [(message.outbox_id, message.state) for message in turn.delivery.messages] == [("out_2", "delivered")]
 
 
 def test_a_state_keeps_the_first_time_that_meta_tells() -> None:

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -28,7 +27,7 @@ from greenline.channels.live.turn import Agent
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Event, Remembered, Started
-from greenline.conversations.files import open_file, read_file
+from greenline.conversations.files import ConversationFile, open_file, read_file
 from greenline.conversations.projection import Projection
 from greenline.engine.system_variables import at_start
 from greenline.ids import new_id
@@ -36,7 +35,7 @@ from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Claim, Mailboxes
-from greenline.store.objects import Objects
+from greenline.store.objects import ObjectMissing, Objects, StorageFault
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
@@ -104,6 +103,7 @@ class LiveSessions:
         self._settings = settings
         self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         self._writer = JournalWriter(pool, clock, patience=settings.lease_seconds * PATIENCE_OF_LEASE)
+        self._objects = objects
         self._recordings = Recordings(pool, objects, clock, settings.data_dir)
         self._worker = Worker(
             self._mailboxes,
@@ -229,7 +229,7 @@ class LiveSessions:
             for file_id in file_ids:
                 file = await open_file(self._pool, workspace_id, conversation_id, file_id)
                 if file is not None:
-                    data = await _read(self._settings.data_dir, file)
+                    data = await _read(self._objects, file)
                     found[file_id] = FilePart(file.mime_type, file.filename, data)
             return found
 
@@ -254,10 +254,10 @@ class LiveSessions:
         await self._mailboxes.release(claim, self._clock.now())
 
 
-async def _read(data_dir: Path, file: Any) -> bytes:
+async def _read(objects: Objects, file: ConversationFile) -> bytes:
     try:
-        return await read_file(data_dir, file)
-    except FileNotFoundError:
+        return await read_file(objects, file)
+    except (ObjectMissing, StorageFault):
         log.warning("file.lost", file_id=file.id)
         return b""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, Literal
@@ -34,6 +34,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.timers import Timers
+from greenline.channels.metering import speech_used
 from greenline.channels.orders import ITEM, Order, load_order
 from greenline.conversations.events import (
     AgentMessage,
@@ -44,15 +45,12 @@ from greenline.conversations.events import (
     HumanTakeover,
     Medium,
     Noted,
-    SpeechUsed,
     UserMessage,
     UserSilent,
 )
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR, MAX_DURATION
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
-from greenline.speech.prices import usage_price
-from greenline.speech.usage import SpeechUsage
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.worker import POLL_SECONDS, Worker
@@ -298,7 +296,7 @@ class LiveSession:
         failed = ended.code != CODE_NORMAL
         error = {"code": ended.code, "reason": ended.reason} if failed else None
         over = Ended(reason=ended.reason, status="failed" if failed else "done", error=error)
-        return (over,) if self.text_only else (_used(self._floor.usage), over)
+        return (over,) if self.text_only else (speech_used(self._floor.usage), over)
 
     def _too_long(self) -> None:
         farewell = self.config.agent.max_conversation_duration_message
@@ -473,17 +471,3 @@ class LiveSession:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("live.failed", conversation_id=self.conversation_id, exc_info=error)
             self.end("The server met an unexpected error.", code=CODE_CRASH, error_type="unknown_websocket_crash")
-
-
-def _used(usage: SpeechUsage) -> SpeechUsed:
-    return SpeechUsed(
-        heard_seconds=_rounded(usage.heard_seconds),
-        transcribed_seconds=_rounded(usage.transcribed_seconds),
-        spoken_seconds=_rounded(usage.spoken_seconds),
-        spoken_characters={name: int(count) for name, count in usage.spoken_characters.items()},
-        price=usage_price(usage),
-    )
-
-
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(count, 3) for name, count in seconds.items()}

@@ -11,7 +11,7 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
 from greenline.agents.variables import render
 from greenline.conversations.events import Event, Started
-from greenline.engine.prompt import style
+from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
@@ -43,18 +43,22 @@ def build_turn(
     journal: tuple[Event, ...],
     files: Mapping[str, FilePart],
     settings: Settings,
+    aloud: bool = False,
 ) -> Turn:
-    """The turn that answers the end of ``journal``.
+    """The turn that answers the end of ``journal``, ``aloud`` if its answer is to be a voice note.
 
     Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.variables.SecretVariable`.
     """
     agent = config.agent
+    labels = {voice.label: voice.description for voice in config.tts.supported_voices}
     behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
     return Turn(
         conversation_id=conversation_id,
         started=started,
         prompt=render(agent.prompt.prompt, started.variables),
-        style=style(SOURCE, behaviour),
+        style=note_style(labels, written_too=settings.voice_note_text != "never")
+        if aloud
+        else style(SOURCE, behaviour),
         request=request,
         journal=journal,
         tools=system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),

@@ -16,6 +16,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection, fold
+from greenline.ids import derived_id
 from greenline.store.batch import Batcher, QueueFull
 from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Pool
@@ -34,6 +35,21 @@ class QueuedMessage:
     conversation_id: str
     message: Composed
     chat_id: str | None = None
+
+    @property
+    def fallback_ids(self) -> tuple[str, ...]:
+        """The ids of the messages that may have to take its place: the same, however often it fails."""
+        return tuple(derived_id("out", self.id, place) for place in range(len(self.message.fallback)))
+
+    @property
+    def fallback(self) -> list[dict[str, Any]] | None:
+        """Those messages, for the outbox."""
+        if not self.message.fallback:
+            return None
+        return [
+            {"id": fallback_id, "kind": message.kind, "body": message.body}
+            for fallback_id, message in zip(self.fallback_ids, self.message.fallback, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -97,6 +113,7 @@ class TurnCommit:
                     "conversation_id": queued.conversation_id,
                     "kind": queued.message.kind,
                     "body": queued.message.body,
+                    "fallback": queued.fallback,
                 }
                 for queued in self.outbox
             ],

@@ -30,11 +30,15 @@ _LOST: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A Graph message without its recipient, and the journal's events that it carries."""
+    """A Graph message without its recipient, and the journal's events that it carries.
+
+    ``fallback`` are the messages that take its place if Meta refuses its medium.
+    """
 
     kind: str
     body: dict[str, Any]
     event_ids: tuple[str, ...]
+    fallback: tuple[Composed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,9 @@ def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Co
     """
     found: list[Composed] = []
     if note is not None:
-        said = tuple(piece.event_id for piece in spoken if isinstance(piece.say, Text))
-        found.append(Composed("audio", {"type": "audio", "audio": {"id": note.media_id, "voice": True}}, said))
+        found.append(
+            _note(note, [(piece.event_id, piece.say.text) for piece in spoken if isinstance(piece.say, Text)])
+        )
         if note.says_all:
             spoken = [piece for piece in spoken if not isinstance(piece.say, Text)]
     texts: list[str] = []
@@ -97,6 +102,13 @@ def _cut(text: str, limit: int) -> int:
         if borders and borders[-1].end() >= least:
             return last
     return last if last >= limit // 2 else limit  # no border saves a message: between words, if there are any
+
+
+def _note(note: NoteToSend, said: Sequence[tuple[str, str]]) -> Composed:
+    """What only the note says is kept in writing beside it."""
+    events = tuple(event_id for event_id, _ in said)
+    written = _texts("\n\n".join(text for _, text in said), events) if note.says_all else []
+    return Composed("audio", {"type": "audio", "audio": {"id": note.media_id, "voice": True}}, events, tuple(written))
 
 
 def _texts(text: str, events: Sequence[str]) -> list[Composed]:

@@ -152,8 +152,23 @@ with fact as materialized (
     'outbox_id', n.outbox_id, 'state', n.state, 'wamid', n.wamid, 'error', n.error, 'pricing', n.pricing,
     'at', n.at))
   from numbered n join conversations c on c.id = n.conversation_id
+), refused as (
+  -- A message whose medium Meta does not take (131051 to 131053: its type, size, codec or content).
+  select h.* from told t join held h on h.id = t.outbox_id
+  where t.state = 'failed' and t.error ->> 'code' in ('131051', '131052', '131053')
+    and h.state not in ('delivered', 'read', 'played')
+), replaced as (
+  -- What was kept to be said in its place, once: its ids are those of the message that failed.
+  insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at)
+  select f.id, r.workspace_id, r.phone_number_id, r.chat_id, r.conversation_id, f.kind, f.body, $7, $7
+  from refused r cross join lateral rows from (jsonb_to_recordset(r.fallback) as (id text, kind text, body jsonb))
+    with ordinality as f(id, kind, body, place)
+  order by r.position, f.place
+  on conflict (id) do nothing
+  returning phone_number_id, workspace_id
 ), rung as (
-  -- A message that had no certain outcome has one now: the next one of its chat may go. Or one is to be sent again.
+  -- A message that had no certain outcome has one now: the next one of its chat may go. Or one is to be sent
+  -- again, or in place of another.
   insert into mailbox as m(id, workspace_id, kind, due_at)
   select distinct on (phone_number_id) 'sender:' || phone_number_id, workspace_id, 'sender', due_at
   from (
@@ -161,6 +176,8 @@ with fact as materialized (
     from held h join best b on b.outbox_id = h.id where h.state = 'unknown'
     union all
     select phone_number_id, workspace_id, due_at from dropped
+    union all
+    select phone_number_id, workspace_id, $7 from replaced
   ) w
   order by phone_number_id, due_at
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)

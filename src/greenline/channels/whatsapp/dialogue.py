@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variab
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version, live_version
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
+from greenline.channels.metering import speech_used
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, parties
 from greenline.channels.whatsapp.chat import Chat, thread
 from greenline.channels.whatsapp.commit import QueuedMessage, TurnCommit
@@ -46,6 +47,8 @@ from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
+from greenline.speech.labels import unlabelled
+from greenline.speech.usage import SpeechUsage
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.tools.models import Text
@@ -80,6 +83,18 @@ class Dialogue:
     spoken: tuple[Spoken, ...] = ()
     failure: Failure | None = None
     files: dict[str, FilePart] = field(default_factory=dict, repr=False)
+    usage: SpeechUsage = field(default_factory=SpeechUsage)
+    """What hearing and speaking took in this turn."""
+
+    @property
+    def keeps_voice(self) -> bool:
+        """Whether the agent's privacy settings let the sound of voice notes be kept."""
+        return self.version.platform_settings.privacy.record_voice
+
+    @property
+    def metered(self) -> tuple[Event, ...]:
+        """What hearing and speaking took, as an event if they did something."""
+        return (speech_used(self.usage),) if self.usage else ()
 
 
 class Dialogues:
@@ -144,8 +159,11 @@ class Dialogues:
             return None, ZERO_RETENTION
         return dialogue, None
 
-    async def turn(self, dialogue: Dialogue, said: tuple[Event, ...]) -> Turn | None:
-        """What the engine is to answer; None when the agent can't be asked, with the reason kept."""
+    async def turn(self, dialogue: Dialogue, said: tuple[Event, ...], *, aloud: bool) -> Turn | None:
+        """What the engine is to answer, ``aloud`` by a voice note; None when the agent can't be asked.
+
+        The reason is kept then.
+        """
         if dialogue.failure is not None:
             return None
         started, conversation = dialogue.started, dialogue.conversation
@@ -168,6 +186,7 @@ class Dialogues:
                 journal=(*dialogue.journal, *dialogue.opening, *said),
                 files=dialogue.files,
                 settings=self._settings,
+                aloud=aloud,
             )
         except (MissingVariables, SecretVariable) as error:
             dialogue.failure = Failure(error.code, error.message, ends=True)
@@ -188,7 +207,7 @@ class Dialogues:
         """Record the turn and queue what the agent says. Without an outcome the failure is told, never silent."""
         failure = dialogue.failure
         if failure is not None and failure.ends:
-            self._fail(chat, dialogue, said, failure, commit)
+            self._fail(chat, dialogue, (*said, *dialogue.metered), failure, commit)
             return
         if failure is not None:
             log.error(
@@ -196,12 +215,13 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
-        events: Sequence[Event] = (*dialogue.opening, *said, *outcome.events)
-        if note is not None:
-            events = [_spoken(event, note) for event in events]
+        labels = {voice.label for voice in dialogue.config.tts.supported_voices}
+        spoken = [_written(piece, labels) for piece in (*dialogue.spoken, *outcome.spoken)]
+        composed = compose(spoken, note.to_send if note else None)
+        events = [_recorded(event, labels, note) for event in (*dialogue.opening, *said, *outcome.events)]
+        if note is not None and note.file is not None and note.file.row is not None:
             commit.files.append(note.file.row)
-        composed = compose((*dialogue.spoken, *outcome.spoken), note.to_send if note else None)
-        self._record(chat, dialogue.conversation, commit, events, composed, effects.new_id)
+        self._record(chat, dialogue.conversation, commit, (*events, *dialogue.metered), composed, effects.new_id)
         if outcome.ended is not None:
             commit.record(dialogue.conversation, Ended(reason=f"end_call tool was called: {outcome.ended}"))
 
@@ -325,12 +345,12 @@ class Dialogues:
         make_id: Callable[[str], str] = new_id,
     ) -> None:
         """Queue the messages and record the events that they carry."""
-        carried: dict[str, list[str]] = {}
+        carried: dict[str, list[QueuedMessage]] = {}
         for message in composed:
             queued = QueuedMessage(make_id("out"), chat.phone_number_id, conversation.id, message)
             commit.outbox.append(queued)
             for event_id in message.event_ids:
-                carried.setdefault(event_id, []).append(queued.id)
+                carried.setdefault(event_id, []).append(queued)
         commit.record(conversation, *(_carried(event, carried) for event in events))
 
     def _fail(
@@ -362,15 +382,26 @@ def _opened(dialogue: Dialogue) -> Dialogue:
     return dialogue
 
 
-def _carried(event: Event, carried: Mapping[str, list[str]]) -> Event:
+def _written(piece: Spoken, labels: Collection[str]) -> Spoken:
+    """The labels of voices are nothing to read."""
+    return replace(piece, say=Text(unlabelled(piece.say.text, labels))) if isinstance(piece.say, Text) else piece
+
+
+def _recorded(event: Event, labels: Collection[str], note: SpokenNote | None) -> Event:
+    """What the agent said as it could be read, and the voice note that says it."""
+    if not isinstance(event, AgentMessage):
+        return event
+    update: dict[str, Any] = {"text": unlabelled(event.text, labels)}
+    if note is not None and event.id in note.event_ids:
+        update |= {"medium": "audio", "file_ids": (note.file.id,) if note.file else ()}
+    return event.model_copy(update=update)
+
+
+def _carried(event: Event, carried: Mapping[str, list[QueuedMessage]]) -> Event:
     if isinstance(event, AgentMessage) and event.id in carried:
-        return event.model_copy(update={"outbox_ids": tuple(carried[event.id])})
+        outbox_ids = tuple(queued.id for queued in carried[event.id])
+        fallback_ids = tuple(name for queued in carried[event.id] for name in queued.fallback_ids)
+        return event.model_copy(update={"outbox_ids": outbox_ids, "fallback_ids": fallback_ids})
     if isinstance(event, ToolReturned) and event.request_id in carried:
-        return event.model_copy(update={"outbox_ids": tuple(carried[event.request_id])})
-    return event
-
-
-def _spoken(event: Event, note: SpokenNote) -> Event:
-    if isinstance(event, AgentMessage) and event.id in note.event_ids:
-        return event.model_copy(update={"medium": "audio", "file_ids": (note.file.row["id"],)})
+        return event.model_copy(update={"outbox_ids": tuple(queued.id for queued in carried[event.request_id])})
     return event

@@ -1,34 +1,40 @@
-"""Files that people send: fetched while their address lives, kept in the data directory, given to the model."""
+"""Files that people send: fetched while their address lives, kept, given to the model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
+from greenline.clock import Clock
 from greenline.conversations.files import open_file, read_file, write_file
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
+from greenline.store.objects import ObjectMissing, Objects, StorageFault
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 
 log = structlog.get_logger(__name__)
 
+PAUSES: Final = (1.0, 4.0, 15.0)
+"""Seconds before a file is asked for again: Meta keeps it for 7 days, its faults are over in moments mostly, and the
+person waits for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A file on disk: its row for table ``conversation_file``, and the part that a model takes."""
+    """A file in memory: the part that a model takes, and its row for table ``conversation_file`` if it is kept."""
 
-    row: dict[str, Any]
+    id: str
     part: FilePart = field(repr=False)
+    row: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +46,43 @@ class Fetched:
 
 
 class FileFetcher:
-    """Brings the files of a message into the data directory. A turn that is resumed finds them there."""
+    """Brings the files of a message from Meta into the storage."""
 
-    def __init__(self, pool: Pool, graph: GraphClient, vault: Vault, data_dir: Path) -> None:
+    def __init__(self, pool: Pool, graph: GraphClient, vault: Vault, objects: Objects, clock: Clock) -> None:
         self._pool = pool
         self._graph = graph
         self._vault = vault
-        self._data_dir = data_dir
+        self._objects = objects
+        self._clock = clock
 
-    async def fetch(self, chat: Chat, conversation_id: str, message: InboundMessage) -> Fetched:
+    async def fetch(
+        self, chat: Chat, conversation_id: str, message: InboundMessage, *, may_keep: bool = True
+    ) -> Fetched:
         """Fetch every file of ``message``. A file that can't be had becomes a remark, never an error."""
         files, remarks = [], []
         for file in message.files:
             try:
-                files.append(await self._fetch(chat, conversation_id, message, file))
+                part = FilePart(file.mime_type, file.filename, await self._download(chat, file))
+                file_id = derived_id("file", message.wamid, file.media_id)
+                kept = await self.keep(chat, conversation_id, file_id, part) if may_keep else None
+                files.append(kept or FetchedFile(file_id, part))
             except GraphError as error:
                 log.warning("file.unavailable", media_id=file.media_id, code=error.code, details=error.details)
                 remarks.append(f"[The file {file.filename} could not be opened.]")
         return Fetched(tuple(files), tuple(remarks))
 
-    async def keep(self, chat: Chat, conversation_id: str, file_id: str, part: FilePart) -> FetchedFile:
-        """Write a file to the data directory; its row is for the turn's commit."""
-        written = await write_file(self._data_dir, chat.workspace_id, file_id, part.data)
+    async def keep(
+        self, chat: Chat, conversation_id: str, file_id: str, part: FilePart, seconds: float | None = None
+    ) -> FetchedFile | None:
+        """Write a file to the storage; its row is for the turn's commit. ``seconds`` is how long it sounds.
+
+        None when the storage fails, which is no reason to leave a person without an answer.
+        """
+        try:
+            written = await write_file(self._objects, chat.workspace_id, file_id, part.data)
+        except StorageFault as error:
+            log.error("file.not_kept", file_id=file_id, conversation_id=conversation_id, reason=error.message)
+            return None
         row = {
             "id": file_id,
             "conversation_id": conversation_id,
@@ -69,28 +90,33 @@ class FileFetcher:
             "mime_type": part.mime_type,
             "size_bytes": written.size_bytes,
             "sha256": written.sha256.hex(),
+            "seconds": seconds,
         }
-        return FetchedFile(row, part)
+        return FetchedFile(file_id, part, row)
 
     async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str]) -> dict[str, FilePart]:
-        """Files of earlier messages, by id. One that the data directory lost is left out."""
+        """Files of earlier messages, by id. One that the storage lost, or can't give, is left out."""
         parts = {}
         for file_id in file_ids:
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:
                 continue
             try:
-                data = await read_file(self._data_dir, file)
-            except FileNotFoundError:
-                log.warning("file.lost", file_id=file_id)
+                data = await read_file(self._objects, file)
+            except (ObjectMissing, StorageFault) as error:
+                log.warning("file.lost", file_id=file_id, reason=type(error).__name__)
                 continue
             parts[file_id] = FilePart(file.mime_type, file.filename, data)
         return parts
 
-    async def _fetch(
-        self, chat: Chat, conversation_id: str, message: InboundMessage, file: InboundFile
-    ) -> FetchedFile:
+    async def _download(self, chat: Chat, file: InboundFile) -> bytes:
         token = open_token(self._vault, chat.workspace_id, chat.phone_number_id, chat.sealed_token)
-        data = await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
-        file_id = derived_id("file", message.wamid, file.media_id)
-        return await self.keep(chat, conversation_id, file_id, FilePart(file.mime_type, file.filename, data))
+        for pause in PAUSES:
+            try:
+                return await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
+            except GraphError as error:
+                if error.outcome is Outcome.PERMANENT or error.token_dead:
+                    raise
+                log.info("file.awaited", media_id=file.media_id, code=error.code, seconds=pause)
+            await self._clock.sleep(pause)
+        return await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)

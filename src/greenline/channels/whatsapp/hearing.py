@@ -8,7 +8,7 @@ from datetime import datetime
 from greenline.channels.whatsapp.chat import Chat, quoted_text
 from greenline.channels.whatsapp.commit import TurnCommit
 from greenline.channels.whatsapp.dialogue import Dialogue
-from greenline.channels.whatsapp.files import Fetched, FileFetcher
+from greenline.channels.whatsapp.files import Fetched, FetchedFile, FileFetcher
 from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.channels.whatsapp.voice_notes import VoiceNotes
 from greenline.conversations.events import Event, Noted, UserMessage
@@ -41,21 +41,30 @@ class Hearing:
         self, chat: Chat, dialogue: Dialogue, message: InboundMessage, written: UserMessage, commit: TurnCommit
     ) -> UserMessage:
         fetched = await self._fetch(chat, dialogue, message)
-        for file in fetched.files:
-            commit.files.append(file.row)
-            if message.medium != "audio":
-                dialogue.files[file.row["id"]] = file.part
-        text = await self._words(dialogue, message, fetched)
+        text, label = message.text, ""
+        if message.medium == "audio":
+            for file in fetched.files:  # there is one
+                text, label = await self._words(dialogue, message, file)
+        else:
+            dialogue.files |= {file.id: file.part for file in fetched.files}
+        commit.files.extend(file.row for file in fetched.files if file.row is not None)
         if message.quoted_wamid and (quoted := await quoted_text(self._pool, chat, message.quoted_wamid)):
             text = f"[In reply to: “{_short(quoted)}”]\n{text}"
-        file_ids = tuple(file.row["id"] for file in fetched.files)
-        return written.model_copy(update={"text": "\n".join([text, *fetched.remarks]), "file_ids": file_ids})
+        # A picture that could not be kept is shown to the model all the same, by its id.
+        file_ids = tuple(file.id for file in fetched.files if file.row is not None or message.medium != "audio")
+        update = {"text": "\n".join([text, *fetched.remarks]), "file_ids": file_ids, "label": label}
+        return written.model_copy(update=update)
 
-    async def _words(self, dialogue: Dialogue, message: InboundMessage, fetched: Fetched) -> str:
-        if message.medium != "audio" or not fetched.files:
-            return message.text
-        words = await self._voice_notes.hear(fetched.files[0], dialogue.config)
-        return words or f"{message.text[:-1]}, in which no words could be understood]"
+    async def _words(self, dialogue: Dialogue, message: InboundMessage, file: FetchedFile) -> tuple[str, str]:
+        """What was said, and the label under which the model is told of it."""
+        heard = await self._voice_notes.hear(file, dialogue.config, dialogue.usage)
+        if heard is not None and file.row is not None:
+            file.row["seconds"] = heard.seconds
+        words = heard.text.strip() if heard is not None else ""
+        if not words:
+            return f"{message.text[:-1]}, in which no words could be understood]", ""
+        lead, _, label = message.text.rpartition("\n")
+        return f"{lead}\n{words}" if lead else words, label
 
     async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
         """The files of a message, as far as the agent takes files; what is spoken is no file to it."""
@@ -65,7 +74,8 @@ class Hearing:
         full = not limits.enabled or (most is not None and kept + len(message.files) > most)
         if message.files and message.medium != "audio" and full:
             return Fetched(remarks=("[The file was not opened: this agent takes no more files.]",))
-        return await self._files.fetch(chat, dialogue.conversation.id, message)
+        may_keep = message.medium != "audio" or dialogue.keeps_voice
+        return await self._files.fetch(chat, dialogue.conversation.id, message, may_keep=may_keep)
 
     async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
         """The newest files of earlier messages, as many as the agent keeps in mind."""

@@ -26,6 +26,7 @@ from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Mailboxes
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
@@ -46,6 +47,7 @@ class WhatsApp:
         vault: Vault,
         models: LanguageModels,
         speech: Speech,
+        objects: Objects,
         clock: Clock,
         settings: Settings,
         inbox_pool: Pool | None = None,
@@ -59,7 +61,7 @@ class WhatsApp:
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)
         sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
-        files = FileFetcher(pool, graph, vault, settings.data_dir)
+        files = FileFetcher(pool, graph, vault, objects, clock)
         voice_notes = VoiceNotes(graph, vault, files, speech, settings)
         turns = Turns(
             pool=pool,

@@ -202,7 +202,7 @@ class Turns:
             return
         if self._dialogues.held_by_human(chat, dialogue.conversation, commit):
             said = await self._hearing.hear(chat, dialogue, inbound, commit)
-            commit.record(dialogue.conversation, *dialogue.opening, *said)
+            commit.record(dialogue.conversation, *dialogue.opening, *said, *dialogue.metered)
             return
         heard = [message for message in inbound if not message.unsupported and not message.silent]
         if not heard:
@@ -211,20 +211,24 @@ class Turns:
         effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
         async with self._typing(chat, heard[-1]):
             said = await self._hearing.hear(chat, dialogue, inbound, commit)
-            turn = await self._dialogues.turn(dialogue, said)
+            # Who speaks is answered by voice, if the number's switch allows it.
+            aloud = chat.enable_audio_message_response and any(message.is_voice_note for message in heard)
+            turn = await self._dialogues.turn(dialogue, said, aloud=aloud)
             outcome = await self._run(turn, effects, commit.claim, may_merge=may_merge) if turn else None
-            note = await self._speak(chat, dialogue, heard, outcome) if outcome else None
+            note = await self._speak(chat, dialogue, outcome) if outcome and aloud else None
         checkpoint("turn.replied")
         self._dialogues.say(chat, dialogue, said, outcome, effects, commit, note)
 
-    async def _speak(
-        self, chat: Chat, dialogue: Dialogue, heard: Sequence[InboundMessage], outcome: Outcome
-    ) -> SpokenNote | None:
-        """Who speaks is answered by voice, if the number's switch allows it."""
-        if not (chat.enable_audio_message_response and any(message.is_voice_note for message in heard)):
-            return None
+    async def _speak(self, chat: Chat, dialogue: Dialogue, outcome: Outcome) -> SpokenNote | None:
         spoken = (*dialogue.spoken, *outcome.spoken)
-        return await self._voice_notes.speak(chat, dialogue.conversation.id, dialogue.config, spoken)
+        return await self._voice_notes.speak(
+            chat,
+            dialogue.conversation.id,
+            dialogue.config,
+            spoken,
+            usage=dialogue.usage,
+            may_keep=dialogue.keeps_voice,
+        )
 
     @contextlib.asynccontextmanager
     async def _typing(self, chat: Chat, message: InboundMessage) -> AsyncIterator[None]:

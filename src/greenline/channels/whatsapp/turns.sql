@@ -24,7 +24,8 @@ limit 1;
 select coalesce(
   (select string_agg(coalesce(nullif(e.data ->> 'said', ''), e.data ->> 'text'), E'\n\n' order by e.seq)
    from outbox o
-   join conversation_event e on e.conversation_id = o.conversation_id and e.data -> 'outbox_ids' ? o.id
+   join conversation_event e on e.conversation_id = o.conversation_id
+     and (e.data -> 'outbox_ids' ? o.id or e.data -> 'fallback_ids' ? o.id)
    where o.workspace_id = $1 and o.chat_id = $2 and o.wamid = $3),
   (select e.data ->> 'text' from conversation v join conversation_event e on e.conversation_id = v.id
    where v.workspace_id = $1 and v.chat_id = $2 and e.kind = 'user_message' and e.data ->> 'wamid' = $3 limit 1));
@@ -106,18 +107,19 @@ with turn as materialized (
     awaiting_first_user_message boolean, termination_reason text, error jsonb, started_at timestamptz,
     accepted_at timestamptz, ended_at timestamptz, last_agent_message_at timestamptz,
     last_user_message_at timestamptz, message_count int, user_message_count int, agent_message_count int,
-    tool_names jsonb, llm_usage jsonb, call_successful text, initiation jsonb, authorization_method text, events int)
+    tool_names jsonb, llm_usage jsonb, call_successful text, initiation jsonb, authorization_method text,
+    speech_price float, events int)
 ), saved as (
   insert into conversation as c(
     id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
     ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
-    tool_names, llm_usage, call_successful, initiation, authorization_method, last_seq)
+    tool_names, llm_usage, call_successful, initiation, authorization_method, speech_price, last_seq)
   select id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
     ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
     array(select jsonb_array_elements_text(tool_names)), llm_usage, call_successful, initiation,
-    authorization_method, events
+    authorization_method, speech_price, events
   from row order by id
   on conflict (id) do update set
     status = excluded.status, awaiting_first_user_message = excluded.awaiting_first_user_message,
@@ -126,7 +128,7 @@ with turn as materialized (
     last_user_message_at = excluded.last_user_message_at, message_count = excluded.message_count,
     user_message_count = excluded.user_message_count, agent_message_count = excluded.agent_message_count,
     tool_names = excluded.tool_names, llm_usage = excluded.llm_usage, call_successful = excluded.call_successful,
-    user_id = excluded.user_id, last_seq = c.last_seq + excluded.last_seq
+    user_id = excluded.user_id, speech_price = excluded.speech_price, last_seq = c.last_seq + excluded.last_seq
   returning c.id, c.last_seq
 ), journaled as (
   insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
@@ -141,21 +143,23 @@ with turn as materialized (
   join saved s on s.id = e.conversation_id
   join row r on r.id = e.conversation_id
 ), filed as (
-  insert into conversation_file(id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at)
-  select f.id, l.workspace_id, f.conversation_id, f.filename, f.mime_type, f.size_bytes, decode(f.sha256, 'hex'), $2
+  insert into conversation_file(id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at,
+    seconds)
+  select f.id, l.workspace_id, f.conversation_id, f.filename, f.mime_type, f.size_bytes, decode(f.sha256, 'hex'), $2,
+    f.seconds
   from live l, jsonb_to_recordset(l.files) as f(
-    id text, conversation_id text, filename text, mime_type text, size_bytes bigint, sha256 text)
+    id text, conversation_id text, filename text, mime_type text, size_bytes bigint, sha256 text, seconds float)
   on conflict (id) do nothing
 ), queued as (
   insert into outbox(
-    id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at, created_at, state, attempt,
-    attempted_at)
-  select o.id, l.workspace_id, o.phone_number_id, o.chat_id, o.conversation_id, o.kind, o.body, $2, $2,
+    id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, fallback, due_at, created_at, state,
+    attempt, attempted_at)
+  select o.id, l.workspace_id, o.phone_number_id, o.chat_id, o.conversation_id, o.kind, o.body, o.fallback, $2, $2,
     case when g.id is null then 'queued' else 'sending' end, case when g.id is null then 0 else 1 end,
     case when g.id is not null then $2 end
   from live l cross join lateral rows from (jsonb_to_recordset(l.outbox) as (
-    id text, phone_number_id text, chat_id text, conversation_id text, kind text, body jsonb)) with ordinality
-    as o(id, phone_number_id, chat_id, conversation_id, kind, body, place)
+    id text, phone_number_id text, chat_id text, conversation_id text, kind text, body jsonb,
+    fallback jsonb)) with ordinality as o(id, phone_number_id, chat_id, conversation_id, kind, body, fallback, place)
   left join leaving g on g.id = o.id
   order by l.mailbox_id, o.place
   on conflict (id) do nothing

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.speech import recognition_of, voice_of
+from greenline.agents.speech import recognition_of, voice_of, voices_of
 from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.compose import NoteToSend
 from greenline.channels.whatsapp.files import FetchedFile, FileFetcher
@@ -28,8 +28,11 @@ from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.speech.aloud import needs_reading, speakable
 from greenline.speech.errors import SpeechError
+from greenline.speech.labels import spans
 from greenline.speech.models import Speech, Transcript, Voice
 from greenline.speech.notes import NOTE_BYTES, VoiceNote, encode_note
+from greenline.speech.sentences import passages
+from greenline.speech.usage import SpeechUsage
 from greenline.store.vault import Vault
 from greenline.tools.models import Text
 
@@ -42,11 +45,11 @@ FILENAME: Final = "answer.ogg"
 
 @dataclass(frozen=True, slots=True)
 class SpokenNote:
-    """An answer that was spoken: the message to send, the events that it says, and the file that is kept."""
+    """An answer that was spoken: the message to send, the events that it says, and the file if it is kept."""
 
     to_send: NoteToSend
     event_ids: tuple[str, ...]
-    file: FetchedFile = field(repr=False)
+    file: FetchedFile | None = field(default=None, repr=False)
 
 
 class VoiceNotes:
@@ -60,34 +63,49 @@ class VoiceNotes:
         self._files = files
         self._speech = speech
         self._text_beside = settings.voice_note_text
-        self._heard: OrderedDict[str, Transcript] = OrderedDict()
+        self._heard: OrderedDict[str, tuple[Transcript, SpeechUsage]] = OrderedDict()
 
-    async def hear(self, file: FetchedFile, config: ConversationConfig) -> str | None:
-        """What a voice note says; None when it could not be understood. Never raises `SpeechError`."""
-        file_id = file.row["id"]
-        if file_id not in self._heard:
-            options = recognition_of(config)
+    async def hear(self, file: FetchedFile, config: ConversationConfig, usage: SpeechUsage) -> Transcript | None:
+        """What a voice note says; None when nobody could hear it. Never raises `SpeechError`.
+
+        ``usage`` counts what it took, also where it was heard for a turn that began anew: only one is committed.
+        """
+        if file.id not in self._heard:
+            options = replace(recognition_of(config), usage=SpeechUsage())
             try:
                 recogniser = self._speech.recogniser(options)
-                self._heard[file_id] = await recogniser.transcribe(file.part.data, file.part.mime_type, options)
+                transcript = await recogniser.transcribe(file.part.data, file.part.mime_type, options)
             except SpeechError as error:
-                log.warning("voice_note.not_heard", file_id=file_id, error=str(error))
+                log.warning("voice_note.not_heard", file_id=file.id, error=str(error))
                 return None
+            self._heard[file.id] = transcript, options.usage or SpeechUsage()
             while len(self._heard) > HEARD_KEPT:
                 self._heard.popitem(last=False)
-        return self._heard[file_id].text.strip() or None
+        transcript, used = self._heard[file.id]
+        usage.add(used)
+        return transcript
 
     async def speak(
-        self, chat: Chat, conversation_id: str, config: ConversationConfig, spoken: Sequence[Spoken]
+        self,
+        chat: Chat,
+        conversation_id: str,
+        config: ConversationConfig,
+        spoken: Sequence[Spoken],
+        *,
+        usage: SpeechUsage,
+        may_keep: bool,
     ) -> SpokenNote | None:
-        """The texts of an answer as a voice note at Meta; None when there is nothing to speak, or it failed."""
+        """The texts of an answer as a voice note at Meta; None when there is nothing to speak, or it failed.
+
+        ``usage`` counts what was spoken.
+        """
         texts = [piece for piece in spoken if isinstance(piece.say, Text)]
         text = "\n".join(piece.say.text for piece in texts)
-        words = speakable(text)
-        if not words:
+        aloud = list(_aloud(text, config, usage))
+        if not aloud:
             return None
         try:
-            note = await self._synthesise(words, voice_of(config))
+            note = await self._synthesise(aloud)
             if len(note.data) > NOTE_BYTES:
                 log.info("voice_note.too_long", conversation_id=conversation_id, seconds=round(note.seconds))
                 return None
@@ -99,19 +117,33 @@ class VoiceNotes:
             log.warning("voice_note.not_spoken", conversation_id=conversation_id, error=str(error))
             return None
         event_ids = tuple(piece.event_id for piece in texts)
-        file_id = derived_id("file", conversation_id, *event_ids)
-        part = FilePart("audio/ogg", FILENAME, note.data)
-        file = await self._files.keep(chat, conversation_id, file_id, part)
+        file = None
+        if may_keep:
+            part = FilePart("audio/ogg", FILENAME, note.data)
+            file_id = derived_id("file", conversation_id, *event_ids)
+            file = await self._files.keep(chat, conversation_id, file_id, part, note.seconds)
         return SpokenNote(NoteToSend(media_id, self._says_all(text)), event_ids, file)
 
-    async def _synthesise(self, words: str, voice: Voice) -> VoiceNote:
-        synthesiser = self._speech.synthesiser(voice)
+    async def _synthesise(self, aloud: Sequence[tuple[str, Voice]]) -> VoiceNote:
+        """One after the other: a provider takes only so much text at once."""
+        _, first = aloud[0]
+        synthesiser = self._speech.synthesiser(first)
         pcm = bytearray()
-        async for chunk in synthesiser.say(words, voice):
-            pcm += chunk.pcm
+        for words, voice in aloud:
+            async for chunk in synthesiser.say(words, voice):
+                pcm += chunk.pcm
         return await asyncio.to_thread(encode_note, bytes(pcm), synthesiser.rate)
 
     def _says_all(self, text: str) -> bool:
         if self._text_beside == "always":
             return False
         return self._text_beside == "never" or not needs_reading(text)
+
+
+def _aloud(text: str, config: ConversationConfig, usage: SpeechUsage) -> Iterator[tuple[str, Voice]]:
+    """What is spoken, in passages, and by whom: labels in the text name further voices of the agent."""
+    own, others = voice_of(config), voices_of(config)
+    for span in spans(text, others):
+        voice = replace(others.get(span.label or "", own), usage=usage)
+        for passage in passages(speakable(span.text)):
+            yield passage.strip(), voice

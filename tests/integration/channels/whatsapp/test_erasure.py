@@ -30,7 +30,7 @@ async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) 
 
 
 async def delete(channel: Channel, conversation_id: str, tmp_path: Path) -> None:
-    await service.delete(channel.pool, channel.clock, tmp_path, FolderObjects(tmp_path), WORKSPACE, conversation_id)
+    await service.delete(channel.pool, channel.clock, FolderObjects(tmp_path), WORKSPACE, conversation_id)
 
 
 async def write(channel: Channel, wamid: str, text: str = "Do you have oolong?") -> None:
@@ -132,7 +132,7 @@ async def test_retention_forgets_the_person_too(channel: Channel, tmp_path: Path
     promise = '{"retention_days": 1, "delete_transcript_and_pii": true, "delete_audio": false}'
     await channel.pool.execute("update agent set shared = jsonb_set(shared, '{privacy}', $1::text::jsonb)", promise)
     channel.clock.advance(timedelta(days=2))
-    retention = Retention(channel.pool, channel.clock, tmp_path, FolderObjects(tmp_path))
+    retention = Retention(channel.pool, channel.clock, FolderObjects(tmp_path))
 
     assert await retention.enforce() == 1
 
@@ -148,7 +148,7 @@ async def test_a_late_status_brings_no_id_back(channel: Channel, tmp_path: Path,
     await channel.pool.execute("update conversation set status = 'done', ended_at = started_at")
     promise = '{"retention_days": 0, "delete_transcript_and_pii": true, "delete_audio": false}'
     await channel.pool.execute("update agent set shared = jsonb_set(shared, '{privacy}', $1::text::jsonb)", promise)
-    retention = Retention(channel.pool, channel.clock, tmp_path, FolderObjects(tmp_path))
+    retention = Retention(channel.pool, channel.clock, FolderObjects(tmp_path))
     assert await retention.enforce() == 1
 
     error = {"code": 1, "title": "Lost", "error_data": {"details": f"{ANN} has no phone"}}

@@ -17,6 +17,7 @@ from support.calling import CallChannel, calling_channel, offer, talking
 from support.graph_stand_in import meta_error
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer
+from support.scripted_speech import ScriptedSpeech
 from support.voice import tone, voiced_seconds
 from support.wait import eventually, until
 
@@ -228,6 +229,20 @@ async def test_what_is_typed_during_a_call_is_said_in_it_and_answered_in_the_cha
         await channel.ended()
     await channel.hear("And now?", from_user_id="US.1")
     assert await channel.told(1) == ["Hello!"]
+
+
+async def test_a_voice_note_during_a_call_is_answered_in_the_chat_by_one(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    async with calling_channel(pool, dsn, clock, settings, ScriptedSpeech()) as channel:
+        channel.meta.media["900"] = b"OggS of Ann"
+        async with talking(channel) as (_, voice):
+            await channel.phase("active")
+            await channel.speak(from_user_id="US.1")
+            assert await channel.told(1) == ["[media_1]"]
+            assert voice.texts == []
+            await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+            await channel.ended()
 
 
 async def test_what_nobody_in_the_call_could_hear_goes_back_to_the_chat(channel: CallChannel) -> None:
