@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ PLAIN: Final = 0.6
 FAREWELL_TERMS: Final = 6
 """A longer message that says goodbye asks for something as well."""
 ROW_TITLE, ROW_TEXT, BUTTON_TITLE, MAX_ROWS, MAX_BUTTONS = 24, 72, 20, 10, 3  # Meta: interactive lists and buttons
+_SPOKEN: Final = re.compile(r"\[(?:Voice message|Audio file|Voicemail)\] ")
 _KNOWN_TOOLS: Final = frozenset(
     {"end_call", "skip_turn", "language_detection", "send_interactive_list", "send_interactive_buttons"}
 )
@@ -101,8 +103,8 @@ class _Talk:
         return cls(
             prompt="\n".join(part.text for part in system if isinstance(part, TextPart)),
             attached=tuple(text for part in _files(request.messages) if (text := text_of(part)) is not None),
-            words=people[0].text if people else "",
-            language=detect(message.text for message in people),
+            words=_words(people[0]) if people else "",
+            language=detect(map(_words, people)),
             tools=request.tools,
             files=tuple(part for part in _files([last]) if text_of(part) is None),
             has_met=any(message.role == "assistant" for message in request.messages),
@@ -198,6 +200,11 @@ def _files(messages: Iterable[Message]) -> Iterator[FilePart]:
 
 
 @lru_cache(maxsize=64)
+def _words(message: Message) -> str:
+    """What the person said, without what the channel says of how they said it."""
+    return _SPOKEN.sub("", message.text)
+
+
 def _index(known: tuple[Passage, ...]) -> Index:
     language = detect([" ".join(passage.text for passage in known)])
     return Index([f"{passage.section}: {passage.text}" for passage in known], language.code)

@@ -78,6 +78,8 @@ async def text(*said: Message | str, **more: Any) -> str:
         ("obrigada", "De nada!"),
         ("grazie mille", "Prego!"),
         ("bye", "Goodbye!"),
+        ("[Voice message] Hello", "Hello! What can I do for you?"),
+        ("[Voice message] Vielen Dank", "Gern geschehen!"),
         ("That’s all, bye!", "Goodbye!"),
         ("Tschüss", "Auf Wiedersehen!"),
     ],
