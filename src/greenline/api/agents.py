@@ -29,6 +29,7 @@ from greenline.api.agent_models import (
 from greenline.api.deps import Caller, Services
 from greenline.conversations.files import erase_orphans
 from greenline.store.cursor import InvalidCursor
+from greenline.store.objects import StorageFault
 
 router = APIRouter(prefix="/v1/convai/agents", tags=["Agents"])
 
@@ -146,7 +147,8 @@ async def update_agent(
 async def delete_agent(agent_id: str, services: Services, workspace: Caller, force: bool = False) -> dict[str, str]:
     """Delete an agent; with ``force`` also where other agents use it as a sub-agent, which then lose it."""
     await deletion.delete(services.pool, services.clock, workspace.id, agent_id, force=force)
-    await erase_orphans(services.pool, services.objects)
+    with contextlib.suppress(StorageFault):  # they are erased when the storage is back
+        await erase_orphans(services.pool, services.objects)
     return {"status": "ok"}
 
 

@@ -52,8 +52,8 @@ def note_style(labels: Mapping[str, str | None], *, written_too: bool) -> str:
 
     ``written_too``: what is to be read comes in writing as well.
     """
-    seen = WRITTEN_TOO if written_too else NOT_WRITTEN
-    return " ".join([SPOKEN_NOTE, seen, *([_voices(labels)] if labels else [])])
+    lines = [SPOKEN_NOTE, WRITTEN_TOO if written_too else NOT_WRITTEN]
+    return " ".join([*lines, _voices(labels)] if labels else lines)
 
 
 def _voices(labels: Mapping[str, str | None]) -> str:

@@ -26,8 +26,10 @@ class SpeechUsage:
     spoken_seconds: defaultdict[str, float] = field(default_factory=_meter)
     """Speech that came of it."""
 
-    def __bool__(self) -> bool:
-        return any(getattr(self, meter.name) for meter in fields(self))
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted."""
+        return not any(getattr(self, meter.name) for meter in fields(self))
 
     def add(self, other: SpeechUsage) -> None:
         """Count what ``other`` has counted."""

@@ -154,7 +154,7 @@ with fact as materialized (
   from numbered n join conversations c on c.id = n.conversation_id
 ), refused as (
   -- A message whose medium Meta does not take (131051 to 131053: its type, size, codec or content).
-  select h.* from told t join held h on h.id = t.outbox_id
+  select h.* from told t join held h on h.id = t.outbox_id join best b on b.outbox_id = h.id and b.state = 'failed'
   where t.state = 'failed' and t.error ->> 'code' in ('131051', '131052', '131053')
     and h.state not in ('delivered', 'read', 'played')
 ), replaced as (

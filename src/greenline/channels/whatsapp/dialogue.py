@@ -94,7 +94,7 @@ class Dialogue:
     @property
     def metered(self) -> tuple[Event, ...]:
         """What hearing and speaking took, as an event if they did something."""
-        return (speech_used(self.usage),) if self.usage else ()
+        return () if self.usage.is_empty else (speech_used(self.usage),)
 
 
 class Dialogues:

@@ -71,14 +71,15 @@ class VoiceNotes:
         ``usage`` counts what it took, also where it was heard for a turn that began anew: only one is committed.
         """
         if file.id not in self._heard:
-            options = replace(recognition_of(config), usage=SpeechUsage())
+            used = SpeechUsage()
+            options = replace(recognition_of(config), usage=used)
             try:
                 recogniser = self._speech.recogniser(options)
                 transcript = await recogniser.transcribe(file.part.data, file.part.mime_type, options)
             except SpeechError as error:
                 log.warning("voice_note.not_heard", file_id=file.id, error=str(error))
                 return None
-            self._heard[file.id] = transcript, options.usage or SpeechUsage()
+            self._heard[file.id] = transcript, used
             while len(self._heard) > HEARD_KEPT:
                 self._heard.popitem(last=False)
         transcript, used = self._heard[file.id]
