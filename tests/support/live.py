@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
@@ -109,6 +110,10 @@ class Stage:
     async def row(self, session: LiveSession) -> dict[str, Any]:
         """The conversation's row."""
         return dict(await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id))
+
+
+Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
+"""Opens a stage for an agent with the given configuration."""
 
 
 async def told_of(told: list[LiveEvent], kind: type[E], count: int = 1) -> list[E]:

@@ -26,6 +26,8 @@ from support.voice import tone
 from support.wait import eventually
 
 WINDOW = 512
+ANSWER = "Yes we sell green tea and black tea here."
+"""What an agent may say: nine words."""
 SECONDS_A_WORD = 0.2
 SPARE_SECONDS = 0.5
 RATE = 24_000

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpx2
 import pytest
@@ -27,35 +26,11 @@ from greenline.llm.errors import AllModelsFailed
 from greenline.llm.factory import build_models
 from greenline.llm.models import Message, ModelReply, ModelRequest, TextPart
 from greenline.settings import Settings
-from greenline.store.pool import Pool
 from support.fake_llm import FakeLlm, fake_llm
 from support.fake_llm import says as fake_says
-from support.live import Room, Stage, stage, told_of
-from support.spoken import SPARE_SECONDS, SpokenSpeech, ask, pause, voice
+from support.live import Opens, Room, Stage, told_of
+from support.spoken import ANSWER, SPARE_SECONDS, SpokenSpeech, ask, pause, voice
 from support.wait import eventually
-
-Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
-ANSWER = "Yes we sell green tea and black tea here."
-
-
-@pytest.fixture
-def speech() -> SpokenSpeech:
-    return SpokenSpeech()
-
-
-@pytest.fixture
-def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
-    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
-        return stage(pool, dsn, clock, more.pop("settings", settings), config, speech=speech, **more)
-
-    return open_stage
-
-
-@pytest.fixture
-async def live(opens: Opens) -> AsyncIterator[Stage]:
-    async with opens() as running:
-        running.model.say = lambda request: ANSWER
-        yield running
 
 
 @contextlib.asynccontextmanager

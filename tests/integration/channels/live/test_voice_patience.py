@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
@@ -15,30 +14,14 @@ from greenline.channels.live.models import AgentResponse, ResponseComplete, User
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Noted
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, Usage
-from greenline.settings import Settings
 from greenline.speech.models import EndOfTurn
-from greenline.store.pool import Pool
-from support.live import Room, Stage, stage, told_of
+from support.live import Opens, Room, told_of
 from support.spoken import SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
 
-Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
 SOFT: dict[str, Any] = {"timeout_seconds": 2, "message": "One moment.", "use_llm_generated_message": True}
 LOUD = "It is loud where you are."
 NOISY = {"turn": {"noisy_environment_detection": True, "noisy_environment_message": LOUD}}
-
-
-@pytest.fixture
-def speech() -> SpokenSpeech:
-    return SpokenSpeech()
-
-
-@pytest.fixture
-def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
-    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
-        return stage(pool, dsn, clock, settings, config, speech=speech, **more)
-
-    return open_stage
 
 
 @dataclass

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from datetime import timedelta
 from types import CoroutineType
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -35,33 +34,9 @@ from greenline.conversations.events import (
 from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
 from greenline.speech.models import EndOfTurn
-from greenline.store.pool import Pool
-from support.live import Room, Stage, stage, told_of
-from support.spoken import SpokenSpeech, ask, pause, voice
+from support.live import Opens, Room, Stage, told_of
+from support.spoken import ANSWER, SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
-
-Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
-ANSWER = "Yes we sell green tea and black tea here."
-
-
-@pytest.fixture
-def speech() -> SpokenSpeech:
-    return SpokenSpeech()
-
-
-@pytest.fixture
-def opens(pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: SpokenSpeech) -> Opens:
-    def open_stage(config: dict[str, Any] | None = None, **more: Any) -> AbstractAsyncContextManager[Stage]:
-        return stage(pool, dsn, clock, settings, config, speech=speech, **more)
-
-    return open_stage
-
-
-@pytest.fixture
-async def live(opens: Opens) -> AsyncIterator[Stage]:
-    async with opens() as running:
-        running.model.say = lambda request: ANSWER
-        yield running
 
 
 def figure(name: str, **labels: str) -> float:
