@@ -21,7 +21,7 @@ from greenline.emulator.limits import MEDIA_TYPES, check_message
 from greenline.emulator.media import MediaStore
 from greenline.emulator.reviews import Reviews
 from greenline.emulator.webhooks import Webhooks
-from greenline.emulator.world import WINDOW, Chat, Message, Number, Person, World, new_wamid
+from greenline.emulator.world import Chat, Message, Number, Person, World, new_wamid
 
 TYPING_SECONDS: Final = 25.0  # Meta: Typing indicators
 RANK: Final = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
@@ -65,6 +65,7 @@ class Meta:
         kind = str(body.get("type", "text"))
         template = self._check(number, kind, body)
         self._check_rates(number, person)
+        too_late = self._is_too_late(number, person, kind)
         asks_to_call = _asks_to_call(body) if template is None else templates.asks_to_call(template)
         if person is not None and asks_to_call:
             self.desk.permission(person, number).request(self.clock.now())
@@ -79,6 +80,7 @@ class Meta:
             callback_data=body.get("biz_opaque_callback_data"),
             category=template["category"].lower() if template else "service",
             template_id=template["id"] if template else None,
+            too_late=too_late,
             asks_to_call=asks_to_call,
         )
         contact: dict[str, Any] = {"input": recipient}
@@ -166,62 +168,86 @@ class Meta:
             if chat.pair_clock > now + self.config.pair_interval * (self.config.pair_burst - 1):
                 raise MetaError(131056, "Too many messages from this number to this person in a short time.")
             chat.pair_clock = max(now, chat.pair_clock) + self.config.pair_interval
-        if person is not None and self.config.closed_window == "refuse":
-            self._check_window(self.world.chat(person, number), None)
         number.recent.append(now)
 
-    def _check_window(self, chat: Chat, message: Message | None) -> None:
-        kind = message.type if message else "text"
-        if self.config.enforce_window and kind != "template" and chat.window_until <= self.clock.now():
-            raise MetaError(131047, "More than 24 hours have passed since the customer last replied to this number.")
+    def _is_too_late(self, number: Number, person: Person | None, kind: str) -> bool:
+        """Whether the window is closed for the message. Raises `MetaError` 131047 where Meta refuses that at once."""
+        if person is None or kind == "template" or not self.config.enforce_window:
+            return False
+        too_late = self.world.chat(person, number).window_until <= self.clock.now()
+        if too_late and self.config.closed_window == "refuse":
+            raise _closed()
+        return too_late
 
     def _accept(self, number: Number, person: Person, message: Message) -> None:
         chat = self.world.chat(person, number)
-        chat.outgoing.append(message)
+        chat.accepted.append(message)
         chat.typing_until = 0.0
-        self._drain(chat)
+        if not chat.leaving:
+            chat.leaving = True
+            self._start(self._bring_on_the_way(chat))
 
-    def _drain(self, chat: Chat) -> None:
-        if not chat.draining:
-            chat.draining = True
+    async def _bring_on_the_way(self, chat: Chat) -> None:
+        """Tell of each accepted message that it was sent, whether or not the phone can be reached."""
+        try:
+            while chat.accepted:
+                message = chat.accepted[0]
+                await self._wait_until(message.at + self.config.sent_delay)
+                chat.accepted.remove(message)
+                if not self._is_refused(chat, message):
+                    self._leave(chat, message)
+        finally:
+            chat.leaving = False
+
+    def _leave(self, chat: Chat, message: Message) -> None:
+        message.status, message.left_at = "sent", self.clock.now()
+        self._note("message.sent", chat, message)
+        ends = {"person_id": chat.person.id, "phone_number_id": chat.number.id}
+        disorder = self.faults.acting(StatusOrder, **ends)
+        if disorder is not None:
+            message.backwards = disorder.seconds
+        else:
+            self._status(chat, message, "sent")
+        late = self.faults.acting(LateFailed, **ends)
+        if late is not None:
+            self._start(self._fail_late(chat, message, MetaError(late.code, "A fault was set.")))
+            return
+        chat.outgoing.append(message)
+        self._bring_to_the_phone(chat)
+
+    def _bring_to_the_phone(self, chat: Chat) -> None:
+        if not chat.arriving:
+            chat.arriving = True
             self._start(self._carry(chat))
 
     async def _carry(self, chat: Chat) -> None:
         """Bring a chat's messages to the phone, in the order of their acceptance."""
         try:
-            while chat.outgoing:
-                message = chat.outgoing[0]
-                if message.status == "accepted":
-                    await self.clock.sleep(self.config.sent_delay)
-                    if self._refused(chat, message):
-                        chat.outgoing.remove(message)
-                        continue
-                    message.status = "sent"
-                    self._note("message.sent", chat, message)
-                    self._status(chat, message, "sent")
-                if not chat.person.online:
-                    return
-                await self.clock.sleep(self.config.delivered_delay)
-                chat.outgoing.remove(message)
-                self._arrive(chat, message)
+            while chat.outgoing and chat.person.online:
+                await self._wait_until(chat.outgoing[0].left_at + self.config.delivered_delay)
+                if chat.person.online:
+                    self._arrive(chat, chat.outgoing.pop(0))
         finally:
-            chat.draining = False
+            chat.arriving = False
 
-    def _refused(self, chat: Chat, message: Message) -> bool:
+    async def _wait_until(self, moment: float) -> None:
+        await self.clock.sleep(moment - self.clock.now())
+
+    def _is_refused(self, chat: Chat, message: Message) -> bool:
         person = chat.person
-        try:
-            if not person.has_whatsapp or person.blocks_business:
-                raise MetaError(131026, "The person can't be reached.")
-            if message.category == "marketing" and chat.stopped_marketing:
-                raise MetaError(131050)
-            self._check_window(chat, message)
-            late = self.faults.acting(LateFailed, person_id=person.id, phone_number_id=chat.number.id)
-            if late is not None:
-                raise MetaError(late.code, "A fault was set.")
-        except MetaError as error:
-            self._failed(chat, message, error)
-            return True
-        return False
+        if not person.has_whatsapp or person.blocks_business:
+            self._failed(chat, message, MetaError(131026, "The person can't be reached."))
+        elif message.category == "marketing" and chat.stopped_marketing:
+            self._failed(chat, message, MetaError(131050))
+        elif message.too_late:
+            self._failed(chat, message, _closed())
+        else:
+            return False
+        return True
+
+    async def _fail_late(self, chat: Chat, message: Message, error: MetaError) -> None:
+        await self.clock.sleep(self.config.delivered_delay)
+        self._failed(chat, message, error)
 
     def _failed(self, chat: Chat, message: Message, error: MetaError) -> None:
         message.status = "failed"
@@ -252,11 +278,20 @@ class Meta:
         )
         if message.template_id:
             self.reviews.delivered(message.template_id, message.id)
-        if self.faults.acting(StatusOrder, phone_number_id=chat.number.id):
-            self._status(chat, message, "read")
-        self._status(chat, message, "delivered")
+        if message.backwards is not None:
+            self._start(self._tell_backwards(chat, message, message.backwards))
+        else:
+            self._status(chat, message, "delivered")
         if chat.person.reads == "auto":
             self._start(self._read_later(chat, message))
+
+    async def _tell_backwards(self, chat: Chat, message: Message, seconds: float) -> None:
+        """The person reads at once, and the business learns of it before it learns of the way to it."""
+        message.status = "read"
+        self._note("message.read", chat, message)
+        for state in ("read", "delivered", "sent"):
+            self._status(chat, message, state)
+            await self.clock.sleep(seconds)
 
     async def _read_later(self, chat: Chat, message: Message) -> None:
         await self.clock.sleep(self.config.read_delay)
@@ -313,7 +348,7 @@ class Meta:
         if person.id in number.blocked:
             return message.id
         if kind != "system":
-            chat.window_until = now + WINDOW
+            chat.open_window(now)
         reply = (content.get("interactive") or {}).get("call_permission_reply") if kind == "interactive" else None
         if isinstance(reply, dict):
             self.desk.permission(person, number).answer(reply, now)
@@ -362,7 +397,7 @@ class Meta:
         """Deliver what waited for the person."""
         for chat in self.world.chats.values():
             if chat.person is person and chat.outgoing:
-                self._drain(chat)
+                self._bring_to_the_phone(chat)
 
     def block(self, person: Person) -> None:
         """The person blocks the business: no message arrives any more, and what they last got counts as unwanted."""
@@ -455,6 +490,10 @@ class Meta:
         self._tasks.discard(task)
         with contextlib.suppress(asyncio.CancelledError):
             task.result()
+
+
+def _closed() -> MetaError:
+    return MetaError(131047, "More than 24 hours have passed since the customer last replied to this number.")
 
 
 def _asks_to_call(body: dict[str, Any]) -> bool:

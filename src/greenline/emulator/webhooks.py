@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +48,24 @@ def sign(secret: str, body: bytes) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Update:
+    """Something to tell of: a value in a webhook field, about a business account or one of its numbers."""
+
+    field: str
+    value: dict[str, Any]
+    phone_number_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who is told, and where; ``account_id`` is the one that the updates are about."""
+
+    app_id: str
+    url: str
+    account_id: str
+
+
 @dataclass
 class Delivery:
     """One body for one callback."""
@@ -55,8 +74,10 @@ class Delivery:
     app: App
     url: str
     body: bytes
-    subject: str
-    """The webhook field that it tells of."""
+    subject: str = "raw"
+    """The webhook fields that it tells of."""
+    about: dict[str, Any] = field(default_factory=dict)
+    """What a fault may match."""
     attempts: int = 0
     delivered: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -90,8 +111,10 @@ class Webhooks:
             limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64),
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._batch: list[tuple[Number, str, dict[str, Any]]] = []
-        self._slots = asyncio.Semaphore(config.webhook_concurrency)
+        self._batches: dict[Target, list[Update]] = {}
+        self._under_way = 0
+        self._one_less = asyncio.Condition()
+        self._ids = itertools.count(1)
         self.deliveries: list[Delivery] = []
 
     async def aclose(self) -> None:
@@ -105,35 +128,30 @@ class Webhooks:
         """Tell of an update of ``number`` in the webhook field ``name``."""
         metadata = {"display_phone_number": number.wa_id, "phone_number_id": number.id}
         whole = {"messaging_product": "whatsapp", "metadata": metadata, **value}
-        if self._faults.acting(UnknownField, phone_number_id=number.id):
-            whole["brand_new_field"] = {"since": "tomorrow"}
-        batching = self._faults.acting(WebhookBatch, field=name, phone_number_id=number.id)
-        if batching is None:
-            self._send(number, [(name, whole)])
-            return
-        self._batch.append((number, name, whole))
-        if len(self._batch) >= batching.size:
-            self._flush()
-        elif len(self._batch) == 1:
-            self._start(self._flush_later(batching.seconds))
+        update = Update(name, self._with_faults(name, whole, number.id), number.id)
+        account = self._world.accounts[number.account_id]
+        batch = self._faults.acting(WebhookBatch, field=name, phone_number_id=number.id)
+        for app in self._subscribers(account, name):
+            own = number.extra.get("webhook_override") or account.subscribed.get(app.id)
+            if url := own or app.callback_url:
+                target = Target(app.id, url, account.id)
+                if batch is None:
+                    self._deliver(target, [update])
+                else:
+                    self._collect(target, update, batch)
 
     def account_update(self, account: Account, name: str, value: dict[str, Any]) -> None:
         """Tell of an update of a business account."""
-        envelope = {
-            "object": "whatsapp_business_account",
-            "entry": [
-                {"id": account.id, "time": int(self._clock.now()), "changes": [{"field": name, "value": value}]}
-            ],
-        }
+        update = Update(name, self._with_faults(name, value, None))
         for app in self._subscribers(account, name):
             if app.callback_url:
-                self._deliver(app, app.callback_url, wire_form(envelope), name)
+                self._deliver(Target(app.id, app.callback_url, account.id), [update], time=int(self._clock.now()))
 
     async def send_raw(
         self, app: App, url: str, body: bytes, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """One attempt with exactly these bytes; signed unless ``headers`` bring a signature of their own."""
-        delivery = Delivery(len(self.deliveries) + 1, app, url, body, "raw")
+        delivery = Delivery(next(self._ids), app, url, body)
         return await self._attempt(delivery, headers if headers is not None else sign(app.secret, body))
 
     async def verify(self, url: str, token: str) -> dict[str, Any]:
@@ -142,7 +160,7 @@ class Webhooks:
         query = {"hub.mode": "subscribe", "hub.challenge": challenge, "hub.verify_token": token}
         try:
             answer = await self._client.get(url, params=query, timeout=self._config.webhook_timeout)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             return {"ok": False, "status": None, "answer": f"{type(error).__name__}: {error}"}
         ok = answer.status_code == 200 and answer.text == challenge
         return {"ok": ok, "status": answer.status_code, "answer": answer.text[:200]}
@@ -155,57 +173,60 @@ class Webhooks:
         """Deliveries that are not taken yet and will be tried again."""
         return len(self._tasks)
 
-    def _flush(self) -> None:
-        batch, self._batch = self._batch, []
-        for account_id in {number.account_id for number, _, _ in batch}:
-            mine = [(number, name, value) for number, name, value in batch if number.account_id == account_id]
-            self._send(mine[0][0], [(name, value) for _, name, value in mine])
-
-    async def _flush_later(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        self._flush()
-
-    def _send(self, number: Number, changes: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        account = self._world.accounts[number.account_id]
-        name = changes[0][0]
-        envelope = {
-            "object": "whatsapp_business_account",
-            "entry": [{"id": account.id, "changes": [{"field": name, "value": value} for name, value in changes]}],
-        }
-        body = wire_form(envelope)
-        for app in self._subscribers(account, name):
-            own = number.extra.get("webhook_override") or account.subscribed.get(app.id)
-            url = own or app.callback_url
-            if url:
-                self._deliver(app, url, body, name)
+    def _with_faults(self, name: str, value: dict[str, Any], phone_number_id: str | None) -> dict[str, Any]:
+        unknown = self._faults.acting(UnknownField, field=name, phone_number_id=phone_number_id)
+        return {**value, "brand_new_field": {"since": "tomorrow"}} if unknown else value
 
     def _subscribers(self, account: Account, name: str) -> list[App]:
         apps = (self._world.apps.get(app_id) for app_id in account.subscribed)
         return [app for app in apps if app is not None and (not app.fields or name in app.fields)]
 
-    def _deliver(self, app: App, url: str, body: bytes, name: str) -> None:
-        delivery = Delivery(len(self.deliveries) + 1, app, url, body, name)
-        self.deliveries.append(delivery)
-        self._start(self._deliver_until_taken(delivery, self._hold(name)))
-        duplicate = self._faults.acting(WebhookDuplicate, field=name)
-        if duplicate is not None:
-            for _ in range(duplicate.count()):
-                self._start(self._deliver_until_taken(delivery, duplicate.delay))
+    def _collect(self, target: Target, update: Update, fault: WebhookBatch) -> None:
+        batch = self._batches.setdefault(target, [])
+        batch.append(update)
+        if len(batch) >= fault.size:
+            self._flush(target, batch)
+        elif len(batch) == 1:
+            self._start(self._flush_later(target, batch, fault.seconds))
 
-    def _hold(self, name: str) -> float:
-        delay = self._faults.acting(WebhookDelay, field=name)
-        shuffle = self._faults.acting(WebhookShuffle, field=name)
-        seconds = delay.seconds if delay else 0.0
-        return seconds + (shuffle.up_to(shuffle.seconds) if shuffle else 0.0)
+    async def _flush_later(self, target: Target, batch: list[Update], seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._flush(target, batch)
+
+    def _flush(self, target: Target, batch: list[Update]) -> None:
+        if self._batches.get(target) is batch:
+            self._deliver(target, self._batches.pop(target))
+
+    def _deliver(self, target: Target, updates: list[Update], **entry: int) -> None:
+        changes = [{"field": update.field, "value": update.value} for update in updates]
+        envelope = {
+            "object": "whatsapp_business_account",
+            "entry": [{"id": target.account_id, **entry, "changes": changes}],
+        }
+        fields = list(dict.fromkeys(update.field for update in updates))
+        about = {
+            "field": frozenset(fields),
+            "phone_number_id": frozenset(update.phone_number_id for update in updates),
+        }
+        app = self._world.apps[target.app_id]
+        delivery = Delivery(next(self._ids), app, target.url, wire_form(envelope), ", ".join(fields), about)
+        self.deliveries.append(delivery)
+        delay = self._faults.acting(WebhookDelay, **about)
+        shuffle = self._faults.acting(WebhookShuffle, **about)
+        duplicate = self._faults.acting(WebhookDuplicate, **about)
+        waits = [0.0, *([duplicate.delay] * duplicate.count() if duplicate else [])]
+        for wait in waits:
+            hold = wait + (delay.seconds if delay else 0.0) + (shuffle.up_to(shuffle.seconds) if shuffle else 0.0)
+            self._start(self._deliver_until_taken(delivery, hold))
 
     async def _deliver_until_taken(self, delivery: Delivery, hold: float) -> None:
         if hold:
             await self._clock.sleep(hold)
         headers = sign(delivery.app.secret, delivery.body)
         for wait in [*self._config.webhook_retry_schedule, None]:
-            async with self._slots:
+            async with self._slot():
                 result = await self._attempt(delivery, headers)
-            lost = result["status"] == 200 and self._faults.acting(WebhookDrop, field=delivery.subject)
+            lost = result["status"] == 200 and self._faults.acting(WebhookDrop, **delivery.about)
             if result["status"] == 200 and not lost:
                 if not delivery.delivered:
                     delivery.delivered = True
@@ -214,6 +235,19 @@ class Webhooks:
             if wait is not None:
                 await self._clock.sleep(wait)
         self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.subject)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """One of the deliveries under way at once; how many there may be can change at any time."""
+        async with self._one_less:
+            await self._one_less.wait_for(lambda: self._under_way < self._config.webhook_concurrency)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            async with self._one_less:
+                self._one_less.notify(max(1, self._config.webhook_concurrency - self._under_way))
 
     async def _attempt(self, delivery: Delivery, headers: dict[str, str]) -> dict[str, Any]:
         delivery.attempts += 1

@@ -139,6 +139,12 @@ class Message:
     error: dict[str, Any] | None = None
     category: str = "service"
     template_id: str | None = None
+    too_late: bool = False
+    """Whether it needed an open window, and the window was closed when it was accepted."""
+    left_at: float = 0.0
+    """When it left Meta."""
+    backwards: float | None = None
+    """Seconds between its statuses, if they are told in the wrong order (the fault `status_order`)."""
     asks_to_call: bool = False
     """Whether it shows the buttons that permit calls: a template may ask without saying so in the message."""
 
@@ -163,21 +169,33 @@ class Message:
 
 @dataclass
 class Chat:
-    """A person and a number. ``screen`` is what has reached the phone, ``outgoing`` what waits for it."""
+    """A person and a number.
+
+    What the business sends is first ``accepted``, then ``outgoing`` (it left Meta, and waits for the phone), then on
+    the ``screen``.
+    """
 
     person: Person
     number: Number
     screen: list[Message] = field(default_factory=list)
+    accepted: list[Message] = field(default_factory=list)
     outgoing: list[Message] = field(default_factory=list)
     window_until: float = 0.0
     pair_clock: float = 0.0
     typing_until: float = 0.0
     stopped_marketing: bool = False
-    draining: bool = False
+    leaving: bool = False
+    """Whether something brings what is accepted on its way."""
+    arriving: bool = False
+    """Whether something brings what is outgoing to the phone."""
+
+    def open_window(self, now: float) -> None:
+        """The person wrote or called: for a day the business may write what it likes."""
+        self.window_until = now + WINDOW
 
     def find(self, wamid: str) -> Message | None:
         """A message of this chat."""
-        return next((m for m in reversed([*self.screen, *self.outgoing]) if m.id == wamid), None)
+        return next((m for m in reversed([*self.screen, *self.outgoing, *self.accepted]) if m.id == wamid), None)
 
 
 @dataclass

@@ -175,6 +175,7 @@ class Desk:
     async def dial(self, person: Person, number: Number) -> Call:
         """A person calls the business."""
         call = self._new(number, person, "USER_INITIATED")
+        self._world.chat(person, number).open_window(self._clock.now())
         offer = await call.peer.offer()
         call.state = "ringing"
         call.note("dialled")
@@ -187,6 +188,7 @@ class Desk:
     def take(self, call: Call) -> None:
         """A person takes the call of the business."""
         if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
+            self._world.chat(call.person, call.number).open_window(self._clock.now())
             self._teller.status(call, "ACCEPTED")
             self._activate(call)
 

@@ -1,0 +1,149 @@
+"""How webhooks travel: in batches, in copies, so many at once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from support.meta import Emulator
+from support.receiver import Receiver, subscribed
+from support.scripted import scripted
+from support.wait import until
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Receiver]:
+    """A callback, and the emulator that tells it."""
+    async with subscribed(webhook_retry_schedule=[0.05]) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def meta(told: Receiver) -> Emulator:
+    return told.meta
+
+
+async def subscribe(meta: Emulator, told: Receiver, fields: list[str]) -> None:
+    app = meta.business["app_id"]
+    url = (await meta.call("GET", "/state"))["apps"][0]["callback_url"]
+    await meta.call("POST", f"/apps/{app}/callback", callback_url=url, fields=fields, verify=False)
+
+
+async def bodies(told: Receiver, count: int) -> list[list[str]]:
+    """The fields of each body, when so many came."""
+
+    async def enough() -> list[dict[str, Any]]:
+        return told.bodies if len(told.bodies) >= count else []
+
+    return [[change["field"] for change in body["entry"][0]["changes"]] for body in await until(enough)]
+
+
+async def test_a_batch_holds_what_the_app_wants_and_nothing_else(meta: Emulator, told: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    stop = {"phone_number_id": meta.number, "feedback": "stop"}
+    await subscribe(meta, told, ["messages"])
+    await meta.call("POST", "/faults", name="webhook_batch", size=2, seconds=60)
+    await meta.call("POST", f"/people/{ann.person_id}/feedback", **stop)
+    await meta.say(ann, "one")
+    await meta.call("POST", f"/people/{ann.person_id}/feedback", **stop)
+    await meta.say(ann, "two")
+    assert await bodies(told, 1) == [["messages", "messages"]]
+    await subscribe(meta, told, [])
+    await meta.call("POST", f"/people/{ann.person_id}/feedback", **stop)
+    await meta.say(ann, "three")
+    assert (await bodies(told, 2))[1] == ["user_preferences", "messages"]
+
+
+async def test_a_batch_is_sent_when_its_time_is_over_and_collects_as_often_as_told(
+    meta: Emulator, told: Receiver
+) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.call("POST", "/faults", name="webhook_batch", seconds=600, times=2, match={"field": "messages"})
+    for text in ("one", "two", "three"):
+        await meta.say(ann, text)
+    assert await bodies(told, 1) == [["messages"]], "the third is not collected"
+    await meta.call("POST", "/clock", advance_seconds=601)
+    assert await bodies(told, 2) == [["messages"], ["messages", "messages"]]
+    assert [m["text"]["body"] for m in told.heard("messages")] == ["three", "one", "two"]
+
+
+async def test_numbers_with_a_callback_of_their_own_have_batches_of_their_own() -> None:
+    elsewhere = Receiver()
+    async with scripted(elsewhere) as server, subscribed() as told:
+        meta = told.meta
+        same = {key: meta.business[key] for key in ("app_id", "waba_id", "token")}
+        second = (await meta.call("POST", "/setup", **same))["phone_number_id"]
+        override = {"webhook_configuration": {"override_callback_uri": f"{server.url}/own", "verify_token": "x"}}
+        headers = {"Authorization": f"Bearer {meta.business['token']}"}
+        await meta.http.post(f"/v23.0/{second}", json=override, headers=headers)
+        ann = await meta.person("Ann", "15550100001")
+        await meta.call("POST", "/faults", name="webhook_batch", size=2, seconds=60)
+        for number in (meta.number, second, meta.number, second):
+            message = {"phone_number_id": number, "type": "text", "text": {"body": "Hi"}}
+            await meta.call("POST", f"/people/{ann.person_id}/messages", **message)
+        for receiver, number in ((told, meta.number), (elsewhere, second)):
+            assert await bodies(receiver, 1) == [["messages", "messages"]]
+            assert {value["metadata"]["phone_number_id"] for _, value in receiver.changes} == {number}
+
+
+async def test_events_come_one_to_six_times_shuffled_with_their_copies(meta: Emulator, told: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.call("POST", "/faults", name="webhook_duplicate", copies=5, fewest=0, seed=3)
+    await meta.call("POST", "/faults", name="webhook_shuffle", seconds=1.0, seed=5)
+    ids = [await meta.say(ann, str(number)) for number in range(12)]
+
+    async def settled() -> bool:
+        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+
+    await until(settled)
+    came = [message["id"] for message in told.heard("messages")]
+    counts = Counter(came)
+    assert set(counts) == set(ids)
+    assert set(counts.values()) <= set(range(1, 7))
+    assert len(set(counts.values())) > 2, "each event draws its own number of copies"
+    first = {wamid: came.index(wamid) for wamid in ids}
+    last = {wamid: len(came) - came[::-1].index(wamid) for wamid in ids}
+    assert sorted(ids, key=first.__getitem__) != ids, "the first ones are shuffled"
+    assert any(first[b] < last[a] for a in ids for b in ids if first[a] < first[b]), "copies mix with other events"
+
+
+async def test_so_many_deliveries_are_under_way_at_once_as_are_set_now(meta: Emulator, told: Receiver) -> None:
+    under_way, most = 0, 0
+    release = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
+        under_way += 1
+        most = max(most, under_way)
+        await release.wait()
+        under_way -= 1
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(slow, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    app = meta.business["app_id"]
+    callback = {"callback_url": f"http://127.0.0.1:{port}/", "verify": False}
+    await meta.call("POST", f"/apps/{app}/callback", **callback)
+    await meta.call("PATCH", "/config", webhook_concurrency=2)
+    ann = await meta.person("Ann", "15550100001")
+    for number in range(6):
+        await meta.say(ann, str(number))
+
+    async def two() -> bool:
+        return under_way == 2
+
+    async def all_taken() -> bool:
+        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+
+    await until(two)
+    release.set()
+    await until(all_taken)
+    assert most == 2
+    listener.close()
+    await listener.wait_closed()
