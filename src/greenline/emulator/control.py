@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
+from greenline.emulator.calls.permissions import Unanswerable
 from greenline.emulator.config import Config
 from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
@@ -15,12 +21,15 @@ from greenline.emulator.control_models import Advance, Callback, Review, Setup, 
 from greenline.emulator.control_people import add_acts, add_feedback, add_people
 from greenline.emulator.fault_kinds import NAMES, AnyFault
 from greenline.emulator.meta import Meta
+from greenline.emulator.taps import NoReply, NoSuchButton
 from greenline.emulator.world import Account, App, Number, Token, digits
 
 
 def create_control(meta: Meta) -> FastAPI:
     """The control API over one emulator."""
     app = FastAPI(title="Emulator control", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
+    for kind, status in ((NoSuchButton, 404), (NoReply, 409), (Unanswerable, 409)):
+        app.add_exception_handler(kind, _refusal(status))
     _business(app, meta)
     _tokens(app, meta)
     add_people(app, meta)
@@ -31,6 +40,11 @@ def create_control(meta: Meta) -> FastAPI:
     add_evidence(app, meta)
     _faults(app, meta)
     return app
+
+
+def _refusal(status: int) -> Callable[[Request, Exception], Response]:
+    """What answers an exception that says why a person can't do that."""
+    return lambda request, error: JSONResponse({"detail": str(error)}, status)
 
 
 def _business(app: FastAPI, meta: Meta) -> None:
@@ -149,7 +163,10 @@ def _faults(app: FastAPI, meta: Meta) -> None:
 
     @app.patch("/config")
     async def configure(body: Annotated[dict[str, Any], Body()]) -> Config:
-        changed = Config.model_validate({**meta.config.model_dump(), **body})
+        try:
+            changed = Config.model_validate({**meta.config.model_dump(), **body})
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False), body=body) from error
         for name in body:
             setattr(meta.config, name, getattr(changed, name))
         return meta.config

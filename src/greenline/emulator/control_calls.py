@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException
@@ -14,7 +12,7 @@ from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.network import Network
 from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
 from greenline.emulator.calls.script import Script
-from greenline.emulator.control_models import known
+from greenline.emulator.control_models import Base64, known
 from greenline.emulator.meta import Meta
 
 
@@ -27,7 +25,7 @@ class Dial(BaseModel):
 class Sound(BaseModel):
     """A sound file in base64, of any usual format."""
 
-    data_base64: str
+    data_base64: Base64
 
 
 class Keys(BaseModel, extra="forbid"):
@@ -156,7 +154,11 @@ def _add_acts(app: FastAPI, meta: Meta) -> None:
     @app.post("/calls/{call_id:path}/browser")
     async def browser(call_id: str, body: Annotated[Offer, Body()]) -> dict[str, str]:
         """A browser plays the person by its own WebRTC; returns the answer to its offer."""
-        return {"sdp": await desk.attach(_call(meta, call_id), body.sdp)}
+        call = _call(meta, call_id)
+        try:
+            return {"sdp": await desk.attach(call, body.sdp)}
+        except ValueError as error:
+            raise HTTPException(422, f"This session description can't be used: {error}") from error
 
 
 def _call(meta: Meta, call_id: str) -> Call:
@@ -165,6 +167,6 @@ def _call(meta: Meta, call_id: str) -> Call:
 
 def _decoded(sound: Sound) -> bytes:
     try:
-        return decode_sound(base64.b64decode(sound.data_base64, validate=True))
-    except (ValueError, binascii.Error) as error:
+        return decode_sound(sound.data_base64)
+    except ValueError as error:
         raise HTTPException(400, str(error)) from error

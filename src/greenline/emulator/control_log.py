@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -88,8 +87,8 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
     @app.post("/webhooks/raw")
     async def raw(body: Raw) -> dict[str, Any]:
         """Send exact bytes to the callback once and report its answer."""
-        owner = known(meta.world.apps, body.app_id) if body.app_id else next(iter(meta.world.apps.values()))
-        data = base64.b64decode(body.body_base64) if body.body_base64 is not None else wire_form(body.envelope)
+        owner = known(meta.world.apps, body.app_id or next(iter(meta.world.apps), ""))
+        data = body.body_base64 if body.body_base64 is not None else wire_form(body.envelope)
         headers = sign(owner.secret, data)
         if body.signature is not None:
             headers = {"X-Hub-Signature-256": body.signature} if body.signature else {}

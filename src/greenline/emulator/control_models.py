@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 T = TypeVar("T")
+
+
+def _decoded(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("a text in base64 is expected")
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise ValueError("this is no base64") from error
+
+
+Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+Phone = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="Digits, with the code of the country.")]
 
 
 class Setup(BaseModel):
@@ -50,7 +65,7 @@ class NewPerson(BaseModel):
     """Somebody with WhatsApp."""
 
     name: str = "Ann"
-    phone: str | None = Field(None, description="Digits; null: made up.")
+    phone: Phone | None = Field(None, description="Digits, which nobody else has; null: made up.")
     username: str | None = None
     hides_phone: bool = False
     online: bool = True
@@ -64,7 +79,7 @@ class PersonChange(BaseModel):
     """What changes about a person. Another ``phone`` sends the system message of a changed number."""
 
     name: str | None = None
-    phone: str | None = None
+    phone: Phone | None = None
     username: str | None = None
     hides_phone: bool | None = None
     online: bool | None = None
@@ -78,7 +93,7 @@ class PersonChange(BaseModel):
 class FileIn(BaseModel):
     """A file that a person sends."""
 
-    data_base64: str
+    data_base64: Base64
     mime_type: str
     filename: str | None = None
     caption: str | None = None
@@ -94,6 +109,12 @@ class PersonMessage(BaseModel):
     type: str = "text"
     context: dict[str, Any] | None = None
     file: FileIn | None = None
+
+    @model_validator(mode="after")
+    def _has_room_for_the_file(self) -> PersonMessage:
+        if self.file is not None and not isinstance((self.model_extra or {}).get(self.type, {}), dict):
+            raise ValueError(f"{self.type} must be an object where there is a file")
+        return self
 
 
 class Read(BaseModel):
@@ -139,14 +160,14 @@ class React(BaseModel):
 class Advance(BaseModel):
     """How far to move the clock."""
 
-    advance_seconds: float = Field(ge=0)
+    advance_seconds: float = Field(ge=0, le=10 * 365 * 86_400)
 
 
 class Raw(BaseModel):
     """Exact bytes for the callback: an ``envelope`` written and signed as Meta does, or a body with a signature."""
 
     envelope: Any = None
-    body_base64: str | None = None
+    body_base64: Base64 | None = None
     signature: str | None = None
     app_id: str | None = None
 

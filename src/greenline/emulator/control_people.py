@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from starlette.responses import Response
 
+from greenline.emulator import taps
 from greenline.emulator.control_models import (
     Feedback,
     FileIn,
@@ -22,7 +22,7 @@ from greenline.emulator.control_models import (
 )
 from greenline.emulator.media import RECEIVED_SECONDS
 from greenline.emulator.meta import Meta
-from greenline.emulator.world import Chat, Message, Number, Person, digits
+from greenline.emulator.world import Chat, Message, Number, Person, World, digits
 
 
 def add_people(app: FastAPI, meta: Meta) -> None:
@@ -32,7 +32,8 @@ def add_people(app: FastAPI, meta: Meta) -> None:
     @app.post("/people")
     async def add(body: NewPerson | None = None) -> dict[str, Any]:
         body = body or NewPerson()
-        phone = body.phone or f"1555{digits(7)}"
+        phone = body.phone or _free_phone(world)
+        _refuse_taken(world, phone)
         person = Person(
             id=f"person_{len(world.people) + 1}", user_id=f"US.{digits(16)}", **{**body.model_dump(), "phone": phone}
         )
@@ -48,6 +49,8 @@ def add_people(app: FastAPI, meta: Meta) -> None:
         person = known(world.people, person_id)
         changes = body.model_dump(exclude_none=True)
         phone = changes.pop("phone", None)
+        if phone and phone != person.phone:
+            _refuse_taken(world, phone, person)
         if changes.get("blocks_business") and not person.blocks_business:
             meta.block(person)
         for name, value in changes.items():
@@ -65,6 +68,7 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
 
     @app.post("/people/{person_id}/messages")
     async def say(person_id: str, body: PersonMessage) -> dict[str, Any]:
+        """A person sends something; 409 for the answer to a request for calls that has expired."""
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
         message = body.model_dump(exclude={"phone_number_id", "file"}, exclude_none=True)
         if body.file is not None:
@@ -91,9 +95,10 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
 
     @app.post("/people/{person_id}/tap")
     async def tap(person_id: str, body: Tap) -> dict[str, Any]:
+        """A button or a row is tapped; 409 for a button that tells the business nothing, as one that opens a page."""
         chat = _chat(meta, person_id, body.phone_number_id)
         tapped = _message(chat, body.message_id)
-        message = _tapped(meta, chat, tapped.type, tapped.content, body)
+        message = taps.reply(tapped, button_id=body.button_id, row_id=body.row_id, index=body.index)
         message["context"] = {"from": chat.number.wa_id, "id": tapped.id}
         return {"message_id": meta.say(chat.person, chat.number, message)}
 
@@ -126,6 +131,18 @@ def add_feedback(app: FastAPI, meta: Meta) -> None:
         return {"counted": True}
 
 
+def _free_phone(world: World) -> str:
+    while world.find_person(phone := f"1555{digits(7)}") is not None:
+        pass
+    return phone
+
+
+def _refuse_taken(world: World, phone: str, person: Person | None = None) -> None:
+    owner = world.find_person(phone)
+    if owner is not None and owner is not person:
+        raise HTTPException(409, f"{owner.name} ({owner.id}) has the number {phone}.")
+
+
 def _chat(meta: Meta, person_id: str, phone_number_id: str) -> Chat:
     return meta.world.chat(known(meta.world.people, person_id), known(meta.world.numbers, phone_number_id))
 
@@ -138,36 +155,7 @@ def _message(chat: Chat, wamid: str) -> Message:
 
 
 def _media(meta: Meta, number: Number, file: FileIn) -> dict[str, Any]:
-    data = base64.b64decode(file.data_base64)
     expires = meta.clock.now() + RECEIVED_SECONDS
-    media = meta.media.add(number.id, file.mime_type, data, file.filename, expires)
+    media = meta.media.add(number.id, file.mime_type, file.data_base64, file.filename, expires)
     told = {"filename": file.filename, "caption": file.caption, "voice": file.voice}
     return {**media.in_webhook(), **{key: value for key, value in told.items() if value is not None}}
-
-
-def _tapped(meta: Meta, chat: Chat, kind: str, content: dict[str, Any], tap: Tap) -> dict[str, Any]:
-    if kind == "template":
-        return {"type": "button", "button": _template_button(meta, chat, content["template"], tap)}
-    action = (content.get("interactive") or {}).get("action") or {}
-    if "buttons" in action:
-        replies = [button["reply"] for button in action["buttons"]]
-        reply = _choice(replies, tap.button_id, tap.index)
-        return {"type": "interactive", "interactive": {"type": "button_reply", "button_reply": reply}}
-    rows = [row for section in action.get("sections", []) for row in section["rows"]]
-    row = _choice(rows, tap.row_id, tap.index)
-    return {"type": "interactive", "interactive": {"type": "list_reply", "list_reply": row}}
-
-
-def _template_button(meta: Meta, chat: Chat, sent: dict[str, Any], tap: Tap) -> dict[str, str]:
-    account = meta.world.accounts[chat.number.account_id]
-    known = next(t for t in account.templates.values() if t["name"] == sent["name"])
-    buttons: list[dict[str, Any]] = next((c["buttons"] for c in known["components"] if c["type"] == "BUTTONS"), [])
-    text = _choice([{"id": b["text"], **b} for b in buttons], tap.button_id, tap.index)["text"]
-    return {"payload": text, "text": text}
-
-
-def _choice(items: list[dict[str, Any]], item_id: str | None, index: int | None) -> dict[str, Any]:
-    for place, item in enumerate(items):
-        if item.get("id") == item_id or (item_id is None and place == (index or 0)):
-            return item
-    raise HTTPException(404, "The message has no such button or row.")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from greenline.emulator import templates
+from greenline.emulator import taps, templates
 from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.calls.recording import Recordings
@@ -67,10 +67,11 @@ class Meta:
         self._check_rates(number, person)
         too_late = self._is_too_late(number, person, kind)
         asks_to_call = _asks_to_call(body) if template is None else templates.asks_to_call(template)
+        wamid = new_wamid()
         if person is not None and asks_to_call:
-            self.desk.permission(person, number).request(self.clock.now())
+            self.desk.permission(person, number).request(self.clock.now(), wamid)
         message = Message(
-            id=new_wamid(),
+            id=wamid,
             direction="out",
             type=kind,
             content={kind: body.get(kind)},
@@ -80,6 +81,7 @@ class Meta:
             callback_data=body.get("biz_opaque_callback_data"),
             category=template["category"].lower() if template else "service",
             template_id=template["id"] if template else None,
+            buttons=taps.buttons_of(template, body["template"]) if template else [],
             too_late=too_late,
             asks_to_call=asks_to_call,
         )
@@ -276,6 +278,8 @@ class Meta:
         self._note(
             "message.delivered", chat, message, type=message.type, biz_opaque_callback_data=message.callback_data
         )
+        if message.asks_to_call:
+            self.desk.permission(chat.person, chat.number).delivered(self.clock.now(), message.id)
         if message.template_id:
             self.reviews.delivered(message.template_id, message.id)
         if message.backwards is not None:
@@ -332,12 +336,14 @@ class Meta:
     def say(self, person: Person, number: Number, body: dict[str, Any]) -> str:
         """A person sends something; returns its wamid. ``body`` is Meta's inbound message without ids and time.
 
-        What a blocked person writes stays on their phone.
+        What a blocked person writes stays on their phone. Raises `Unanswerable`.
         """
         chat = self.world.chat(person, number)
         now = self.clock.now()
         kind = str(body.get("type", "text"))
         content = {key: value for key, value in body.items() if key not in ("type", "context")}
+        if person.id not in number.blocked:
+            self._answer_request(person, number, content, body.get("context"))
         message = Message(str(body.get("id") or new_wamid()), "in", kind, content, now, "sent", body.get("context"))
         if kind == "reaction" and isinstance(content.get("reaction"), dict):
             target = chat.find(str(content["reaction"].get("message_id")))
@@ -349,13 +355,19 @@ class Meta:
             return message.id
         if kind != "system":
             chat.open_window(now)
-        reply = (content.get("interactive") or {}).get("call_permission_reply") if kind == "interactive" else None
-        if isinstance(reply, dict):
-            self.desk.permission(person, number).answer(reply, now)
         number.recent.append(now)
         self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
         self.webhooks.update(number, "messages", self._inbound(person, number, message, content))
         return message.id
+
+    def _answer_request(
+        self, person: Person, number: Number, content: dict[str, Any], context: dict[str, Any] | None
+    ) -> None:
+        interactive = content.get("interactive")
+        reply = interactive.get("call_permission_reply") if isinstance(interactive, dict) else None
+        if isinstance(reply, dict):
+            wamid = str(context["id"]) if context and "id" in context else None
+            self.desk.permission(person, number).answer(reply, self.clock.now(), wamid)
 
     def change_calling(self, number: Number, body: object) -> None:
         """Change the calling settings of a number, and tell of it where Meta does. Raises `MetaError` 100."""

@@ -139,6 +139,8 @@ class Message:
     error: dict[str, Any] | None = None
     category: str = "service"
     template_id: str | None = None
+    buttons: list[dict[str, Any]] = field(default_factory=list)
+    """Of a template's message (`greenline.emulator.taps.buttons_of`)."""
     too_late: bool = False
     """Whether it needed an open window, and the window was closed when it was accepted."""
     left_at: float = 0.0
@@ -156,6 +158,7 @@ class Message:
             "type": self.type,
             **self.content,
             "rendered": self.rendered,
+            "buttons": self.buttons,
             "timestamp": self.at,
             "status": self.status,
             "context": self.context,

@@ -117,6 +117,7 @@ class PhoneCall(ui.element, component="call.js"):
             else:
                 self._show("ringing")
         except EmulatorGone as error:
+            await self._act(self._emulator.hang_up)  # else the business talks to nobody
             self._end(str(error))
 
     def _accept(self) -> None:

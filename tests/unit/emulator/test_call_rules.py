@@ -93,21 +93,21 @@ def test_without_permission_nobody_is_called() -> None:
     permission.answer({"response": "accept", "is_permanent": True}, 101.0)
     permission.may_call(1e9)
     with refused(138017):
-        permission.request(1e9)
+        permission.request(1e9, "wamid.1")
     permission.answer({"response": "reject"}, 1e9)
     assert permission.status(1e9) == "no_permission"
 
 
 def test_requests_have_limits_that_a_connected_call_resets() -> None:
     permission = Permission()
-    permission.request(0.0)
+    permission.request(0.0, "wamid.1")
     with refused(138009):
-        permission.request(DAY / 2)
-    permission.request(DAY + 1)
+        permission.request(DAY / 2, "wamid.1")
+    permission.request(DAY + 1, "wamid.1")
     with refused(138009):
-        permission.request(3 * DAY)
+        permission.request(3 * DAY, "wamid.1")
     permission.ended(3 * DAY, connected=True)
-    permission.request(3 * DAY)
+    permission.request(3 * DAY, "wamid.1")
 
 
 def test_four_unanswered_calls_withdraw_the_permission() -> None:
@@ -127,7 +127,7 @@ def test_a_limit_that_is_used_up_tells_when_it_ends() -> None:
     assert shown["limits"][0]["limit_expiration_time"] == 86_400
     permission.may_call(DAY + 1)
     asking = Permission()
-    asking.request(50.0)
+    asking.request(50.0, "wamid.1")
     day, week = asking.shown(60.0)["actions"][0]["limits"]
     assert (day["limit_expiration_time"], "limit_expiration_time" in week) == (86_450, False)
 

@@ -152,3 +152,16 @@ async def test_a_business_that_would_hear_nothing_can_not_call(town: Town) -> No
     offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ann.phone}
     with pytest.raises(MetaError, match="#138018"):
         await town.meta.desk.act(town.number, offer)
+
+
+async def test_a_persons_connected_call_resets_the_requests(town: Town) -> None:
+    permission, now = town.meta.desk.permission(town.ann, town.number), town.meta.clock.now()
+    permission.request(now, "wamid.1")
+    await town.call(town.ann)
+    with pytest.raises(MetaError, match="#138009"):
+        permission.request(now, "wamid.2")
+    call = await town.meta.desk.dial(town.ann, town.number)
+    call.started_at = town.meta.clock.now()
+    town.meta.desk.hang_up(call)
+    await eventually(lambda: call.ended_at is not None)
+    permission.request(now, "wamid.3")

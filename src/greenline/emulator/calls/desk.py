@@ -316,6 +316,8 @@ class Desk:
         reply: dict[str, Any] = {"response": "reject", "response_source": "automatic"}
         context = None
         if call.direction == "USER_INITIATED":
+            if call.started_at is not None:
+                permission.talked()
             may_call_back = calling(call.number).get("callback_permission_status") == "ENABLED"
             if not may_call_back or permission.status(now) != "no_permission":
                 return

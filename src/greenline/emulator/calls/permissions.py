@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 from greenline.emulator.errors import MetaError
 
 DAY: Final = 86_400.0
 TEMPORARY: Final = 7 * DAY
+REQUEST_SECONDS: Final = 7 * DAY
 REQUESTS: Final = ((DAY, 1, "PT24H"), (7 * DAY, 2, "P7D"))
 CONNECTED_A_DAY: Final = 100
 UNANSWERED: Final = 4
 """Calls in a row that nobody took, after which the permission is withdrawn."""
+
+
+class Unanswerable(Exception):
+    """The answer to a request that a newer one replaced or that is too old, or an answer that can't be read."""
 
 
 @dataclass
@@ -22,6 +28,10 @@ class Permission:
     permanent: bool = False
     until: float = 0.0
     requests: list[float] = field(default_factory=list)
+    request_id: str = ""
+    """The last request; a newer one replaces it."""
+    request_until: float = inf
+    """Until when it can be answered, and the answer changed: a week after its delivery, then after the answer."""
     connected: list[float] = field(default_factory=list)
     unanswered: int = 0
 
@@ -31,23 +41,40 @@ class Permission:
             return "permanent"
         return "temporary" if self.until > now else "no_permission"
 
-    def request(self, now: float) -> None:
-        """The business asks. Raises `MetaError` 138009 or 138017."""
+    def request(self, now: float, wamid: str) -> None:
+        """The business asks by a message. Raises `MetaError` 138009 or 138017."""
         if self.permanent:
             raise MetaError(138017, "The person has given a permanent permission already.")
         for seconds, most, _ in REQUESTS:
             if sum(moment > now - seconds for moment in self.requests) >= most:
                 raise MetaError(138009, "The limit of permission requests to this person is reached.")
         self.requests.append(now)
+        self.request_id, self.request_until = wamid, inf
 
-    def answer(self, reply: dict[str, Any], now: float) -> None:
-        """The person answers a request, or changes the permission in the business's profile."""
+    def delivered(self, now: float, wamid: str) -> None:
+        """The request reached the phone."""
+        if wamid == self.request_id:
+            self.request_until = now + REQUEST_SECONDS
+
+    def answer(self, reply: dict[str, Any], now: float, wamid: str | None = None) -> None:
+        """The person answers the request ``wamid``, or (None) changes the permission in the business's profile.
+
+        Raises `Unanswerable`.
+        """
+        try:
+            until = float(reply.get("expiration_timestamp") or now + TEMPORARY)
+        except (TypeError, ValueError) as error:
+            raise Unanswerable("expiration_timestamp is no moment.") from error
+        if wamid is not None:
+            if wamid != self.request_id or now >= self.request_until:
+                raise Unanswerable("This request to call has expired.")
+            self.request_until = now + REQUEST_SECONDS
         if reply.get("response") != "accept":
             self.permanent, self.until = False, 0.0
         elif reply.get("is_permanent"):
             self.permanent = True
         else:
-            self.until = float(reply.get("expiration_timestamp") or now + TEMPORARY)
+            self.until = until
 
     def may_call(self, now: float) -> None:
         """Raises `MetaError` 138006 or 138012."""
@@ -61,8 +88,8 @@ class Permission:
     def ended(self, now: float, *, connected: bool) -> bool:
         """A call of the business is over; True when the permission was withdrawn because nobody takes its calls."""
         if connected:
-            self.connected.append(now)
-            self.requests.clear()
+            self.connected = [*(moment for moment in self.connected if moment > now - DAY), now]
+            self.talked()
             self.unanswered = 0
             return False
         self.unanswered += 1
@@ -70,6 +97,10 @@ class Permission:
             return False
         self.permanent, self.until, self.unanswered = False, 0.0, 0
         return True
+
+    def talked(self) -> None:
+        """A call was connected, whoever began it: the limits on requests begin anew."""
+        self.requests.clear()
 
     def shown(self, now: float) -> dict[str, Any]:
         """As ``GET /call_permissions`` answers."""
