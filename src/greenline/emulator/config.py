@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
+_MB = 1024 * 1024
 
 
 class Config(BaseModel):
@@ -56,6 +57,22 @@ class Config(BaseModel):
     )
     review_delay: float = Field(0.5, ge=0, description="Time until a new template is approved.")
     review_verdict: Literal["APPROVED", "REJECTED", "PENDING"] = Field("APPROVED", description="What review says.")
+    kept_records: int = Field(
+        50_000, ge=1, description="Graph calls and messages delivered that `/control` shows, of each kind the newest."
+    )
+    kept_webhook_bytes: int = Field(
+        64 * _MB, ge=0, description="Size of all webhooks that `/control/webhooks` shows, the newest ones."
+    )
+    kept_media_bytes: int = Field(
+        512 * _MB,
+        ge=0,
+        description="Size of all files; when it is reached, the oldest are forgotten before their time.",
+    )
+    kept_calls: int = Field(1_000, ge=1, description="Calls that are over and still shown, the newest ones.")
+    kept_sound_seconds: float = Field(
+        7_200.0, ge=0, description="Sound of calls that are over, in all: of the newest ones, 2 MB a minute."
+    )
+    call_sound_seconds: float = Field(600.0, ge=0, description="Sound that is kept of one call, heard or recorded.")
     quality_sample: int = Field(10, ge=1, description="Messages of a template in 7 days from which it is rated.")
     quality_yellow_share: float = Field(0.1, gt=0, le=1, description="Share of unwanted ones that makes it YELLOW.")
     quality_red_share: float = Field(0.2, gt=0, le=1, description="Share that makes it RED, and pauses it.")

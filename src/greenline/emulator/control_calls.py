@@ -69,8 +69,11 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
 
     @app.get("/calls/{call_id:path}/heard.wav")
     async def heard(call_id: str) -> Response:
-        """What the person heard, from the acceptance on."""
-        return Response(wav(_call(meta, call_id).heard, HEARD_RATE), media_type="audio/wav")
+        """What the person heard, from the acceptance on; 410 when that had to make room for newer calls."""
+        call = _call(meta, call_id)
+        if call.sound_forgotten:
+            raise HTTPException(410, "The sound of this call made room for newer ones; see kept_sound_seconds.")
+        return Response(wav(call.heard, HEARD_RATE), media_type="audio/wav")
 
     _add_sounds(app, meta)
     _add_acts(app, meta)

@@ -73,16 +73,21 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
         for delivery in found:
             key = str(delivery["biz_opaque_callback_data"])
             counts[key] = counts.get(key, 0) + 1
-        return {"deliveries": found, "counts": counts}
+        return {"deliveries": found, "counts": counts, "forgotten": meta.deliveries.forgotten}
 
     @app.get("/graph-calls")
     async def graph_calls() -> dict[str, Any]:
         """Every Graph call: what it ``sends``, its answer (``status`` null: none), which ``faults`` acted on it."""
-        return {"calls": meta.graph_calls}
+        return {"calls": list(meta.graph_calls), "forgotten": meta.graph_calls.forgotten}
 
     @app.get("/webhooks")
     async def webhooks() -> dict[str, Any]:
-        return {"deliveries": [d.shown() for d in meta.webhooks.deliveries], "pending": meta.webhooks.pending()}
+        kept = meta.webhooks.deliveries
+        return {
+            "deliveries": [delivery.shown() for delivery in kept],
+            "pending": meta.webhooks.pending(),
+            "forgotten": kept.forgotten,
+        }
 
     @app.post("/webhooks/raw")
     async def raw(body: Raw) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.world import digits
 
@@ -99,14 +100,19 @@ def _check_opus(data: bytes) -> None:
 class MediaStore:
     """Every file, and the addresses under which they can be fetched."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._size = 0
         self._files: dict[str, Media] = {}
         self._urls: dict[str, tuple[str, float]] = {}
 
     def add(self, owner: str, mime_type: str, data: bytes, filename: str | None, expires_at: float) -> Media:
-        """Keep a file."""
+        """Keep a file; if all of them become too much, the oldest are forgotten."""
         media = Media(digits(), owner, mime_type, data, filename, expires_at)
         self._files[media.id] = media
+        self._size += len(data)
+        while self._size > self._config.kept_media_bytes and len(self._files) > 1:
+            self.remove(next(iter(self._files)))
         return media
 
     def find(self, media_id: str, now: float, owner: str | None = None) -> Media | None:
@@ -118,10 +124,14 @@ class MediaStore:
 
     def remove(self, media_id: str) -> None:
         """Forget a file."""
-        self._files.pop(media_id, None)
+        media = self._files.pop(media_id, None)
+        if media is not None:
+            self._size -= len(media.data)
 
     def address(self, media: Media, base_url: str, now: float, *, dead: bool = False) -> str:
         """A new address of a file, good for five minutes."""
+        while self._urls and (oldest := next(iter(self._urls.items())))[1][1] <= now:
+            del self._urls[oldest[0]]
         key = secrets.token_urlsafe(16)
         expires = now if dead else now + URL_SECONDS
         self._urls[key] = (media.id, expires)

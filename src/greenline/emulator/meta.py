@@ -14,6 +14,7 @@ from greenline.emulator.calls.telling import Teller
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.evidence import Evidence
 from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, UnknownType
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
@@ -36,7 +37,7 @@ class Meta:
         self.clock = MovableClock()
         self.faults = Faults()
         self.journal = Journal(self.clock)
-        self.media = MediaStore()
+        self.media = MediaStore(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
         teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
@@ -44,8 +45,8 @@ class Meta:
         self.desk = Desk(
             self.world, self.config, self.clock, self.faults, self.journal, teller, recordings, self._tell_of_message
         )
-        self.graph_calls: list[dict[str, Any]] = []
-        self.deliveries: list[dict[str, Any]] = []
+        self.graph_calls: Evidence[dict[str, Any]] = Evidence(lambda: self.config.kept_records)
+        self.deliveries: Evidence[dict[str, Any]] = Evidence(lambda: self.config.kept_records)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -170,7 +171,7 @@ class Meta:
             if chat.pair_clock > now + self.config.pair_interval * (self.config.pair_burst - 1):
                 raise MetaError(131056, "Too many messages from this number to this person in a short time.")
             chat.pair_clock = max(now, chat.pair_clock) + self.config.pair_interval
-        number.recent.append(now)
+        number.count_message(now)
 
     def _is_too_late(self, number: Number, person: Person | None, kind: str) -> bool:
         """Whether the window is closed for the message. Raises `MetaError` 131047 where Meta refuses that at once."""
@@ -355,7 +356,7 @@ class Meta:
             return message.id
         if kind != "system":
             chat.open_window(now)
-        number.recent.append(now)
+        number.count_message(now)
         self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
         self.webhooks.update(number, "messages", self._inbound(person, number, message, content))
         return message.id

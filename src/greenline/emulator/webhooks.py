@@ -18,6 +18,7 @@ import httpx2
 
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
+from greenline.emulator.evidence import Evidence
 from greenline.emulator.fault_kinds import (
     UnknownField,
     WebhookBatch,
@@ -115,7 +116,9 @@ class Webhooks:
         self._under_way = 0
         self._one_less = asyncio.Condition()
         self._ids = itertools.count(1)
-        self.deliveries: list[Delivery] = []
+        self.deliveries: Evidence[Delivery] = Evidence(
+            lambda: config.kept_webhook_bytes, lambda delivery: len(delivery.body)
+        )
 
     async def aclose(self) -> None:
         """Give up what is under way and close the connections."""

@@ -60,6 +60,11 @@ class Number:
     """Moments of the messages of the last second, in and out."""
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def count_message(self, now: float) -> None:
+        """Remember a message, in or out, for as long as it counts."""
+        self.recent = [moment for moment in self.recent if moment > now - 1.0]
+        self.recent.append(now)
+
     @property
     def wa_id(self) -> str:
         """The display number in digits."""

@@ -44,7 +44,7 @@ def test_orders_that_are_refused(action: str, order: Any, details: str) -> None:
 
 
 def test_both_sides_lie_beside_each_other() -> None:
-    tape, silence = Tape(), bytes(FRAME * 2)
+    tape, silence = Tape(60.0), bytes(FRAME * 2)
     tape.hear(voice(10))
     for _ in range(60):
         tape.say(silence)
@@ -64,7 +64,7 @@ def test_both_sides_lie_beside_each_other() -> None:
 
 
 def test_a_call_in_which_nobody_spoke() -> None:
-    empty = Tape().sound()
+    empty = Tape(60.0).sound()
     assert ogg(empty, 16_000).startswith(b"OggS")
     assert transcript(np.zeros((16_000, 2), np.int16), 0.0)["transcript"]["segments"] == []
 

@@ -16,8 +16,6 @@ from greenline.emulator.world import Number, Person
 State = Literal["connecting", "ringing", "rejected", "active", "ended"]
 GAP_SECONDS: Final = 0.3
 """Silence that ends a stretch of voice in the timeline."""
-LONGEST_SECONDS: Final = 1_800
-"""Sound that is kept of a call, in seconds."""
 
 
 @dataclass
@@ -29,6 +27,8 @@ class Call:
     person: Person
     direction: Literal["USER_INITIATED", "BUSINESS_INITIATED"]
     at: float
+    sound_seconds: float
+    """How much of what the person hears is kept."""
     state: State = "connecting"
     accepted_sdp: str | None = None
     callback_data: str | None = None
@@ -51,6 +51,8 @@ class Call:
     """Both sides, while they are recorded (`greenline.emulator.calls.recording.Tape`)."""
     keys: str = ""
     """Keys that the business pressed since the call was accepted."""
+    sound_forgotten: bool = False
+    """Whether what the person heard was let go, for newer calls."""
     peer: Peer = field(init=False, repr=False)
     phone: Peer | None = field(default=None, repr=False)
     """The browser that plays the person, if one does."""
@@ -84,7 +86,7 @@ class Call:
                 self.voiced[-1][1] = round(now, 3)
             else:
                 self.voiced.append([round(now, 3), round(now, 3)])
-        if len(self._sound) < LONGEST_SECONDS * HEARD_RATE * 2:
+        if self.heard_seconds < self.sound_seconds:
             self._keep(pcm)
         if self.tape is not None:
             self.tape.hear(pcm)
@@ -126,6 +128,16 @@ class Call:
         """What the person heard, mono PCM of 16 kHz."""
         return bytes(self._sound)
 
+    @property
+    def heard_seconds(self) -> float:
+        """How much is kept of what the person heard."""
+        return len(self._sound) / 2 / HEARD_RATE
+
+    def forget_sound(self) -> None:
+        """Let go of what the person heard."""
+        self.sound_forgotten = self.sound_forgotten or bool(self._sound)
+        self._sound.clear()
+
     def _keep(self, pcm: bytes) -> None:
         frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
         frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
@@ -150,7 +162,7 @@ class Call:
             "lost_packets": self.peer.way.lost,
             "keys": self.keys,
             "script": self.play.shown() if self.play else None,
-            "heard_seconds": round(len(self._sound) / 2 / HEARD_RATE, 2),
+            "heard_seconds": round(self.heard_seconds, 2),
             "voiced": self.voiced,
             "timeline": self.timeline,
         }

@@ -12,6 +12,7 @@ from typing import Any, Final
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import calling, g711, may_use_graph, why_closed
 from greenline.emulator.calls.limits import CallLimits
+from greenline.emulator.calls.memory import forget
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.permissions import TEMPORARY, Permission
 from greenline.emulator.calls.recording import Recordings, read_orders, voicemail_wait
@@ -301,6 +302,7 @@ class Desk:
             "call.ended", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id, by=why
         )
         await self._hang_up(call)
+        forget(self.calls, self._config)
         await self._recordings.deliver(call)
 
     async def _hang_up(self, call: Call) -> None:
@@ -334,7 +336,9 @@ class Desk:
 
     def _new(self, number: Number, person: Person, direction: Any) -> Call:
         wacid = "wacid." + base64.b64encode(secrets.token_bytes(24)).decode().rstrip("=")
-        call = self.calls[wacid] = Call(wacid, number, person, direction, self._clock.now())
+        call = self.calls[wacid] = Call(
+            wacid, number, person, direction, self._clock.now(), self._config.call_sound_seconds
+        )
         self._journal.add(
             "call.began", call_id=wacid, person_id=person.id, phone_number_id=number.id, direction=direction
         )

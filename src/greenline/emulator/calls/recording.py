@@ -17,7 +17,7 @@ import numpy as np
 from av import AudioFrame
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from greenline.emulator.calls.call import LONGEST_SECONDS, Call
+from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import calling
 from greenline.emulator.calls.peer import HEARD_RATE, LOUD, RATE, loudness
 from greenline.emulator.calls.telling import Teller
@@ -70,10 +70,11 @@ def read_orders(action: str, body: dict[str, Any]) -> frozenset[str]:
 class Tape:
     """Both sides of a call at 16 kHz. `say` sets the pace; what the business said meanwhile is laid beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        """Records so many seconds at most."""
         self._business = bytearray()
         self._both: list[Any] = []
-        self._left = LONGEST_SECONDS * 50
+        self._left = int(seconds * 50)
 
     def hear(self, pcm: bytes) -> None:
         """Sound of the business, 48 kHz."""
@@ -107,7 +108,7 @@ class Recordings:
         while call.state == "active" and not call.peer.mouth.done.is_set():  # noqa: ASYNC110 - either may come
             await asyncio.sleep(0.02)
         if call.state == "active":
-            call.tape = Tape()
+            call.tape = Tape(self._config.call_sound_seconds)
             call.peer.mouth.heard_by = call.tape.say
             call.note("recording")
 
