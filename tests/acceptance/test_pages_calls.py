@@ -97,6 +97,23 @@ def button(phone: Page, name: str) -> Any:
     return phone.get_by_role("button", name=name, exact=True)
 
 
+async def test_a_phone_that_can_not_speak_hangs_up(place: Place) -> None:
+    before = len((await place.meta.call("GET", "/calls"))["calls"])
+    phone = await place.phone("Mia")
+    await phone.context.add_init_script(
+        "Object.defineProperty(RTCPeerConnection.prototype, 'localDescription', {get: () => ({sdp: 'v=0'})})"
+    )
+    await phone.reload()
+    await button(phone, "Call").click()
+    await expect(phone.get_by_text("This session description can't be used.")).to_be_visible()
+
+    async def over() -> list[Any]:
+        made = (await place.meta.call("GET", "/calls"))["calls"][before:]
+        return [call["ended_by"] for call in made if call["state"] == "ended"]
+
+    assert await until(over) == ["person"], "the agent is not left talking to nobody"
+
+
 async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
     await place.change_agent(first_message="Hello!")
     phone = await watched_phone(place, "Ann")

@@ -161,7 +161,7 @@ def _add_acts(app: FastAPI, meta: Meta) -> None:
         try:
             return {"sdp": await desk.attach(call, body.sdp)}
         except ValueError as error:
-            raise HTTPException(422, f"This session description can't be used: {error}") from error
+            raise HTTPException(422, str(error)) from error
 
 
 def _call(meta: Meta, call_id: str) -> Call:

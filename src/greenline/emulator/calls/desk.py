@@ -212,12 +212,21 @@ class Desk:
         self._inbox(call.person, call.number, message)
 
     async def attach(self, call: Call, offer: str) -> str:
-        """A browser plays the person: its microphone is heard by the business. Returns the answer to its offer."""
+        """A browser plays the person: its microphone is heard by the business. Returns the answer to its offer.
+
+        Raises ``ValueError`` for an offer that can't be used.
+        """
+        phone = Peer(call.say, lite=False)
+        try:
+            answer = await phone.answer(offer)
+        except (ValueError, KeyError, IndexError, AssertionError) as error:  # whatever aiortc stumbles over
+            await phone.close()
+            raise ValueError("This session description can't be used.") from error
         if call.phone is not None:
             await call.phone.close()
-        call.phone = Peer(call.say, lite=False)
+        call.phone = phone
         call.note("browser")
-        return await call.phone.answer(offer)
+        return answer
 
     def perform(self, call: Call, script: Script) -> None:
         """The person keeps to a script from the acceptance of the call on."""
