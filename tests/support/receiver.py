@@ -17,6 +17,8 @@ class Receiver:
     """A callback: answers the handshake, keeps what it is told."""
 
     meta: Emulator
+    url: str
+    """Of the server that it answers for, where any path will do."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -43,6 +45,10 @@ class Receiver:
         """The ``messages``, ``statuses``, ... of all values."""
         return [item for _, value in self.changes for item in value.get(kind, ())]
 
+    def states(self) -> list[str]:
+        """What was told of messages, in the order in which it came."""
+        return [status["status"] for status in self.heard("statuses")]
+
     async def statuses(self, count: int) -> list[dict[str, Any]]:
         """The statuses, when they are ``count``."""
 
@@ -60,7 +66,7 @@ async def subscribed(**config: Any) -> AsyncIterator[Receiver]:
     async with scripted(receiver) as server, emulator(**config) as meta:
         await graph(meta, "POST", f"{meta.business['waba_id']}/subscribed_apps")
         await meta.send_webhooks_to(f"{server.url}/hook")
-        receiver.meta = meta
+        receiver.meta, receiver.url = meta, server.url
         yield receiver
 
 

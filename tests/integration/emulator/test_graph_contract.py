@@ -9,64 +9,21 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.meta import Emulator, Person, emulator
-from support.scripted import Answer, Request, ScriptedServer, scripted
+from support.meta import Emulator
+from support.receiver import Receiver, graph, send, subscribed
 from support.wait import until
 
 
-class Receiver:
-    """A callback: answers the handshake, keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.values: list[dict[str, Any]] = []
-        self.refuse = 0
-
-    def __call__(self, request: Request) -> Answer:
-        if request.method == "GET":
-            query = httpx2.QueryParams(request.target.split("?", 1)[1])
-            return Answer(200, query["hub.challenge"].encode())
-        if self.refuse > 0:
-            self.refuse -= 1
-            return Answer(500)
-        for entry in request.json["entry"]:
-            self.values.extend(change["value"] for change in entry["changes"])
-        return Answer(200, b"")
-
-    def statuses(self) -> list[str]:
-        return [status["status"] for value in self.values for status in value.get("statuses", ())]
-
-    def messages(self) -> list[dict[str, Any]]:
-        return [message for value in self.values for message in value.get("messages", ())]
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A callback, and the emulator that tells it."""
+    async with subscribed(webhook_retry_schedule=[0.05, 0.1, 0.2]) as told:
+        yield told
 
 
 @pytest.fixture
-def receiver() -> Receiver:
-    return Receiver()
-
-
-@pytest.fixture
-async def callback(receiver: Receiver) -> AsyncIterator[ScriptedServer]:
-    async with scripted(receiver) as server:
-        yield server
-
-
-@pytest.fixture
-async def meta(callback: ScriptedServer) -> AsyncIterator[Emulator]:
-    async with emulator(webhook_retry_schedule=[0.05, 0.1, 0.2]) as running:
-        await graph(running, "POST", f"{running.business['waba_id']}/subscribed_apps")
-        await running.send_webhooks_to(f"{callback.url}/hook")
-        yield running
-
-
-async def graph(meta: Emulator, method: str, path: str, body: Any = None, **options: Any) -> Any:
-    headers = {"Authorization": f"Bearer {options.pop('token', meta.business['token'])}"}
-    answer = await meta.http.request(method, f"/v23.0/{path}", json=body, headers=headers, **options)
-    return answer.json()
-
-
-async def send(meta: Emulator, person: Person, body: dict[str, Any]) -> Any:
-    message = {"messaging_product": "whatsapp", "to": f"+{person.wa_id}", **body}
-    return await graph(meta, "POST", f"{meta.number}/messages", message)
+def meta(receiver: Receiver) -> Emulator:
+    return receiver.meta
 
 
 TEXT = {"type": "text", "text": {"body": "Hello"}, "biz_opaque_callback_data": "our-id"}
@@ -81,11 +38,11 @@ async def test_a_message_reaches_the_phone_and_its_statuses_come_back(meta: Emul
     await meta.call("POST", f"/people/{ann.person_id}/read", phone_number_id=meta.number)
 
     async def read() -> bool:
-        return "read" in receiver.statuses()
+        return "read" in receiver.states()
 
     await until(read)
-    assert sorted(receiver.statuses()) == ["delivered", "read", "sent"]
-    echoed = {s["biz_opaque_callback_data"] for value in receiver.values for s in value.get("statuses", ())}
+    assert sorted(receiver.states()) == ["delivered", "read", "sent"]
+    echoed = {s["biz_opaque_callback_data"] for _, value in receiver.changes for s in value.get("statuses", ())}
     assert echoed == {"our-id"}
 
 
@@ -95,7 +52,7 @@ async def test_a_refused_webhook_comes_again(meta: Emulator, receiver: Receiver)
     wamid = await meta.say(ann, "Hi")
 
     async def heard() -> list[dict[str, Any]]:
-        return receiver.messages()
+        return receiver.heard("messages")
 
     assert [message["id"] for message in await until(heard)] == [wamid]
 
@@ -105,7 +62,7 @@ async def test_outside_the_window_a_message_fails_by_status(meta: Emulator, rece
     assert "messages" in await send(meta, ann, TEXT)
 
     async def failed() -> bool:
-        return "failed" in receiver.statuses()
+        return "failed" in receiver.states()
 
     await until(failed)
     assert await meta.answers(ann) == []
@@ -179,7 +136,7 @@ async def test_media_needs_its_token_and_dies_after_five_minutes(meta: Emulator,
     await meta.call("POST", f"/people/{ann.person_id}/messages", phone_number_id=meta.number, type="image", file=file)
 
     async def heard() -> list[dict[str, Any]]:
-        return receiver.messages()
+        return receiver.heard("messages")
 
     [message] = await until(heard)
     assert base64.b64decode(message["image"]["sha256"]) == hashlib.sha256(data).digest()
@@ -209,7 +166,7 @@ async def test_a_voice_note_is_played_once_and_only_a_voice_note(meta: Emulator,
         ids.append((await send(meta, ann, {"type": "audio", "audio": audio}))["messages"][0]["id"])
 
     async def arrived() -> bool:
-        return receiver.statuses().count("delivered") == 2
+        return receiver.states().count("delivered") == 2
 
     await until(arrived)
     play = f"/people/{ann.person_id}/play"
@@ -220,11 +177,11 @@ async def test_a_voice_note_is_played_once_and_only_a_voice_note(meta: Emulator,
     assert told == [True, False, False]
 
     async def played() -> bool:
-        return "played" in receiver.statuses()
+        return "played" in receiver.states()
 
     await until(played)
     assert [m["status"] for m in await meta.chat(ann) if m["direction"] == "out"] == ["played", "delivered"]
-    assert sorted(s for s in receiver.statuses() if s not in ("sent", "delivered")) == ["played", "read"]
+    assert sorted(s for s in receiver.states() if s not in ("sent", "delivered")) == ["played", "read"]
     kept = await meta.http.get(f"/control/media/{media_id}")
     assert (kept.content, kept.headers["content-type"]) == (note, "audio/ogg")
     assert (await meta.http.get("/control/media/1")).status_code == 404
@@ -257,7 +214,7 @@ async def test_a_tap_comes_back_with_its_context(meta: Emulator, receiver: Recei
     await meta.call("POST", f"/people/{ann.person_id}/tap", **tap)
 
     async def heard() -> dict[str, Any] | None:
-        return next((m for m in receiver.messages() if m["type"] == "interactive"), None)
+        return next((m for m in receiver.heard("messages") if m["type"] == "interactive"), None)
 
     message = await until(heard)
     assert message is not None
@@ -348,7 +305,7 @@ async def test_the_old_number_leads_to_the_new_one(meta: Emulator, receiver: Rec
     await meta.call("PATCH", f"/people/{ann.person_id}", phone="15550100002")
 
     async def told() -> dict[str, Any] | None:
-        return next((m for m in receiver.messages() if m["type"] == "system"), None)
+        return next((m for m in receiver.heard("messages") if m["type"] == "system"), None)
 
     message = await until(told)
     assert message is not None
@@ -377,7 +334,7 @@ async def test_reports_pause_a_template_until_the_clock_says_so(meta: Emulator, 
     await meta.call("POST", "/clock", advance_seconds=3 * 3600)
 
     async def unpaused() -> bool:
-        titles = [value.get("other_info", {}).get("title") for value in receiver.values]
+        titles = [value.get("other_info", {}).get("title") for _, value in receiver.changes]
         return "FIRST_PAUSE" in titles and "UNPAUSE" in titles
 
     await until(unpaused)
@@ -389,7 +346,7 @@ async def test_who_stops_marketing_gets_no_more_of_it(meta: Emulator, receiver: 
     await meta.call("POST", f"/people/{ann.person_id}/feedback", phone_number_id=meta.number, feedback="stop")
 
     async def told() -> list[Any]:
-        return [p for value in receiver.values for p in value.get("user_preferences", ())]
+        return [p for _, value in receiver.changes for p in value.get("user_preferences", ())]
 
     [preference] = await until(told)
     assert (preference["wa_id"], preference["category"], preference["value"]) == (
@@ -413,10 +370,10 @@ async def test_a_blocked_person_is_not_heard_and_not_written_to(meta: Emulator, 
     assert "block_users" in await graph(meta, "POST", f"{meta.number}/block_users", body)
 
     async def heard() -> bool:
-        return len(receiver.messages()) == 2
+        return len(receiver.heard("messages")) == 2
 
     await until(heard)
-    assert {message["text"]["body"] for message in receiver.messages()} == {"Hi"}
+    assert {message["text"]["body"] for message in receiver.heard("messages")} == {"Hi"}
     assert (await send(meta, ann, TEXT))["error"]["code"] == 130403
     page = await graph(meta, "GET", f"{meta.number}/block_users?limit=1")
     after = page["paging"]["cursors"]["after"]
@@ -481,7 +438,7 @@ async def test_a_file_is_fetched_whatever_its_name(
     await meta.call("POST", acts, phone_number_id=meta.number, type="document", file=file)
 
     async def heard() -> list[dict[str, Any]]:
-        return receiver.messages()
+        return receiver.heard("messages")
 
     [message] = await until(heard)
     assert message["document"]["filename"] == filename
@@ -491,15 +448,15 @@ async def test_a_file_is_fetched_whatever_its_name(
     assert fetched.headers["content-disposition"] == disposition
 
 
-async def test_a_callback_of_a_number_is_proven_and_shown(meta: Emulator, callback: ScriptedServer) -> None:
+async def test_a_callback_of_a_number_is_proven_and_shown(meta: Emulator, receiver: Receiver) -> None:
     def configured(url: str) -> dict[str, Any]:
         return {"webhook_configuration": {"override_callback_uri": url, "verify_token": "ours"}}
 
-    for url in ("http://127.0.0.1:1/none", "ftp://x", "nowhere", f"{callback.url}/{'x' * 200}"):
+    for url in ("http://127.0.0.1:1/none", "ftp://x", "nowhere", f"{receiver.url}/{'x' * 200}"):
         assert (await graph(meta, "POST", meta.number, configured(url)))["error"]["code"] == 100
     shown = f"{meta.number}?fields=webhook_configuration"
-    assert (await graph(meta, "GET", shown))["webhook_configuration"] == {"application": f"{callback.url}/hook"}
-    assert await graph(meta, "POST", meta.number, configured(f"{callback.url}/own")) == {"success": True}
-    assert (await graph(meta, "GET", shown))["webhook_configuration"]["phone_number"] == f"{callback.url}/own"
+    assert (await graph(meta, "GET", shown))["webhook_configuration"] == {"application": f"{receiver.url}/hook"}
+    assert await graph(meta, "POST", meta.number, configured(f"{receiver.url}/own")) == {"success": True}
+    assert (await graph(meta, "GET", shown))["webhook_configuration"]["phone_number"] == f"{receiver.url}/own"
     assert await graph(meta, "POST", meta.number, configured("")) == {"success": True}
     assert "phone_number" not in (await graph(meta, "GET", shown))["webhook_configuration"]
