@@ -23,7 +23,7 @@ select not exists (select from turn_step where workspace_id = $1 and mailbox_id 
 
 -- name: join
 -- What is in the chat $2 is in the chat $3 from now on, and whoever comes to $2 is sent on. What is known of the person
--- is kept: the longer window, the later clock of the pair.
+-- is kept: the longer window, the later clock of the pair, the later word on marketing.
 with moved as (
   update conversation set chat_id = $3 where workspace_id = $1 and chat_id = $2 returning id
 ), sent as (
@@ -45,7 +45,12 @@ update whatsapp_chat c set
   profile_name = coalesce(c.profile_name, g.profile_name), username = coalesce(c.username, g.username),
   last_user_message_at = greatest(c.last_user_message_at, g.last_user_message_at),
   last_inbound_wamid = coalesce(c.last_inbound_wamid, g.last_inbound_wamid),
-  pair_clock = greatest(c.pair_clock, g.pair_clock), marketing_stopped = c.marketing_stopped or g.marketing_stopped
+  pair_clock = greatest(c.pair_clock, g.pair_clock),
+  marketing_stopped = case
+    when c.marketing_changed_at > coalesce(g.marketing_changed_at, '-infinity') then c.marketing_stopped
+    when g.marketing_changed_at > coalesce(c.marketing_changed_at, '-infinity') then g.marketing_stopped
+    else c.marketing_stopped or g.marketing_stopped end,
+  marketing_changed_at = greatest(c.marketing_changed_at, g.marketing_changed_at)
 from given_up g where c.workspace_id = $1 and c.id = $3;
 
 -- name: interrupt

@@ -91,6 +91,18 @@ async def test_window_rate_and_wishes_of_the_person_are_kept(rows: Pool, clock: 
     assert (row["last_user_message_at"], row["pair_clock"], row["marketing_stopped"]) == (later, later, True)
 
 
+async def test_the_later_word_on_marketing_counts(rows: Pool, clock: ManualClock) -> None:
+    asked = await chat(rows, clock, wa_id=ANN)
+    theirs = await chat(rows, clock, wa_id=OTHER_ID)
+    said = "update whatsapp_chat set marketing_stopped = $2, marketing_changed_at = $3 where id = $1"
+    await rows.execute(said, asked, False, clock.now())
+    await rows.execute(said, theirs, True, clock.now() - timedelta(hours=1))
+    await tell(rows, clock, asked, wa_id=OTHER_ID)
+    row = await rows.fetchrow("select * from whatsapp_chat where id = $1", theirs)
+    assert row is not None
+    assert (row["marketing_stopped"], row["marketing_changed_at"]) == (False, clock.now())
+
+
 async def test_a_turn_that_has_acted_keeps_its_chat(rows: Pool, clock: ManualClock) -> None:
     asked = await chat(rows, clock, wa_id=ANN)
     theirs = await chat(rows, clock, wa_id=OTHER_ID)
