@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -14,6 +15,10 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
 from support.postgres import PostgresOfTests
+
+# The same examples in each run, and no judgement of how long one takes on a busy machine.
+hypothesis.settings.register_profile("greenline", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("greenline")
 
 if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs
