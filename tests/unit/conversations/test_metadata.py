@@ -314,7 +314,7 @@ _facts: st.SearchStrategy[Event] = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 9000), _facts), max_size=8), st.booleans())
 def test_any_journal_gives_a_complete_conversation(events: list[Timed], known: bool) -> None:
     row = conversation(*events, agent_name="Shop" if known else None)

@@ -377,7 +377,7 @@ journals = st.lists(st.tuples(_moments, _events), max_size=12).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(journals)
 def test_any_journal_gives_a_complete_transcript(entries: tuple[Entry, ...]) -> None:
     found = transcript(entries, Surroundings(BEGIN, AGENT, files={"file_1": FILE}, prices=prices))

@@ -25,7 +25,7 @@ def test_what_a_lower_rate_can_not_hold_does_not_come_back_as_another_tone() -> 
     assert rms(out) < 0.02 * rms(sine(1.0, 48_000))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 3_000), min_size=1, max_size=30))
 def test_pieces_of_any_size_sound_as_the_whole(sizes: list[int]) -> None:
     sound = noise(1.0, 48_000)[: sum(sizes) // 2 * 2]

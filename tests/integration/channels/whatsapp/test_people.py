@@ -94,9 +94,9 @@ async def test_window_rate_and_wishes_of_the_person_are_kept(rows: Pool, clock: 
 async def test_the_later_word_on_marketing_counts(rows: Pool, clock: ManualClock) -> None:
     asked = await chat(rows, clock, wa_id=ANN)
     theirs = await chat(rows, clock, wa_id=OTHER_ID)
-    said = "update whatsapp_chat set marketing_stopped = $2, marketing_changed_at = $3 where id = $1"
-    await rows.execute(said, asked, False, clock.now())
-    await rows.execute(said, theirs, True, clock.now() - timedelta(hours=1))
+    said = "update whatsapp_chat set marketing_stopped = $2::text::boolean, marketing_changed_at = $3 where id = $1"
+    await rows.execute(said, asked, "false", clock.now())
+    await rows.execute(said, theirs, "true", clock.now() - timedelta(hours=1))
     await tell(rows, clock, asked, wa_id=OTHER_ID)
     row = await rows.fetchrow("select * from whatsapp_chat where id = $1", theirs)
     assert row is not None

@@ -175,7 +175,7 @@ async def test_a_failing_listener_is_reported() -> None:
     assert [str(fault) for fault in faults] == ["deaf"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.4), spread=st.integers(0, 30))
 def test_whatever_the_network_does_each_packet_is_counted_once(seed: int, loss: float, spread: int) -> None:
     """Lost, late and heard packets are all packets, and the sound is never longer than the time."""

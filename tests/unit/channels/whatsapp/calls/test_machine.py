@@ -429,7 +429,7 @@ CHAOS = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(data=st.data(), direction=st.sampled_from(["inbound", "outbound"]))
 def test_every_call_ends_once_and_keeps_its_rules(data: st.DataObject, direction: str) -> None:
     world = play(data, direction)
