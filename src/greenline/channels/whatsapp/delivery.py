@@ -42,13 +42,6 @@ class Fact:
     pricing: dict[str, Any] | None = None
 
 
-def higher(one: str | None, other: str) -> str:
-    """The higher of two states."""
-    if one not in STATES:
-        return other
-    return max(one, other, key=STATES.index)
-
-
 async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now: datetime) -> None:
     """Apply facts in one statement. Facts about messages that are not ours are passed over."""
     known = await _resolve(connection, list(facts))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenline.channels.whatsapp.delivery import MAX_RESENDS, STATES, Fact, raise_states
+from greenline.channels.whatsapp.delivery import MAX_RESENDS, Fact, raise_states
 from greenline.channels.whatsapp.pacing import UNHEARD
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -21,6 +21,8 @@ from support.scripted import Answer
 from support.wait import until
 
 GRACE = timedelta(seconds=20)
+LATTICE = ("accepted", "sent", "failed", "delivered", "read", "played")
+"""The states of a message that Meta tells of, lowest first."""
 
 
 @pytest.fixture
@@ -327,17 +329,24 @@ async def test_the_rate_of_the_pair_makes_messages_wait(
         await channel.told(3)
 
 
-@pytest.mark.parametrize("order", list(permutations(("accepted", "sent", "delivered", "read"))))
-async def test_every_order_of_statuses_ends_at_the_highest(
-    order: tuple[str, ...], pool: Pool, clock: ManualClock
-) -> None:
-    await _one_message(pool, clock)
-    for state in order:
-        await raise_states(pool, [Fact("out_1", state, clock.now(), "wamid.1")], clock.now())
-    row = await pool.fetchrow("select * from outbox")
-    assert row is not None
-    assert row["state"] == max(order, key=STATES.index) == "read"
-    assert all(row[f"{state}_at"] is not None for state in order)
+async def test_every_order_of_any_statuses_ends_at_the_highest(pool: Pool, clock: ManualClock) -> None:
+    """A message for each order of each set of states: at each moment it is at the highest that was told."""
+    orders = [order for size in range(1, len(LATTICE) + 1) for order in permutations(LATTICE, size)]
+    ids = [f"out_{number}" for number in range(len(orders))]
+    await _messages(pool, clock, ids)
+    for told in range(len(LATTICE)):
+        facts = [
+            Fact(message, order[told], clock.now(), f"wamid.{message}")
+            for message, order in zip(ids, orders, strict=True)
+            if told < len(order)
+        ]
+        await raise_states(pool, facts, clock.now())
+        found = {row["id"]: row["state"] for row in await pool.fetch("select id, state from outbox")}
+        highest = [max(order[: told + 1], key=LATTICE.index) for order in orders]
+        assert [found[message] for message in ids] == highest
+    rows = {row["id"]: row for row in await pool.fetch("select * from outbox")}
+    for message, order in zip(ids, orders, strict=True):
+        assert {state for state in LATTICE if rows[message][f"{state}_at"] is not None} == set(order)
 
 
 async def test_statuses_of_one_commit_and_repeated_ones_count_once(pool: Pool, clock: ManualClock) -> None:
@@ -360,6 +369,10 @@ async def test_a_status_finds_its_message_by_wamid_alone(pool: Pool, clock: Manu
 
 
 async def _one_message(pool: Pool, clock: ManualClock) -> None:
+    await _messages(pool, clock, ["out_1"])
+
+
+async def _messages(pool: Pool, clock: ManualClock, ids: list[str]) -> None:
     now = clock.now()
     await pool.execute("insert into workspace(id, name, created_at) values ('ws_1', 'Test', $1)", now)
     await pool.execute(
@@ -370,8 +383,10 @@ async def _one_message(pool: Pool, clock: ManualClock) -> None:
     await pool.execute(
         """insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, due_at,
              created_at, state)
-           values ('out_1', 'ws_1', '1', '1:2', 'conv_1', 'text', '{"type": "text"}', $1, $1, 'sending')""",
+           select id, 'ws_1', '1', '1:2', 'conv_1', 'text', '{"type": "text"}', $1, $1, 'sending'
+           from unnest($2::text[]) as id""",
         now,
+        ids,
     )
 
 
