@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,9 @@ async def world(dsn: str, data_dir: Path, **settings: str) -> AsyncIterator[tupl
         yield meta, running
 
 
-async def converse(meta: Emulator, person: Person, messages: int, seconds: float = 40.0) -> list[str]:
+async def converse(meta: Emulator, person: Person, messages: int, seconds: float = 40.0, first: int = 1) -> list[str]:
     """A person writes, waits for the answer, and writes again; returns what reached them."""
-    for number in range(1, messages + 1):
+    for number in range(first, messages + 1):
         await meta.say(person, f"message {number}")
         await meta.told(person, number, seconds)
     return await meta.answers(person)
@@ -76,14 +76,31 @@ async def test_a_person_is_answered_and_the_official_sdk_sees_it(dsn: str, tmp_p
         assert chat[0]["read_by_business"] is True
 
 
-async def test_a_quick_burst_of_many_people_provokes_no_refusal(dsn: str, tmp_path: Path) -> None:
-    async with world(dsn, tmp_path) as (meta, _):
-        people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(60)]
-        await asyncio.gather(*(meta.say(person, "message 1") for person in people))
+async def crowd(meta: Emulator, people: Sequence[Person]) -> None:
+    """All write at once; so few at a time that the emulator can tell of each while it takes in the next."""
+    few = asyncio.Semaphore(8)
+
+    async def write(person: Person) -> None:
+        async with few:
+            await meta.say(person, "message 1")
+
+    await asyncio.gather(*map(write, people))
+
+
+@pytest.mark.timeout(120)
+async def test_neither_a_crowd_nor_a_chatterbox_provokes_a_refusal(dsn: str, tmp_path: Path) -> None:
+    """Meta counts what comes in as well: 150 messages in a second leave no room for answers until it is over."""
+    pace = {"pair_interval": 0.5, "pair_burst": 8}
+    slow = {"GREENLINE_PAIR_INTERVAL_SECONDS": "0.5", "GREENLINE_PAIR_BURST": "4"}
+    async with world(dsn, tmp_path, **slow) as (meta, _):
+        await meta.call("PATCH", "/config", **pace)
+        people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(150)]
+        await crowd(meta, people)
         for person in people:
             assert await meta.told(person, 1, 60.0) == echoes(1)
+        assert await converse(meta, people[0], 12, first=2) == echoes(12)
         calls = (await meta.call("GET", "/graph-calls"))["calls"]
-        assert [call for call in calls if call["error"]] == []
+        assert [call["error"] for call in calls if call["error"]] == []
 
 
 @pytest.mark.timeout(180)

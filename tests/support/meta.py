@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -76,6 +76,11 @@ class Emulator:
             (await api.patch(f"/v1/convai/whatsapp-accounts/{self.number}", json=assigned)).raise_for_status()
         await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
         return str(made.json()["agent_id"])
+
+    async def another_number(self) -> Emulator:
+        """The same emulator as seen from one more number, of a business account of its own under the same app."""
+        app = {name: self.business[name] for name in ("app_id", "app_secret", "verify_token")}
+        return replace(self, business=await self.call("POST", "/setup", **app))
 
     async def person(self, name: str, phone: str) -> Person:
         """Somebody new."""

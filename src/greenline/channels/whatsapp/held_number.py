@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from greenline.channels.whatsapp.graph_token import NumberToken
-from greenline.channels.whatsapp.pacing import Rules
 from greenline.store.mailbox import Claim
 
 
@@ -28,11 +27,13 @@ class HeldNumber:
     """A booked message left since the last look: the number is not idle."""
     token: NumberToken | None = None
     """As it was read last; None while there is none that Meta takes."""
-    departures: deque[datetime] = field(default_factory=deque)
-    """When messages left, as far back as `sent_since` was asked last."""
-    rules: Rules | None = None
+    landings: deque[datetime] = field(default_factory=deque)
+    """When requests were answered, as far back as `sent_since` was asked last."""
+    inbound_elsewhere: int = 0
     counted_at: datetime | None = None
-    """The rules by the last count of what came in, and when that was."""
+    """Messages a second that come in by other processes, and when they were counted last."""
+    full_since: datetime | None = None
+    """Since when what comes in alone takes the number's throughput."""
     _fault: BaseException | None = None
 
     def fly(self, chat_id: str, flight: Coroutine[None, None, None]) -> None:
@@ -42,14 +43,13 @@ class HeldNumber:
         task.add_done_callback(lambda done: self._landed(chat_id, done))
 
     def sent_since(self, moment: datetime) -> int:
-        """How many messages have left since; older departures are forgotten."""
-        while self.departures and self.departures[0] < moment:
-            self.departures.popleft()
-        return len(self.departures)
+        """How many messages Meta may have taken since; older landings are forgotten.
 
-    def rules_of_late(self, since: datetime) -> Rules | None:
-        """The rules by a count of what came in that is no older."""
-        return self.rules if self.counted_at is not None and self.counted_at >= since else None
+        Meta takes a message at some moment between its departure and its landing: until the latter it counts.
+        """
+        while self.landings and self.landings[0] < moment:
+            self.landings.popleft()
+        return len(self.landings) + len(self.flights)
 
     def check(self) -> None:
         """Raises what went wrong in a flight, beyond what Meta answers."""

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from greenline.channels.whatsapp.payload import Event, Poison, parse_envelope
+from greenline.channels.whatsapp.throughput import Inflow
 from greenline.clock import Clock
 from greenline.store.batch import Batcher
 from greenline.store.mailbox import ITEMS_PER_CLAIM, read_claim
@@ -33,6 +34,7 @@ class Inbox:
     """Takes webhook bodies. Concurrent requests share one commit.
 
     ``turns``: the worker of this process, which has the chats that nobody works on claimed by that commit too.
+    ``inflow`` is told of each message, for the rate of its number.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Inbox:
         clock: Clock,
         vault: Vault,
         turns: Worker | None = None,
+        inflow: Inflow | None = None,
         *,
         limit: int = 200,
         depth: int = 20_000,
@@ -49,6 +52,7 @@ class Inbox:
         self._pepper = vault.derive("chat ids").hex()
         self._clock = clock
         self._turns = turns
+        self._inflow = inflow or Inflow()
         self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
 
     async def accept(self, body: bytes) -> None:
@@ -63,6 +67,8 @@ class Inbox:
                 await self._set_aside(event.reason, event.body)
             else:
                 events.append(event)
+                if event.kind == "message" and event.phone_number_id is not None:
+                    self._inflow.note(event.phone_number_id, self._clock.now())
         commits = [self._batcher.submit(event) for event in events]
         outcomes = await asyncio.gather(*commits, return_exceptions=True)
         for event, outcome in zip(events, outcomes, strict=True):

@@ -39,12 +39,8 @@ class Pace:
         return max(now, clock or now) + self.interval
 
 
-def number_pace(per_second: float, inbound: int = 0) -> Pace:
-    """The rate of a number, so that no window of one second ever holds more than ``per_second`` messages.
-
-    ``inbound`` messages of the last second count as well (Meta: Throughput); an eighth of the rate always stays.
-    """
-    per_second = max(per_second - inbound, per_second / 8)
+def number_pace(per_second: float) -> Pace:
+    """The rate of a number, so that no window of one second ever holds more than ``per_second`` messages."""
     burst = max(1, int(per_second // 8))
     steady = max(per_second - burst, per_second / 2)
     return Pace(timedelta(seconds=1 / steady), burst)

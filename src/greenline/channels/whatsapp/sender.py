@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -35,6 +35,7 @@ from greenline.channels.whatsapp.pacing import (
     repeat_at,
 )
 from greenline.channels.whatsapp.people import learn
+from greenline.channels.whatsapp.throughput import SECOND, Inflow, Throughput
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
@@ -51,12 +52,10 @@ STAY_SECONDS: Final = 1.0
 CROWD: Final = 100
 """Numbers in a process's hands above which an idle one is soon given up: others wait for its place."""
 CROWDED_LINGER_SECONDS: Final = 1.0
-LITTLE: Final = 1 / 16
-"""Part of the throughput below which what leaves in a second is too little for what comes in to matter."""
-FRESH: Final = timedelta(milliseconds=250)
-"""How long a number that sends much goes by the last count of what came in."""
+LOOK_SECONDS: Final = 0.05
+"""Between two looks whether a number whose last second was full has room again."""
 THROUGHPUT_SHARE: Final = 0.9
-"""Part of the throughput that is used: Meta counts by its own clock, and what comes in can't be foreseen."""
+"""Part of the throughput at which messages leave steadily: what comes in next can't be foreseen."""
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
@@ -81,6 +80,7 @@ class Sender:
         settings: Settings,
         token_died: TokenDied,
         settled: Settled,
+        inflow: Inflow,
     ) -> None:
         self._pool = pool
         self._mailboxes = mailboxes
@@ -91,9 +91,9 @@ class Sender:
         self._token_died = token_died
         self._settled = settled
         self._linger = settings.sender_linger_seconds
-        self._throughput = settings.throughput_per_second * THROUGHPUT_SHARE
+        self._throughput = Throughput(settings.throughput_per_second, inflow)
         self._rules = Rules(
-            number=number_pace(self._throughput),
+            number=number_pace(settings.throughput_per_second * THROUGHPUT_SHARE),
             pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
             window_margin=timedelta(seconds=settings.window_margin_seconds),
             max_unknown=settings.send_max_attempts,
@@ -131,12 +131,12 @@ class Sender:
             return None
         if head["chat_id"] in number.flights or not (number.clock is None or number.clock < now):
             return None
-        rules = self._rules if self._sends_little(number, 1, now) else number.rules_of_late(now - FRESH)
-        verdict = self._judge(head, number, rules, now) if rules else None
+        if not self._throughput.room(number, 1, now):
+            return None
+        verdict = self._judge(head, number, now)
         if not isinstance(verdict, Send):
             return None
         number.clock = self._number_clocks[phone_number_id] = verdict.number_clock
-        number.departures.append(now)
         number.used = True
         row = {"id": head["id"], "sender": number.claim.mailbox_id, "epoch": number.claim.epoch}
         clocks = {"pair_clock": verdict.pair_clock, "pair_seen": head["pair_clock"]}
@@ -147,7 +147,10 @@ class Sender:
     async def _leave(self, number: HeldNumber, head: Head, leaves: asyncio.Future[bool]) -> None:
         if await leaves:
             checkpoint("sender.marked")
-            await self._post(number, head)
+            try:
+                await self._post(number, head)
+            finally:
+                number.landings.append(self._clock.now())
 
     async def _send_all(self, number: HeldNumber) -> None:
         claim, idle = number.claim, False
@@ -196,13 +199,15 @@ class Sender:
     async def _launch(self, number: HeldNumber, heads: list[Head]) -> datetime | None:
         """Send what may go; returns when the next one may."""
         now = self._clock.now()
-        rules = await self._rules_now(number, heads, now)
+        room = await self._room(number, len(heads), now) if heads else 0
         going: list[tuple[Head, Send]] = []
         refused: list[tuple[Head, Refuse]] = []
         waits: list[datetime] = []
         for head in sorted(heads, key=lambda row: row["due_at"]):
-            verdict = await self._unsettled(number, head, now) or self._judge(head, number, rules, now)
-            if isinstance(verdict, Send):
+            verdict = await self._unsettled(number, head, now) or self._judge(head, number, now)
+            if isinstance(verdict, Send) and len(going) >= room:
+                waits.append(now + timedelta(seconds=LOOK_SECONDS))
+            elif isinstance(verdict, Send):
                 number.clock = verdict.number_clock
                 going.append((head, verdict))
             elif isinstance(verdict, Wait):
@@ -215,17 +220,13 @@ class Sender:
         await self._fly(number, going, now)
         return now if refused else min(waits, default=None)
 
-    async def _rules_now(self, number: HeldNumber, heads: list[Head], now: datetime) -> Rules:
-        """The rules with what came in during the last second, which is only worth a look when much goes out."""
-        if self._sends_little(number, len(heads), now):
-            return self._rules
-        since = now - timedelta(seconds=1)
-        inbound = await self._pool.fetchval(sql["inbound"], number.claim.workspace_id, number.phone_number_id, since)
-        number.rules, number.counted_at = replace(self._rules, number=number_pace(self._throughput, inbound)), now
-        return number.rules
-
-    def _sends_little(self, number: HeldNumber, more: int, now: datetime) -> bool:
-        return number.sent_since(now - timedelta(seconds=1)) + more <= self._throughput * LITTLE
+    async def _room(self, number: HeldNumber, more: int, now: datetime) -> int:
+        room = self._throughput.room(number, more, now)
+        if room is None:
+            parameters = (number.claim.workspace_id, number.phone_number_id, now - SECOND)
+            self._throughput.counted(number, await self._pool.fetchval(sql["inbound"], *parameters), now)
+            room = self._throughput.room(number, more, now)
+        return room or 0
 
     async def _unsettled(self, number: HeldNumber, head: Head, now: datetime) -> Wait | None:
         """How long the answer of Meta, or a status, may still tell what became of an attempt."""
@@ -243,9 +244,9 @@ class Sender:
         until = repeat_at(head["attempted_at"], signs["heard"], signs["cut_off"], self._grace)
         return Wait(min(until, now + self._grace)) if until > now else None
 
-    def _judge(self, head: Head, number: HeldNumber, rules: Rules, now: datetime) -> Verdict:
+    def _judge(self, head: Head, number: HeldNumber, now: datetime) -> Verdict:
         candidate = Candidate(**{column.name: head[column.name] for column in fields(Candidate)})
-        return judge(candidate, rules, number.clock, now)
+        return judge(candidate, self._rules, number.clock, now)
 
     async def _refuse(self, head: Head, verdict: Refuse, now: datetime) -> None:
         log.warning("sender.refused", outbox_id=head["id"], code=verdict.code)
@@ -262,7 +263,6 @@ class Sender:
             if chat_id not in number.flights:
                 flights[head["id"]] = asyncio.get_running_loop().create_future()
                 clocks.append(send.pair_clock)
-                number.departures.append(now)
                 number.fly(chat_id, self._leave(number, head, flights[head["id"]]))
         marked: set[str] = set()
         try:

@@ -18,6 +18,7 @@ from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.sender import Sender
+from greenline.channels.whatsapp.throughput import Inflow
 from greenline.channels.whatsapp.turns import Turns
 from greenline.channels.whatsapp.voice_notes import VoiceNotes
 from greenline.channels.whatsapp.webhook import Webhook
@@ -60,7 +61,8 @@ class WhatsApp:
 
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)
-        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled)
+        inflow = Inflow()
+        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled, inflow)
         files = FileFetcher(pool, graph, vault, objects, clock)
         voice_notes = VoiceNotes(graph, vault, files, speech, settings)
         turns = Turns(
@@ -97,7 +99,7 @@ class WhatsApp:
             room=settings.turn_concurrency,
             max_attempts=settings.turn_max_attempts,
         )
-        self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns)
+        self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns, inflow)
         self.webhook = Webhook(self.inbox, settings)
         self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
 

@@ -1,0 +1,82 @@
+"""A number's throughput, which what leaves shares with what comes in (Meta: Throughput).
+
+What this process takes in is known here without a look at the database, which a single answer can't wait for. Only
+where there is much traffic, what other processes take in is counted too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Final
+
+from greenline.channels.whatsapp.held_number import HeldNumber
+
+SECOND: Final = timedelta(seconds=1)
+FORESIGHT: Final = (1, 4, 20)
+"""While a burst begins, what a shorter part of the last second promises: its quarter, its twentieth."""
+LITTLE: Final = 1 / 16
+"""Part of the throughput below which what leaves, and what comes in here, is too little for the rest to matter."""
+FRESH: Final = timedelta(milliseconds=250)
+"""How long a number with much traffic goes by the last count of what came in by other processes."""
+UNTOLD: Final = 1 / 4
+"""What Meta has counted more than it has told of, as a part of what it told."""
+FULL: Final = 7 / 8
+"""Part of the throughput that what comes in may take: the rest is sent all the same after `FULL_SECONDS`."""
+FULL_SECONDS: Final = 5.0
+
+
+class Inflow:
+    """What people write to each number, as this process takes it in."""
+
+    def __init__(self) -> None:
+        self._moments: defaultdict[str, list[datetime]] = defaultdict(list)
+
+    def note(self, phone_number_id: str, now: datetime) -> None:
+        """A message has come in. One that is told again counts again: it is not known here that it was there."""
+        moments = self._moments[phone_number_id]
+        moments.append(now)
+        if moments[0] < now - 2 * SECOND:
+            del moments[: bisect_left(moments, now - SECOND)]
+
+    def count(self, phone_number_id: str, now: datetime, part: timedelta = SECOND) -> int:
+        """Messages of the last ``part`` of a second."""
+        moments = self._moments.get(phone_number_id, ())
+        return len(moments) - bisect_left(moments, now - part)
+
+    def rate(self, phone_number_id: str, now: datetime) -> int:
+        """Messages a second, foreseen while a burst begins: Meta has counted more than it has told of yet."""
+        return max(times * self.count(phone_number_id, now, SECOND / times) for times in FORESIGHT)
+
+
+class Throughput:
+    """How much room a number has, so that Meta counts no more than ``per_second`` messages in any second."""
+
+    def __init__(self, per_second: float, inflow: Inflow) -> None:
+        self._per_second = per_second
+        self._inflow = inflow
+
+    def room(self, number: HeldNumber, more: int, now: datetime) -> int | None:
+        """How many of ``more`` messages may leave; None where `counted` must be told first what came in."""
+        sent, name = number.sent_since(now - SECOND), number.phone_number_id
+        inbound = self._inflow.rate(name, now)
+        if number.counted_at is not None and number.counted_at >= now - FRESH:
+            inbound += number.inbound_elsewhere
+        elif max(self._inflow.count(name, now), sent + more) > self._per_second * LITTLE:
+            return None
+        return max(0, int(self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)))
+
+    def counted(self, number: HeldNumber, inbound: int, now: datetime) -> None:
+        """Messages a second that come in by whatever process."""
+        number.inbound_elsewhere = max(0, inbound - self._inflow.rate(number.phone_number_id, now))
+        number.counted_at = now
+
+    def _heeded(self, number: HeldNumber, inbound: float, now: datetime) -> float:
+        """What comes in, as far as it is waited for: nobody knows for sure that Meta refuses what leaves then."""
+        most = self._per_second * FULL
+        if inbound < most:
+            number.full_since = None
+            return inbound
+        number.full_since = number.full_since or now
+        return inbound if now < number.full_since + timedelta(seconds=FULL_SECONDS) else most

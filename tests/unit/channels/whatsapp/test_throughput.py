@@ -1,0 +1,87 @@
+"""How much room what comes in leaves to a number, against a count of what Meta would see."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.channels.whatsapp.held_number import HeldNumber
+from greenline.channels.whatsapp.throughput import FULL_SECONDS, Inflow, Throughput
+from greenline.store.mailbox import Claim
+
+NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def held() -> HeldNumber:
+    return HeldNumber(Claim("sender:1", "ws_1", 1, 1, 0, (), ()), "1", None)
+
+
+def crowd(messages: int, over: timedelta = SECOND) -> Inflow:
+    """So many messages, evenly in the time before `NOW`."""
+    inflow = Inflow()
+    for number in range(messages):
+        inflow.note("1", NOW - over + over * number / messages)
+    return inflow
+
+
+def test_a_single_chat_needs_no_count() -> None:
+    assert Throughput(80, crowd(1)).room(held(), 1, NOW) == 78
+    assert Throughput(80, Inflow()).room(held(), 1, NOW) == 80
+
+
+def test_much_traffic_is_counted_first_and_again_soon() -> None:
+    number, throughput = held(), Throughput(80, crowd(40))
+    assert throughput.room(number, 1, NOW) is None
+    throughput.counted(number, 48, NOW)
+    assert throughput.room(number, 1, NOW) == 20
+    assert throughput.room(number, 1, NOW + SECOND / 5) is not None
+    assert throughput.room(number, 1, NOW + SECOND / 3) is None
+
+
+def test_what_other_processes_took_in_counts() -> None:
+    number, throughput = held(), Throughput(80, Inflow())
+    throughput.counted(number, 48, NOW)
+    assert throughput.room(number, 1, NOW) == 20
+
+
+@pytest.mark.parametrize(("messages", "over", "room"), [(4, 0.04, 0), (8, 0.2, 30), (20, 0.2, 0), (40, 1.0, 30)])
+def test_a_burst_is_foreseen_from_its_beginning(messages: int, over: float, room: int) -> None:
+    number, throughput = held(), Throughput(80, crowd(messages, timedelta(seconds=over)))
+    throughput.counted(number, 0, NOW)
+    assert throughput.room(number, 1, NOW) == room
+
+
+def test_what_comes_in_is_waited_for_but_not_for_ever() -> None:
+    number, throughput = held(), Throughput(80, Inflow())
+    rooms = []
+    for tick in range(int(FULL_SECONDS) + 2):
+        throughput.counted(number, 200, NOW + tick * SECOND)
+        rooms.append(throughput.room(number, 1, NOW + tick * SECOND))
+    assert rooms == [0] * int(FULL_SECONDS) + [10, 10]
+    throughput.counted(number, 0, NOW)
+    throughput.room(number, 1, NOW)
+    throughput.counted(number, 200, NOW)
+    assert throughput.room(number, 1, NOW) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 900)), max_size=150), st.integers(1, 40))
+def test_whenever_meta_takes_a_message_no_second_holds_more_than_the_rate(
+    tries: list[tuple[int, int]], per_second: int
+) -> None:
+    """A request takes up to 900 ms, and Meta counts it at its end or at its beginning, whichever is worse."""
+    number, throughput = held(), Throughput(per_second, Inflow())
+    sent: list[tuple[datetime, datetime]] = []
+    now = NOW
+    for gap, takes in tries:
+        now += timedelta(milliseconds=gap / 10)
+        number.landings = type(number.landings)(sorted(end for _, end in sent if end <= now))
+        number.flights = {str(place): None for place, (_, end) in enumerate(sent) if end > now}  # type: ignore[misc]
+        throughput.counted(number, 0, now)
+        if throughput.room(number, 1, now):
+            sent.append((now, now + timedelta(milliseconds=takes)))
+    for early in (False, True):
+        counted = sorted(start if early else end for start, end in sent)
+        for moment in counted:
+            assert sum(moment - SECOND < other <= moment for other in counted) <= per_second
