@@ -1,10 +1,12 @@
 """The server is killed before and after every step of a message's way, restarted, and loses and repeats nothing.
 
-Counted at the emulator, by the person: every message has its answer, each answer came once, in order.
+Counted at the emulator, by the person: every message has its answer, each answer came once, in order, and none later
+than `STUCK_SECONDS` after the last server is up. Counted at a shop outside: each order was placed once.
 """
 
 import asyncio
 import random
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,44 +14,99 @@ import pytest
 from greenline.checkpoints import NAMES
 from support.doomed import KEY, RETRIES, doomed_server, free_port
 from support.meta import Emulator, Person, emulator
+from support.scripted import scripted
+from support.shop import Shop
 
-PROMPT = r"offline: when ^(.+)$ -> say You said \1"
-PEOPLE, MESSAGES = 3, 3
+PROMPT = r"""
+offline: when ^order (.+)$ -> call place_order {"item": "\1"}
+offline: after place_order -> say Ordered {result}
+offline: when ^choose (.+)$ -> call send_interactive_buttons {"body_text": "Which \1?", "buttons": [BUTTON]}
+offline: when ^(.+)$ -> say You said \1
+""".replace("BUTTON", '{"id": "a", "title": "A"}')
+TOOLS = {"send_interactive_buttons": {}}
+PEOPLE = 3
+STUCK_SECONDS = 30.0
 SEEDS, LIVES, CROWD, WORDS, GRACE = range(4), 12, 6, 20, 15.0
 
 
-async def converse(meta: Emulator, person: Person, messages: int = MESSAGES, seconds: float = 90.0) -> None:
-    """A person writes, waits ``seconds`` at most for the answer, and writes again."""
-    for number in range(1, messages + 1):
-        await meta.say(person, f"message {number}")
-        await meta.told(person, number, seconds=seconds)
+@dataclass
+class Talk:
+    """A person who writes, waits for the answer, and writes again. Times are those of the loop."""
+
+    meta: Emulator
+    person: Person
+    words: list[str]
+    said: list[float] = field(default_factory=list)
+    told: list[float] = field(default_factory=list)
+
+    async def run(self, seconds: float) -> None:
+        """Every answer is waited for ``seconds`` at most."""
+        now = asyncio.get_running_loop().time
+        for number, words in enumerate(self.words, 1):
+            await self.meta.say(self.person, words)
+            self.said.append(now())
+            await self.meta.told(self.person, number, seconds=seconds)
+            self.told.append(now())
+
+    def longest_wait(self, ready: float) -> float:
+        """For an answer, in seconds, counted from a server's readiness where the question is older."""
+        return max(told - max(said, ready) for said, told in zip(self.said, self.told, strict=True))
+
+
+def replies(words: list[str], shop: Shop) -> list[str]:
+    """The answers to ``words``."""
+    found = []
+    for text in words:
+        verb, _, item = text.partition(" ")
+        if verb == "order":
+            found.append(f"Ordered {item}, receipt {shop.receipt(item)}")
+        else:
+            found.append(f"Which {item}?" if verb == "choose" else f"You said {text}")
+    return found
+
+
+async def crowd(meta: Emulator, people: int, messages: int) -> list[Talk]:
+    """People who want to talk, order and choose in turn."""
+    talks = []
+    for number in range(people):
+        words = [f"{('hello', 'order', 'choose')[count % 3]} tea {count} of {number}" for count in range(messages)]
+        talks.append(Talk(meta, await meta.person(f"Person {number}", f"1555010{number:04}"), words))
+    return talks
+
+
+async def verify(meta: Emulator, talks: list[Talk], shop: Shop) -> None:
+    """Nothing is missing, nothing came twice, everything is in order."""
+    for talk in talks:
+        assert await meta.answers(talk.person) == replies(talk.words, shop)
+    assert set((await meta.call("GET", "/deliveries"))["counts"].values()) == {1}
+    ordered = [text.removeprefix("order ") for talk in talks for text in talk.words if text.startswith("order ")]
+    assert sorted(shop.orders.values()) == sorted(ordered)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("point", NAMES)
 async def test_killed_at(point: str, dsn: str, tmp_path: Path) -> None:
-    """The first server dies at the first passage of ``point``, its successor at the second; the third lives.
-
-    A message of twice unknown outcome waits for two starts, and twice for the grace time, which grows with them.
-    """
-    port = free_port()
-    async with emulator(webhook_retry_schedule=RETRIES) as meta:
-        talks: asyncio.Future[list[None]] | None = None
+    """The first server dies at the first passage of ``point``, its successor at the second; the third lives."""
+    port, shop = free_port(), Shop()
+    async with emulator(webhook_retry_schedule=RETRIES) as meta, scripted(shop) as shop_server:
+        running: asyncio.Future[list[None]] | None = None
         for passage in (1, 2):
-            async with doomed_server(meta, dsn, tmp_path, port, crash=(point, passage)) as doomed:
-                if talks is None:
-                    await meta.furnish(doomed.url, KEY, PROMPT)
-                    people = [await meta.person(f"Person {n}", f"1555010{n:04}") for n in range(PEOPLE)]
-                    talks = asyncio.gather(*(converse(meta, person) for person in people))
+            crash = (point, passage)
+            async with doomed_server(meta, dsn, tmp_path, port, crash, shop=shop_server.url) as doomed:
+                if running is None:
+                    await meta.furnish(doomed.url, KEY, PROMPT, TOOLS)
+                    talks = await crowd(meta, PEOPLE, 3)
+                    running = asyncio.gather(*(talk.run(90.0) for talk in talks))
                 killed = asyncio.create_task(doomed.ended(60))
-                await asyncio.wait({killed, talks}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({killed, running}, return_when=asyncio.FIRST_COMPLETED)
                 died = killed.done()
                 killed.cancel()
-            assert died or point == "turn.step_saved", f"{point} was passed fewer than {passage} times"
-        async with doomed_server(meta, dsn, tmp_path, port):
-            await talks
-            for person in people:
-                assert await meta.answers(person) == [f"You said message {n}" for n in range(1, MESSAGES + 1)]
+            assert died, f"{point} was passed fewer than {passage} times"
+        async with doomed_server(meta, dsn, tmp_path, port, shop=shop_server.url):
+            ready = asyncio.get_running_loop().time()
+            await running
+            await verify(meta, talks, shop)
+            assert max(talk.longest_wait(ready) for talk in talks) <= STUCK_SECONDS
 
 
 @pytest.mark.soak
@@ -57,35 +114,35 @@ async def test_killed_at(point: str, dsn: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> None:
     """Two servers that die at random steps, one after the other and at once, under faults of Meta."""
-    dice = random.Random(seed)
-    async with emulator(webhook_retry_schedule=RETRIES) as meta:
+    dice, shop = random.Random(seed), Shop()
+    async with emulator(webhook_retry_schedule=RETRIES) as meta, scripted(shop) as shop_server:
         ports = (free_port(), free_port())
+        options = {"grace": GRACE, "shop": shop_server.url}
         async with doomed_server(meta, dsn, tmp_path, ports[0]) as first:
-            await meta.furnish(first.url, KEY, PROMPT)
+            await meta.furnish(first.url, KEY, PROMPT, TOOLS)
         for fault in ("reset_before_accept", "reset_after_accept", "webhook_duplicate", "webhook_shuffle"):
             await meta.call("POST", "/faults", name=fault, probability=0.1, seed=seed)
-        people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(CROWD)]
-        talks = asyncio.gather(*(converse(meta, person, WORDS, 600.0) for person in people))
+        talks = await crowd(meta, CROWD, WORDS)
+        running = asyncio.gather(*(talk.run(600.0) for talk in talks))
         deaths = 0
 
         async def lives(port: int) -> None:
             nonlocal deaths
             for _ in range(LIVES):
                 crash = (dice.choice(NAMES), dice.randint(1, 12))
-                async with doomed_server(meta, dsn, tmp_path, port, crash, grace=GRACE) as doomed:
+                async with doomed_server(meta, dsn, tmp_path, port, crash, **options) as doomed:
                     dying = asyncio.create_task(doomed.ended(120))
-                    await asyncio.wait({dying, talks}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({dying, running}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
                     deaths += dying.done()
                     dying.cancel()
 
         async def last_life(port: int) -> None:
             await lives(port)
-            async with doomed_server(meta, dsn, tmp_path, port, grace=GRACE):
-                await talks
+            async with doomed_server(meta, dsn, tmp_path, port, **options):
+                await running
 
         # Meta's webhooks go to the first only, which is up again as soon as it is dead.
         await asyncio.gather(last_life(ports[0]), lives(ports[1]))
         assert deaths >= LIVES // 2
-        async with doomed_server(meta, dsn, tmp_path, ports[0], grace=GRACE):
-            for person in people:
-                assert await meta.answers(person) == [f"You said message {n}" for n in range(1, WORDS + 1)]
+        async with doomed_server(meta, dsn, tmp_path, ports[0], **options):
+            await verify(meta, talks, shop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -30,15 +31,18 @@ async def doomed_server(
     crash: tuple[str, int] | None = None,
     *,
     grace: float = 4.0,
+    shop: str = "",
 ) -> AsyncIterator[ServeProcess]:
     """`greenline serve` on a fixed port; with ``crash`` it dies at the nth passage of a checkpoint.
+
+    With ``shop``, the address of a `support.shop`, every agent can order there.
 
     ``grace`` is how long a send of unknown outcome waits for a status, in seconds: longer than any time in which
     no server takes Meta's webhooks, since a status that nobody took can't settle anything.
     """
     arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
-    script = str(Path(__file__).parent / "crashing_server.py")
-    command = [script, crash[0], str(crash[1]), *arguments] if crash else ["-m", "greenline", *arguments]
+    name, passages = crash or ("", 0)
+    command = ["-m", "support.crashing_server", name, str(passages), shop, *arguments]
     environment = {
         **meta.settings(),
         "GREENLINE_DATABASE_URL": dsn,
@@ -48,6 +52,7 @@ async def doomed_server(
         "GREENLINE_PAIR_BURST": "30",
         "GREENLINE_LOG_LEVEL": "warning",
         "GREENLINE_DRAIN_SECONDS": "3",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,

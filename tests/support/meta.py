@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,11 +59,14 @@ class Emulator:
             "POST", f"/apps/{self.business['app_id']}/callback", callback_url=url, verify_token=token, verify=True
         )
 
-    async def furnish(self, url: str, api_key: str, prompt: str) -> str:
-        """An agent on this emulator's number, made by the API of the server at ``url``; returns its id."""
+    async def furnish(self, url: str, api_key: str, prompt: str, tools: Mapping[str, Any] | None = None) -> str:
+        """An agent on this emulator's number, made by the API of the server at ``url``; returns its id.
+
+        ``tools``: its ``built_in_tools``.
+        """
         headers = {"xi-api-key": api_key}
         async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as api:
-            config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline"}}}
+            config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}}}
             made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
             made.raise_for_status()
             account = {
@@ -104,9 +107,9 @@ class Emulator:
         return list(shown["messages"])
 
     async def answers(self, person: Person) -> list[str]:
-        """The texts that reached the person, in the order in which they did."""
-        messages = await self.chat(person)
-        return [m["text"]["body"] for m in messages if m["direction"] == "out" and m["type"] == "text"]
+        """The texts that reached the person, those over buttons too, in the order in which they did."""
+        sent = (message for message in await self.chat(person) if message["direction"] == "out")
+        return [_text(message) for message in sent if message["type"] in ("text", "interactive")]
 
     async def told(self, person: Person, count: int, seconds: float = 30.0) -> list[str]:
         """The texts that reached a person, when they are ``count``."""
@@ -116,6 +119,11 @@ class Emulator:
             return texts if len(texts) >= count else []
 
         return await until(enough, seconds=seconds)
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message[message["type"]]
+    return str(content["body"] if message["type"] == "text" else content["body"]["text"])
 
 
 @contextlib.asynccontextmanager

@@ -116,7 +116,9 @@ class JournaledEffects:
         self._unsaved = [replace(step, has_effect=True) for step in self._unsaved]
         await self._save()
         self.touched_world = True
+        checkpoint("turn.tool_called")
         result = await tool.run(arguments, context)
+        checkpoint("turn.tool_ran")
         self._unsaved.append(self._step("tool", result, has_effect=True))
         await self._save()
         return result
