@@ -1,7 +1,7 @@
 """The server is killed before and after every step of a message's way, restarted, and loses and repeats nothing.
 
-Counted at the emulator, by the person: every message has its answer, each answer came once, in order, and none later
-than `STUCK_SECONDS` after the last server is up. Counted at a shop outside: each order was placed once.
+Counted at the emulator, by the person: every message has its answer, each answer came once, in order, and no chat is
+stuck: no answer takes `STUCK_SECONDS` from when it was possible. Counted at a shop: each order was placed once.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ offline: when ^(.+)$ -> say You said \1
 TOOLS = {"send_interactive_buttons": {}}
 PEOPLE = 3
 STUCK_SECONDS = 30.0
+PATIENCE_SECONDS = 200.0
+"""How long a person waits while one server after the other dies, and those of a loaded machine start slowly."""
 SEEDS, LIVES, CROWD, WORDS, GRACE = range(4), 12, 6, 20, 15.0
 
 
@@ -39,7 +41,7 @@ class Talk:
     said: list[float] = field(default_factory=list)
     told: list[float] = field(default_factory=list)
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Every answer is waited for ``seconds`` at most."""
         now = asyncio.get_running_loop().time
         for number, words in enumerate(self.words, 1):
@@ -48,9 +50,9 @@ class Talk:
             await self.meta.told(self.person, number, seconds=seconds)
             self.told.append(now())
 
-    def longest_wait(self, ready: float) -> float:
-        """For an answer, in seconds, counted from a server's readiness where the question is older."""
-        return max(told - max(said, ready) for said, told in zip(self.said, self.told, strict=True))
+    def longest_wait(self, possible: float) -> float:
+        """For an answer, in seconds, counted from ``possible`` where the question is older."""
+        return max(told - max(said, possible) for said, told in zip(self.said, self.told, strict=True))
 
 
 def replies(words: list[str], shop: Shop) -> list[str]:
@@ -83,11 +85,15 @@ async def verify(meta: Emulator, talks: list[Talk], shop: Shop) -> None:
     assert sorted(shop.orders.values()) == sorted(ordered)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("point", NAMES)
 async def test_killed_at(point: str, dsn: str, tmp_path: Path) -> None:
-    """The first server dies at the first passage of ``point``, its successor at the second; the third lives."""
-    port, shop = free_port(), Shop()
+    """The first server dies at the first passage of ``point``, its successor at the second; the third lives.
+
+    What may have left when a server died waits for Meta's word as long again as nobody listened (`orphaned`): Meta
+    repeats ever later. No answer to it is possible before.
+    """
+    port, shop, now = free_port(), Shop(), asyncio.get_running_loop().time
     async with emulator(webhook_retry_schedule=RETRIES) as meta, scripted(shop) as shop_server:
         running: asyncio.Future[list[None]] | None = None
         for passage in (1, 2):
@@ -96,17 +102,19 @@ async def test_killed_at(point: str, dsn: str, tmp_path: Path) -> None:
                 if running is None:
                     await meta.furnish(doomed.url, KEY, PROMPT, TOOLS)
                     talks = await crowd(meta, PEOPLE, 3)
-                    running = asyncio.gather(*(talk.run(90.0) for talk in talks))
-                killed = asyncio.create_task(doomed.ended(60))
+                    running = asyncio.gather(*(talk.run() for talk in talks))
+                killed = asyncio.create_task(doomed.ended(PATIENCE_SECONDS))
                 await asyncio.wait({killed, running}, return_when=asyncio.FIRST_COMPLETED)
                 died = killed.done()
                 killed.cancel()
             assert died, f"{point} was passed fewer than {passage} times"
+        death = now()
         async with doomed_server(meta, dsn, tmp_path, port, shop=shop_server.url):
-            ready = asyncio.get_running_loop().time()
+            ready = now()
             await running
             await verify(meta, talks, shop)
-            assert max(talk.longest_wait(ready) for talk in talks) <= STUCK_SECONDS
+            possible = ready + (ready - death)
+            assert max(talk.longest_wait(possible) for talk in talks) <= STUCK_SECONDS
 
 
 @pytest.mark.soak

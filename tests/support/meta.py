@@ -118,7 +118,7 @@ class Emulator:
             texts = await self.answers(person)
             return texts if len(texts) >= count else []
 
-        return await until(enough, seconds=seconds)
+        return await until(enough, seconds=seconds, every=0.1)  # each look costs two processes some of their time
 
 
 def _text(message: dict[str, Any]) -> str:

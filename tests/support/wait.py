@@ -9,11 +9,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 30.0) -> T:
-    """The first true answer of ``condition``. Raises ``TimeoutError``."""
+async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 30.0, every: float = 0.02) -> T:
+    """The first true answer of ``condition``, asked ``every`` so many seconds. Raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
         while not (answer := await condition()):  # noqa: ASYNC110 - the world outside gives no event
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every)
         return answer
 
 
