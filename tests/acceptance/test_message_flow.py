@@ -119,6 +119,7 @@ class Relay:
     """Between Meta and two servers: each body goes out 1 to 6 times, shuffled, to either server, both at once."""
 
     dice: random.Random
+    http: httpx2.AsyncClient
     servers: tuple[str, ...] = ()
     copies: Counter[str] = field(default_factory=Counter)
     """How many each server got."""
@@ -139,8 +140,7 @@ class Relay:
         await asyncio.sleep(hold)
         names = ("content-type", "x-hub-signature-256")
         headers = {name: request.headers[name] for name in names}
-        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
-            answer = await http.post(f"{server}/webhooks/whatsapp", content=request.body, headers=headers)
+        answer = await self.http.post(f"{server}/webhooks/whatsapp", content=request.body, headers=headers)
         self.copies[server] += 1
         self.refused += answer.status_code != 200
 
@@ -154,9 +154,9 @@ class Relay:
 async def test_events_repeated_and_shuffled_to_two_servers_are_answered_once(
     dsn: str, pool: Pool, tmp_path: Path
 ) -> None:
-    relay = Relay(random.Random(11))
-    async with (  # the relay ends last: it waits until the emulator has closed its connections
-        scripted(relay) as between,
+    async with (  # the relay ends after the emulator: it waits until that has closed its connections
+        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+        scripted(relay := Relay(random.Random(11), http)) as between,
         world(dsn, tmp_path / "one") as (meta, first),
         serve_process(tmp_path / "two", environment=environment(meta, dsn)) as process,
     ):
@@ -217,6 +217,24 @@ async def test_each_person_gets_each_reply_once(dsn: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(120)
+async def test_what_meta_drops_late_for_its_rate_is_sent_again_and_arrives_once(dsn: str, tmp_path: Path) -> None:
+    async with world(dsn, tmp_path) as (meta, _):
+        people = [await meta.person(f"Person {n}", f"1555060{n:04}") for n in range(3)]
+        match = {"phone_number_id": meta.number}
+        fault = await meta.call("POST", "/faults", name="late_failed", code=130429, times=2, match=match)
+        for said in await asyncio.gather(*(converse(meta, person, 3) for person in people)):
+            assert said == echoes(3)
+        assert await acted(meta, fault) == 2
+        assert set((await meta.call("GET", "/deliveries"))["counts"].values()) == {1}
+
+
+async def acted(meta: Emulator, fault: dict[str, Any]) -> int:
+    """How often a fault has acted."""
+    shown = (await meta.call("GET", "/faults"))["faults"]
+    return int(next(each["acted"] for each in shown if each["id"] == fault["id"]))
+
+
+@pytest.mark.timeout(120)
 async def test_a_late_failure_is_seen_and_neither_repeated_nor_in_the_way(dsn: str, tmp_path: Path) -> None:
     async with world(dsn, tmp_path) as (meta, server):
         ann = await meta.person("Ann", "15550100001")
@@ -225,8 +243,7 @@ async def test_a_late_failure_is_seen_and_neither_repeated_nor_in_the_way(dsn: s
         await meta.say(ann, "message 1")
 
         async def failed() -> bool:
-            shown = (await meta.call("GET", "/faults"))["faults"]
-            return any(each["id"] == fault["id"] and each["acted"] == 1 for each in shown)
+            return await acted(meta, fault) == 1
 
         await until(failed)
         for number in (2, 3):
