@@ -28,6 +28,10 @@ from support.voice import level, voiced_seconds
 from support.wait import eventually, until
 
 ANN = "15551230000"
+PERMISSION_TEMPLATE = {
+    "whatsapp_call_permission_request_template_name": "may_we_call",
+    "whatsapp_call_permission_request_template_language_code": "en",
+}
 
 
 class CallingMeta(GraphStandIn):
@@ -128,6 +132,21 @@ async def test_a_person_calls_and_hears_the_agent(
     assert found.metadata.text_only is False
     assert found.metadata.termination_reason == "The person hung up."
     assert whatsapp.call_permission_request is None
+
+
+async def test_an_agent_at_its_limit_takes_no_call(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    settings: Any = {"call_limits": {"agent_concurrency_limit": 0}}
+    await client.conversational_ai.agents.update(agent_id, platform_settings=settings)
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
+    assert (await meta.calls.action("reject"))["call_id"] == "wacid.1"
+    await peer.close()
+    body = {"whatsapp_phone_number_id": NUMBER, "whatsapp_user_id": ANN, "agent_id": agent_id, **PERMISSION_TEMPLATE}
+    refused = await http.post("/v1/convai/whatsapp/outbound-call", json=body)
+    assert (refused.status_code, refused.json()["detail"]["status"]) == (409, "agent_at_limit")
 
 
 async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(

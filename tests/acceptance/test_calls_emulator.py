@@ -1,6 +1,7 @@
 """Calls between the server and the emulator, with real media: a person calls, speaks, listens and hangs up."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> 
         assert found["metadata"]["whatsapp"]["whatsapp_user_id"] == "15550107777"
         sound = await meta.http.get(f"/control/calls/{call_id}/heard.wav")
         assert sound.content[:4] == b"RIFF"
+
+
+@pytest.mark.timeout(120)
+async def test_an_agent_writes_to_a_caller_who_never_wrote(dsn: str, tmp_path: Path) -> None:
+    question, address = await spoken(QUESTION), "Rose Street 5, https://plants.example/way"
+    message = json.dumps({"text": address})
+    prompt = f"offline: when open -> call send_chat_message {message}\noffline: after send_chat_message -> say Sent."
+    async with emulator(enforce_window=False) as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
+        await meta.furnish(server.url, KEY, prompt)
+        ann = await meta.person("Ann", "15550107777")
+        call_id = await dial(meta, ann)
+        await state(meta, call_id, "active")
+        await meta.call("POST", f"/calls/{call_id}/script", steps=[{"do": "say", "data_base64": question}])
+        assert await meta.told(ann, 1) == [address]
+        await state(meta, call_id, "active")
+        await meta.call("POST", f"/calls/{call_id}/hangup")
+        found = await conversation(server.url)
+        called = [call["tool_name"] for turn in found["transcript"] for call in turn["tool_calls"]]
+        assert called == ["send_chat_message"]
 
 
 @pytest.mark.timeout(120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -72,18 +73,18 @@ async def furnish(http: httpx2.AsyncClient) -> None:
     (await http.patch(f"/v1/convai/whatsapp-accounts/{NUMBER}", json=assigned)).raise_for_status()
 
 
-async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer) -> None:
+async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer, number: int = 1) -> None:
     """A person calls and hears the agent."""
-    session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    call: dict[str, Any] = {"id": "wacid.1", "from": "15551230000", "to": "15550001111", "event": "connect"}
+    session, wacid = {"sdp_type": "offer", "sdp": await peer.offer()}, f"wacid.{number}"
+    call: dict[str, Any] = {"id": wacid, "from": f"155512300{number:02}", "to": "15550001111", "event": "connect"}
     value = {"metadata": {"phone_number_id": NUMBER}, "calls": [{**call, "session": session}]}
     entry = {"id": WABA, "changes": [{"field": "calls", "value": value}]}
     body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
     signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
     headers = {"x-hub-signature-256": f"sha256={signature}"}
     (await http.post("/webhooks/whatsapp", content=body, headers=headers)).raise_for_status()
-    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
-    await meta.calls.action("accept")
+    await peer.apply_answer((await meta.calls.action("pre_accept", wacid=wacid))["session"]["sdp"])
+    await meta.calls.action("accept", wacid=wacid)
     peer.out.open()
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2, seconds=30)
 
@@ -124,6 +125,36 @@ async def test_a_server_that_leaves_lets_its_call_go_on_and_then_ends_it(
     assert found["metadata"]["termination_reason"] == "The server is shutting down."
     assert found["metadata"]["whatsapp"]["call_result"] == "answered"
     assert found["transcript"][0]["role"] == "agent"
+
+
+@pytest.mark.timeout(180)
+async def test_under_load_calls_stay_with_the_server_that_leaves_and_new_ones_go_to_the_other(
+    environment: dict[str, str], tmp_path: Path, meta: CallingMeta
+) -> None:
+    environment = {**environment, "GREENLINE_CALL_DRAIN_SECONDS": "6", "GREENLINE_LEASE_SECONDS": "20"}
+    peers = [RtcPeer() for _ in range(6)]
+    async with serve_process(tmp_path, environment=environment) as old:
+        await old.ready()
+        async with client(old) as http:
+            await furnish(http)
+            await asyncio.gather(*(talk(http, meta, peers[number], number) for number in range(3)))
+        async with serve_process(tmp_path, environment=environment) as new:
+            await new.ready()
+            old.kill(signal.SIGTERM)
+            before = [len(peer.heard) for peer in peers[:3]]
+            async with client(new) as http:
+                await asyncio.gather(*(talk(http, meta, peers[number], number) for number in range(3, 6)))
+                await eventually(lambda: all(len(peers[n].heard) > before[n] + 32_000 for n in range(3)))
+                for number in range(3):
+                    await meta.calls.action("terminate", wacid=f"wacid.{number}")
+                assert await old.ended() == 0
+                after = [len(peer.heard) for peer in peers[3:]]
+                await eventually(lambda: all(len(peers[n + 3].heard) > after[n] for n in range(3)))
+            done = [(body["action"], body["call_id"]) for body in meta.calls.actions]
+            assert "reject" not in meta.calls.names()
+            assert {wacid for action, wacid in done if action == "terminate"} == {f"wacid.{n}" for n in range(3)}
+    for peer in peers:
+        await peer.close()
 
 
 async def test_the_call_of_a_killed_server_is_ended_by_the_next(

@@ -84,11 +84,12 @@ class CallMeta(Meta):
         """The actions in their order."""
         return [body["action"] for body in self.actions]
 
-    async def action(self, name: str, count: int = 1) -> dict[str, Any]:
-        """The action ``name``, when it has come for the ``count``th time."""
+    async def action(self, name: str, count: int = 1, *, wacid: str | None = None) -> dict[str, Any]:
+        """The action ``name``, on any call or on one, when it has come for the ``count``th time."""
 
         async def come() -> dict[str, Any] | None:
-            found = [body for body in self.actions if body["action"] == name]
+            named = [body for body in self.actions if body["action"] == name]
+            found = named if wacid is None else [body for body in named if body["call_id"] == wacid]
             return found[count - 1] if len(found) >= count else None
 
         found = await until(come)
