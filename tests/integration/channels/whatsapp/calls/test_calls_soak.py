@@ -48,22 +48,29 @@ async def abreast(channel: CallChannel, numbers: range) -> None:
 
     async def one(number: int) -> None:
         async with lines:
-            await call(channel, f"wacid.{number}")
+            await call(channel, f"wacid.{number}", agent_ends=bool(number % 2))
 
     await asyncio.gather(*(one(number) for number in numbers))
     await channel.quiet()
 
 
-async def call(channel: CallChannel, wacid: str) -> None:
-    """A call in which both sides are heard; every second time the agent hangs up."""
+async def call(channel: CallChannel, wacid: str, *, agent_ends: bool) -> None:
+    """A call in which the person hears the agent, and one of them hangs up."""
     peer = RtcPeer()
     try:
         await channel.ring(await peer.offer(), wacid)
-        await peer.apply_answer((await action(channel, "pre_accept", wacid))["session"]["sdp"])
-        await action(channel, "accept", wacid)
+        await peer.apply_answer((await channel.meta.action("pre_accept", wacid=wacid))["session"]["sdp"])
+        await channel.meta.action("accept", wacid=wacid)
         peer.out.open()
         await eventually(lambda: peer.heard)
-        await channel.tell_call("terminate", wacid, status="COMPLETED", start_time="1", duration=1)
+        if agent_ends:
+            held = "select conversation_id from whatsapp_call where wacid = $1"
+            conversation_id = await channel.pool.fetchval(held, wacid)
+            (voice,) = [voice for voice in channel.agents.voices if voice.conversation_id == conversation_id]
+            voice.end("All was said.")
+            await channel.meta.action("terminate", wacid=wacid)
+        else:
+            await channel.tell_call("terminate", wacid, status="COMPLETED", start_time="1", duration=1)
 
         async def over() -> bool:
             return bool(await channel.pool.fetchval("select result from whatsapp_call where wacid = $1", wacid))
@@ -71,16 +78,6 @@ async def call(channel: CallChannel, wacid: str) -> None:
         await until(over)
     finally:
         await peer.close()
-
-
-async def action(channel: CallChannel, name: str, wacid: str) -> dict[str, dict[str, str]]:
-    async def come() -> dict[str, dict[str, str]] | None:
-        found = [body for body in channel.meta.actions if (body["action"], body["call_id"]) == (name, wacid)]
-        return found[0] if found else None
-
-    found = await until(come)
-    assert found is not None
-    return found
 
 
 async def residue(channel: CallChannel) -> dict[str, int]:
