@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from greenline.emulator.app import create_app
 from support.wait import until
 
 
@@ -30,6 +31,16 @@ class Emulator:
     url: str
     http: httpx2.AsyncClient
     business: dict[str, Any]
+
+    async def graph(self, method: str, path: str, body: Any = None) -> Any:
+        """A Graph call of the business; returns Meta's answer, an error as well."""
+        headers = {"Authorization": f"Bearer {self.business['token']}"}
+        return (await self.http.request(method, f"/v23.0/{path}", json=body, headers=headers)).json()
+
+    async def send(self, person: Person, **message: Any) -> Any:
+        """The business writes to a person; returns Meta's answer, an error as well."""
+        body = {"messaging_product": "whatsapp", "to": f"+{person.wa_id}", **message}
+        return await self.graph("POST", f"{self.number}/messages", body)
 
     @property
     def number(self) -> str:
@@ -124,6 +135,20 @@ class Emulator:
 def _text(message: dict[str, Any]) -> str:
     content = message[message["type"]]
     return str(content["body"] if message["type"] == "text" else content["body"]["text"])
+
+
+@contextlib.asynccontextmanager
+async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
+    """An emulator in this process and without a socket, with one business: for rules, of which there are many."""
+    app = create_app(**config)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    try:
+        async with httpx2.AsyncClient(base_url="http://emulator", transport=transport, trust_env=False) as http:
+            answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
+            answer.raise_for_status()
+            yield Emulator("http://emulator", http, answer.json())
+    finally:
+        await app.state.meta.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 _MB = 1024 * 1024
+
+Tier = Literal["TIER_250", "TIER_2K", "TIER_10K", "TIER_100K", "TIER_UNLIMITED"]
+PORTFOLIO_LIMITS: Final[dict[Tier, float]] = {
+    "TIER_250": 250,
+    "TIER_2K": 2_000,
+    "TIER_10K": 10_000,
+    "TIER_100K": 100_000,
+    "TIER_UNLIMITED": math.inf,
+}
+"""People whom the numbers of a portfolio may write to outside of the window in 24 hours (Meta: Messaging limits)."""
 
 
 class Config(BaseModel):
@@ -35,6 +46,17 @@ class Config(BaseModel):
     enforce_pair_rate: bool = Field(default=True, description="Whether the rate of a pair is enforced.")
     pair_interval: float = Field(6.0, gt=0, description="Steady time between messages to one person.")
     pair_burst: int = Field(45, ge=1, description="Messages lent at once, repaid by silence.")
+    messaging_limit: Tier = Field("TIER_UNLIMITED", description="People to whom new conversations go in 24 hours.")
+    management_calls_per_hour: int = Field(
+        5_000, ge=1, description="Calls on an account, its templates and numbers; 200 if no number is registered."
+    )
+    fetch_links: Literal["loopback", "all"] = Field(
+        "loopback", description="Which links of media are really fetched; the others are taken as they are."
+    )
+    price_rules: Literal["2025-07", "2026-10"] = Field(
+        "2026-10", description="Since when the prices hold: since October 2026 service messages cost as well."
+    )
+    free_service_messages: int = Field(1_000, ge=0, description="Service messages of a number that a month has free.")
     call_accept_seconds: float = Field(
         45.0, gt=0, description="Time a business has to accept a call (Meta: 30-60 s)."
     )
@@ -73,6 +95,8 @@ class Config(BaseModel):
         7_200.0, ge=0, description="Sound of calls that are over, in all: of the newest ones, 2 MB a minute."
     )
     call_sound_seconds: float = Field(600.0, ge=0, description="Sound that is kept of one call, heard or recorded.")
+    templates_per_account: int = Field(250, ge=0, description="Templates of an account (Meta: 6000 when verified).")
+    template_creations_per_hour: int = Field(100, ge=1, description="New templates of an account in an hour.")
     quality_sample: int = Field(10, ge=1, description="Messages of a template in 7 days from which it is rated.")
     quality_yellow_share: float = Field(0.1, gt=0, le=1, description="Share of unwanted ones that makes it YELLOW.")
     quality_red_share: float = Field(0.2, gt=0, le=1, description="Share that makes it RED, and pauses it.")

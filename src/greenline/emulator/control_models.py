@@ -40,6 +40,9 @@ class Setup(BaseModel):
     waba_id: str | None = None
     phone_number_id: str | None = None
     token_expires_in: float | None = Field(None, description="Seconds; null: never.")
+    test_recipients: list[str] | None = Field(
+        None, max_length=5, description="Makes it a test number, which sends to these phone numbers alone."
+    )
     calling: bool = Field(default=True, description="Whether calls are switched on; at Meta they are off at first.")
 
 

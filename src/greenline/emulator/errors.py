@@ -25,7 +25,9 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     131016: (500, "Service unavailable"),
     131021: (400, "Recipient cannot be sender"),
     131026: (400, "Message undeliverable"),
+    131030: (400, "Recipient phone number not in allowed list"),
     131047: (400, "Re-engagement message"),
+    131048: (400, "Spam rate limit hit"),
     131050: (400, "User has stopped marketing messages"),
     131051: (400, "Unsupported message type"),
     131052: (400, "Media download error"),
@@ -36,9 +38,13 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     131062: (400, "Business-scoped user id not supported"),
     132000: (400, "Number of parameters does not match the expected number of params"),
     132001: (404, "Template name does not exist in the translation"),
+    132005: (400, "Translated text too long"),
     132012: (400, "Parameter format does not match format in the created template"),
     132015: (400, "Template is paused"),
     132016: (400, "Template is disabled"),
+    132018: (400, "There is an issue with the parameters of the template"),
+    133005: (400, "Two step verification PIN mismatch"),
+    133016: (400, "Account register deregister rate limit exceeded"),
     133010: (400, "Phone number not registered"),
     138000: (401, "Calling not enabled"),
     138001: (400, "Receiver uncallable"),
@@ -52,7 +58,6 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     138018: (400, "No subscription to calls"),
     139100: (400, "Failed to block/unblock users"),
     139101: (400, "Blocklist limit reached"),
-    2388023: (400, "Content in this language already exists"),
 }
 """Code: HTTP status and title (Meta: Error codes)."""
 

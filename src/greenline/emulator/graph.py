@@ -30,7 +30,7 @@ class Graph:
 
     def __init__(self, meta: Meta) -> None:
         self._meta = meta
-        self._tokens = Tokens(meta.world, meta.clock, meta.faults)
+        self._tokens = Tokens(meta.world, meta.config, meta.clock, meta.faults)
         self._apps = AppCalls(meta, self._tokens)
         self._media = MediaCalls(meta, self._tokens)
         self._numbers = NumberCalls(meta, self._tokens, self._media)
@@ -59,6 +59,8 @@ class Graph:
             unexpected = MetaError(131000, f"{type(failure).__name__} in the emulator.")
             call["status"], call["error"] = unexpected.status, unexpected.code
             response = unexpected.response(trace)
+        finally:
+            await request.close()
         meta.journal.add("graph.request", **call)
         return response
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from greenline.emulator import templates
 from greenline.emulator.answers import health, paged, read_body, selected
 from greenline.emulator.callbacks import prove
-from greenline.emulator.errors import MetaError, unknown_object
+from greenline.emulator.errors import unknown_object
 from greenline.emulator.graph_numbers import NumberCalls
 from greenline.emulator.meta import Meta
 from greenline.emulator.tokens import MANAGEMENT, Tokens
@@ -58,8 +58,7 @@ class AccountCalls:
             return selected(template, request)
         if request.method != "POST":
             raise unknown_object(template_id)
-        changes = await read_body(request)
-        template.update({key: changes[key] for key in ("components", "category") if key in changes})
+        templates.edit(template, await read_body(request))
         self._meta.reviews.submit(account, template_id)
         return {"success": True}
 
@@ -72,17 +71,13 @@ class AccountCalls:
         return {"success": True}
 
     async def _create_template(self, request: Request, account: Account) -> dict[str, Any]:
-        made = templates.create(account, await read_body(request))
+        made = templates.create(account, await read_body(request), self._meta.clock.now(), self._meta.config)
         self._meta.reviews.submit(account, made["id"])
         return {"id": made["id"], "status": made["status"], "category": made["category"]}
 
     def _delete_template(self, request: Request, account: Account) -> dict[str, Any]:
-        name, wanted = request.query_params.get("name"), request.query_params.get("hsm_id")
-        gone = [t for t in account.templates.values() if t["name"] == name and wanted in (None, t["id"])]
-        for template in gone:
-            del account.templates[template["id"]]
-        if not gone:
-            raise MetaError(100, "No template has this name.", subcode=2593002)
+        query = request.query_params
+        templates.delete(account, query.get("name"), query.get("hsm_id"), self._meta.clock.now())
         return {"success": True}
 
 

@@ -15,10 +15,12 @@ from greenline.emulator.calls.calling import shown_calling
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.graph_media import MediaCalls
 from greenline.emulator.meta import Meta
+from greenline.emulator.quotas import take
 from greenline.emulator.tokens import MANAGEMENT, MESSAGING, Tokens
 from greenline.emulator.world import Number, Token
 
 _MESSAGING_EDGES: Final = ("messages", "media", "calls", "call_permissions", "block_users")
+_REGISTRATIONS: Final = (72 * 3600.0, 10)  # Meta: Registration
 
 Handler = Callable[[Request, Number], Awaitable[dict[str, Any]]]
 
@@ -70,10 +72,10 @@ class NumberCalls:
             "id": number.id,
             "status": "CONNECTED" if number.registered else "DISCONNECTED",
             "name_status": "APPROVED",
-            "account_mode": "LIVE",
+            "account_mode": "LIVE" if number.test_recipients is None else "SANDBOX",
             "is_pin_enabled": number.pin is not None,
             "is_official_business_account": False,
-            "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
+            "whatsapp_business_manager_messaging_limit": self._meta.config.messaging_limit,
             "health_status": health("PHONE_NUMBER", number.id),
             "webhook_configuration": self._callbacks(number),
         }
@@ -126,14 +128,20 @@ class NumberCalls:
 
     async def _register(self, request: Request, number: Number) -> dict[str, Any]:
         pin = _pin(await read_body(request))
+        self._count_registration(number)
         if number.pin not in (None, pin):
             raise MetaError(133005, "The two-step verification PIN is wrong.")
         number.pin, number.registered = pin, True
         return {"success": True}
 
     async def _deregister(self, request: Request, number: Number) -> dict[str, Any]:
+        self._count_registration(number)
         number.registered = False
         return {"success": True}
+
+    def _count_registration(self, number: Number) -> None:
+        if not take(number.registrations, self._meta.clock.now(), *_REGISTRATIONS):
+            raise MetaError(133016, "A number is registered and deregistered at most 10 times in 72 hours.")
 
     async def _succeed(self, request: Request, number: Number) -> dict[str, Any]:
         return {"success": True}

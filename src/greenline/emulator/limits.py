@@ -2,113 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from greenline.emulator.checks import a_file, a_text, an_object, objects, one_of
 from greenline.emulator.errors import MetaError
+from greenline.emulator.interactive import check_interactive
 
 MEDIA_TYPES: Final = frozenset({"image", "video", "audio", "document", "sticker"})
 CAPTIONED: Final = frozenset({"image", "video", "document"})
+MOST_CONTACTS: Final = 257  # Meta's page; its OpenAPI file says 5
+LONGEST_ECHO: Final = 512
+
+
+def check_envelope(body: dict[str, Any]) -> None:
+    """Refuse what is wrong around a message, whatever its type. Raises `MetaError` 100."""
+    for key in ("to", "recipient"):
+        if body.get(key) is not None and not isinstance(body[key], str | int):
+            raise MetaError(100, f"Param {key} must be a string.")
+    if one_of(body.get("recipient_type", "individual"), "recipient_type", ("individual", "group")) == "group":
+        raise MetaError(100, "Param to: no group of this number has this id.")
+    echo = body.get("biz_opaque_callback_data")
+    if echo is not None and (not isinstance(echo, str) or len(echo) > LONGEST_ECHO):
+        raise MetaError(100, f"Param biz_opaque_callback_data must be a string of at most {LONGEST_ECHO} characters.")
+    context = body.get("context")
+    if context is None:
+        return
+    if not isinstance(context, dict) or not isinstance(context.get("message_id"), str):
+        raise MetaError(100, "Param context must be an object with a message_id.")
+    if body.get("type") == "reaction":
+        raise MetaError(100, "A reaction takes no context.")
 
 
 def check_message(body: dict[str, Any]) -> None:
     """Refuse what Meta refuses of a message of any type but templates. Raises `MetaError`."""
-    kind = str(body.get("type", "text"))
-    check = _CHECKS.get(kind)
+    kind = body.get("type", "text")
+    check = _CHECKS.get(kind) if isinstance(kind, str) else None
     if check is None:
-        raise MetaError(100, f"Param type must be one of the known types; {kind!r} is none.")
-    content = body.get(kind)
-    if not isinstance(content, list if kind == "contacts" else dict) or not content:
+        raise MetaError(100, f"Param type must be one of {{{', '.join(_CHECKS)}, template}}.")
+    if not body.get(kind):
         raise MetaError(131008, f"The parameter {kind} is required.")
-    check(kind, content)
+    check(kind, body[kind])
+
+
+def files_of(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The files of a message that was checked, each with the kind that it must be."""
+    kind = body.get("type", "text")
+    headers: list[dict[str, Any]] = []
+    if kind in MEDIA_TYPES:
+        yield kind, body[kind]
+    elif kind == "interactive":
+        headers = [body["interactive"].get("header") or {}]
+    elif kind == "template":
+        components = body["template"].get("components") or []
+        headers = [p for c in components if str(c.get("type")).lower() == "header" for p in c.get("parameters") or []]
+    for header in headers:
+        if header.get("type") in MEDIA_TYPES:
+            yield header["type"], header[header["type"]]
 
 
 def _text(kind: str, content: Any) -> None:
-    _length(content.get("body"), "text['body']", 4096)
+    a_text(an_object(content, kind).get("body"), "text['body']", 4096)
 
 
 def _location(kind: str, content: Any) -> None:
-    if content.get("latitude") is None or content.get("longitude") is None:
-        raise MetaError(131008, "Parameters latitude and longitude are required.")
+    place = an_object(content, kind)
+    for name, most in (("latitude", 90.0), ("longitude", 180.0)):
+        if place.get(name) is None:
+            raise MetaError(131008, f"The parameter {name} is required.")
+        if not abs(_degrees(place[name])) <= most:
+            raise MetaError(131009, f"Param {name} must be a number from {-most:g} to {most:g}.")
+
+
+def _degrees(value: Any) -> float:
+    """A number or one in a string, as Meta takes both; else NaN."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _contacts(kind: str, content: Any) -> None:
-    if not all(isinstance(contact, dict) and contact.get("name") for contact in content):
-        raise MetaError(131008, "Each contact needs a name.")
+    contacts = objects(content, kind)
+    if len(contacts) > MOST_CONTACTS:
+        raise MetaError(131009, f"A message takes at most {MOST_CONTACTS} contacts.")
+    for contact in contacts:
+        a_text(an_object(contact.get("name"), "name").get("formatted_name"), "name['formatted_name']", 1024)
 
 
 def _reaction(kind: str, content: Any) -> None:
-    if not content.get("message_id"):
-        raise MetaError(131008, "The parameter message_id is required.")
+    reaction = an_object(content, kind)
+    a_text(reaction.get("message_id"), "reaction['message_id']", 512)
+    if not isinstance(reaction.get("emoji", ""), str):
+        raise MetaError(131009, "Param emoji must be a string.")
 
 
 def _media(kind: str, content: Any) -> None:
-    if bool(content.get("id")) == bool(content.get("link")):
-        raise MetaError(131008, f"{kind} needs either an id or a link.")
+    a_file(kind, content)
     if content.get("caption") is not None:
         if kind not in CAPTIONED:
             raise MetaError(100, f"{kind} takes no caption.")
-        _length(content["caption"], "caption", 1024)
+        a_text(content["caption"], "caption", 1024)
 
 
 def _interactive(kind: str, content: Any) -> None:
-    kind, action = content.get("type"), content.get("action")
-    if not isinstance(action, dict):
-        raise MetaError(131008, "The parameter action is required.")
-    limits = {"list": 4096}
-    if kind not in ("call_permission_request", "catalog_message") or content.get("body"):
-        body = content.get("body")
-        text = body.get("text") if isinstance(body, dict) else None
-        _length(text, "interactive['body']['text']", limits.get(str(kind), 1024))
-    for part in ("header", "footer"):
-        block = content.get(part)
-        if isinstance(block, dict) and "text" in block:
-            _length(block["text"], part, 60)
-    if kind == "button":
-        _buttons(action.get("buttons"))
-    elif kind == "list":
-        _list(action)
-
-
-def _buttons(buttons: Any) -> None:
-    if not isinstance(buttons, list) or not 1 <= len(buttons) <= 3:
-        raise MetaError(131009, "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3")
-    replies = [button.get("reply", {}) if isinstance(button, dict) else {} for button in buttons]
-    for reply in replies:
-        _length(reply.get("id"), "button id", 256)
-        _length(reply.get("title"), "button title", 20)
-    if len({reply["id"] for reply in replies}) < len(replies):
-        raise MetaError(131009, "Duplicate button id")
-    if len({reply["title"] for reply in replies}) < len(replies):
-        raise MetaError(131009, "Duplicated title of button")
-
-
-def _list(action: dict[str, Any]) -> None:
-    _length(action.get("button"), "action['button']", 20)
-    sections = action.get("sections")
-    if not isinstance(sections, list) or not 1 <= len(sections) <= 10:
-        raise MetaError(131009, "A list has 1 to 10 sections.")
-    rows: list[dict[str, Any]] = []
-    for section in sections:
-        if len(sections) > 1 or section.get("title"):
-            _length(section.get("title"), "section title", 24)
-        rows.extend(section.get("rows") or [])
-    if not 1 <= len(rows) <= 10:
-        raise MetaError(131009, "Total row count exceed max allowed count: 10")
-    for row in rows:
-        _length(row.get("id"), "row id", 200)
-        _length(row.get("title"), "row title", 24)
-        if row.get("description") is not None:
-            _length(row["description"], "row description", 72)
-    if len({row["id"] for row in rows}) < len(rows):
-        raise MetaError(131009, "Duplicate row id")
-
-
-def _length(text: Any, name: str, limit: int) -> None:
-    if not isinstance(text, str) or not text:
-        raise MetaError(131008, f"The parameter {name} is required.")
-    if len(text) > limit:
-        raise MetaError(131009, f"{name} length invalid. Min length: 1, Max length: {limit}")
+    check_interactive(an_object(content, kind))
 
 
 _CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
@@ -117,5 +116,5 @@ _CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "contacts": _contacts,
     "reaction": _reaction,
     "interactive": _interactive,
-    **dict.fromkeys(MEDIA_TYPES, _media),
+    **dict.fromkeys(sorted(MEDIA_TYPES), _media),
 }

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.sniffing import complaint, is_animated
 from greenline.emulator.world import digits
 
 URL_SECONDS: Final = 300.0  # Meta: Media
@@ -39,13 +40,8 @@ TYPES: Final[dict[str, tuple[str, int]]] = {
 }
 """Type: kind of message and largest size (Meta: Supported media types)."""
 
-_MAGIC: Final = {
-    "image/jpeg": b"\xff\xd8\xff",
-    "image/png": b"\x89PNG\r\n\x1a\n",
-    "application/pdf": b"%PDF",
-    "audio/ogg": b"OggS",
-    "audio/amr": b"#!AMR",
-}
+_STATIC_STICKER: Final = 100 * _KB  # Meta: Stickers; those that move may have 500 KB
+_SAME: Final = {"video/3gp": "video/3gpp"}
 
 
 @dataclass
@@ -71,7 +67,7 @@ class Media:
 
 def check_upload(mime_type: str, data: bytes) -> str:
     """The base type of a file that Meta takes. Raises `MetaError` 131053 or 100."""
-    base = mime_type.split(";")[0].strip().lower()
+    base = base_type(mime_type)
     if base not in TYPES:
         raise MetaError(
             100,
@@ -79,22 +75,25 @@ def check_upload(mime_type: str, data: bytes) -> str:
             f"Received file of type '{mime_type}'.",
         )
     _, limit = TYPES[base]
+    if base == "image/webp" and not is_animated(data):
+        limit = _STATIC_STICKER
     if len(data) > limit:
         raise MetaError(131053, f"File size {len(data)} is above the limit of {limit} bytes for {base}.")
-    magic = _MAGIC.get(base)
-    if magic is not None and not data.startswith(magic):
-        raise MetaError(131053, f"The file is no {base}.")
-    if base == "audio/ogg":
-        _check_opus(data)
+    if wrong := complaint(base, data):
+        raise MetaError(131053, wrong)
     return base
 
 
-def _check_opus(data: bytes) -> None:
-    head = data.find(b"OpusHead", 0, 4096)
-    if head < 0 or len(data) < head + 10:
-        raise MetaError(131053, "audio/ogg must hold Opus.")
-    if data[head + 9] != 1:
-        raise MetaError(131053, "audio/ogg must be mono.")
+def base_type(mime_type: str) -> str:
+    """A type without its parameters, in the spelling of `TYPES`."""
+    base = mime_type.split(";")[0].strip().lower()
+    return _SAME.get(base, base)
+
+
+def suits(mime_type: str, kind: str) -> bool:
+    """Whether a message of a kind can carry a file of that type: documents may be any that Meta takes."""
+    known = TYPES.get(mime_type)
+    return known is not None and kind in (known[0], "document")
 
 
 class MediaStore:

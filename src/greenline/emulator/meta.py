@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from greenline.emulator import taps, templates
+from greenline.emulator import pricing, taps, template_fill
+from greenline.emulator.acceptance import MESSAGE_LIFE, Acceptance, is_user_id
 from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.calls.recording import Recordings
@@ -18,7 +19,7 @@ from greenline.emulator.evidence import Evidence
 from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, UnknownType
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
-from greenline.emulator.limits import MEDIA_TYPES, check_message
+from greenline.emulator.links import Links
 from greenline.emulator.media import MediaStore
 from greenline.emulator.reviews import Reviews
 from greenline.emulator.webhooks import Webhooks
@@ -39,6 +40,8 @@ class Meta:
         self.journal = Journal(self.clock)
         self.media = MediaStore(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
+        self._acceptance = Acceptance(self.world, self.config, self.clock, self.media)
+        self._links = Links(self.config, self.clock)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
         teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
         recordings = Recordings(self.media, self.config, self.clock, teller)
@@ -56,18 +59,20 @@ class Meta:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.reviews.aclose()
         await self.desk.aclose()
+        await self._links.aclose()
         await self.webhooks.aclose()
 
     # From the business to a person
 
     def send(self, number: Number, body: dict[str, Any]) -> dict[str, Any]:
         """Accept a message; returns Graph's answer. Raises `MetaError`."""
-        recipient, person = self._recipient(number, body)
-        kind = str(body.get("type", "text"))
-        template = self._check(number, kind, body)
-        self._check_rates(number, person)
-        too_late = self._is_too_late(number, person, kind)
-        asks_to_call = _asks_to_call(body) if template is None else templates.asks_to_call(template)
+        kind = body.get("type", "text")
+        recipient, person = self._acceptance.recipient(number, body)
+        template = self._acceptance.content(number, body)
+        chat = self.world.chat(person, number) if person is not None else None
+        closed = self._acceptance.window(chat, kind) if chat is not None else None
+        self._acceptance.rates(chat, number)
+        asks_to_call = _asks_to_call(body) if template is None else template_fill.asks_to_call(template)
         wamid = new_wamid()
         if person is not None and asks_to_call:
             self.desk.permission(person, number).request(self.clock.now(), wamid)
@@ -77,24 +82,19 @@ class Meta:
             type=kind,
             content={kind: body.get(kind)},
             at=self.clock.now(),
-            context=body.get("context"),
-            rendered=templates.fill(template, body["template"]) if template else None,
+            context=self._quote(chat, body),
+            rendered=template_fill.fill(template, body["template"]) if template else None,
             callback_data=body.get("biz_opaque_callback_data"),
             category=template["category"].lower() if template else "service",
             template_id=template["id"] if template else None,
             buttons=taps.buttons_of(template, body["template"]) if template else [],
-            too_late=too_late,
+            flaw=closed or (self._acceptance.flaw(chat, body) if chat is not None else None),
             asks_to_call=asks_to_call,
         )
-        contact: dict[str, Any] = {"input": recipient}
-        if person is not None:
-            self._accept(number, person, message)
-            if person.phone and not person.hides_phone:
-                contact["wa_id"] = person.phone
-            contact["user_id"] = person.user_id
+        if chat is not None:
+            self._accept(chat, message)
         else:
             self._start(self._fail_later(number, recipient, message, MetaError(131026, "Message undeliverable.")))
-            contact["wa_id"] = recipient.lstrip("+")
         self.journal.add(
             "message.accepted",
             message_id=message.id,
@@ -106,7 +106,8 @@ class Meta:
         sent: dict[str, Any] = {"id": message.id}
         if kind == "template":
             sent["message_status"] = "accepted"
-        return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]}
+        contacts = [_contact(recipient, person)]
+        return {"messaging_product": "whatsapp", "contacts": contacts, "messages": [sent]}
 
     def mark_read(self, number: Number, body: dict[str, Any]) -> None:
         """A read receipt of the business, with the typing bubble if asked for. Raises `MetaError` 131009."""
@@ -114,76 +115,26 @@ class Meta:
         if found is None or found[1].direction != "in" or found[0].number is not number:
             raise MetaError(131009, "message_id is no message of a person to this number.")
         chat, marked = found
+        if marked.at <= self.clock.now() - MESSAGE_LIFE:
+            raise MetaError(131009, "The message is older than 30 days.")
+        bubble = body.get("typing_indicator")
+        if bubble is not None and (not isinstance(bubble, dict) or bubble.get("type") != "text"):
+            raise MetaError(131009, "Param typing_indicator['type'] must be text.")
         for message in chat.screen:
             if message.direction == "in" and message.at <= marked.at:
                 message.read_by_business = True
         self.journal.add("read_receipt", message_id=marked.id, person_id=chat.person.id, phone_number_id=number.id)
-        if body.get("typing_indicator"):
+        if bubble is not None:
             chat.typing_until = self.clock.now() + TYPING_SECONDS
             self.journal.add("typing", person_id=chat.person.id, phone_number_id=number.id)
 
-    def _recipient(self, number: Number, body: dict[str, Any]) -> tuple[str, Person | None]:
-        to, recipient = body.get("to"), body.get("recipient")
-        if not to and not recipient:
-            raise MetaError(131008, "The parameter to is required.")
-        name = str(to or recipient)
-        plain = name if "." in name else "".join(c for c in name if c.isdigit())
-        if not plain:
-            raise MetaError(131009, f"{name} is no phone number and no user id.")
-        person = self.world.find_person(plain)
-        if person is None and "." not in name and not name.startswith("+"):
-            person = self.world.find_person(number.wa_id[:2].rstrip("0") + plain)
-        if plain == number.wa_id:
-            raise MetaError(131021)
-        if person is not None and person.id in number.blocked:
-            raise MetaError(130403, "The business has blocked this person.")
-        return name, person
+    def _quote(self, chat: Chat | None, body: dict[str, Any]) -> dict[str, Any] | None:
+        """The quote as the phone shows it: what is gone or too old is answered without one."""
+        wamid = (body.get("context") or {}).get("message_id")
+        quoted = self._acceptance.reachable(chat, wamid) if chat is not None and wamid else None
+        return {"id": quoted.id, "message_id": quoted.id} if quoted is not None else None
 
-    def _check(self, number: Number, kind: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        if not number.registered:
-            raise MetaError(133010)
-        data = body.get("biz_opaque_callback_data")
-        if data is not None and len(str(data)) > 512:
-            raise MetaError(100, "biz_opaque_callback_data is longer than 512 characters.")
-        if kind == "template":
-            account = self.world.accounts[number.account_id]
-            sent = body.get("template")
-            if not isinstance(sent, dict):
-                raise MetaError(131008, "The parameter template is required.")
-            template = templates.find(account, sent)
-            templates.fill(template, sent)
-            return template
-        check_message(body)
-        content = body.get(kind)
-        media_id = content.get("id") if kind in MEDIA_TYPES and isinstance(content, dict) else None
-        if media_id and self.media.find(str(media_id), self.clock.now(), number.id) is None:
-            raise MetaError(131009, f"Media {media_id} is not known to this number.")
-        return None
-
-    def _check_rates(self, number: Number, person: Person | None) -> None:
-        now = self.clock.now()
-        if self.config.enforce_throughput:
-            number.recent = [moment for moment in number.recent if moment > now - 1.0]
-            if len(number.recent) >= self.config.throughput_per_second:
-                raise MetaError(130429, "Cloud API message throughput has been reached.")
-        if person is not None and self.config.enforce_pair_rate:
-            chat = self.world.chat(person, number)
-            if chat.pair_clock > now + self.config.pair_interval * (self.config.pair_burst - 1):
-                raise MetaError(131056, "Too many messages from this number to this person in a short time.")
-            chat.pair_clock = max(now, chat.pair_clock) + self.config.pair_interval
-        number.count_message(now)
-
-    def _is_too_late(self, number: Number, person: Person | None, kind: str) -> bool:
-        """Whether the window is closed for the message. Raises `MetaError` 131047 where Meta refuses that at once."""
-        if person is None or kind == "template" or not self.config.enforce_window:
-            return False
-        too_late = self.world.chat(person, number).window_until <= self.clock.now()
-        if too_late and self.config.closed_window == "refuse":
-            raise _closed()
-        return too_late
-
-    def _accept(self, number: Number, person: Person, message: Message) -> None:
-        chat = self.world.chat(person, number)
+    def _accept(self, chat: Chat, message: Message) -> None:
         chat.accepted.append(message)
         chat.typing_until = 0.0
         if not chat.leaving:
@@ -196,6 +147,7 @@ class Meta:
             while chat.accepted:
                 message = chat.accepted[0]
                 await self._wait_until(message.at + self.config.sent_delay)
+                message.flaw = message.flaw or await self._links.flaw({"type": message.type, **message.content})
                 chat.accepted.remove(message)
                 if not self._is_refused(chat, message):
                     self._leave(chat, message)
@@ -204,6 +156,7 @@ class Meta:
 
     def _leave(self, chat: Chat, message: Message) -> None:
         message.status, message.left_at = "sent", self.clock.now()
+        message.price = pricing.settle(chat, message, self.config, message.left_at)
         self._note("message.sent", chat, message)
         ends = {"person_id": chat.person.id, "phone_number_id": chat.number.id}
         disorder = self.faults.acting(StatusOrder, **ends)
@@ -242,8 +195,8 @@ class Meta:
             self._failed(chat, message, MetaError(131026, "The person can't be reached."))
         elif message.category == "marketing" and chat.stopped_marketing:
             self._failed(chat, message, MetaError(131050))
-        elif message.too_late:
-            self._failed(chat, message, _closed())
+        elif message.flaw is not None:
+            self._failed(chat, message, message.flaw)
         else:
             return False
         return True
@@ -283,6 +236,8 @@ class Meta:
             self.desk.permission(chat.person, chat.number).delivered(self.clock.now(), message.id)
         if message.template_id:
             self.reviews.delivered(message.template_id, message.id)
+        if message.type == "reaction":  # of a reaction, sent is all that is told
+            return
         if message.backwards is not None:
             self._start(self._tell_backwards(chat, message, message.backwards))
         else:
@@ -304,7 +259,8 @@ class Meta:
 
     async def _fail_later(self, number: Number, recipient: str, message: Message, error: MetaError) -> None:
         await self.clock.sleep(self.config.sent_delay)
-        nobody = Person("nobody", "", recipient.lstrip("+"), "")
+        by_id = is_user_id(recipient)
+        nobody = Person("nobody", "", None if by_id else recipient.lstrip("+"), recipient if by_id else "")
         self._failed(Chat(nobody, number), message, error)
 
     def _note(self, kind: str, chat: Chat, message: Message, **more: Any) -> None:
@@ -321,15 +277,17 @@ class Meta:
             status["recipient_id"] = chat.person.phone
         if chat.person.user_id:
             status["recipient_user_id"] = chat.person.user_id
+        if chat.person.parent_user_id:
+            status["recipient_parent_user_id"] = chat.person.parent_user_id
         if message.callback_data is not None:
             status["biz_opaque_callback_data"] = message.callback_data
         if state == "failed" and message.error:
             status["errors"] = [message.error]
         elif state in ("sent", "delivered"):
-            kind = "regular"
-            status["pricing"] = {"billable": True, "pricing_model": "PMP", "type": kind, "category": message.category}
-            if self.config.payload_version == "v23":
-                status["conversation"] = {"id": message.id[6:38], "origin": {"type": message.category}}
+            status["pricing"] = message.price
+            shown = pricing.conversation(chat, message, state, self.config, self.clock.now())
+            if shown is not None:
+                status["conversation"] = shown
         self.webhooks.update(chat.number, "messages", {"statuses": [status]})
 
     # From a person to the business
@@ -356,6 +314,8 @@ class Meta:
             return message.id
         if kind != "system":
             chat.open_window(now)
+            if content.get("referral"):
+                chat.referred_at = now
         number.count_message(now)
         self.journal.add("inbound", message_id=message.id, person_id=person.id, phone_number_id=number.id, type=kind)
         self.webhooks.update(number, "messages", self._inbound(person, number, message, content))
@@ -475,8 +435,12 @@ class Meta:
         if person.username:
             profile["username"] = person.username
         contact: dict[str, Any] = {"profile": profile, "user_id": person.user_id}
+        parent = {"from_parent_user_id": person.parent_user_id} if person.parent_user_id else {}
+        if person.parent_user_id:
+            contact["parent_user_id"] = person.parent_user_id
         item: dict[str, Any] = {
             "from_user_id": person.user_id,
+            **parent,
             "id": message.id,
             "timestamp": str(int(message.at)),
             "type": message.type,
@@ -505,8 +469,12 @@ class Meta:
             task.result()
 
 
-def _closed() -> MetaError:
-    return MetaError(131047, "More than 24 hours have passed since the customer last replied to this number.")
+def _contact(name: str, person: Person | None) -> dict[str, Any]:
+    """Whom Meta took a message to be for: the number alone says nothing about whether it is on WhatsApp."""
+    if person is None:
+        return {"input": name, "user_id": name} if is_user_id(name) else {"input": name, "wa_id": name.lstrip("+")}
+    shown = {"wa_id": person.phone} if person.phone and not person.hides_phone else {}
+    return {"input": name, **shown, "user_id": person.user_id}
 
 
 def _asks_to_call(body: dict[str, Any]) -> bool:

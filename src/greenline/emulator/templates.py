@@ -1,109 +1,92 @@
-"""Message templates: created, reviewed, sent with parameters, shown as the person reads them."""
+"""Message templates of a business account: created, edited, deleted, found when they are sent."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
+from greenline.emulator.checks import one_of
+from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.quotas import take
+from greenline.emulator.template_content import PARAMETER_FORMATS, checked
 from greenline.emulator.world import Account, digits
 
-_NAME: Final = re.compile(r"^[a-z0-9_]{1,512}$")
-_HOLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
-_LIMITS: Final = {"BODY": 1024, "HEADER": 60, "FOOTER": 60}
+_NAME: Final = re.compile(r"[a-z0-9_]{1,512}")
+_EDITABLE: Final = ("APPROVED", "REJECTED", "PAUSED")
+RESERVED_SECONDS: Final = 30 * 86_400.0  # Meta: the name of a deleted template
 CATEGORIES: Final = ("AUTHENTICATION", "MARKETING", "UTILITY")
 
 
-def create(account: Account, body: dict[str, Any]) -> dict[str, Any]:
-    """A new template in state PENDING. Raises `MetaError` for content that Meta refuses."""
-    name, language, category = (str(body.get(key, "")) for key in ("name", "language", "category"))
-    if not _NAME.match(name):
+def create(account: Account, body: dict[str, Any], now: float, config: Config) -> dict[str, Any]:
+    """A new template in state PENDING. Raises `MetaError` for content that Meta refuses, and for too many of them."""
+    name, language = body.get("name"), body.get("language")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise MetaError(100, "Param name must be lowercase letters, digits and underscores.")
-    if category.upper() not in CATEGORIES or not language:
-        raise MetaError(100, "Param category and language are required.")
-    if any(t["name"] == name and t["language"] == language for t in account.templates.values()):
-        raise MetaError(2388023, f"{name} exists in {language} already.")
-    components = body.get("components")
-    if not isinstance(components, list) or not any(c.get("type") == "BODY" for c in components):
-        raise MetaError(100, "Param components needs a BODY.")
-    for component in components:
-        text = str(component.get("text", ""))
-        if len(text) > _LIMITS.get(str(component.get("type", "")), 2000):
-            raise MetaError(132005, f"{component['type']} is too long.")
+    if not isinstance(language, str) or not re.fullmatch(r"[a-z]{2,3}(_[A-Z]{2,3})?", language):
+        raise MetaError(100, "Param language must be a locale, such as en or en_US.")
+    category = one_of(str(body.get("category", "")).upper(), "category", CATEGORIES)
+    style = one_of(str(body.get("parameter_format", "POSITIONAL")).upper(), "parameter_format", PARAMETER_FORMATS)
+    components = checked(body.get("components"), category, style)
+    _check_name(account, name, language, now)
+    if len(account.templates) >= config.templates_per_account:
+        raise MetaError(100, f"The account has {config.templates_per_account} templates.", subcode=2388019)
+    if not take(account.template_creations, now, 3600.0, config.template_creations_per_hour):
+        raise MetaError(80007, f"An account creates at most {config.template_creations_per_hour} templates an hour.")
     template: dict[str, Any] = {
         "id": digits(),
         "name": name,
         "language": language,
-        "category": category.upper(),
+        "category": category,
         "status": "PENDING",
-        "parameter_format": str(body.get("parameter_format", "POSITIONAL")).upper(),
+        "parameter_format": style,
         "components": components,
         "quality_score": {"score": "UNKNOWN"},
     }
-    account.templates[str(template["id"])] = template
+    account.templates[template["id"]] = template
     return template
 
 
-def find(account: Account, template: dict[str, Any]) -> dict[str, Any]:
+def edit(template: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Replace the components or the category. Raises `MetaError` 100 for a template in the wrong state, too."""
+    if template["status"] not in _EDITABLE:
+        raise MetaError(100, f"A template in the state {template['status']} can't be edited.")
+    if not {"components", "category"} & changes.keys():
+        raise MetaError(100, "One of the parameters components and category is required.")
+    category = one_of(str(changes.get("category", template["category"])).upper(), "category", CATEGORIES)
+    components = changes.get("components", template["components"])
+    template.update(components=checked(components, category, template["parameter_format"]), category=category)
+
+
+def delete(account: Account, name: str | None, template_id: str | None, now: float) -> None:
+    """Delete the templates of a name, or one of them; the name is reserved. Raises `MetaError` 100."""
+    gone = [t for t in account.templates.values() if t["name"] == name and template_id in (None, t["id"])]
+    if not gone:
+        raise MetaError(100, "No template has this name.", subcode=2593002)
+    for template in gone:
+        del account.templates[template["id"]]
+        account.reserved[template["name"], template["language"]] = now + RESERVED_SECONDS
+
+
+def find(account: Account, sent: dict[str, Any]) -> dict[str, Any]:
     """The approved template that a message names. Raises `MetaError` 132001, 132015 or 132016."""
-    name = template.get("name")
-    language = (template.get("language") or {}).get("code") if isinstance(template.get("language"), dict) else None
+    name, language = sent.get("name"), sent.get("language")
+    code = language.get("code") if isinstance(language, dict) else None
     for known in account.templates.values():
-        if known["name"] == name and known["language"] == language:
+        if known["name"] == name and known["language"] == code:
             if known["status"] == "PAUSED":
                 raise MetaError(132015, f"{name} is paused due to low quality.")
             if known["status"] == "DISABLED":
                 raise MetaError(132016, f"{name} is disabled.")
             if known["status"] == "APPROVED":
                 return known
-    raise MetaError(132001, f"template name ({name}) does not exist in {language}")
+    raise MetaError(132001, f"template name ({name}) does not exist in {code}")
 
 
-def asks_to_call(template: dict[str, Any]) -> bool:
-    """Whether the person is asked for the permission to be called."""
-    return any(str(part.get("type")).upper() == "CALL_PERMISSION_REQUEST" for part in template["components"])
-
-
-def fill(template: dict[str, Any], sent: dict[str, Any]) -> str:
-    """What the person reads. Raises `MetaError` 132000 for a wrong number of parameters, 132012 for a wrong kind."""
-    given = {str(c.get("type", "")).lower(): c for c in sent.get("components") or [] if isinstance(c, dict)}
-    lines = []
-    for component in template["components"]:
-        kind = component["type"].upper()
-        if kind in ("HEADER", "BODY") and component.get("text"):
-            parameters = (given.get(kind.lower()) or {}).get("parameters") or []
-            lines.append(_filled(component["text"], parameters, kind))
-        elif kind == "HEADER":
-            _media_header(component, given.get("header"))
-            lines.append(f"[{component.get('format', 'MEDIA').lower()}]")
-        elif kind == "FOOTER":
-            lines.append(component["text"])
-        elif kind == "BUTTONS":
-            lines.extend(f"[{button['text']}]" for button in component.get("buttons", []))
-    return "\n".join(lines)
-
-
-def _filled(text: str, parameters: list[dict[str, Any]], kind: str) -> str:
-    holes = list(dict.fromkeys(_HOLE.findall(text)))
-    if len(parameters) != len(holes):
-        raise MetaError(
-            132000,
-            f"{kind.lower()}: number of localizable_params ({len(parameters)}) does not match the expected number of "
-            f"params ({len(holes)})",
-        )
-    values: dict[str, str] = {}
-    for place, parameter in enumerate(parameters):
-        if parameter.get("type", "text") != "text" or not parameter.get("text"):
-            raise MetaError(132012, f"{kind.lower()}: parameter {place + 1} must be a text")
-        name = parameter.get("parameter_name") or (holes[place] if holes[place].isdigit() else None)
-        if name not in holes:
-            raise MetaError(132000, f"{kind.lower()}: parameter name is missing or unknown")
-        values[str(name)] = str(parameter["text"])
-    return _HOLE.sub(lambda hole: values.get(hole.group(1), hole.group(0)), text)
-
-
-def _media_header(component: dict[str, Any], sent: dict[str, Any] | None) -> None:
-    wanted = str(component.get("format", "")).lower()
-    parameters = (sent or {}).get("parameters") or []
-    if len(parameters) != 1 or parameters[0].get("type") != wanted:
-        raise MetaError(132012, f"header: Format mismatch, expected {wanted.upper()}, received something else")
+def _check_name(account: Account, name: str, language: str, now: float) -> None:
+    languages = {template["language"] for template in account.templates.values() if template["name"] == name}
+    if language in languages:
+        raise MetaError(100, f"{name} exists in {language} already.", subcode=2388024)
+    reserved = {known[1] for known, until in account.reserved.items() if known[0] == name and until > now}
+    if language in reserved or (reserved and not languages):
+        raise MetaError(100, f"{name} was deleted; its name can be used again after 30 days.", subcode=2388023)

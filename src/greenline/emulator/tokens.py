@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from starlette.requests import Request
 
 from greenline.emulator.clock import MovableClock
+from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.fault_kinds import TokenExpired
 from greenline.emulator.faults import Faults
-from greenline.emulator.world import App, Token, World
+from greenline.emulator.quotas import take
+from greenline.emulator.world import Account, App, Token, World
 
 MANAGEMENT: Final = "whatsapp_business_management"
 MESSAGING: Final = "whatsapp_business_messaging"
+INACTIVE_CALLS_PER_HOUR: Final = 200  # Meta: Rate limits
 
 
 class Tokens:
     """Judges the tokens of calls."""
 
-    def __init__(self, world: World, clock: MovableClock, faults: Faults) -> None:
+    def __init__(self, world: World, config: Config, clock: MovableClock, faults: Faults) -> None:
         self._world = world
+        self._config = config
         self._clock = clock
         self._faults = faults
 
@@ -36,11 +41,11 @@ class Tokens:
         return token
 
     def permit(self, token: Token, account_id: str, scope: str) -> None:
-        """Refuse what the token may not do with a business account.
+        """Refuse what the token may not do with a business account, and count the calls that manage it.
 
         Raises:
             MetaError: 100 for an account that it never knew, 200 for one that was taken from it, 10 for a permission
-                that it lacks.
+                that it lacks, 80007 for too many calls that manage the account.
         """
         if account_id in token.withdrawn_ids:
             raise MetaError(200, "The permission to use this business account was withdrawn.")
@@ -48,6 +53,8 @@ class Tokens:
             raise unknown_object(account_id)
         if scope not in token.scopes:
             raise MetaError(10, f"This call needs the permission {scope}.")
+        if scope == MANAGEMENT:
+            self._count(self._world.accounts[account_id], token.app_id)
 
     def app(self, value: str) -> App:
         """The app of an app token: its id, a bar, its secret. Raises `MetaError` 190."""
@@ -84,6 +91,13 @@ class Tokens:
                 ],
             }
         }
+
+    def _count(self, account: Account, app_id: str) -> None:
+        active = any(n.registered for n in self._world.numbers.values() if n.account_id == account.id)
+        most = self._config.management_calls_per_hour
+        most = most if active else min(most, INACTIVE_CALLS_PER_HOUR)
+        if not take(account.management_calls.setdefault(app_id, deque()), self._clock.now(), 3600.0, most):
+            raise MetaError(80007, f"An app may manage this account {most} times an hour.")
 
     def _death(self, token: Token | None) -> MetaError | None:
         if token is None or token.revoked:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from greenline.emulator.errors import MetaError
 
 WINDOW: Final = 24 * 3600.0  # Meta: Customer service windows
 
@@ -40,6 +43,11 @@ class Account:
     subscribed: dict[str, str | None] = field(default_factory=dict)
     """App id: override callback, if any."""
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    management_calls: dict[str, deque[float]] = field(default_factory=dict)
+    """Moments by app id."""
+    template_creations: deque[float] = field(default_factory=deque)
+    reserved: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Name and language of deleted templates: until when."""
 
 
 @dataclass
@@ -56,6 +64,11 @@ class Number:
     profile: dict[str, Any] = field(default_factory=dict)
     blocked: dict[str, None] = field(default_factory=dict)
     """Ids of people, in the order in which they were blocked."""
+    test_recipients: set[str] | None = None
+    """Phone digits to which a test number sends alone; None for a number that is no test number."""
+    registrations: deque[float] = field(default_factory=deque)
+    service_messages: tuple[str, int] = ("", 0)
+    """A month, and how many service messages went out in it."""
     recent: list[float] = field(default_factory=list)
     """Moments of the messages of the last second, in and out."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -99,6 +112,8 @@ class Person:
     phone: str | None
     user_id: str
     username: str | None = None
+    parent_user_id: str | None = None
+    """The id that businesses of an enrolled portfolio share."""
     hides_phone: bool = False
     online: bool = True
     reads: str = "manual"
@@ -116,6 +131,7 @@ class Person:
             "wa_id": self.phone,
             "user_id": self.user_id,
             "username": self.username,
+            "parent_user_id": self.parent_user_id,
             "hides_phone": self.hides_phone,
             "online": self.online,
             "reads": self.reads,
@@ -146,8 +162,9 @@ class Message:
     template_id: str | None = None
     buttons: list[dict[str, Any]] = field(default_factory=list)
     """Of a template's message (`greenline.emulator.taps.buttons_of`)."""
-    too_late: bool = False
-    """Whether it needed an open window, and the window was closed when it was accepted."""
+    flaw: MetaError | None = None
+    """Why it will fail, although Meta took it."""
+    price: dict[str, Any] = field(default_factory=dict)
     left_at: float = 0.0
     """When it left Meta."""
     backwards: float | None = None
@@ -192,6 +209,10 @@ class Chat:
     pair_clock: float = 0.0
     typing_until: float = 0.0
     stopped_marketing: bool = False
+    referred_at: float | None = None
+    """When the person came by an advertisement that the business has not answered yet."""
+    free_until: float = 0.0
+    """End of the free-entry-point window."""
     leaving: bool = False
     """Whether something brings what is accepted on its way."""
     arriving: bool = False
@@ -218,6 +239,8 @@ class World:
     """Embedded Signup codes: the token they give, and until when."""
     people: dict[str, Person] = field(default_factory=dict)
     chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
+    opened: dict[str, float] = field(default_factory=dict)
+    """Ids of the people to whom the portfolio wrote outside of the window, and when last."""
 
     def chat(self, person: Person, number: Number) -> Chat:
         """The chat of a person with a number, made when it is first asked for."""
@@ -227,7 +250,9 @@ class World:
         """By phone digits in any of their spellings, or by business-scoped id."""
         spellings = set(aliases(recipient))
         for person in self.people.values():
-            if person.user_id == recipient or (person.phone and spellings & set(aliases(person.phone))):
+            if recipient in (person.user_id, person.parent_user_id) or (
+                person.phone and spellings & set(aliases(person.phone))
+            ):
                 return person
         return None
 

@@ -48,7 +48,7 @@ class Shop:
             "category": "MARKETING",
             "components": [{"type": "BODY", "text": "Roses!"}],
         }
-        self.template = templates.create(self.account, body)
+        self.template = templates.create(self.account, body, self.clock.now(), Config())
         world = World(accounts={"1": self.account})
         config = Config(quality_sample=4, quality_yellow_share=0.25, quality_red_share=0.5)
         self.reviews = Reviews(world, config, self.clock, self.told, Journal(self.clock))  # type: ignore[arg-type]
