@@ -70,6 +70,9 @@ class NewPerson(BaseModel):
     name: str = "Ann"
     phone: Phone | None = Field(None, description="Digits, which nobody else has; null: made up.")
     username: str | None = None
+    parent_user_id: str | None = Field(
+        None, pattern=r"^[A-Z]{2}\.ENT\.[A-Za-z0-9]{1,128}$", description="If the portfolio is enrolled for such ids."
+    )
     hides_phone: bool = False
     online: bool = True
     reads: str = Field("manual", pattern="^(manual|auto)$")
@@ -93,6 +96,14 @@ class PersonChange(BaseModel):
     answers_calls: str | None = Field(None, pattern="^(manual|auto|reject|ignore)$")
 
 
+class NewUserId(BaseModel):
+    """A person gets another business-scoped id."""
+
+    told: Literal["system", "field", "both"] = Field(
+        "system", description="By a system message, by the webhook field `user_id_update`, or by both."
+    )
+
+
 class FileIn(BaseModel):
     """A file that a person sends."""
 
@@ -101,6 +112,7 @@ class FileIn(BaseModel):
     filename: str | None = None
     caption: str | None = None
     voice: bool | None = None
+    unreadable: bool = Field(default=False, description="Meta can't download it: 131052 comes instead of the media.")
 
 
 class PersonMessage(BaseModel):

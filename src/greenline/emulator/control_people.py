@@ -12,6 +12,7 @@ from greenline.emulator.control_models import (
     Feedback,
     FileIn,
     NewPerson,
+    NewUserId,
     PersonChange,
     PersonMessage,
     Play,
@@ -20,7 +21,8 @@ from greenline.emulator.control_models import (
     Tap,
     known,
 )
-from greenline.emulator.media import RECEIVED_SECONDS
+from greenline.emulator.errors import MetaError
+from greenline.emulator.media import LARGEST_INBOUND, RECEIVED_SECONDS
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Chat, Message, Number, Person, World, digits
 
@@ -56,9 +58,16 @@ def add_people(app: FastAPI, meta: Meta) -> None:
         for name, value in changes.items():
             setattr(person, name, value)
         if phone and phone != person.phone:
-            meta.change_number(person, phone)
+            meta.identities.change_number(person, phone)
         if changes.get("online"):
             meta.go_online(person)
+        return person.shown()
+
+    @app.post("/people/{person_id}/user_id")
+    async def change_user_id(person_id: str, body: NewUserId | None = None) -> dict[str, Any]:
+        """The person gets another business-scoped id, and the business is told in one way, or in both."""
+        person = known(world.people, person_id)
+        meta.identities.change_user_id(person, (body or NewUserId()).told)
         return person.shown()
 
 
@@ -72,7 +81,9 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
         message = body.model_dump(exclude={"phone_number_id", "file"}, exclude_none=True)
         if body.file is not None:
-            message[body.type] = {**message.get(body.type, {}), **_media(meta, number, body.file)}
+            media, errors = _media(meta, number, body.file)
+            message[body.type] = {**message.get(body.type, {}), **media}
+            message |= {"errors": errors} if errors else {}
         return {"message_id": meta.say(person, number, message)}
 
     @app.post("/people/{person_id}/read")
@@ -154,8 +165,13 @@ def _message(chat: Chat, wamid: str) -> Message:
     return message
 
 
-def _media(meta: Meta, number: Number, file: FileIn) -> dict[str, Any]:
+def _media(meta: Meta, number: Number, file: FileIn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The file as the business gets it, or the error in its place (Meta: Media, largest inbound files)."""
+    told = {"filename": file.filename, "caption": file.caption, "voice": file.voice}
+    shown = {key: value for key, value in told.items() if value is not None}
+    if file.unreadable or len(file.data_base64) > LARGEST_INBOUND:
+        error = MetaError(131052, "The media of the sender can't be downloaded.")
+        return {"mime_type": file.mime_type, **shown}, [error.in_status()]
     expires = meta.clock.now() + RECEIVED_SECONDS
     media = meta.media.add(number.id, file.mime_type, file.data_base64, file.filename, expires)
-    told = {"filename": file.filename, "caption": file.caption, "voice": file.voice}
-    return {**media.in_webhook(), **{key: value for key, value in told.items() if value is not None}}
+    return {**media.in_webhook(), **shown}, []

@@ -142,6 +142,14 @@ class LateFailed(MessageFault):
     code: Code = 131000
 
 
+class TemplateHeld(MessageFault):
+    """holds a message of a template for `seconds`, then sends it, or fails it with 132015 if it `fails`"""
+
+    name: Literal["template_held"] = "template_held"
+    seconds: Seconds = 600.0
+    fails: bool = False
+
+
 class StatusOrder(MessageFault):
     """sends `read` before `delivered`, and those before `sent`, each `seconds` after the other"""
 
@@ -243,6 +251,7 @@ AnyFault: TypeAlias = Annotated[
     | WebhookDrop
     | WebhookBatch
     | LateFailed
+    | TemplateHeld
     | StatusOrder
     | OmitPhone
     | UnknownType

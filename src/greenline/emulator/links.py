@@ -13,12 +13,12 @@ from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.limits import files_of
-from greenline.emulator.media import base_type, check_upload, suits
+from greenline.emulator.media import TYPES, base_type, check_upload, suits
 
+_LARGEST: Final = max(limit for _, limit in TYPES.values())
 CACHED_SECONDS: Final = 600.0
 PATIENCE: Final = 10.0
 """Seconds of real time that a whole file may take."""
-LARGEST: Final = 100 * 1024 * 1024
 
 
 class Links:
@@ -72,7 +72,7 @@ class Links:
             data = bytearray()
             async for part in answer.aiter_bytes():
                 data += part
-                if len(data) > LARGEST:
+                if len(data) > _LARGEST:
                     raise MetaError(131053, "What the link leads to is larger than 100 MB.")
             return answer.headers.get("content-type", ""), bytes(data)
 

@@ -17,6 +17,7 @@ URL_SECONDS: Final = 300.0  # Meta: Media
 UPLOADED_SECONDS: Final = 30 * 86_400.0
 RECEIVED_SECONDS: Final = 7 * 86_400.0
 _KB, _MB = 1024, 1024 * 1024
+LARGEST_INBOUND: Final = 100 * _MB
 
 TYPES: Final[dict[str, tuple[str, int]]] = {
     "audio/aac": ("audio", 16 * _MB),

@@ -16,8 +16,9 @@ from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.evidence import Evidence
-from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, UnknownType
+from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, TemplateHeld, UnknownType
 from greenline.emulator.faults import Faults
+from greenline.emulator.identities import Identities
 from greenline.emulator.journal import Journal
 from greenline.emulator.links import Links
 from greenline.emulator.media import MediaStore
@@ -41,6 +42,7 @@ class Meta:
         self.media = MediaStore(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
         self._acceptance = Acceptance(self.world, self.config, self.clock, self.media)
+        self.identities = Identities(self.world, self.clock, self.webhooks, self._hides)
         self._links = Links(self.config, self.clock)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
         teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
@@ -91,7 +93,11 @@ class Meta:
             flaw=closed or (self._acceptance.flaw(chat, body) if chat is not None else None),
             asks_to_call=asks_to_call,
         )
-        if chat is not None:
+        ends = {"person_id": person.id if person else None, "phone_number_id": number.id}
+        held = self.faults.acting(TemplateHeld, **ends) if template is not None else None
+        if chat is not None and held is not None:
+            self._start(self._hold(chat, message, held))
+        elif chat is not None:
             self._accept(chat, message)
         else:
             self._start(self._fail_later(number, recipient, message, MetaError(131026, "Message undeliverable.")))
@@ -105,7 +111,7 @@ class Meta:
         )
         sent: dict[str, Any] = {"id": message.id}
         if kind == "template":
-            sent["message_status"] = "accepted"
+            sent["message_status"] = "held_for_quality_assessment" if held is not None else "accepted"
         contacts = [_contact(recipient, person)]
         return {"messaging_product": "whatsapp", "contacts": contacts, "messages": [sent]}
 
@@ -127,6 +133,13 @@ class Meta:
         if bubble is not None:
             chat.typing_until = self.clock.now() + TYPING_SECONDS
             self.journal.add("typing", person_id=chat.person.id, phone_number_id=number.id)
+
+    async def _hold(self, chat: Chat, message: Message, held: TemplateHeld) -> None:
+        """Keep a message until the quality of its template is assessed."""
+        await self.clock.sleep(held.seconds)
+        if held.fails:
+            message.flaw = MetaError(132015, "The template is paused due to low quality.")
+        self._accept(chat, message)
 
     def _quote(self, chat: Chat | None, body: dict[str, Any]) -> dict[str, Any] | None:
         """The quote as the phone shows it: what is gone or too old is answered without one."""
@@ -402,27 +415,6 @@ class Meta:
         self.webhooks.update(
             chat.number, "user_preferences", {"contacts": [contact], "user_preferences": [preference]}
         )
-
-    def change_number(self, person: Person, phone: str) -> None:
-        """The person takes a new number; every business that knows them is told, and their user id changes."""
-        old, old_user_id = person.phone, person.user_id
-        person.phone, person.user_id = phone, f"{old_user_id[:2]}.{phone}{len(phone)}"
-        for chat in list(self.world.chats.values()):
-            if chat.person is person:
-                body = f"{person.name} changed from {old} to {phone}"
-                system = {
-                    "body": body,
-                    "type": "user_changed_number",
-                    "wa_id": phone,
-                    "user_id": person.user_id,
-                    "previous_user_id": old_user_id,
-                }
-                message = Message(new_wamid(), "in", "system", {"system": system}, self.clock.now())
-                value = self._inbound(person, chat.number, message, message.content)
-                value["messages"][0]["from"] = old
-                value["messages"][0]["from_user_id"] = old_user_id
-                value.pop("contacts")
-                self.webhooks.update(chat.number, "messages", value)
 
     def _tell_of_message(self, person: Person, number: Number, message: Message) -> None:
         """A message that Meta sends in the name of a person, and that stands in no chat."""

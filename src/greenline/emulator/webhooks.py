@@ -32,6 +32,8 @@ from greenline.emulator.journal import Journal
 from greenline.emulator.world import Account, App, Number, World
 
 USER_AGENT: Final = "facebookexternalua"
+APP_ONLY: Final = ("standby", "user_id_update")
+"""Fields that go to the app's callback whatever an account or a number has of its own (Meta: Webhook overrides)."""
 
 
 def wire_form(body: object) -> bytes:
@@ -136,6 +138,8 @@ class Webhooks:
         batch = self._faults.acting(WebhookBatch, field=name, phone_number_id=number.id)
         for app in self._subscribers(account, name):
             own = number.extra.get("webhook_override") or account.subscribed.get(app.id)
+            if name in APP_ONLY:
+                own = None
             if url := own or app.callback_url:
                 target = Target(app.id, url, account.id)
                 if batch is None:

@@ -331,3 +331,76 @@ async def test_a_number_is_registered_ten_times_in_three_days(meta: Emulator) ->
     assert codes == [None] * 10 + [133016]
     await meta.call("POST", "/clock", advance_seconds=3 * DAY + 1)
     assert await meta.graph("POST", f"{meta.number}/register", register) == {"success": True}
+
+
+@pytest.mark.parametrize(("fails", "expected"), [(False, "delivered"), (True, 132015)])
+async def test_a_template_is_held_until_its_quality_is_assessed(
+    meta: Emulator, ann: Person, fails: bool, expected: Any
+) -> None:
+    template = await approved(meta, "hello")
+    await meta.call("POST", "/faults", name="template_held", seconds=3600, fails=fails, times=1)
+    held, free = await meta.send(ann, **template), await meta.send(ann, **template)
+    states = [answer["messages"][0]["message_status"] for answer in (held, free)]
+    assert states == ["held_for_quality_assessment", "accepted"]
+    assert await outcome(meta, free) == "delivered"
+    assert await statuses(meta, wamid_of(held)) == []
+    await meta.call("POST", "/clock", advance_seconds=3601)
+    assert await outcome(meta, held) == expected
+
+
+async def updates(meta: Emulator, field: str) -> list[dict[str, Any]]:
+    deliveries = (await meta.call("GET", "/webhooks"))["deliveries"]
+    changes = [change for d in deliveries for entry in d["body"]["entry"] for change in entry["changes"]]
+    return [change["value"] for change in changes if change["field"] == field]
+
+
+async def last_message(meta: Emulator) -> Any:
+    return [message for value in await updates(meta, "messages") for message in value.get("messages", ())][-1]
+
+
+async def test_media_that_meta_cannot_download_comes_as_an_error(meta: Emulator, ann: Person) -> None:
+    file = {"data_base64": "eA==", "mime_type": "image/png", "caption": "Look", "unreadable": True}
+    acts = f"/people/{ann.person_id}/messages"
+    await meta.call("POST", acts, phone_number_id=meta.number, type="image", file=file)
+    message = await last_message(meta)
+    assert message["image"] == {"mime_type": "image/png", "caption": "Look"}
+    assert [error["code"] for error in message["errors"]] == [131052]
+
+
+async def test_ids_of_an_enrolled_portfolio_go_with_every_webhook(meta: Emulator) -> None:
+    made = await meta.call("POST", "/people", name="Bo", phone="15550100002", parent_user_id="US.ENT.7")
+    bo = Person(made["person_id"], made["wa_id"])
+    await meta.say(bo, "Hi")
+    value = (await updates(meta, "messages"))[-1]
+    assert value["contacts"][0]["parent_user_id"] == value["messages"][0]["from_parent_user_id"] == "US.ENT.7"
+    body = {"messaging_product": "whatsapp", "recipient": "US.ENT.7", **TEXT}
+    answer = await meta.graph("POST", f"{meta.number}/messages", body)
+    told = await last_status(meta, wamid_of(answer), "delivered")
+    assert told["recipient_parent_user_id"] == "US.ENT.7"
+
+
+@pytest.mark.parametrize(("told", "by_message", "by_field"), [("system", 1, 0), ("field", 0, 1), ("both", 1, 1)])
+async def test_a_new_user_id_is_told_in_the_way_that_is_wished(
+    meta: Emulator, ann: Person, told: str, by_message: int, by_field: int
+) -> None:
+    old = (await meta.call("GET", "/people"))["people"][0]["user_id"]
+    new = (await meta.call("POST", f"/people/{ann.person_id}/user_id", told=told))["user_id"]
+    systems = [m for v in await updates(meta, "messages") for m in v.get("messages", ()) if m["type"] == "system"]
+    changes = [change for value in await updates(meta, "user_id_update") for change in value["user_id_update"]]
+    assert (len(systems), len(changes)) == (by_message, by_field)
+    for message in systems:
+        system = message["system"]
+        assert (system["type"], system["wa_id"]) == ("user_changed_user_id", ann.wa_id)
+        assert (message["from_user_id"], system["previous_user_id"], system["user_id"]) == (old, old, new)
+    for change in changes:
+        assert (change["wa_id"], change["user_id"]) == (ann.wa_id, {"previous": old, "current": new})
+
+
+async def test_a_hidden_number_stays_hidden_when_it_changes(meta: Emulator) -> None:
+    made = await meta.call("POST", "/people", name="Bo", phone="15550100002", hides_phone=True)
+    await meta.say(Person(made["person_id"], made["wa_id"]), "Hi")
+    changed = await meta.call("PATCH", f"/people/{made['person_id']}", phone="15550100003")
+    message = await last_message(meta)
+    assert message["system"]["user_id"] == changed["user_id"]
+    assert message["system"]["previous_user_id"] == message["from_user_id"] == made["user_id"]
+    assert "1555010000" not in str(message)
