@@ -1,6 +1,7 @@
 """Messages over Meta's wire, from the person's phone and back, with every kind of fault between."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -96,6 +97,23 @@ async def crowd(meta: Emulator, people: Sequence[Person]) -> None:
             await meta.say(person, "message 1")
 
     await asyncio.gather(*map(write, people))
+
+
+async def test_a_file_reaches_the_agent_whatever_its_name(dsn: str, tmp_path: Path) -> None:
+    async with world(dsn, tmp_path) as (meta, server):
+        ann = await meta.person("Ann", "15550100001")
+        pdf = b"%PDF-1.4\n"
+        file = {"data_base64": base64.b64encode(pdf).decode(), "mime_type": "application/pdf", "filename": "Łódź.pdf"}
+        acts = f"/people/{ann.person_id}/messages"
+        await meta.call("POST", acts, phone_number_id=meta.number, type="document", file=file)
+        await meta.told(ann, 1)
+        headers = {"xi-api-key": KEY}
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as api:
+            [row] = (await api.get("/v1/convai/conversations")).json()["conversations"]
+            shown = (await api.get(f"/v1/convai/conversations/{row['conversation_id']}")).json()
+            [sent] = shown["transcript"][0]["file_inputs"]
+            kept = await api.get(sent["file_url"])
+        assert (sent["original_filename"], sent["mime_type"], kept.content) == ("Łódź.pdf", "application/pdf", pdf)
 
 
 @pytest.mark.timeout(120)
