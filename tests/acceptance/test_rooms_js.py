@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx2
 import pytest
 from pydantic import SecretStr
 
 from greenline.clock import SystemClock
 from greenline.settings import Settings
-from greenline.speech.models import HEARING_RATE
-from greenline.speech.resample import resample
-from greenline.speech.wav import encode_wav
+from support.browser import chromium
 from support.embedded_voice import spoken
-from support.js_client import js_client
+from support.js_client import ARGUMENTS, js_client
 from support.livekit_server import livekit_server
 from support.server import run_server
 from support.socket_agents import finished, make_agent
 
-MICROPHONE_RATE = 48_000
-
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
 
-def silence(seconds: int) -> bytes:
-    return bytes(MICROPHONE_RATE * 2 * seconds)
-
-
-async def test_a_person_speaks_in_a_room(settings: Settings, tmp_path: Path) -> None:
-    """The browser's microphone is a recording: silence for the greeting, then a question, then silence."""
-    question = resample(await spoken("When are you open?"), HEARING_RATE, MICROPHONE_RATE)
-    recording = tmp_path / "microphone.wav"
-    recording.write_bytes(encode_wav(silence(4) + question + silence(60), MICROPHONE_RATE))
-    microphone = (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}%noloop",
-        "--autoplay-policy=no-user-gesture-required",
-    )
+async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
     async with livekit_server() as livekit:
         update = {
             "livekit_url": livekit.url,
@@ -48,7 +28,8 @@ async def test_a_person_speaks_in_a_room(settings: Settings, tmp_path: Path) -> 
         async with (
             run_server(settings.model_copy(update=update), SystemClock()) as server,
             httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": server.api_key}, trust_env=False) as http,
-            js_client(server.url, *microphone) as js,
+            chromium(arguments=ARGUMENTS) as browser,
+            js_client(browser, server.url) as js,
         ):
             agent_id = await make_agent(
                 http, "offline: when open -> say We open at nine in the morning.", text_only=False
@@ -57,6 +38,7 @@ async def test_a_person_speaks_in_a_room(settings: Settings, tmp_path: Path) -> 
             conversation_id = await js.start(agentId=agent_id, **room)
             assert conversation_id.startswith("conv_")
             await js.wait("onMessage", "it.message === 'Hello!'")
+            await js.speak(await spoken("When are you open?"))
             heard = await js.wait("onMessage", "it.role === 'user'")
             assert heard["message"] == "When are you open?"
             await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")

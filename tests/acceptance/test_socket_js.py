@@ -1,104 +1,280 @@
-"""The official JavaScript client holds a conversation, on a page of another site in a real browser."""
+"""The official JavaScript client holds conversations, on a page of another site in a real browser."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from greenline.clock import SystemClock
 from greenline.settings import Settings
-from greenline.speech.models import HEARING_RATE
-from greenline.speech.resample import resample
-from greenline.speech.wav import encode_wav
+from support.browser import chromium
 from support.embedded_voice import spoken
-from support.js_client import js_client
+from support.fake_llm import fake_llm, says
+from support.js_client import ARGUMENTS, JsClient, js_client
+from support.postgres import PostgresOfTests
 from support.server import RunningServer, run_server
-from support.socket_agents import client_tool, finished, make_agent
+from support.socket_agents import EVENTS, client_tool, finished, make_agent
+from support.speech_sockets import Nova, hearing
 
-MICROPHONE_RATE = 48_000
-
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
 TOOLS = (
-    'offline: when price -> call price {"what": "tea"}\n'
+    'offline: when price|much -> call price {"what": "tea"}\n'
     "offline: after price -> say It costs {result}\n"
     r"offline: when ^(.+)$ -> say You said \1"
 )
+STORY = (
+    "We open at nine in the morning, and we close at six in the evening, from Monday to Friday. "
+    "On Saturdays we open at ten and close at two. On Sundays the shop is closed, but the garden is open."
+)
+FAREWELL = "Goodbye, and thank you!"
+QUESTION = "When are you open?"
 
 
-def seconds_of_silence(seconds: int) -> bytes:
-    return bytes(MICROPHONE_RATE * 2 * seconds)
+class Attentive(Nova):
+    """A recogniser on its way to one and the same question."""
+
+    def text(self) -> str:
+        return QUESTION if len(self.sound) > self.segment else ""
 
 
-async def test_a_chat_with_tools_files_and_feedback(server: RunningServer, http: httpx2.AsyncClient) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium(arguments=ARGUMENTS) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningServer]:
+    """A server whose clock runs: sound has a time of its own. Deepgram hears where an agent wants it."""
+    dsn, nova = await postgres.create(), Attentive()
+    async with hearing(nova):
+        settings = Settings(
+            port=0,
+            data_dir=tmp_path_factory.mktemp("js"),
+            database_url=dsn,
+            api_key="gl_test",
+            outbound_allow=("127.0.0.0/8",),
+            drain_seconds=5.0,
+            speech_base_urls={"deepgram": nova.url},
+        )
+        async with run_server(settings, SystemClock()) as running:
+            yield running
+    postgres.give_back(dsn)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
+    headers = {"xi-api-key": server.api_key}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def js(browser: Browser, server: RunningServer) -> AsyncIterator[JsClient]:
+    async with js_client(browser, server.url) as client:
+        yield client
+
+
+async def greeted(js: JsClient, agent_id: str, **options: Any) -> str:
+    """Begin to talk to the agent, and hear its greeting to the end."""
+    conversation_id = await js.start(agentId=agent_id, **options)
+    await js.wait("onMessage", "it.message === 'Hello!'")
+    await js.wait("onModeChange", "it.mode === 'speaking'")
+    await js.wait("onModeChange", "it.mode === 'listening'")
+    return conversation_id
+
+
+async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(
         http,
         TOOLS,
         tools=[client_tool("price", expects_response=True)],
         platform={"auth": {"allowlist": [{"hostname": "localhost:3000"}], "require_origin_header": True}},
     )
-    async with js_client(server.url) as js:
-        conversation_id = await js.start(agentId=agent_id, textOnly=True, userId="ann", tools={"price": {"euros": 4}})
-        await js.wait("onMessage", "it.message === 'Hello!'")
-        await js.call("sendUserMessage", "Do you have oolong?")
-        answer = await js.wait("onMessage", "it.message === 'You said Do you have oolong?'")
-        assert answer["role"] == "agent"
-        await js.wait("onAgentChatResponsePart", "it.type === 'stop'")
-        await js.call("sendUserMessage", "price")
-        await js.wait("tool", "it.parameters.what === 'tea'")
-        await js.wait("onMessage", """it.message === 'It costs {"euros":4}'""")
-        await js.call("sendContextualUpdate", "The page shows teapots.")
-        await js.page.evaluate("() => window.conversation.sendFeedback(true)")
-        file_id = await js.page.evaluate(
-            """async () => (await window.conversation.uploadFile(
-                 new File(["green tea"], "tea.txt", { type: "text/plain" }))).fileId"""
-        )
-        await js.call("sendMultimodalMessage", {"text": "What is in it?", "fileIds": [file_id]})
-        await js.wait("onMessage", "it.message === 'You said What is in it?'")
-        await js.call("endSession")
-        assert (await js.wait("onDisconnect"))["reason"] == "user"
+    conversation_id = await js.start(agentId=agent_id, textOnly=True, userId="ann", tools={"price": None})
+    await js.wait("onMessage", "it.message === 'Hello!'")
+    await js.call("sendUserMessage", "Do you have oolong?")
+    answer = await js.wait("onMessage", "it.message === 'You said Do you have oolong?'")
+    assert answer["role"] == "agent"
+    await js.wait("onAgentChatResponsePart", "it.type === 'stop'")
+    await js.call("sendUserMessage", "price")
+    await js.wait("tool", "it.parameters.what === 'tea'")
+    assert "onAgentToolResponse" not in await js.order()
+    await js.answer({"euros": 4})
+    await js.wait("onMessage", """it.message === 'It costs {"euros":4}'""")
+    await js.call("sendContextualUpdate", "The page shows teapots.")
+    await js.page.evaluate("() => window.conversation.sendFeedback(true)")
+    file_id = await js.page.evaluate(
+        """async () => (await window.conversation.uploadFile(
+             new File(["green tea"], "tea.txt", { type: "text/plain" }))).fileId"""
+    )
+    await js.call("sendMultimodalMessage", {"text": "What is in it?", "fileIds": [file_id]})
+    await js.wait("onMessage", "it.message === 'You said What is in it?'")
+    await js.call("endSession")
+    assert (await js.wait("onDisconnect"))["reason"] == "user"
     shown = await finished(http, conversation_id)
     assert shown["metadata"]["conversation_initiation_source"] == "js_sdk"
     assert shown["metadata"]["feedback"]["likes"] == 1
 
 
-async def test_refusals_are_shown_to_the_person(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_a_tool_that_the_page_lacks(js: JsClient, http: httpx2.AsyncClient) -> None:
+    """The client answers with an error, which the model reads."""
+    agent_id = await make_agent(http, TOOLS, tools=[client_tool("price", expects_response=True)])
+    await js.start(agentId=agent_id, textOnly=True)
+    await js.call("sendUserMessage", "price")
+    await js.wait("onMessage", "it.message.endsWith('Client tool with name price is not defined on client')")
+    assert (await js.wait("onAgentToolResponse"))["is_error"] is True
+
+
+async def test_refusals_are_shown_to_the_person(js: JsClient, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http, first_message="Hello {{name}}")
     closed = await make_agent(http, platform={"auth": {"enable_auth": True}})
-    async with js_client(server.url) as js:
-        missing = await js.refusal(agentId=agent_id, textOnly=True)
-        refused = await js.refusal(agentId=closed, textOnly=True)
+    missing = await js.refusal(agentId=agent_id, textOnly=True)
+    refused = await js.refusal(agentId=closed, textOnly=True)
+    fixed = await js.refusal(
+        agentId=agent_id, textOnly=True, dynamicVariables={"name": "Ann"}, overrides={"agent": {"firstMessage": "Hi"}}
+    )
     assert missing == "Missing required dynamic variables in first message: {'name'}"
     assert "authorization" in refused
+    assert fixed == "Override for field 'first_message' is not allowed by config."
 
 
-async def test_a_person_speaks_on_a_page(settings: Settings, tmp_path: Path) -> None:
-    """The browser's microphone is a recording: silence for the greeting, then a question, then silence."""
-    question = resample(await spoken("When are you open?"), HEARING_RATE, MICROPHONE_RATE)
-    recording = tmp_path / "microphone.wav"
-    recording.write_bytes(encode_wav(seconds_of_silence(4) + question + seconds_of_silence(60), MICROPHONE_RATE))
-    microphone = (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}%noloop",
-        "--autoplay-policy=no-user-gesture-required",
+async def test_a_page_gives_more_to_the_agents_own_model(js: JsClient, http: httpx2.AsyncClient) -> None:
+    async with fake_llm(says("From the fake")) as llm:
+        own = {"llm": "custom-llm", "custom_llm": {"url": llm.url}}
+        agent_id = await make_agent(http, agent={"prompt": own})
+        extra = {"customer": {"tier": 2}}
+        refused = await js.refusal(agentId=agent_id, textOnly=True, customLlmExtraBody=extra)
+        assert refused == "Override for field 'custom_llm_extra_body' is not allowed by config."
+        allowed = {"overrides": {"custom_llm_extra_body": True}}
+        await http.patch(f"/v1/convai/agents/{agent_id}", json={"platform_settings": allowed})
+        await js.start(agentId=agent_id, textOnly=True, customLlmExtraBody=extra)
+        await js.call("sendUserMessage", "Who are you?")
+        await js.wait("onMessage", "it.message === 'From the fake'")
+        assert llm.seen[-1].body["elevenlabs_extra_body"] == extra
+
+
+async def test_a_signed_url_for_a_branch(js: JsClient, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http, platform={"auth": {"enable_auth": True}})
+    branch_id = (await http.get(f"/v1/convai/agents/{agent_id}")).json()["branch_id"]
+    query = {"agent_id": agent_id, "branch_id": branch_id}
+    signed = (await http.get("/v1/convai/conversation/get-signed-url", params=query)).json()["signed_url"]
+    conversation_id = await js.start(signedUrl=signed, textOnly=True)
+    await js.wait("onMessage", "it.message === 'Hello!'")
+    await js.call("endSession")
+    shown = await finished(http, conversation_id)
+    assert (shown["branch_id"], shown["metadata"]["authorization_method"]) == (branch_id, "signed_url")
+
+
+@pytest.mark.parametrize("text_only", [True, False])
+async def test_the_agent_hangs_up_after_its_farewell(js: JsClient, http: httpx2.AsyncClient, text_only: bool) -> None:
+    """The client leaves when it hears of the tool, so that it must hear of it last."""
+    prompt = f'offline: when bye -> call end_call {{"reason": "done", "message": "{FAREWELL}"}}'
+    end_call = {"name": "end_call", "params": {"system_tool_type": "end_call"}}
+    agent_id = await make_agent(
+        http,
+        text_only=text_only,
+        agent={"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": {"end_call": end_call}}},
+        conversation={"client_events": [*EVENTS, "agent_tool_response_full_payload"]},
     )
-    async with (
-        run_server(settings, SystemClock()) as server,
-        httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": server.api_key}, trust_env=False) as http,
-        js_client(server.url, *microphone) as js,
-    ):
-        agent_id = await make_agent(
-            http, "offline: when open -> say We open at nine in the morning.", text_only=False
-        )
-        await js.start(agentId=agent_id)
-        await js.wait("onMessage", "it.message === 'Hello!'")
-        await js.wait("onModeChange", "it.mode === 'speaking'")
-        heard = await js.wait("onMessage", "it.role === 'user'")
-        assert heard["message"] == "When are you open?"
-        await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")
-        volume = await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
-        assert await volume.json_value() is True
-        await js.call("endSession")
+    if text_only:
+        conversation_id = await js.start(agentId=agent_id, textOnly=True)
+        await js.call("sendUserMessage", "bye")
+    else:
+        conversation_id = await greeted(js, agent_id)
+        await js.speak(await spoken("Goodbye"))
+    await js.wait("onMessage", f"it.message === '{FAREWELL}'")
+    gone = await js.wait("onDisconnect")
+    assert (gone["reason"], gone["context"]["type"]) == ("agent", "end_call")
+    shown = await finished(http, conversation_id)
+    assert (shown["transcript"][-1]["message"], shown["transcript"][-1]["interrupted"]) == (FAREWELL, False)
+    assert "end_call" in shown["metadata"]["termination_reason"]
+
+
+@pytest.mark.parametrize("text_only", [True, False])
+async def test_the_longest_duration_is_told(js: JsClient, http: httpx2.AsyncClient, text_only: bool) -> None:
+    agent_id = await make_agent(
+        http,
+        text_only=text_only,
+        conversation={"max_duration_seconds": 2},
+        agent={"max_conversation_duration_message": FAREWELL},
+    )
+    conversation_id = await js.start(agentId=agent_id, **({"textOnly": True} if text_only else {}))
+    await js.wait("onMessage", f"it.message === '{FAREWELL}'")
+    gone = await js.wait("onDisconnect")
+    assert (gone["reason"], gone["context"]["type"]) == ("error", "max_duration_exceeded")
+    shown = await finished(http, conversation_id)
+    assert gone["message"] == shown["metadata"]["termination_reason"]
+    assert (shown["status"], shown["transcript"][-1]["interrupted"]) == ("done", False)
+
+
+async def test_a_person_speaks_and_a_tool_of_the_page_answers(js: JsClient, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http, TOOLS, text_only=False, tools=[client_tool("price", expects_response=True)])
+    await greeted(js, agent_id, tools={"price": None})
+    await js.speak(await spoken("How much is the monstera?"))
+    heard = await js.wait("onMessage", "it.role === 'user'")
+    assert heard["message"] == "How much is the monstera?"
+    await js.wait("tool", "it.parameters.what === 'tea'")
+    assert "onAgentToolResponse" not in await js.order()
+    await js.answer("4 euros")
+    await js.wait("onMessage", "it.message === 'It costs 4 euros'")
+    await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
+    await js.call("endSession")
+
+
+async def test_a_person_interrupts_the_agent(js: JsClient, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(
+        http, f"offline: when open -> say {STORY}\noffline: when no -> say As you like.", text_only=False
+    )
+    conversation_id = await greeted(js, agent_id)
+    await js.speak(await spoken(QUESTION))
+    told = await js.wait("onMessage", f"it.message === '{STORY}'")
+    await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
+    await js.speak(await spoken("No thank you"))
+    assert await js.wait("onInterruption") == {"event_id": told["event_id"]}
+    correction = await js.wait("onAgentResponseCorrection")
+    await js.wait("onMessage", "it.message === 'As you like.'")
+    await js.wait("onIncomingEvent", f"it.type === 'audio' && it.audio_event.event_id > {told['event_id']}")
+    await js.call("endSession")
+    assert (correction["original_agent_response"], correction["event_id"]) == (STORY, told["event_id"])
+    heard = correction["corrected_agent_response"]
+    assert len(heard) < len(STORY)
+    frames = await js.happened("onIncomingEvent")
+    after = frames[[frame["type"] for frame in frames].index("interruption") :]
+    late = [frame["audio_event"]["event_id"] for frame in after if frame["type"] == "audio"]
+    assert min(late) > told["event_id"]
+    modes = [change["mode"] for change in await js.happened("onModeChange")]
+    assert modes[:5] == ["speaking", "listening", "speaking", "listening", "speaking"]
+    shown = await finished(http, conversation_id)
+    cut = next(turn for turn in shown["transcript"] if turn["interrupted"])
+    assert (cut["original_message"], cut["message"]) == (STORY, heard)
+
+
+async def test_what_a_page_is_told_when_its_agent_lists_it(js: JsClient, http: httpx2.AsyncClient) -> None:
+    listed = [*EVENTS, "tentative_user_transcript", "vad_score", "agent_tool_response_full_payload"]
+    agent_id = await make_agent(
+        http,
+        TOOLS.replace("price|much", "open"),
+        text_only=False,
+        tools=[client_tool("price", expects_response=True)],
+        conversation={"client_events": listed},
+        asr={"provider": "deepgram:nova-3"},
+    )
+    await greeted(js, agent_id, tools={"price": {"euros": 4}})
+    await js.speak(await spoken(QUESTION))
+    tentative = await js.wait("onIncomingEvent", "it.type === 'tentative_user_transcript'")
+    assert tentative["tentative_user_transcription_event"]["user_transcript"] == QUESTION
+    await js.wait("onMessage", f"it.role === 'user' && it.message === '{QUESTION}'")
+    payload = await js.wait("onAgentToolResponse", "'full_tool_result' in it")
+    assert (payload["full_tool_result"], payload["truncated"]) == ('{"euros":4}', False)
+    await js.wait("onVadScore", "it.vadScore > 0.5")
+    assert all(0 <= told["vadScore"] <= 1 for told in await js.happened("onVadScore"))
+    order = await js.order()
+    assert order.index("tentative_user_transcript") < order.index("user_transcript")
+    await js.call("endSession")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ import httpx2
 import pytest
 from elevenlabs import ElevenLabs
 
+from greenline.clock import ManualClock
+from greenline.conversations.lifecycle import MAX_DURATION
+from support.fake_llm import fake_llm, says
 from support.sdk_conversation import (
     AgentChatResponsePartType,
     AsyncConversation,
@@ -138,6 +142,45 @@ async def test_a_refused_start_is_an_error_with_a_reason(sdk: ElevenLabs, http: 
     await eventually(lambda: bool(heard.ends))
     assert (heard.ends[0].reason, heard.ends[0].close_code) == ("error", 1008)
     assert heard.ends[0].close_reason == "Override for field 'first_message' is not allowed by config."
+
+
+async def test_a_shorter_conversation_where_the_agent_allows_it(
+    sdk: ElevenLabs, http: httpx2.AsyncClient, clock: ManualClock
+) -> None:
+    agent_id = await make_agent(http, platform=overrides(conversation={"max_duration_seconds": True}))
+    closed = await make_agent(http)
+    config = ConversationInitiationData(conversation_config_override={"conversation": {"max_duration_seconds": 30}})
+    heard, refused = Heard(), Heard()
+    talk, other = conversation(sdk, agent_id, heard, config=config), conversation(sdk, closed, refused, config=config)
+    await talk.start_session()
+    await eventually(lambda: heard.answers == ["Hello!"])
+    clock.advance(timedelta(seconds=30))
+    await eventually(lambda: bool(heard.ends))
+    assert (heard.ends[0].reason, heard.ends[0].close_reason) == ("agent", MAX_DURATION)
+    await other.start_session()
+    await eventually(lambda: bool(refused.ends))
+    assert refused.ends[0].close_reason == "Override for field 'max_duration_seconds' is not allowed by config."
+
+
+async def test_more_for_the_agents_own_model(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:
+    config = ConversationInitiationData(extra_body={"customer": {"tier": 2}})
+    async with fake_llm(says("From the fake")) as llm:
+        own = {"llm": "custom-llm", "custom_llm": {"url": llm.url}}
+        platform = {"overrides": {"custom_llm_extra_body": True}}
+        agent_id = await make_agent(http, agent={"prompt": own}, platform=platform)
+        heard = Heard()
+        talk = conversation(sdk, agent_id, heard, config=config)
+        await talk.start_session()
+        await eventually(lambda: heard.answers == ["Hello!"])
+        await talk.send_user_message("Who are you?")
+        await eventually(lambda: heard.answers[-1] == "From the fake")
+        await talk.end_session()
+        await talk.wait_for_session_end()
+    assert llm.seen[-1].body["elevenlabs_extra_body"] == {"customer": {"tier": 2}}
+    closed, refused = await make_agent(http), Heard()
+    await conversation(sdk, closed, refused, config=config).start_session()
+    await eventually(lambda: bool(refused.ends))
+    assert refused.ends[0].close_reason == "Override for field 'custom_llm_extra_body' is not allowed by config."
 
 
 async def test_text_without_a_text_agent(sdk: ElevenLabs, http: httpx2.AsyncClient) -> None:

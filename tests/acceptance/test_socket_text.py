@@ -159,6 +159,21 @@ async def test_an_environment_is_one_that_there_is(server: RunningServer, http: 
     assert shown["environment"] == "staging"
 
 
+async def test_start_data_names_a_branch(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http)
+    main = (await http.get(f"/v1/convai/agents/{agent_id}")).json()["branch_id"]
+    async with connect(server, agent_id) as socket:
+        first = await socket.begin(branch_id=main)
+        await socket.until("agent_response")
+    shown = await finished(http, first["conversation_initiation_metadata_event"]["conversation_id"])
+    assert shown["branch_id"] == main
+    async with connect(server, agent_id) as socket:
+        await socket.send(type="conversation_initiation_client_data", branch_id="agtbrch_none")
+        code, reason = await socket.closed()
+    assert code == 1008
+    assert "branch" in reason
+
+
 async def test_start_data_of_a_wrong_shape(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:

@@ -21,7 +21,7 @@ from greenline.speech.resample import resample
 from support.embedded_voice import spoken
 from support.sdk_conversation import AsyncAudioInterface, AsyncConversation
 from support.server import RunningServer, run_server
-from support.socket_agents import finished, make_agent
+from support.socket_agents import EVENTS, finished, make_agent
 from support.sockets import client
 from support.voice import voiced_seconds
 from support.wait import eventually
@@ -30,6 +30,8 @@ pytestmark = pytest.mark.timeout(180)
 
 QUESTION = "when are you open"
 CHUNK_SECONDS = 0.1
+ALL_EVENTS = [*EVENTS, "tentative_user_transcript", "vad_score", "agent_tool_response_full_payload", "context_usage"]
+"""More than this client knows: it passes over the rest."""
 STORY = (
     "We open at nine in the morning, and we close at six in the evening, from Monday to Friday. "
     "On Saturdays we open at ten and close at two. On Sundays the shop is closed, but the garden is open."
@@ -127,7 +129,12 @@ async def talking(server: RunningServer, agent_id: str) -> AsyncIterator[tuple[H
 
 
 async def test_a_spoken_question_is_heard_and_answered(server: RunningServer, http: httpx2.AsyncClient) -> None:
-    agent_id = await make_agent(http, "offline: when open -> say We open at nine in the morning.", text_only=False)
+    agent_id = await make_agent(
+        http,
+        "offline: when open -> say We open at nine in the morning.",
+        text_only=False,
+        conversation={"client_events": ALL_EVENTS},
+    )
     question = await spoken(QUESTION)
     async with talking(server, agent_id) as (headset, heard, ids):
         await eventually(lambda: heard.answers == ["Hello!"] and voiced_seconds(bytes(headset.played)) > 0.2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -31,14 +31,14 @@ _faults: WeakKeyDictionary[Browser, list[str]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
-async def chromium(microphone: Path | None = None) -> AsyncIterator[Browser]:
+async def chromium(microphone: Path | None = None, *, arguments: Sequence[str] = ()) -> AsyncIterator[Browser]:
     """Chromium with a profile of its own, which is gone afterwards.
 
     ``microphone`` is a WAV file that its microphone hears, again and again; every page may use it.
     """
     heard = (*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") if microphone else ()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGUMENTS, *heard])
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGUMENTS, *heard, *arguments])
         try:
             yield browser
         finally:

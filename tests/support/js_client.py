@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route
 
-from support.browser import ARGUMENTS, EXECUTABLE, PATIENCE_MS
+from greenline.speech.models import HEARING_RATE
+from greenline.speech.wav import encode_wav
+from support.browser import PATIENCE_MS
 
 CLIENT = Path(__file__).parents[1] / "js" / "node_modules" / "@elevenlabs" / "client" / "dist" / "lib.iife.js"
 SITE = "http://localhost:3000"
 """Where the page seems to come from; nothing listens there."""
-REACH = "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets"
-"""Chromium asks a person before a page of the internet may reach loopback."""
+ARGUMENTS = (
+    # Chromium asks a person before a page of the internet may reach loopback, and waits for a click before it plays.
+    "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
+    "--autoplay-policy=no-user-gesture-required",
+)
 
-# Every callback of the client is kept as [name, argument]; client tools answer as the test has said.
+# The microphone is the page's own, and hears what the test has it hear. Every callback of the client is kept as
+# [name, argument]; client tools answer as the test has said.
 GLUE = """
+const room = new AudioContext();
+const microphone = room.createMediaStreamDestination();
+navigator.mediaDevices.getUserMedia = async () => microphone.stream.clone();
+window.speak = async wav => {
+  const bytes = Uint8Array.from(atob(wav), character => character.charCodeAt(0));
+  const voice = new AudioBufferSourceNode(room, { buffer: await room.decodeAudioData(bytes.buffer) });
+  voice.connect(microphone);
+  voice.start();
+};
 window.happened = [];
 window.keep = name => value => { window.happened.push([name, value === undefined ? null : value]); };
 window.start = async (options, tools) => {
   const clientTools = {};
   for (const [name, answer] of Object.entries(tools))
-    clientTools[name] = parameters => { window.keep("tool")({ name, parameters }); return answer; };
+    clientTools[name] = parameters => {
+      window.keep("tool")({ name, parameters });
+      return answer === null ? new Promise(resolve => { window.answer = resolve; }) : answer;
+    };
   const callbacks = {};
   for (const name of ["onConnect", "onDisconnect", "onError", "onMessage", "onModeChange", "onInterruption",
-      "onAgentChatResponsePart", "onAgentToolResponse", "onAgentResponseCorrection", "onPing", "onVadScore"])
+      "onAgentChatResponsePart", "onAgentToolResponse", "onAgentResponseCorrection", "onPing", "onVadScore",
+      "onIncomingEvent"])
     callbacks[name] = window.keep(name);
   window.conversation = await ElevenLabsClient.Conversation.startSession({ ...options, ...callbacks, clientTools });
   return window.conversation.getId();
@@ -45,7 +65,10 @@ class JsClient:
         self._origin = origin
 
     async def start(self, *, tools: dict[str, Any] | None = None, **options: Any) -> str:
-        """Begin a conversation over the WebSocket; returns its id."""
+        """Begin a conversation over the WebSocket; returns its id.
+
+        ``tools`` are what client tools answer, by their names; None is for later, with `answer`.
+        """
         started: str = await self.page.evaluate(
             "([options, tools]) => window.start(options, tools)", [self._options(options), tools or {}]
         )
@@ -62,6 +85,15 @@ class JsClient:
             "([method, given]) => window.conversation[method](...given)", [method, list(arguments)]
         )
 
+    async def answer(self, result: Any) -> None:
+        """The answer of the tool that waits for it."""
+        await self.page.evaluate("result => window.answer(result)", result)
+
+    async def speak(self, pcm: bytes) -> None:
+        """Speak into the microphone, at `greenline.speech.models.HEARING_RATE`."""
+        wav = encode_wav(pcm, HEARING_RATE)
+        await self.page.evaluate("wav => window.speak(wav)", base64.b64encode(wav).decode())
+
     async def wait(self, name: str, condition: str = "true") -> Any:
         """The argument of the first callback ``name`` for which ``condition``, an expression over ``it``, holds."""
         found = await self.page.wait_for_function(
@@ -76,26 +108,31 @@ class JsClient:
         )
         return kept
 
+    async def order(self) -> list[str]:
+        """The names of all callbacks, in order; of those for the server's messages their types."""
+        kept: list[str] = await self.page.evaluate(
+            "() => window.happened.map(([name, it]) => name === 'onIncomingEvent' ? it.type : name)"
+        )
+        return kept
+
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
         origin = f"ws{self._origin.removeprefix('http')}"
         return {"connectionType": "websocket", "origin": origin, **options}
 
 
 @contextlib.asynccontextmanager
-async def js_client(url: str, *arguments: str) -> AsyncIterator[JsClient]:
-    """The client, pointed at the server at ``url``; ``arguments`` are Chromium's."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGUMENTS, REACH, *arguments])
-        try:
-            page = await browser.new_page()
-            page.set_default_timeout(PATIENCE_MS)
-            await page.route(f"{SITE}/**", _serve)
-            await page.goto(f"{SITE}/")
-            await page.add_script_tag(path=CLIENT)
-            await page.add_script_tag(content=GLUE)
-            yield JsClient(page, url)
-        finally:
-            await browser.close()
+async def js_client(browser: Browser, url: str) -> AsyncIterator[JsClient]:
+    """The client on a new page of a browser of `ARGUMENTS`, pointed at the server at ``url``."""
+    page = await browser.new_page()
+    try:
+        page.set_default_timeout(PATIENCE_MS)
+        await page.route(f"{SITE}/**", _serve)
+        await page.goto(f"{SITE}/")
+        await page.add_script_tag(path=CLIENT)
+        await page.add_script_tag(content=GLUE)
+        yield JsClient(page, url)
+    finally:
+        await page.close()
 
 
 async def _serve(route: Route) -> None:

@@ -106,9 +106,13 @@ class Nova(Hearer):
 
     least_to_finalize = 0.0
 
+    def text(self) -> str:
+        """What is understood of the sound since ``segment``, the end of the last final result."""
+        return decoded(bytes(self.sound[self.segment :]))
+
     def reset(self) -> None:
         super().reset()
-        self._segment = 0
+        self.segment = 0
         self._reported = 0
 
     async def on_sound(self, connection: ServerConnection) -> None:
@@ -117,21 +121,19 @@ class Nova(Hearer):
             await self._result(connection, final=False)
 
     async def on_text(self, connection: ServerConnection, message: dict[str, Any]) -> None:
-        if message["type"] == "Finalize" and len(self.sound) - self._segment > self.least_to_finalize * RATE * 2:
+        if message["type"] == "Finalize" and len(self.sound) - self.segment > self.least_to_finalize * RATE * 2:
             await self._result(connection, final=True, from_finalize=True)
-            self._segment = self._reported = len(self.sound)
+            self.segment = self._reported = len(self.sound)
 
     async def _result(self, connection: ServerConnection, *, final: bool, **more: Any) -> None:
         result = {
             "type": "Results",
             "channel_index": [0, 1],
-            "start": self._segment / 2 / RATE,
-            "duration": (len(self.sound) - self._segment) / 2 / RATE,
+            "start": self.segment / 2 / RATE,
+            "duration": (len(self.sound) - self.segment) / 2 / RATE,
             "is_final": final,
             "speech_final": False,
-            "channel": {
-                "alternatives": [{"transcript": decoded(bytes(self.sound[self._segment :])), "confidence": 0.9}]
-            },
+            "channel": {"alternatives": [{"transcript": self.text(), "confidence": 0.9}]},
             **more,
         }
         await connection.send(json.dumps(result))
