@@ -34,6 +34,16 @@ STORY = (
 )
 FAREWELL = "Goodbye, and thank you!"
 QUESTION = "When are you open?"
+PLAYED_ON = """
+() => {
+  const cut = window.happened.findIndex(([name]) => name === "onInterruption");
+  const after = window.happened.slice(cut + 1), { event_id } = window.happened[cut][1];
+  const [, { mode }] = after.find(([name]) => name === "onModeChange");
+  const frames = after.filter(([name, it]) => name === "onIncomingEvent" && it.type === "audio");
+  return { mode, audio: frames.map(([, it]) => it.audio_event.event_id).filter(id => id <= event_id) };
+}
+"""
+"""What the client went over to when it heard of the interruption, and the sound of a cut turn that came after it."""
 
 
 class Attentive(Nova):
@@ -62,6 +72,7 @@ async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFac
             outbound_allow=("127.0.0.0/8",),
             drain_seconds=5.0,
             speech_base_urls={"deepgram": nova.url},
+            llm_start_seconds=20.0,  # the first call imports the SDK, which a busy machine takes long for
         )
         async with run_server(settings, SystemClock()) as running:
             yield running
@@ -86,7 +97,7 @@ async def greeted(js: JsClient, agent_id: str, **options: Any) -> str:
     conversation_id = await js.start(agentId=agent_id, **options)
     await js.wait("onMessage", "it.message === 'Hello!'")
     await js.wait("onModeChange", "it.mode === 'speaking'")
-    await js.wait("onModeChange", "it.mode === 'listening'")
+    await js.wait("onIncomingEvent", "it.type === 'agent_response_complete'")
     return conversation_id
 
 
@@ -245,12 +256,7 @@ async def test_a_person_interrupts_the_agent(js: JsClient, http: httpx2.AsyncCli
     assert (correction["original_agent_response"], correction["event_id"]) == (STORY, told["event_id"])
     heard = correction["corrected_agent_response"]
     assert len(heard) < len(STORY)
-    frames = await js.happened("onIncomingEvent")
-    after = frames[[frame["type"] for frame in frames].index("interruption") :]
-    late = [frame["audio_event"]["event_id"] for frame in after if frame["type"] == "audio"]
-    assert min(late) > told["event_id"]
-    modes = [change["mode"] for change in await js.happened("onModeChange")]
-    assert modes[:5] == ["speaking", "listening", "speaking", "listening", "speaking"]
+    assert await js.page.evaluate(PLAYED_ON) == {"mode": "listening", "audio": []}
     shown = await finished(http, conversation_id)
     cut = next(turn for turn in shown["transcript"] if turn["interrupted"])
     assert (cut["original_message"], cut["message"]) == (STORY, heard)
