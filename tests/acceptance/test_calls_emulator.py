@@ -95,7 +95,7 @@ async def test_an_agent_writes_to_a_caller_who_never_wrote(dsn: str, tmp_path: P
     question, address = await spoken(QUESTION), "Rose Street 5, https://plants.example/way"
     message = json.dumps({"text": address})
     prompt = f"offline: when open -> call send_chat_message {message}\noffline: after send_chat_message -> say Sent."
-    async with emulator(enforce_window=False) as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
+    async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
         await meta.furnish(server.url, KEY, prompt)
         ann = await meta.person("Ann", "15550107777")
         call_id = await dial(meta, ann)
