@@ -15,6 +15,10 @@ from greenline.channels.webrtc.opus import silence
 from greenline.channels.webrtc.send import OpusOut, StampedTransport
 
 
+KEYS = 126
+"""Payload type of keys (telephone-event)."""
+
+
 @dataclass
 class Network:
     """What happens to each packet, by a seeded chance; ``cut`` loses all of them."""
@@ -78,7 +82,7 @@ class RtcPeer:
         await self._connection.setLocalDescription(await self._connection.createOffer())
         if lite:
             _only_answers(self._ice._connection)
-        self._impair(126)
+        self._impair(KEYS)
         return _as_meta(self._connection.localDescription.sdp, lite=lite, setup=setup)
 
     async def apply_answer(self, answer: str) -> None:
@@ -92,7 +96,7 @@ class RtcPeer:
         self._connection.getTransceivers()[0].receiver.transport._set_role(
             "client" if setup == "active" else "server"
         )
-        self._impair(126)
+        self._impair(KEYS)
         _only_answers(self._ice._connection)
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         return _as_meta(self._connection.localDescription.sdp, lite=True, setup=setup)
@@ -136,6 +140,8 @@ class RtcPeer:
         handle = receiver._handle_rtp_packet
 
         async def watched(packet: Any, arrival_time_ms: int) -> None:
+            if packet.payload_type == KEYS:
+                return  # stock aiortc has no decoder for them, and its thread would die
             if packet.payload != silence():
                 self.spoken_to.append(asyncio.get_running_loop().time())
             await handle(packet, arrival_time_ms)
