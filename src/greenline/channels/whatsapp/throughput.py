@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 from greenline.channels.whatsapp.held_number import HeldNumber
@@ -22,6 +23,8 @@ FRESH: Final = timedelta(milliseconds=250)
 """How long a number with much traffic goes by the last count of what came in by other processes."""
 UNTOLD: Final = 1 / 4
 """What Meta has counted more than it has told of, as a part of what it told."""
+PORTIONS: Final = 20
+"""While much comes in, the room is used up in so many portions: more may come in before Meta has taken the first."""
 FULL: Final = 7 / 8
 """Part of the throughput that what comes in may take: the rest is sent all the same after `FULL_SECONDS`."""
 FULL_SECONDS: Final = 5.0
@@ -65,7 +68,8 @@ class Throughput:
             inbound += number.inbound_elsewhere
         elif max(self._inflow.count(name, now), sent + more) > self._per_second * LITTLE:
             return None
-        return max(0, int(self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)))
+        room = max(0, int(self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)))
+        return room if inbound <= self._per_second * LITTLE else ceil(room / PORTIONS)
 
     def counted(self, number: HeldNumber, inbound: int, now: datetime) -> None:
         """Messages a second that come in by whatever process."""

@@ -1,13 +1,14 @@
 """How much room what comes in leaves to a number, against a count of what Meta would see."""
 
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenline.channels.whatsapp.held_number import HeldNumber
-from greenline.channels.whatsapp.throughput import FULL_SECONDS, Inflow, Throughput
+from greenline.channels.whatsapp.throughput import FULL_SECONDS, PORTIONS, Inflow, Throughput
 from greenline.store.mailbox import Claim
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -35,22 +36,22 @@ def test_much_traffic_is_counted_first_and_again_soon() -> None:
     number, throughput = held(), Throughput(80, crowd(40))
     assert throughput.room(number, 1, NOW) is None
     throughput.counted(number, 48, NOW)
-    assert throughput.room(number, 1, NOW) == 20
+    assert throughput.room(number, 1, NOW) == 1  # of 20, a portion
     assert throughput.room(number, 1, NOW + SECOND / 5) is not None
     assert throughput.room(number, 1, NOW + SECOND / 3) is None
 
 
 def test_what_other_processes_took_in_counts() -> None:
-    number, throughput = held(), Throughput(80, Inflow())
-    throughput.counted(number, 48, NOW)
-    assert throughput.room(number, 1, NOW) == 20
+    number, throughput = held(), Throughput(800, Inflow())
+    throughput.counted(number, 480, NOW)
+    assert throughput.room(number, 1, NOW) == 200 / PORTIONS
 
 
 @pytest.mark.parametrize(("messages", "over", "room"), [(4, 0.04, 0), (8, 0.2, 30), (20, 0.2, 0), (40, 1.0, 30)])
 def test_a_burst_is_foreseen_from_its_beginning(messages: int, over: float, room: int) -> None:
     number, throughput = held(), Throughput(80, crowd(messages, timedelta(seconds=over)))
     throughput.counted(number, 0, NOW)
-    assert throughput.room(number, 1, NOW) == room
+    assert throughput.room(number, 1, NOW) == ceil(room / PORTIONS)
 
 
 def test_what_comes_in_is_waited_for_but_not_for_ever() -> None:
@@ -59,7 +60,7 @@ def test_what_comes_in_is_waited_for_but_not_for_ever() -> None:
     for tick in range(int(FULL_SECONDS) + 2):
         throughput.counted(number, 200, NOW + tick * SECOND)
         rooms.append(throughput.room(number, 1, NOW + tick * SECOND))
-    assert rooms == [0] * int(FULL_SECONDS) + [10, 10]
+    assert rooms == [0] * int(FULL_SECONDS) + [1, 1]  # of an eighth, a portion
     throughput.counted(number, 0, NOW)
     throughput.room(number, 1, NOW)
     throughput.counted(number, 200, NOW)
