@@ -87,6 +87,7 @@ async def open_services(
         if models is None:
             models, endpoints = build_models(settings, os.environ, guarded_client(settings))
             stack.push_async_callback(endpoints.aclose)
+            stack.callback(asyncio.create_task(endpoints.warm()).cancel)
         if speech is None:
             made = build_speech(settings, clock)
             stack.push_async_callback(made.aclose)

@@ -14,7 +14,6 @@ from av import AudioResampler
 from greenline.channels.webrtc.opus import silence
 from greenline.channels.webrtc.send import OpusOut, StampedTransport
 
-
 KEYS = 126
 """Payload type of keys (telephone-event)."""
 

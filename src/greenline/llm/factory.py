@@ -14,7 +14,7 @@ from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelRequest
 from greenline.llm.offline import OfflineModel
 from greenline.llm.openai import ChatCompletions
-from greenline.llm.sdk import Address, SdkClient
+from greenline.llm.sdk import Address, SdkClient, load_sdk
 from greenline.settings import Settings
 
 
@@ -46,6 +46,11 @@ class Endpoints:
             return Endpoint(self._offline, OFFLINE, OFFLINE)
         info = info_at(place.provider, place.model)
         return Endpoint(self._provider(place.provider), place.model, place.name, info.context if info else None)
+
+    async def warm(self) -> None:
+        """Load what a provider with a key needs before a person waits for its first token."""
+        if self._catalog.keys or self._catalog.base_urls:
+            await load_sdk()
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -1,6 +1,7 @@
 """One OpenAI-compatible endpoint through the ``openai`` SDK: its client, and its errors as ours.
 
-The SDK takes about a second to import. It is imported by the first call, in a thread, never when the server starts.
+The SDK takes about a second to import. It is imported in a thread: by the first call, or beside the start of a server
+that has a key.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Address:
             raise ModelError("configuration", "the API key has characters that HTTP does not carry")
 
 
+async def load_sdk() -> None:
+    """Import the SDK, if nobody has yet."""
+    await asyncio.to_thread(importlib.import_module, "openai")
+
+
 class SdkClient:
     """The SDK's client for one address, made when first needed."""
 
@@ -58,7 +64,7 @@ class SdkClient:
     async def open(self) -> AsyncOpenAI:
         """The client. It does not retry: the cascade decides about that."""
         if self._client is None:
-            await asyncio.to_thread(importlib.import_module, "openai")
+            await load_sdk()
             self._client = self._make()
         return self._client
 
