@@ -75,6 +75,7 @@ class Emulator:
 
         ``tools``: its ``built_in_tools``.
         """
+        await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
         headers = {"xi-api-key": api_key}
         async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as api:
             config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}}}
@@ -88,7 +89,6 @@ class Emulator:
             (await api.post("/v1/convai/whatsapp-accounts", json=account)).raise_for_status()
             assigned = {"assigned_agent_id": made.json()["agent_id"]}
             (await api.patch(f"/v1/convai/whatsapp-accounts/{self.number}", json=assigned)).raise_for_status()
-        await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
         return str(made.json()["agent_id"])
 
     async def another_number(self) -> Emulator:
