@@ -170,6 +170,13 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
             waba_id=state.waba_id,
             phone_number_id=state.phone_number_id,
         )
+        await call(
+            "POST",
+            f"{emulator_url}/control/apps/{state.app_id}/callback",
+            callback_url=f"{url}/webhooks/whatsapp",
+            verify_token=state.verify_token,
+            verify=True,
+        )
         await call("POST", f"{emulator_url}/v23.0/{state.waba_id}/message_templates", **call_template())
         known = await call("GET", f"{url}/v1/convai/agents?search=Juno")
         agents = [row for row in known["agents"] if row["name"] == "Juno"]
@@ -183,13 +190,6 @@ async def furnish(state: DemoState, emulator_url: str, url: str) -> None:
         )
         number = f"{url}/v1/convai/whatsapp-accounts/{state.phone_number_id}"
         await call("PATCH", number, assigned_agent_id=agent["agent_id"])
-        await call(
-            "POST",
-            f"{emulator_url}/control/apps/{state.app_id}/callback",
-            callback_url=f"{url}/webhooks/whatsapp",
-            verify_token=state.verify_token,
-            verify=True,
-        )
         people = await call("GET", f"{emulator_url}/control/people")
         if not people["people"]:
             await call("POST", f"{emulator_url}/control/people", name="You", phone="4915550001234", reads="auto")
