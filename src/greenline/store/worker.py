@@ -22,9 +22,6 @@ POLL_SECONDS = 0.5
 """Delayed work and lost notifications are found within this time."""
 MANY = 8
 """Mailboxes in a worker's hands above which it is under load."""
-CLAIMS_AT_ONCE = 20
-"""Turns that begin together: each takes milliseconds of the event loop before it waits for anybody, and what comes in
-waits behind all of them."""
 GATHER_SECONDS = 0.005
 """Under load claims are taken in small pauses: waking for each turn made hundreds of one-row claims a second."""
 ARRIVALS_SECONDS = 0.1
@@ -176,8 +173,7 @@ class Worker:
         Nothing while it has much to do: then claims are better taken together, beside what comes in.
         """
         idle = self._tasks and not self._stopping and len(self._live) <= MANY
-        most = min(self._room - len(self._live), CLAIMS_AT_ONCE) if idle else 0
-        return Lease(self._owner, self._mailboxes.lease_seconds, most)
+        return Lease(self._owner, self._mailboxes.lease_seconds, self._room - len(self._live) if idle else 0)
 
     def adopt(self, claims: Iterable[Claim]) -> None:
         """Run the handler for mailboxes that were claimed with `lease`."""
@@ -240,7 +236,7 @@ class Worker:
 
     async def _claim_loop(self) -> None:
         self._wake.clear()
-        free = min(self._room - len(self._live), CLAIMS_AT_ONCE)
+        free = self._room - len(self._live)
         due = self._clock.now() - timedelta(seconds=self._patience())
         claims = await self._mailboxes.claim(self._owner, self._kind, due, free) if free > 0 else []
         self.adopt(claims)
