@@ -56,7 +56,7 @@ def reply(message: Message, *, button_id: str | None, row_id: str | None, index:
     if "buttons" in action:
         chosen = _choice([button["reply"] for button in action["buttons"]], "id", button_id, index)
         return {"type": "interactive", "interactive": {"type": "button_reply", "button_reply": chosen}}
-    rows = [row for section in action.get("sections", ()) for row in section["rows"]]
+    rows = [row for section in action.get("sections", ()) for row in section.get("rows", ())]
     chosen = _choice(rows, "id", row_id, index)
     return {"type": "interactive", "interactive": {"type": "list_reply", "list_reply": chosen}}
 

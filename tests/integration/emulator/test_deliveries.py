@@ -1,32 +1,14 @@
 """What the business is told of its messages, and what people do with them, on the wire."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from support.meta import Emulator, Person
-from support.receiver import Receiver, graph, send, subscribed
+from support.receiver import Receiver, graph, send
 from support.wait import until
 
 TEXT = {"type": "text", "text": {"body": "Hello"}, "biz_opaque_callback_data": "our-id"}
-
-
-@pytest.fixture
-async def told() -> AsyncIterator[Receiver]:
-    """A callback, and the emulator that tells it."""
-    async with subscribed() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def meta(told: Receiver) -> Emulator:
-    return told.meta
-
-
-@pytest.fixture
-async def ann(meta: Emulator) -> Person:
-    return await meta.person("Ann", "15550100001")
 
 
 async def test_a_late_failure_follows_sent(meta: Emulator, told: Receiver, ann: Person) -> None:

@@ -1,12 +1,11 @@
 """People of the emulator: what they tap, how they are made, and how the control API refuses what can't be."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from support.meta import Emulator, Person
-from support.receiver import Receiver, graph, send, subscribed
+from support.receiver import Receiver, graph, send
 from support.wait import until
 
 BUTTONS = [
@@ -14,23 +13,6 @@ BUTTONS = [
     {"type": "QUICK_REPLY", "text": "No"},
     {"type": "URL", "text": "Shop", "url": "https://fern.example"},
 ]
-
-
-@pytest.fixture
-async def told() -> AsyncIterator[Receiver]:
-    """A callback, and the emulator that tells it."""
-    async with subscribed() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def meta(told: Receiver) -> Emulator:
-    return told.meta
-
-
-@pytest.fixture
-async def ann(meta: Emulator) -> Person:
-    return await meta.person("Ann", "15550100001")
 
 
 async def arrived(meta: Emulator, person: Person, sent: dict[str, Any]) -> str:
