@@ -55,9 +55,14 @@ async def residue(live: Stage, settings: Settings) -> dict[str, object]:
         await asyncio.sleep(0)
     return {
         "tasks": sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks()),
-        "threads": threading.active_count(),
+        "threads": sorted(thread.name for thread in threading.enumerate() if not of_the_executor(thread)),
         "sessions": sum(isinstance(thing, LiveSession) for thing in gc.get_objects()),
     }
+
+
+def of_the_executor(thread: threading.Thread) -> bool:
+    """Whether it is the loop's own, which starts threads up to a limit as work overlaps, and keeps them."""
+    return thread.name.startswith("asyncio_")
 
 
 def open_files() -> int:
