@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ def demo(
 ) -> None:
     """Run a shop's agent on an emulated WhatsApp, offline, and print the address of the phone page."""
     settings = load_settings(host=host, port=port, data_dir=data_dir)
+
+    gc.disable()  # as `greenline serve` does
 
     from greenline.demo.run import default_data_dir, run
     from greenline.logs import configure_logging
