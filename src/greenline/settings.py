@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     throughput_per_second: float = Field(
         80.0,
         gt=0,
-        description="Messages a number may send and take in each second (Meta: Throughput). Less leaves room for what "
+        description="Messages a number sends and takes in each second (Meta: Throughput). Less leaves room for what "
         "Meta has counted and not told of yet, when many people begin to write at once.",
     )
     pair_interval_seconds: float = Field(
