@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any, Final
 
-from greenline.llm.calls import CallBuilder, StreamedText
-from greenline.llm.errors import ModelError
+from greenline.llm.calls import CallBuilder
 from greenline.llm.models import (
     Message,
-    ModelReply,
     ModelRequest,
     ReasoningDelta,
     StreamEvent,
     TextDelta,
     TextPart,
+    ToolCall,
     ToolSpec,
     Usage,
 )
 from greenline.llm.parts import IMAGES, as_taken, data_url, with_files_if_taken
+from greenline.llm.reply import ReplyBuilder
 from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import DEFAULT, Traits
 
@@ -63,7 +62,7 @@ class ChatCompletions:
                 yield event
 
     async def _generate(self, request: ModelRequest, model: str, traits: Traits) -> AsyncGenerator[StreamEvent, None]:
-        reply = _Reply(time.perf_counter())
+        reply = _Reply()
         with self._client.errors():
             client = await self._client.open()
             arguments = self._arguments(request, model, traits)
@@ -97,17 +96,15 @@ class ChatCompletions:
         return arguments
 
 
-class _Reply:
+class _Reply(ReplyBuilder):
     """A reply that is put together from chunks."""
 
-    def __init__(self, begun: float) -> None:
-        self._begun = begun
-        self._first: float | None = None
-        self._text: list[str] = []
-        self._said, self._thought = StreamedText(), StreamedText()
+    def __init__(self) -> None:
+        super().__init__()
         self._calls = CallBuilder()
-        self._usage = Usage()
-        self._refused = ""
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        return self._calls.calls()
 
     def add(self, chunk: Any) -> TextDelta | ReasoningDelta | None:
         """What to give out; an empty text for a sign of life that is none of it; else None."""
@@ -124,28 +121,11 @@ class _Reply:
             function = piece.function
             self._calls.add(piece.index, piece.id, function and function.name, function and function.arguments)
         thinks = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
-        if not (delta.content or delta.tool_calls or thinks):
-            return None
-        if self._first is None:
-            self._first = time.perf_counter() - self._begun
         if delta.content:
-            self._text.append(self._said.add(str(delta.content)))
-            return TextDelta(self._text[-1])
+            return self._say(str(delta.content))
         if isinstance(thinks, str) and thinks:
-            return ReasoningDelta(self._thought.add(thinks))
-        return TextDelta("")
-
-    def whole(self, model: str) -> ModelReply:
-        """The reply. Raises `ModelError` when the model said nothing, or refused to."""
-        seconds = time.perf_counter() - self._begun
-        calls = self._calls.calls()
-        text = "".join(self._text)
-        if self._refused:
-            raise ModelError("refused", self._refused[:200])
-        if not text.strip() and not calls:
-            raise ModelError("empty", "the model answered with nothing")
-        first = seconds if self._first is None else self._first
-        return ModelReply(model, text, calls, self._usage, (), seconds, first)
+            return self._think(thinks)
+        return self._live() if delta.tool_calls or thinks else None
 
 
 def _usage(usage: Any) -> Usage:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Any, Final
 
-from greenline.llm.calls import StreamedText, arguments_of
+from greenline.llm.calls import arguments_of
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     FilePart,
     Message,
-    ModelReply,
     ModelRequest,
     ReasoningDelta,
     StreamEvent,
@@ -24,6 +22,7 @@ from greenline.llm.models import (
     Usage,
 )
 from greenline.llm.parts import IMAGES, as_taken, data_url, with_files_if_taken
+from greenline.llm.reply import ReplyBuilder
 from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import Traits
 
@@ -56,7 +55,7 @@ class Responses:
                 yield event
 
     async def _generate(self, request: ModelRequest, model: str, traits: Traits) -> AsyncGenerator[StreamEvent, None]:
-        reply = _Reply(time.perf_counter())
+        reply = _Reply()
         with self._client.errors():
             client = await self._client.open()
             arguments = self._arguments(request, model, traits)
@@ -98,17 +97,15 @@ class Responses:
         return arguments
 
 
-class _Reply:
+class _Reply(ReplyBuilder):
     """A reply that is put together from events."""
 
-    def __init__(self, begun: float) -> None:
-        self._begun = begun
-        self._first: float | None = None
-        self._text: list[str] = []
-        self._said, self._thought = StreamedText(), StreamedText()
+    def __init__(self) -> None:
+        super().__init__()
         self._calls: list[ToolCall] = []
-        self._usage = Usage()
-        self._refused = ""
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(self._calls)
 
     def add(self, event: Any) -> TextDelta | ReasoningDelta | None:
         """What to give out; an empty text for a sign of life that is none of it; else None.
@@ -116,12 +113,9 @@ class _Reply:
         Raises `ModelError`.
         """
         if event.type == "response.output_text.delta":
-            self._live()
-            self._text.append(self._said.add(str(event.delta)))
-            return TextDelta(self._text[-1])
+            return self._say(str(event.delta))
         if event.type in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
-            self._live()
-            return ReasoningDelta(self._thought.add(str(event.delta)))
+            return self._think(str(event.delta))
         if event.type in ("response.completed", "response.incomplete"):
             self._usage = _usage(event.response.usage)
         elif event.type in ("response.failed", "error"):
@@ -132,25 +126,8 @@ class _Reply:
             item = event.item
             self._calls.append(ToolCall(item.call_id, item.name, arguments_of(item.name, item.arguments or "")))
         elif event.type in ("response.output_item.added", "response.function_call_arguments.delta"):
-            self._live()
-            return TextDelta("")
+            return self._live()
         return None
-
-    def whole(self, model: str) -> ModelReply:
-        """The reply. Raises `ModelError` when the model said nothing, or refused to."""
-        seconds = time.perf_counter() - self._begun
-        text = "".join(self._text)
-        if self._refused:
-            raise ModelError("refused", self._refused[:200])
-        if not text.strip() and not self._calls:
-            raise ModelError("empty", "the model answered with nothing")
-        first = seconds if self._first is None else self._first
-        return ModelReply(model, text, tuple(self._calls), self._usage, (), seconds, first)
-
-    def _live(self) -> None:
-        """Note the first sign of life."""
-        if self._first is None:
-            self._first = time.perf_counter() - self._begun
 
 
 def _failure(event: Any) -> ModelError:

@@ -1,0 +1,52 @@
+"""A reply that is put together from what an endpoint streams, the same for every protocol."""
+
+from __future__ import annotations
+
+import time
+
+from greenline.llm.calls import StreamedText
+from greenline.llm.errors import ModelError
+from greenline.llm.models import ModelReply, ReasoningDelta, TextDelta, ToolCall, Usage
+
+
+class ReplyBuilder:
+    """Text, usage and times of one reply. A protocol's own builder reads its events and gathers the calls."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+        self._first: float | None = None
+        self._text: list[str] = []
+        self._said, self._thought = StreamedText(), StreamedText()
+        self._usage = Usage()
+        self._refused = ""
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls of the whole reply. Raises `ModelError` for arguments that are no JSON object."""
+        raise NotImplementedError
+
+    def _say(self, piece: str) -> TextDelta:
+        self._live()
+        self._text.append(self._said.add(piece))
+        return TextDelta(self._text[-1])
+
+    def _think(self, piece: str) -> ReasoningDelta:
+        self._live()
+        return ReasoningDelta(self._thought.add(piece))
+
+    def _live(self) -> TextDelta:
+        """Note the first sign of life; gives the empty text that tells of one."""
+        if self._first is None:
+            self._first = time.perf_counter() - self._begun
+        return TextDelta("")
+
+    def whole(self, model: str) -> ModelReply:
+        """The reply. Raises `ModelError` when the model said nothing, or refused to."""
+        seconds = time.perf_counter() - self._begun
+        calls = self.calls()
+        text = "".join(self._text)
+        if self._refused:
+            raise ModelError("refused", self._refused[:200])
+        if not text.strip() and not calls:
+            raise ModelError("empty", "the model answered with nothing")
+        first = seconds if self._first is None else self._first
+        return ModelReply(model, text, calls, self._usage, (), seconds, first)
