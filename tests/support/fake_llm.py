@@ -39,15 +39,16 @@ class Play:
     """What the server does with one request.
 
     ``events`` are sent as server-sent events; after ``hang_after`` of them the server falls silent, after
-    ``cut_after`` of them it drops the connection.
+    ``cut_after`` of them it drops the connection. ``end`` is the event after the last one, if any.
     """
 
     events: list[Json | str] = field(default_factory=list)
     status: int = 200
-    body: Json | str | None = None
+    body: Json | list[Json] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_after: int | None = None
     cut_after: int | None = None
+    end: str | None = "[DONE]"
 
 
 def chunk(delta: Json | None = None, finish: str | None = None, **more: Any) -> Json:
@@ -72,6 +73,41 @@ def calls(*pieces: Json, **more: Any) -> Play:
     """Tool calls in pieces, each an entry of ``delta.tool_calls``."""
     deltas: list[Json | str] = [chunk({"tool_calls": [piece]}) for piece in pieces]
     return Play([*deltas, chunk(finish="tool_calls"), usage()], **more)
+
+
+def claude_says(*blocks: Json, stop: str = "end_turn", **more: Any) -> Play:
+    """A message of Anthropic's own API. Each block is its beginning, with what follows it in ``deltas``."""
+    start = {"input_tokens": 12, "cache_read_input_tokens": 8, "cache_creation_input_tokens": 3, "output_tokens": 1}
+    events: list[Json | str] = [
+        {"type": "message_start", "message": {"id": "m", "role": "assistant", "content": [], "usage": start}}
+    ]
+    for index, block in enumerate(blocks):
+        deltas = block.pop("deltas")
+        events += [{"type": "content_block_start", "index": index, "content_block": block}, {"type": "ping"}]
+        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": index})
+    end = {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 5}}
+    return Play([*events, end, {"type": "message_stop"}], end=None, **more)
+
+
+def claude_text(*pieces: str) -> Json:
+    """A block of text."""
+    return {"type": "text", "text": "", "deltas": [{"type": "text_delta", "text": piece} for piece in pieces]}
+
+
+def gemini_says(*parts: Json, finish: str = "STOP", **more: Any) -> Play:
+    """An answer of Gemini's own API, a chunk for each part."""
+    counts = {
+        "promptTokenCount": 20,
+        "candidatesTokenCount": 3,
+        "thoughtsTokenCount": 2,
+        "cachedContentTokenCount": 8,
+    }
+    events: list[Json | str] = [
+        {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]} for part in parts
+    ]
+    end = {"candidates": [{"finishReason": finish, "index": 0}], "usageMetadata": counts}
+    return Play([*events, end], end=None, **more)
 
 
 def fails(status: int, message: str = "no") -> Play:
@@ -120,7 +156,7 @@ class FakeLlm:
             await _send(writer, play, whole.encode())
             return True
         writer.write(_head(play, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
-        for place, event in enumerate([*play.events, "[DONE]"]):
+        for place, event in enumerate([*play.events, *([play.end] if play.end else [])]):
             if place == play.cut_after:
                 return False
             if place == play.hang_after:

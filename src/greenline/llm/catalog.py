@@ -149,9 +149,13 @@ class Catalog:
         """The base URL of a provider; None is OpenAI's own."""
         return self.base_urls.get(provider) or (PROVIDERS[provider].base_url if provider in PROVIDERS else None)
 
+    def is_elsewhere(self, provider: str) -> bool:
+        """Whether something answers in the place of ``provider``, such as a gateway, or it is an own one."""
+        return provider in self.base_urls or provider not in PROVIDERS
+
     def traits(self, provider: str, model: str) -> Traits:
-        """How ``provider`` wants its ``model`` to be asked."""
-        if provider in self.base_urls or provider not in PROVIDERS:
+        """How ``provider`` wants its ``model`` to be asked for chat completions."""
+        if self.is_elsewhere(provider):
             return Traits()
         info = info_at(provider, model)
         # A name that is not known yet is newer than those that are: it reasons, and refuses a temperature.

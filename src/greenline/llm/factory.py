@@ -10,6 +10,7 @@ import httpx2
 from greenline.llm.cascade import CUSTOM, Endpoint, Models
 from greenline.llm.catalog import OFFLINE, Catalog, info_at
 from greenline.llm.custom import custom_provider
+from greenline.llm.documents import ReadsDocuments, own_api
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelRequest
 from greenline.llm.offline import OfflineModel
@@ -31,7 +32,7 @@ class Endpoints:
         self._outbound = outbound
         self._seconds = seconds
         self._offline = OfflineModel(offline_script)
-        self._providers: dict[str, ChatCompletions] = {}
+        self._providers: dict[str, ChatCompletions | ReadsDocuments] = {}
 
     def resolve(self, name: str, request: ModelRequest) -> Endpoint:
         """The endpoint of ``name``. Raises `greenline.llm.errors.ModelError` for a custom model that can't be had."""
@@ -58,12 +59,19 @@ class Endpoints:
             await provider.aclose()
         await self._outbound.aclose()
 
-    def _provider(self, name: str) -> ChatCompletions:
+    def _provider(self, name: str) -> ChatCompletions | ReadsDocuments:
         if name not in self._providers:
-            address = Address(self._catalog.base_url(name), self._catalog.keys.get(name))
-            client = SdkClient(address, seconds=self._seconds)
-            self._providers[name] = ChatCompletions(client, traits=partial(self._catalog.traits, name))
+            self._providers[name] = self._make(name)
         return self._providers[name]
+
+    def _make(self, name: str) -> ChatCompletions | ReadsDocuments:
+        key, traits = self._catalog.keys.get(name), partial(self._catalog.traits, name)
+        client = SdkClient(Address(self._catalog.base_url(name), key), seconds=self._seconds)
+        plain = ChatCompletions(client, traits=traits)
+        if key is None or self._catalog.is_elsewhere(name):
+            return plain
+        own = own_api(name, key, traits=traits, seconds=self._seconds)
+        return ReadsDocuments(plain, own) if own else plain
 
 
 def build_models(

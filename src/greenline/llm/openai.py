@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from greenline.llm.calls import CallBuilder
 from greenline.llm.models import (
@@ -23,10 +23,7 @@ from greenline.llm.models import (
 from greenline.llm.parts import IMAGES, as_taken, data_url, with_files_if_taken
 from greenline.llm.reply import ReplyBuilder
 from greenline.llm.sdk import SdkClient
-from greenline.llm.traits import DEFAULT, Traits
-
-UNSIGNED: Final = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-"""Google's own word for a tool call whose signature was not kept (Gemini API: Thought signatures)."""
+from greenline.llm.traits import DEFAULT, NO_SIGNATURE, Traits
 
 
 class ChatCompletions:
@@ -160,7 +157,7 @@ def message_json(message: Message, traits: Traits) -> dict[str, Any]:
             for call in message.tool_calls
         ]
         if traits.signed_calls:
-            data["tool_calls"][0]["extra_content"] = UNSIGNED
+            data["tool_calls"][0]["extra_content"] = {"google": {"thought_signature": NO_SIGNATURE}}
     return data
 
 

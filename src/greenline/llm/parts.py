@@ -6,6 +6,7 @@ import base64
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -49,20 +50,39 @@ async def with_files_if_taken(
 
     Which files a model takes is not known of every model, and a file would be sent again with each turn.
     """
+    named = replace(traits, images=False, documents=False)
+    again = partial(generate, named) if _carries_files(request, traits) else None
+    async with contextlib.aclosing(unless_refused(generate(traits), again, request.model)) as events:
+        async for event in events:
+            yield event
+
+
+async def unless_refused(
+    first: AsyncGenerator[StreamEvent, None],
+    otherwise: Callable[[], AsyncGenerator[StreamEvent, None]] | None,
+    model: str,
+) -> AsyncGenerator[StreamEvent, None]:
+    """What ``first`` gives or, where the endpoint refuses the request before it answers, ``otherwise``."""
     begun = False
     try:
-        async with contextlib.aclosing(generate(traits)) as events:
-            async for event in events:
+        async with contextlib.aclosing(first):
+            async for event in first:
                 begun = True
                 yield event
             return
     except ModelError as error:
-        if begun or error.kind != "bad_request" or not _carries_files(request, traits):
+        if begun or error.kind != "bad_request" or otherwise is None:
             raise
-        log.warning("model.refused_files", model=request.model, error=str(error))
-    async with contextlib.aclosing(generate(replace(traits, images=False, documents=False))) as events:
+        log.warning("model.refused_files", model=model, error=str(error))
+    async with contextlib.aclosing(otherwise()) as events:
         async for event in events:
             yield event
+
+
+def carries_documents(request: ModelRequest) -> bool:
+    """Whether a file is among what is asked that only some protocols can carry."""
+    parts = (part for message in request.messages for part in message.parts)
+    return any(isinstance(part, FilePart) and part.mime_type in DOCUMENTS for part in parts)
 
 
 def _carries_files(request: ModelRequest, traits: Traits) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +87,27 @@ class SdkClient:
 
         given = any(name.lower() == "authorization" for name in self.address.headers)
         return {} if self.address.api_key or given else {"Authorization": Omit()}
+
+    async def events(
+        self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The JSON of the server-sent events with which ``path`` answers, where the SDK has no method for it."""
+        client = await self.open()
+        from openai import AsyncStream
+
+        headers, params = self.call_headers(), dict(query or {})
+        async with await client.post(
+            path,
+            cast_to=object,
+            body=body,
+            options={"headers": headers, "params": params},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        ) as events:
+            async for event in events:
+                if not isinstance(event, Mapping):
+                    raise ModelError("bad_request", "an event of the answer is no JSON object")
+                yield event
 
     async def aclose(self) -> None:
         """Close the connections that are its own."""

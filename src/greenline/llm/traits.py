@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+NO_SIGNATURE: Final = "skip_thought_signature_validator"
+"""Google's own word for a tool call whose signature was not kept (Gemini API: Thought signatures)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,7 @@ class Traits:
 
     images: bool = True
     documents: bool = False
-    """Takes PDF files; other models are told the name of the file."""
+    """Takes PDF files in the protocol that it is asked in; other models are told the name of the file."""
     parallel_option: bool = False
     """Knows ``parallel_tool_calls``. The reasoning models of the o-series refuse it."""
     completion_tokens: bool = False
