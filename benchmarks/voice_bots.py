@@ -47,8 +47,8 @@ def pipecat_python() -> Path:
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *PIPECAT_REQUIREMENTS], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PIPECAT_REQUIREMENTS], check=True)
         (folder / "ready").touch()
     return python
 
