@@ -15,9 +15,9 @@ from elevenlabs.errors import UnprocessableEntityError
 
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Delivery, Ended, ToolCalled, ToolReturned, UserMessage
-from greenline.conversations.files import save_file
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.models import DEFAULT_ID
+from support.files import save_file
 from support.journal import BEGIN, Timed, projection, started, write
 from support.server import RunningServer
 from support.shapes import assert_complete
@@ -255,8 +255,8 @@ async def test_a_file_of_a_message_has_a_link_that_needs_no_key(
 ) -> None:
     await write_one(server, client, "conv_1", [(0, UserMessage(id="u", text="", file_ids=("file_1",)))])
     await save_file(
-        server.services.pool, server.services.objects, workspace_id=DEFAULT_ID, conversation_id="conv_1",
-        filename='plan "ü".html', mime_type="text/html", data=b"<script>", now=clock.now(), file_id="file_1",
+        server.services.pool, server.services.objects, b"<script>", clock.now(), workspace_id=DEFAULT_ID,
+        filename='plan "ü".html', mime_type="text/html", file_id="file_1",
     )  # fmt: skip
     turn = (await client.conversational_ai.conversations.get("conv_1")).transcript[0]
     assert turn.file_inputs[0].original_filename == 'plan "ü".html'

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from greenline.ids import new_id
 from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
@@ -64,32 +63,9 @@ async def write_file(objects: Objects, workspace_id: str, file_id: str, data: by
     return WrittenFile(len(data), hashlib.sha256(data).digest())
 
 
-async def save_file(
-    pool: Pool | Connection,
-    objects: Objects,
-    *,
-    workspace_id: str,
-    conversation_id: str,
-    filename: str,
-    mime_type: str,
-    data: bytes,
-    now: datetime,
-    file_id: str | None = None,
-) -> ConversationFile:
-    """Write the bytes, then the row that names them. A file that is there already stays as it is."""
-    file_id = file_id or new_id("file")
-    written = await write_file(objects, workspace_id, file_id, data)
-    file = ConversationFile(
-        id=file_id,
-        workspace_id=workspace_id,
-        conversation_id=conversation_id,
-        filename=clean_filename(filename),
-        mime_type=mime_type,
-        size_bytes=written.size_bytes,
-        sha256=written.sha256,
-        created_at=now,
-    )
-    await pool.execute(
+async def insert_file(connection: Connection, file: ConversationFile) -> None:
+    """Write the row that names bytes which are kept already. A file that is there already stays as it is."""
+    await connection.execute(
         SQL["insert"],
         file.id,
         file.workspace_id,
@@ -100,7 +76,6 @@ async def save_file(
         file.sha256,
         file.created_at,
     )
-    return file
 
 
 async def open_file(
@@ -134,8 +109,13 @@ async def delete_files(objects: Objects, workspace_id: str, file_ids: Sequence[s
         await objects.delete(file_key(workspace_id, file_id))
 
 
+async def give_up_uploads(pool: Pool, now: datetime) -> None:
+    """Leave the bytes of uploads that did not come to their end in time to `erase_orphans`."""
+    await pool.execute(SQL["give_up_uploads"], now)
+
+
 async def erase_orphans(pool: Pool, objects: Objects, limit: int = 100) -> None:
-    """Erase files whose owner was deleted. What a crash leaves is there for the next time."""
+    """Erase files that nothing names any more. What a crash leaves is there for the next time."""
     for row in await pool.fetch(SQL["orphans"], limit):
         await delete_files(objects, row["workspace_id"], [row["file_id"]])
         await pool.execute(SQL["forget_orphan"], row["workspace_id"], row["file_id"])

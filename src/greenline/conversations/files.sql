@@ -36,3 +36,18 @@ select workspace_id, file_id from orphaned_file limit $1;
 
 -- name: forget_orphan
 delete from orphaned_file where workspace_id = $1 and file_id = $2;
+
+-- name: begin_upload
+insert into pending_upload(workspace_id, file_id, until) values ($1, $2, $3);
+
+-- name: end_upload
+delete from pending_upload where workspace_id = $1 and file_id = $2 returning file_id;
+
+-- name: give_up_uploads
+-- scope: system, the keeper serves all workspaces; every row tells its workspace_id
+-- An upload whose row is gone can't be committed any more.
+with late as (delete from pending_upload where until <= $1 returning workspace_id, file_id)
+insert into orphaned_file(workspace_id, file_id) select workspace_id, file_id from late on conflict do nothing;
+
+-- name: orphan
+insert into orphaned_file(workspace_id, file_id) values ($1, $2) on conflict do nothing;

@@ -17,7 +17,7 @@ from greenline.agents.config.privacy import PrivacyConfig
 from greenline.clock import Clock
 from greenline.conversations.erasure import forget_people, forget_traces
 from greenline.conversations.events import Erased, dump_event
-from greenline.conversations.files import delete_files, erase_orphans, list_files
+from greenline.conversations.files import delete_files, erase_orphans, give_up_uploads, list_files
 from greenline.conversations.recordings import erase_recording
 from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
@@ -76,6 +76,7 @@ class Retention:
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:
             log.info("retention.erased", conversations=erased, people=people)
+        await give_up_uploads(self._pool, self._clock.now())
         await erase_orphans(self._pool, self._objects)
         return erased
 

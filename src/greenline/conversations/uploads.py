@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from datetime import timedelta
 from typing import Final
 
 from greenline.agents.service import get_version
 from greenline.clock import Clock
-from greenline.conversations.files import SQL, ConversationFile, delete_files, open_file, save_file
+from greenline.conversations.files import (
+    SQL,
+    ConversationFile,
+    clean_filename,
+    delete_files,
+    insert_file,
+    open_file,
+    write_file,
+)
 from greenline.conversations.models import (
     ConversationNotFound,
     ConversationOver,
@@ -23,11 +32,14 @@ from greenline.conversations.models import (
     UnsupportedFile,
 )
 from greenline.conversations.service import find
-from greenline.store.objects import Objects
+from greenline.ids import new_id
+from greenline.store.objects import Objects, StorageFault
 from greenline.store.pool import Connection, Pool
 from greenline.store.vault import SecretUnreadable, Vault
 
 LINK_LIFE: Final = timedelta(minutes=15)  # reference: signed URLs of files live about 15 minutes
+PATIENCE: Final = timedelta(hours=1)
+"""How long an upload may take to the storage: the largest file (`media_max_bytes`) needs minutes on a poor line."""
 TEXT_TYPES: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
 """Types beside ``text/*`` whose content is text."""
 
@@ -45,8 +57,11 @@ async def upload(
 ) -> ConversationFile:
     """Add a file to an open conversation.
 
-    Raises `ConversationNotFound`, `ConversationOver`, `FileInputDisabled`, `TooManyFiles`, `EmptyFile` or
-    `UnsupportedFile`.
+    No connection is held while the bytes are written, however slow the storage is; the row follows them. Bytes that
+    get no row are erased: at once when they are refused, by the keeper when this process or the database fails.
+
+    Raises `ConversationNotFound`, `ConversationOver`, `FileInputDisabled`, `TooManyFiles`, `EmptyFile`,
+    `UnsupportedFile` or `StorageFault`.
     """
     conversation = await find(pool, workspace_id, conversation_id)
     mime_type = detect_type(data, declared_type)
@@ -54,24 +69,47 @@ async def upload(
     allowed = version.conversation_config.conversation.file_input
     if not allowed.enabled:
         raise FileInputDisabled
+    limit = allowed.max_files_per_conversation
+    await _admit(pool, workspace_id, conversation_id, limit)  # spares the storage what would be refused later
+    file_id, now = new_id("file"), clock.now()
+    await pool.execute(SQL["begin_upload"], workspace_id, file_id, now + PATIENCE)
+    written = await write_file(objects, workspace_id, file_id, data)
+    file = ConversationFile(
+        id=file_id,
+        workspace_id=workspace_id,
+        conversation_id=conversation_id,
+        filename=clean_filename(filename),
+        mime_type=mime_type,
+        size_bytes=written.size_bytes,
+        sha256=written.sha256,
+        created_at=now,
+    )
+    try:
+        await _commit(pool, file, limit)
+    except (ConversationNotFound, ConversationOver, TooManyFiles):
+        with contextlib.suppress(StorageFault):  # the keeper erases them when the storage is back
+            await delete_files(objects, workspace_id, [file_id])
+            await pool.execute(SQL["end_upload"], workspace_id, file_id)
+        raise
+    return file
+
+
+async def _commit(pool: Pool, file: ConversationFile, limit: int | None) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        if await _lock(connection, workspace_id, conversation_id) not in ("initiated", "in-progress"):
-            raise ConversationOver
-        # Counted after the lock, in a statement of its own: one snapshot for both would not see the last upload.
-        count = await connection.fetchval(SQL["count"], workspace_id, conversation_id)
-        limit = allowed.max_files_per_conversation
-        if limit is not None and 0 <= limit <= count:
-            raise TooManyFiles
-        return await save_file(
-            connection,
-            objects,
-            workspace_id=workspace_id,
-            conversation_id=conversation_id,
-            filename=filename,
-            mime_type=mime_type,
-            data=data,
-            now=clock.now(),
-        )
+        await _admit(connection, file.workspace_id, file.conversation_id, limit)
+        if await connection.fetchval(SQL["end_upload"], file.workspace_id, file.id) is None:
+            raise StorageFault("The storage of files took too long to write this one. Upload it again.")
+        await insert_file(connection, file)
+
+
+async def _admit(connection: Pool | Connection, workspace_id: str, conversation_id: str, limit: int | None) -> None:
+    """Refuse what a conversation may not have. In a transaction it holds until the end: uploads queue up here."""
+    if await _lock(connection, workspace_id, conversation_id) not in ("initiated", "in-progress"):
+        raise ConversationOver
+    # Counted after the lock, in a statement of its own: one snapshot for both would not see the last upload.
+    count = await connection.fetchval(SQL["count"], workspace_id, conversation_id)
+    if limit is not None and 0 <= limit <= count:
+        raise TooManyFiles
 
 
 async def remove(pool: Pool, objects: Objects, workspace_id: str, conversation_id: str, file_id: str) -> None:
@@ -82,8 +120,11 @@ async def remove(pool: Pool, objects: Objects, workspace_id: str, conversation_i
             raise FileNotFound
         if await connection.fetchval(SQL["is_used"], workspace_id, conversation_id, file_id):
             raise FileInUse
-        await delete_files(objects, workspace_id, [file_id])
         await connection.execute(SQL["delete"], workspace_id, conversation_id, file_id)
+        await connection.execute(SQL["orphan"], workspace_id, file_id)
+    with contextlib.suppress(StorageFault):  # as above
+        await delete_files(objects, workspace_id, [file_id])
+        await pool.execute(SQL["forget_orphan"], workspace_id, file_id)
 
 
 async def find_file(pool: Pool, workspace_id: str, conversation_id: str, file_id: str) -> ConversationFile:
@@ -149,7 +190,7 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-async def _lock(connection: Connection, workspace_id: str, conversation_id: str) -> str:
+async def _lock(connection: Pool | Connection, workspace_id: str, conversation_id: str) -> str:
     """The status of the conversation. Uploads queue up here, and no file is used while it is removed."""
     status: str | None = await connection.fetchval(SQL["lock_conversation"], workspace_id, conversation_id)
     if status is None:

@@ -15,13 +15,14 @@ from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended, Remembered, Summarised, UserMessage
-from greenline.conversations.files import file_key, save_file
+from greenline.conversations.files import file_key
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
 from greenline.store.mailbox import LeaseLost, Mailboxes
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.worker import Wakeups
+from support.files import save_file
 from support.journal import BEGIN, Timed, projection, started, write
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 
@@ -152,16 +153,7 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
            values ($1, 'wamid.1', $2, 'message', '{"text": "My secret is 42"}', $3, $3)""",
         WORKSPACE, CHAT, BEGIN,
     )  # fmt: skip
-    file = await save_file(
-        pool,
-        FolderObjects(tmp_path),
-        workspace_id=WORKSPACE,
-        conversation_id="conv_1",
-        filename="42.txt",
-        mime_type="text/plain",
-        data=b"42",
-        now=BEGIN,
-    )
+    file = await save_file(pool, FolderObjects(tmp_path), b"42", BEGIN, filename="42.txt")
 
     await service.delete(pool, clock, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 

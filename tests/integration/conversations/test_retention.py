@@ -23,12 +23,13 @@ from greenline.conversations.events import (
     ToolCalled,
     UserMessage,
 )
-from greenline.conversations.files import file_key, save_file
+from greenline.conversations.files import file_key
 from greenline.conversations.retention import Retention
 from greenline.conversations.views import ConversationView
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from support.database import all_text
+from support.files import save_file
 from support.journal import BEGIN, Timed, projection, started, write
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.wait import until
@@ -108,17 +109,8 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     memory = Remembered(role="user", text=WORDS, at=BEGIN)
     await write(pool, later, [(0, started(later, remembered=(memory,), summary=WORDS))], chat_id=CHAT)
     for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
-        await save_file(
-            pool,
-            FolderObjects(tmp_path),
-            workspace_id=WORKSPACE,
-            conversation_id="conv_1",
-            filename=WORDS,
-            mime_type=mime_type,
-            data=b"x",
-            now=BEGIN,
-            file_id=file_id,
-        )
+        objects = FolderObjects(tmp_path)
+        await save_file(pool, objects, b"x", BEGIN, filename=WORDS, mime_type=mime_type, file_id=file_id)
 
     clock.advance(3 * DAY)
     assert await retention.enforce() == 0  # the conversation ended four seconds later
@@ -152,17 +144,7 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
 async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path) -> None:
     await converse(pool, await create_agent(pool, clock, days=0, transcript=False, audio=True))
     for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
-        await save_file(
-            pool,
-            FolderObjects(tmp_path),
-            workspace_id=WORKSPACE,
-            conversation_id="conv_1",
-            filename="f",
-            mime_type=mime_type,
-            data=b"x",
-            now=BEGIN,
-            file_id=file_id,
-        )
+        await save_file(pool, FolderObjects(tmp_path), b"x", BEGIN, mime_type=mime_type, file_id=file_id)
     clock.advance(timedelta(seconds=4))
 
     assert await retention.enforce() == 1
@@ -228,17 +210,7 @@ async def test_one_that_can_not_be_erased_holds_up_no_other(
     agent_id = await create_agent(pool, clock, days=0)
     await converse(pool, agent_id, "conv_1")
     await converse(pool, agent_id, "conv_2")
-    await save_file(
-        pool,
-        FolderObjects(tmp_path),
-        workspace_id=WORKSPACE,
-        conversation_id="conv_1",
-        filename="f",
-        mime_type="image/png",
-        data=b"x",
-        now=BEGIN,
-        file_id="file_a",
-    )
+    await save_file(pool, FolderObjects(tmp_path), b"x", BEGIN, mime_type="image/png", file_id="file_a")
     path = tmp_path / file_key(WORKSPACE, "file_a")
     path.unlink()
     path.mkdir()

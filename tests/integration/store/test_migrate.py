@@ -48,7 +48,9 @@ async def test_only_what_is_missing_is_applied(empty: str) -> None:
     assert await migrate(empty, [ONE]) == ["0001_one.sql"]
     assert await migrate(empty, [ONE, TWO]) == ["0002_two.sql"]
     assert await migrate(empty, [ONE, TWO]) == []
-    assert await tables(empty) == {"schema_migration", "one", "two"}
+    between = Migration("0001_three.sql", "create table three (id int);")
+    assert await migrate(empty, [ONE, between, TWO]) == ["0001_three.sql"]
+    assert await tables(empty) == {"schema_migration", "one", "two", "three"}
 
 
 async def test_many_starters_migrate_once(empty: str) -> None:
