@@ -108,6 +108,8 @@ class SpokenSpeech:
     voiceless: asyncio.Event | None = None
     tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
     said: list[str] = field(default_factory=list)
+    voices: list[Voice] = field(default_factory=list)
+    """Whose `said` is."""
     cancelled: int = 0
     attempts: int = 0
     """To open a stream."""
@@ -153,6 +155,7 @@ class SpokenSpeech:
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
         """A tone, in pieces of a tenth of a second."""
         self.said.append(text)
+        self.voices.append(voice)
         if voice.usage is not None:
             voice.usage.spoken_characters[self.name] += len(text)
         try:

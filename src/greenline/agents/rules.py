@@ -9,9 +9,8 @@ from greenline.agents.config import ConversationConfig, Workflow
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.config.workflow import Edge
 from greenline.agents.models import AgentDefinition, EnglishOnlyModel
+from greenline.agents.speech import ENGLISH_ONLY
 from greenline.agents.variables import check_system
-
-_ENGLISH_ONLY = frozenset({"eleven_flash_v2", "eleven_turbo_v2"})
 
 
 def apply_rules(definition: AgentDefinition) -> AgentDefinition:
@@ -29,7 +28,7 @@ def apply_rules(definition: AgentDefinition) -> AgentDefinition:
 
 
 def _check_language(config: ConversationConfig) -> None:
-    if config.agent.language != "en" and config.tts.model_id in _ENGLISH_ONLY:
+    if config.agent.language != "en" and config.tts.model_id in ENGLISH_ONLY:
         raise EnglishOnlyModel(
             f"The speech model {config.tts.model_id} speaks English only, and the agent's language is "
             f"{config.agent.language}: set tts.model_id to eleven_flash_v2_5 or another multilingual model.",

@@ -71,6 +71,13 @@ class UserMessage(_Event):
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
 
 
+class VoicePart(_Event):
+    """What one voice says of a message; ``label`` is null for the agent's own."""
+
+    text: str
+    label: str | None = None
+
+
 class Attempted(_Event):
     """A model of the cascade that did not answer."""
 
@@ -109,6 +116,8 @@ class AgentMessage(_Event):
     """``event_id`` of its turn on a live conversation's socket."""
     file_ids: tuple[str, ...] = ()
     """The voice note that says it."""
+    parts: tuple[VoicePart, ...] = ()
+    """``text`` by the voices that the model wrote it for, where others than the agent's own are among them."""
 
 
 class ToolCalled(_Event):

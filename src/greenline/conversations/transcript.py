@@ -29,6 +29,8 @@ from greenline.conversations.transcript_models import (
     FileInput,
     LlmAttempt,
     Metric,
+    MultivoiceMessage,
+    MultivoicePart,
     SilenceView,
     SystemToolResult,
     ToolCallView,
@@ -38,6 +40,7 @@ from greenline.conversations.transcript_models import (
     TurnMetrics,
 )
 from greenline.conversations.usage import Prices, llm_usage, no_prices
+from greenline.conversations.voices import heard_parts
 
 NEVER_RAN: Final = frozenset({"unknown_tool", "invalid_arguments"})
 """Errors of calls that were refused before the tool did anything."""
@@ -143,6 +146,7 @@ class _Fold:
             id=event.id,
             created_at_unix_ms=milliseconds(entry.at),
             agent_metadata=self._about.agent,
+            multivoice_message=_multivoice(event, self._heard.get(event.id, event.text)),
             tool_calls=[self._call(call) for call in calls],
             llm_override=self._override if event.origin == "model" else None,
             producing_llm=event.model,
@@ -248,6 +252,12 @@ class _Fold:
 
     def _seconds(self, at: datetime) -> int:
         return max(0, int((at - self._about.begun_at).total_seconds()))
+
+
+def _multivoice(event: AgentMessage, heard: str) -> MultivoiceMessage | None:
+    parts = heard_parts(event.parts, heard)
+    found = [MultivoicePart(text=part.text.strip(), voice_label=part.label) for part in parts]
+    return MultivoiceMessage(parts=found) if found else None
 
 
 def _by_message(events: Iterable[_Tool]) -> dict[str, list[_Tool]]:

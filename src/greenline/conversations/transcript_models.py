@@ -122,6 +122,20 @@ class LlmAttempt(BaseModel):
     seconds: float
 
 
+class MultivoicePart(BaseModel):
+    """What one voice said; ``voice_label`` is null for the agent's own. Nobody measures when it began."""
+
+    text: str
+    voice_label: str | None = None
+    time_in_call_secs: None = None
+
+
+class MultivoiceMessage(BaseModel):
+    """A message that several voices said."""
+
+    parts: list[MultivoicePart]
+
+
 class Turn(BaseModel):
     """One entry of a transcript."""
 
@@ -131,7 +145,7 @@ class Turn(BaseModel):
     id: str
     created_at_unix_ms: int
     agent_metadata: AgentMetadata | None = None
-    multivoice_message: None = None
+    multivoice_message: MultivoiceMessage | None = None
     tool_calls: list[ToolCallView] = []
     tool_results: list[ToolResultView] = []
     feedback: TurnFeedback | None = None

@@ -17,6 +17,7 @@ from greenline.conversations.events import (
     UserMessage,
     UserSilent,
 )
+from greenline.conversations.voices import heard_parts, labelled
 from greenline.llm.models import FilePart, Message, TextPart, ToolCall
 
 VERBOSITY: Final = {
@@ -45,6 +46,11 @@ NOT_WRITTEN: Final = (
     "They can't see your words: don't give addresses of the web, and say numbers so that they are heard."
 )
 WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
+
+
+def spoken_style(labels: Mapping[str, str | None]) -> str:
+    """How to speak with a person; ``labels`` are the agent's further voices, by label with a description."""
+    return f"{SPOKEN} {_voices(labels)}" if labels else SPOKEN
 
 
 def note_style(labels: Mapping[str, str | None], *, written_too: bool) -> str:
@@ -105,6 +111,7 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
                 _add_user(found, event, files)
             case AgentMessage():
                 said, text = tuple(calls.get(event.id, ())), heard.get(event.id, event.text)
+                text = labelled(heard_parts(event.parts, text)) if event.parts else text
                 if text or said:
                     found.append(Message("assistant", _text(text), said))
                     found.extend(_cut_short(call) for call in said if (event.id, call.id) not in returned)

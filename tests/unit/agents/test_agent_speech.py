@@ -1,7 +1,9 @@
 """From an agent's configuration to what recognisers and voices are asked for."""
 
+import pytest
+
 from greenline.agents.config import ConversationConfig
-from greenline.agents.speech import recognition_of, voice_of
+from greenline.agents.speech import recognition_of, voice_of, voices_of
 from greenline.speech.models import RecognitionOptions, Voice
 
 
@@ -29,3 +31,31 @@ def test_an_agent_s_wishes_are_passed_on() -> None:
     )
     assert recognition_of(config) == RecognitionOptions("deepgram", "de", ("Monstera",))
     assert voice_of(config) == Voice("", "alba", "tts-1", "de", 1.1, 0.2, 0.3, (("dict_1", None),), normalise=True)
+
+
+def test_a_further_voice_is_like_the_agent_s_own_but_for_its_wishes() -> None:
+    config = ConversationConfig.model_validate(
+        {
+            "tts": {
+                "model_id": "eleven_flash_v2",
+                "speed": 1.1,
+                "supported_voices": [
+                    {"label": "Joe", "voice_id": "joe", "model_family": "flash", "stability": 0.9},
+                    {"label": "Eva", "voice_id": "eva", "language": "de", "speed": 0.8, "similarity_boost": 0.1},
+                    {"label": "Max", "voice_id": "max", "model_family": "v4"},
+                ],
+            }
+        }
+    )
+    assert voices_of(config) == {
+        "Joe": Voice("", "joe", "eleven_flash_v2", "en", 1.1, 0.9, 0.8),
+        "Eva": Voice("", "eva", "eleven_flash_v2_5", "de", 0.8, 0.5, 0.1),  # the other speaks English only
+        "Max": Voice("", "max", "eleven_v4", "en", 1.1, 0.5, 0.8),
+    }
+
+
+@pytest.mark.parametrize("model_id", ["deepgram:aura-2", "tts-1"])
+def test_families_of_the_reference_mean_nothing_to_models_of_others(model_id: str) -> None:
+    joe = {"label": "Joe", "voice_id": "joe", "model_family": "v4"}
+    config = ConversationConfig.model_validate({"tts": {"model_id": model_id, "supported_voices": [joe]}})
+    assert voices_of(config)["Joe"].model_id == model_id

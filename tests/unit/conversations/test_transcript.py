@@ -31,6 +31,7 @@ from greenline.conversations.events import (
     TurnTimed,
     UserMessage,
     UserSilent,
+    VoicePart,
     dump_event,
 )
 from greenline.conversations.files import ConversationFile
@@ -391,3 +392,28 @@ def test_any_journal_gives_a_complete_transcript(entries: tuple[Entry, ...]) -> 
     assert {call.request_id for turn in found for call in turn.tool_calls} == {request for _, request in called}
     returned = sum(isinstance(entry.event, ToolReturned) for entry in entries)
     assert sum(len(turn.tool_results) for turn in found) == returned
+
+
+def test_what_several_voices_said_is_told_apart_as_far_as_it_was_heard() -> None:
+    parts = (VoicePart(text="Joe says: "), VoicePart(text="Ahoy there! ", label="Joe"), VoicePart(text="So he said."))
+    whole = AgentMessage(id="msg_1", text="Joe says: Ahoy there! So he said.", parts=parts)
+    cut = whole.model_copy(update={"id": "msg_2"})
+    heard = AgentInterrupted(message_id="msg_2", heard="Joe says: Ahoy")
+    plain = AgentMessage(id="msg_3", text="Bye.")
+    found = turns([(0, started(ROW)), (1, whole), (2, cut), (3, heard), (4, plain)])
+    assert [turn.model_dump()["multivoice_message"] for turn in found] == [
+        {
+            "parts": [
+                {"text": "Joe says:", "voice_label": None, "time_in_call_secs": None},
+                {"text": "Ahoy there!", "voice_label": "Joe", "time_in_call_secs": None},
+                {"text": "So he said.", "voice_label": None, "time_in_call_secs": None},
+            ]
+        },
+        {
+            "parts": [
+                {"text": "Joe says:", "voice_label": None, "time_in_call_secs": None},
+                {"text": "Ahoy", "voice_label": "Joe", "time_in_call_secs": None},
+            ]
+        },
+        None,
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from greenline.channels.live.models import (
@@ -20,9 +20,11 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
+from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
+from greenline.speech.labels import LabelReader, Span, unlabelled
 from greenline.text import clean_text
 from greenline.tools.models import Tool, ToolResult
 
@@ -43,10 +45,17 @@ class Answer:
     """A `greenline.channels.live.effects.Speaker`.
 
     Until `commit` it is a guess: what it would tell and speak is kept back, and `drop` leaves no trace of it.
+    ``labels`` are those of the agent's further voices; nobody is told of them.
     """
 
     def __init__(
-        self, event_id: int, tell: Callable[[LiveEvent], None], now: Callable[[], float], *, committed: bool
+        self,
+        event_id: int,
+        tell: Callable[[LiveEvent], None],
+        now: Callable[[], float],
+        *,
+        committed: bool,
+        labels: Collection[str] = (),
     ) -> None:
         self.event_id = event_id
         self.outcome = Outcome()
@@ -62,7 +71,12 @@ class Answer:
         self._tell_listeners = tell
         self._now = now
         self._kept: list[LiveEvent] = []
+        self._labels = labels
+        self._reader = LabelReader(labels)
+        self._written = ""
+        """The text that streams as the model writes it."""
         self._partial = ""
+        """That text as it was told."""
         self._response_id = ""
         self._thinking = False
         self.marks: dict[str, float] = {}
@@ -77,11 +91,11 @@ class Answer:
     @property
     def events(self) -> tuple[Event, ...]:
         """What the journal gets of it so far, a reply that was cut in the middle included."""
-        partial = (AgentMessage(id=new_id("msg"), text=self._partial.strip()),) if self._partial.strip() else ()
+        partial = (AgentMessage(id=new_id("msg"), text=self._written.strip()),) if self._partial.strip() else ()
         stamp = {"event_id": self.event_id, "medium": "text" if self.utterance is None else "audio"}
         return tuple(
             event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
-            for event in (*self.outcome.events, *partial)
+            for event in (voiced(event, self._labels) for event in (*self.outcome.events, *partial))
         )
 
     def mark(self, stage: str) -> None:
@@ -129,7 +143,7 @@ class Answer:
         texts = iter([message.text for message in said] if heard is None else heard)
         for message in said:
             text = clean_text(next(texts, ""))
-            whole = text.split() == message.text.split()
+            whole = "".join(text.split()) == "".join(message.text.split())
             if not (whole and self.recorded):
                 text = message.text if whole else text
                 self._tell(ResponseCorrection(self.event_id, message.text, text))
@@ -137,21 +151,20 @@ class Answer:
 
     def say(self, text: str, *, is_message: bool = True) -> None:
         """Words that no model streams; ``is_message`` tells whether the journal has them as an `AgentMessage`."""
-        self._stream(text)
-        if self.utterance is not None:
-            speak = self.utterance.feed if is_message else self.utterance.interject
-            speak(text)
-        self._close(text)
+        spans = [*self._reader.push(text), *self._reader.flush()]
+        for span in spans:
+            self._stream(span.text)
+            if self.utterance is not None:
+                speak = self.utterance.feed if is_message else self.utterance.interject
+                speak(span.text, span.label)
+        self._close("".join(span.text for span in spans))
 
     # What the effects tell
 
     def delta(self, text: str) -> None:
         """A piece of the model's text."""
-        if not text:
-            return
-        self._stream(text)
-        if self.utterance is not None:
-            self.utterance.feed(text)
+        self._written += text
+        self._pass_on(self._reader.push(text))
 
     def thinks(self, text: str) -> None:
         """A piece of what the model thinks before it answers."""
@@ -163,10 +176,12 @@ class Answer:
     def reply(self, reply: ModelReply) -> None:
         """The model has finished a reply."""
         self._thought()
-        if reply.text and not self._partial:
+        if reply.text and not self._written:
             self.delta(reply.text)
+        self._pass_on(self._reader.flush())
         if self._partial:
-            self._close(reply.text.strip() or self._partial.strip())
+            self._close(unlabelled(reply.text, self._labels).strip() or self._partial.strip())
+        self._written = ""
         tokens = reply.usage.input + reply.usage.output
         if tokens:
             self._usage = ContextUsage(self.event_id, reply.model, tokens, reply.context or 0)
@@ -174,11 +189,11 @@ class Answer:
     def broke_off(self) -> None:
         """No model goes on: what was said of the reply stays said."""
         self._thought()
+        self._pass_on(self._reader.flush())
         if self._partial:
-            text = clean_text(self._partial).strip()
-            if text:
+            if text := clean_text(self._written).strip():
                 self.outcome.events.append(AgentMessage(id=new_id("msg"), text=text))
-            self._close(text)
+            self._close(clean_text(self._partial).strip())
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
@@ -234,6 +249,12 @@ class Answer:
             self._thinking = False
             self._tell(ReasoningPart(self.event_id, "", "stop"))
 
+    def _pass_on(self, spans: Sequence[Span]) -> None:
+        for span in spans:
+            self._stream(span.text)
+            if self.utterance is not None:
+                self.utterance.feed(span.text, span.label)
+
     def _stream(self, text: str) -> None:
         self._thought()
         self.begun = True
@@ -254,7 +275,7 @@ class Answer:
             self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
         if text:
             self._tell(AgentResponse(self.event_id, text, self._response_id))
-        self._partial = ""
+        self._partial = self._written = ""
 
     def _tell(self, event: LiveEvent) -> None:
         if self.committed.is_set():

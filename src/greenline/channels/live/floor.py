@@ -13,7 +13,7 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.lookup import ValueUnavailable
-from greenline.agents.speech import voice_of
+from greenline.agents.speech import voice_of, voices_of
 from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.effects import ClientCalls, LiveEffects
@@ -202,14 +202,15 @@ class Floor:
     def _new_answer(self, *, committed: bool) -> Answer:
         means = self._means
         self._event_id += 1
-        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed)
+        others = {label: replace(voice, usage=self.usage) for label, voice in voices_of(self._config).items()}
+        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed, labels=others.keys())
         if means.out is not None:
-            voice = replace(voice_of(self._config), usage=self.usage)
             answer.utterance = Utterance(
                 self._event_id,
                 means.out,
                 means.speech,
-                voice,
+                replace(voice_of(self._config), usage=self.usage),
+                others,
                 seconds=means.settings.speech_patience_seconds,
                 held=not committed,
                 mark=answer.mark,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ _ROUNDING: Final = 0.02
 
 @dataclass(slots=True)
 class _Piece:
-    """A sentence, and how far it was spoken.
+    """A sentence, whose it is, and how far it was spoken.
 
     ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
     its ``characters``, as far as the voice tells; ``whole`` is whether that is all.
@@ -37,6 +37,7 @@ class _Piece:
 
     text: str
     part_of: int | None
+    voice: Voice
     begun: bool = False
     whole: bool = False
     seconds: float = 0.0
@@ -63,8 +64,8 @@ class _Piece:
 class Utterance:
     """The speech of one turn: one text or several, and words beside them.
 
-    While it is ``held`` nothing is written: the turn is still a guess. ``seconds`` is how long a person waits for the
-    next sound.
+    ``voice`` is the agent's own, ``others`` are its further voices by their labels. While it is ``held`` nothing is
+    written: the turn is still a guess. ``seconds`` is how long a person waits for the next sound.
 
     ``mark`` is told of the stages ``sentence``, ``speech``, ``written`` and, where silence came before, ``sent`` when
     each is reached for the first time.
@@ -76,6 +77,7 @@ class Utterance:
         out: AudioOut,
         speech: Speech,
         voice: Voice,
+        others: Mapping[str, Voice],
         *,
         seconds: float,
         held: bool = False,
@@ -84,7 +86,8 @@ class Utterance:
         self._event_id = event_id
         self._out = out
         self._speech = speech
-        self._voice = voice
+        self._voice = self._speaker = voice
+        self._others = others
         self._seconds = seconds
         self._held: list[tuple[bytes, Alignment | None]] | None = [] if held else None
         self._mark = mark
@@ -98,21 +101,24 @@ class Utterance:
         self.failure: SpeechError | None = None
         """Why not all of it was spoken."""
 
-    def feed(self, text: str) -> None:
-        """A piece of the text."""
+    def feed(self, text: str, label: str | None = None) -> None:
+        """A piece of the text, for the voice of ``label``."""
+        speaker = self._voice_of(label)
+        if speaker is not self._speaker:
+            self._flush()
+            self._speaker = speaker
         for sentence in self._sentences.push(text):
             self._put_sentence(sentence)
 
     def pause(self) -> None:
         """What follows is another text: speak what is there."""
-        for sentence in self._sentences.flush():
-            self._put_sentence(sentence)
+        self._flush()
         self._text += self._text_begun
         self._text_begun = False
 
-    def interject(self, words: str) -> None:
+    def interject(self, words: str, label: str | None = None) -> None:
         """Words that are no part of any text, such as those that bridge a slow model."""
-        self._put(_Piece(words, None))
+        self._put(_Piece(words, None, self._voice_of(label)))
 
     def finish(self) -> None:
         """No more text comes."""
@@ -150,10 +156,17 @@ class Utterance:
             left -= piece.seconds
         return [text.strip() for text in found]
 
+    def _voice_of(self, label: str | None) -> Voice:
+        return self._others.get(label, self._voice) if label is not None else self._voice
+
+    def _flush(self) -> None:
+        for sentence in self._sentences.flush():
+            self._put_sentence(sentence)
+
     def _put_sentence(self, sentence: str) -> None:
         if sentence.strip():
             self._text_begun = True
-            self._put(_Piece(sentence, self._text))
+            self._put(_Piece(sentence, self._text, self._speaker))
 
     def _put(self, piece: _Piece) -> None:
         self._reached("sentence")
@@ -187,9 +200,9 @@ class Utterance:
         if not words:
             return
         piece.characters = len(words)
-        synthesiser = self._speech.synthesiser(self._voice)
+        synthesiser = self._speech.synthesiser(piece.voice)
         resampler = Resampler(synthesiser.rate, self._out.rate)
-        chunks = synthesiser.say(words, self._voice)
+        chunks = synthesiser.say(words, piece.voice)
         try:
             while (chunk := await self._next(chunks)) is not None:
                 piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
@@ -208,7 +221,7 @@ class Utterance:
 
     def _say_spare(self) -> None:
         """The last that was to be said was not: a person on a telephone takes silence for a dead line."""
-        piece = _Piece("", None, begun=True, whole=True)
+        piece = _Piece("", None, self._voice, begun=True, whole=True)
         self._pieces.append(piece)
         self._add(piece, self._speech.spare(self._voice, self._out.rate), None)
 

@@ -16,7 +16,7 @@ from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.mocks import mocked
 from greenline.conversations.events import Event, Started
-from greenline.engine.prompt import SPOKEN, style
+from greenline.engine.prompt import spoken_style, style
 from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
@@ -61,6 +61,7 @@ async def build_turn(
     """
     config, started = agent.config, agent.started
     behaviour = {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()}
+    labels = {voice.label: voice.description for voice in config.tts.supported_voices}
     prompt = config.agent.prompt
     request = await model_request(config, agent.lookup, agent.extra_body)
     if not agent.text_only:
@@ -75,7 +76,7 @@ async def build_turn(
         conversation_id=conversation_id,
         started=started,
         prompt=render(prompt.prompt, started.variables),
-        style=style(started.source, behaviour) if agent.text_only else SPOKEN,
+        style=style(started.source, behaviour) if agent.text_only else spoken_style(labels),
         request=request,
         journal=journal,
         tools=mocked(tools, agent.mocks) if agent.mocks else tools,

@@ -40,6 +40,7 @@ from greenline.conversations.lifecycle import (
     takeover_deadline,
 )
 from greenline.conversations.projection import Projection
+from greenline.conversations.voices import voiced
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_start
@@ -215,7 +216,7 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
-        labels = {voice.label for voice in dialogue.config.tts.supported_voices}
+        labels = _labels(dialogue)
         spoken = [_written(piece, labels) for piece in (*dialogue.spoken, *outcome.spoken)]
         composed = compose(spoken, note.to_send if note else None)
         events = [_recorded(event, labels, note) for event in (*dialogue.opening, *said, *outcome.events)]
@@ -331,9 +332,11 @@ class Dialogues:
     ) -> None:
         """Record ``events`` and say ``text``, if there is one, in one message with what the opening says."""
         message = AgentMessage(id=new_id("msg"), text=text, origin=origin)
-        spoken = (*dialogue.spoken, Spoken(message.id, Text(text)))
+        labels = _labels(dialogue)
+        spoken = (*(_written(piece, labels) for piece in dialogue.spoken), Spoken(message.id, Text(text)))
+        opening = (voiced(event, labels) for event in dialogue.opening)
         added = (message,) if text else ()
-        self._record(chat, dialogue.conversation, commit, (*dialogue.opening, *events, *added), compose(spoken))
+        self._record(chat, dialogue.conversation, commit, (*opening, *events, *added), compose(spoken))
 
     def _record(
         self,
@@ -382,6 +385,10 @@ def _opened(dialogue: Dialogue) -> Dialogue:
     return dialogue
 
 
+def _labels(dialogue: Dialogue) -> frozenset[str]:
+    return frozenset(voice.label for voice in dialogue.config.tts.supported_voices)
+
+
 def _written(piece: Spoken, labels: Collection[str]) -> Spoken:
     """The labels of voices are nothing to read."""
     return replace(piece, say=Text(unlabelled(piece.say.text, labels))) if isinstance(piece.say, Text) else piece
@@ -389,12 +396,10 @@ def _written(piece: Spoken, labels: Collection[str]) -> Spoken:
 
 def _recorded(event: Event, labels: Collection[str], note: SpokenNote | None) -> Event:
     """What the agent said as it could be read, and the voice note that says it."""
-    if not isinstance(event, AgentMessage):
+    event = voiced(event, labels)
+    if note is None or not isinstance(event, AgentMessage) or event.id not in note.event_ids:
         return event
-    update: dict[str, Any] = {"text": unlabelled(event.text, labels)}
-    if note is not None and event.id in note.event_ids:
-        update |= {"medium": "audio", "file_ids": (note.file.id,) if note.file else ()}
-    return event.model_copy(update=update)
+    return event.model_copy(update={"medium": "audio", "file_ids": (note.file.id,) if note.file else ()})
 
 
 def _carried(event: Event, carried: Mapping[str, list[QueuedMessage]]) -> Event:

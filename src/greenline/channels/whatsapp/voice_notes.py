@@ -31,6 +31,7 @@ from greenline.speech.errors import SpeechError
 from greenline.speech.labels import spans
 from greenline.speech.models import Speech, Transcript, Voice
 from greenline.speech.notes import NOTE_BYTES, VoiceNote, encode_note
+from greenline.speech.resample import Resampler
 from greenline.speech.sentences import passages
 from greenline.speech.usage import SpeechUsage
 from greenline.store.vault import Vault
@@ -126,14 +127,17 @@ class VoiceNotes:
         return SpokenNote(NoteToSend(media_id, self._says_all(text)), event_ids, file)
 
     async def _synthesise(self, aloud: Sequence[tuple[str, Voice]]) -> VoiceNote:
-        """One after the other: a provider takes only so much text at once."""
+        """One after the other: a provider takes only so much text at once. The rate is that of the first voice."""
         _, first = aloud[0]
-        synthesiser = self._speech.synthesiser(first)
+        rate = self._speech.synthesiser(first).rate
         pcm = bytearray()
         for words, voice in aloud:
+            synthesiser = self._speech.synthesiser(voice)
+            resampler = Resampler(synthesiser.rate, rate)
             async for chunk in synthesiser.say(words, voice):
-                pcm += chunk.pcm
-        return await asyncio.to_thread(encode_note, bytes(pcm), synthesiser.rate)
+                pcm += resampler.push(chunk.pcm)
+            pcm += resampler.flush()
+        return await asyncio.to_thread(encode_note, bytes(pcm), rate)
 
     def _says_all(self, text: str) -> bool:
         if self._text_beside == "always":
