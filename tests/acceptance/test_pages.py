@@ -107,6 +107,40 @@ async def test_buttons_and_lists_can_be_tapped(place: Place) -> None:
     await expect(phone.locator(".gl-row.theirs").last).to_contain_text("Assam")
 
 
+async def test_buttons_of_a_template_reply_open_a_page_or_dial(place: Place) -> None:
+    phone = await place.phone("Dirk", 390, 844)
+    await write(phone, "Hello")
+    await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
+    buttons = [
+        {"type": "QUICK_REPLY", "text": "It fits"},
+        {"type": "URL", "text": "Track it", "url": "https://shop.example/{{1}}", "example": ["1"]},
+        {"type": "PHONE_NUMBER", "text": "Ring us", "phone_number": "+1 (555) 000-1111"},
+        {"type": "COPY_CODE", "example": "TEA7"},
+    ]
+    components = [{"type": "BODY", "text": "Your parcel is here."}, {"type": "BUTTONS", "buttons": buttons}]
+    await place.approve({"name": "parcel", "language": "en", "category": "MARKETING", "components": components})
+    given = [
+        ("url", 1, {"type": "text", "text": "9?a=b"}),
+        ("copy_code", 3, {"type": "coupon_code", "coupon_code": "T"}),
+    ]
+    sent = [{"type": "button", "sub_type": kind, "index": at, "parameters": [what]} for kind, at, what in given]
+    template = {"name": "parcel", "language": {"code": "en"}, "components": sent}
+    await place.send(await place.wa_id("Dirk"), "template", template)
+
+    bubble = phone.locator(".gl-row.theirs").last
+    await expect(bubble.locator(".gl-text")).to_have_text("Your parcel is here.")
+    shown = ["It fits", re.compile("Track it"), re.compile(r"Ring us\+1 \(555\) 000-1111"), "Copy code"]
+    await expect(bubble.locator(".gl-choice")).to_have_text(shown)
+    page = bubble.get_by_role("link", name="Track it")
+    await expect(page).to_have_attribute("href", "https://shop.example/9?a=b")
+    await expect(page).to_have_attribute("target", "_blank")
+    await expect(page).to_have_attribute("rel", re.compile("noopener"))
+    await expect(bubble.get_by_role("link", name="Ring us")).to_have_attribute("href", "tel:+15550001111")
+    await expect(bubble.get_by_role("button", name="Copy code")).to_have_count(0)
+    await bubble.get_by_role("button", name="It fits").click()
+    await expect(phone.locator(".gl-row.theirs").last).to_contain_text("[Button: It fits")
+
+
 async def test_files_replies_and_reactions_travel(place: Place) -> None:
     phone = await place.phone("Emil")
     chooser = phone.locator(".gl-upload input[type=file]")

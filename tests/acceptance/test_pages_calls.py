@@ -233,8 +233,7 @@ async def make_template(place: Place) -> None:
     templates = f"/v23.0/{place.meta.business['waba_id']}/message_templates"
     headers = {"Authorization": f"Bearer {place.meta.business['token']}"}
     if not (await place.meta.http.get(templates, headers=headers)).json()["data"]:
-        made = (await place.meta.http.post(templates, json=TEMPLATE, headers=headers)).json()
-        await place.meta.call("POST", f"/templates/{made['id']}/review", status="APPROVED")
+        await place.approve(TEMPLATE)
 
 
 async def ask_to_call(place: Place, wa_id: str) -> None:

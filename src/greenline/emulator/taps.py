@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenline.emulator.template_content import HOLE
 from greenline.emulator.world import Message
 
 
@@ -19,13 +20,14 @@ class NoReply(ValueError):
 
 
 def buttons_of(template: dict[str, Any], sent: dict[str, Any]) -> list[dict[str, Any]]:
-    """The buttons of a template's message: ``type``, ``text``, and of quick replies the ``payload`` that was sent.
+    """The buttons of a template's message: ``type``, ``text``, and what they do.
 
+    That is the ``payload`` of quick replies, the ``url`` and the ``phone_number`` of those that act on the phone.
     ``sent`` is the message's ``template``. A quick reply without a payload of its own comes back with its text.
     """
     parts = [part for part in sent.get("components") or () if isinstance(part, dict)]
-    payloads = {
-        str(part.get("index")): parameter.get("payload")
+    given = {
+        str(part.get("index")): parameter
         for part in parts
         if str(part.get("type")).lower() == "button"
         for parameter in part.get("parameters") or ()
@@ -36,11 +38,20 @@ def buttons_of(template: dict[str, Any], sent: dict[str, Any]) -> list[dict[str,
         if str(component.get("type")).upper() != "BUTTONS":
             continue
         for place, button in enumerate(component.get("buttons") or ()):
-            made = {"type": str(button.get("type")).upper(), "text": str(button.get("text") or "")}
-            if made["type"] == "QUICK_REPLY":
-                made["payload"] = str(payloads.get(str(place)) or made["text"])
-            buttons.append(made)
+            buttons.append(_button(button, given.get(str(place), {})))
     return buttons
+
+
+def _button(button: dict[str, Any], parameter: dict[str, Any]) -> dict[str, Any]:
+    made = {"type": str(button.get("type")).upper(), "text": str(button.get("text") or "")}
+    match made["type"]:
+        case "QUICK_REPLY":
+            made["payload"] = str(parameter.get("payload") or made["text"])
+        case "URL":
+            made["url"] = HOLE.sub(lambda _: str(parameter.get("text") or ""), str(button.get("url") or ""))
+        case "PHONE_NUMBER":
+            made["phone_number"] = str(button.get("phone_number") or "")
+    return made
 
 
 def reply(message: Message, *, button_id: str | None, row_id: str | None, index: int | None) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from greenline.web.sound import Sound
 
 Tick: TypeAlias = Literal["none", "sent", "delivered", "read", "failed"]
+Deed: TypeAlias = Literal["reply", "link", "phone", "other"]
 Style: TypeAlias = Literal["plain", "bold", "italic", "struck", "code", "link"]
 
 FILES: Final = ("image", "document", "video", "audio", "sticker")
 _MARKS: Final[Mapping[str, Style]] = {"*": "bold", "_": "italic", "~": "struck", "`": "code"}
-_BUTTON_LINE: Final = re.compile(r"\[[^\]]+\]")
+_WEB: Final = re.compile("https?://", re.IGNORECASE)
+_UNDIALLED: Final = re.compile(r"[^0-9+]")
 _URL: Final = r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]"
 _PIECE: Final = re.compile(
     rf"(?P<link>{_URL})|(?<!\w)(?P<mark>[*_~`])(?=\S)(?P<marked>[^\n]*?\S)(?P=mark)(?!\w)", re.ASCII | re.IGNORECASE
@@ -31,12 +33,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A button or a row that can be tapped; ``place`` counts over the whole message."""
+    """A button or a row; ``place`` counts over the whole message.
+
+    A ``reply`` is told to the business when it is tapped. A ``link`` and a ``phone`` number lead to ``address``, of
+    http, https or tel; ``other`` buttons do what only a real phone can, and can't be tapped.
+    """
 
     place: int
     title: str
     detail: str = ""
     section: str = ""
+    does: Deed = "reply"
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ def _bubble(
     content = message.get(kind)
     content = content if isinstance(content, dict) else {}
     interactive = content if kind == "interactive" else {}
-    choices = _rendered(message)[1] if message.get("rendered") else _choices(interactive)
+    choices = tuple(_templates_choices(message)) if kind == "template" else _choices(interactive)
     action = interactive.get("action") or {}
     return Bubble(
         id=str(message["id"]),
@@ -156,7 +164,7 @@ def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tic
 
 def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> str:
     if message.get("rendered"):
-        return _rendered(message)[0]
+        return _without_buttons(str(message["rendered"]), message)
     if kind == "text":
         return str(content.get("body") or "")
     if kind in FILES:
@@ -201,13 +209,28 @@ def _choices(interactive: Mapping[str, Any]) -> tuple[Choice, ...]:
     )
 
 
-def _rendered(message: Mapping[str, Any]) -> tuple[str, tuple[Choice, ...]]:
-    """Text and buttons of a template, which the emulator renders with a last line in brackets for each button."""
-    lines = str(message["rendered"]).split("\n")
-    titles: list[str] = []
-    while len(lines) > 1 and _BUTTON_LINE.fullmatch(lines[-1]):
-        titles.insert(0, lines.pop()[1:-1])
-    return "\n".join(lines), tuple(Choice(place, title) for place, title in enumerate(titles))
+def _without_buttons(rendered: str, message: Mapping[str, Any]) -> str:
+    """The text of a template, which the emulator renders with a line in brackets for each button."""
+    lines = rendered.split("\n")
+    for button in message.get("buttons") or ():
+        line = f"[{button['text']}]"
+        if line in lines[1:]:
+            del lines[len(lines) - 1 - lines[::-1].index(line)]
+    return "\n".join(lines)
+
+
+def _templates_choices(message: Mapping[str, Any]) -> Iterator[Choice]:
+    for place, button in enumerate(message.get("buttons") or ()):
+        title, number = str(button["text"]), str(button.get("phone_number") or "")
+        address = str(button.get("url") or "")
+        if button["type"] == "QUICK_REPLY":
+            yield Choice(place, title)
+        elif button["type"] == "URL" and _WEB.match(address):
+            yield Choice(place, title, does="link", address=address)
+        elif button["type"] == "PHONE_NUMBER" and number:
+            yield Choice(place, title, number, does="phone", address=f"tel:{_UNDIALLED.sub('', number)}")
+        else:
+            yield Choice(place, title, does="other")
 
 
 def _file(kind: str, content: Mapping[str, Any]) -> File:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from greenline.web.chat import Bubble, Choice, File, Tick
+from greenline.web.chat import Bubble, Choice, Deed, File, Tick
 from greenline.web.control import Permission
 from greenline.web.parts import Tag, box, button, rich_text
 from greenline.web.phone_acts import Acts
@@ -21,6 +21,7 @@ from greenline.web.voice import Player
 EMOJIS: Final = ("👍", "❤️", "😂", "😮", "🙏")
 TICKS: Final[dict[Tick, str]] = {"none": "", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "failed": "!"}
 
+ICONS: Final[dict[Deed, str]] = {"link": "open_in_new", "phone": "call"}
 PERMISSIONS: Final[dict[str, Permission]] = {
     "Allow calls": "permanent",
     "Allow for seven days": "temporary",
@@ -132,7 +133,22 @@ class Row:
                     Tag("span", f" {bubble.list_label}")
             else:
                 for choice in bubble.choices:
-                    button(choice.title, self._tapping(choice), "gl-choice")
+                    self._choice(choice)
+
+    def _choice(self, choice: Choice) -> None:
+        if choice.does == "reply":
+            button(choice.title, self._tapping(choice), "gl-choice")
+            return
+        with box("gl-choice", "a" if choice.address else "div") as made:
+            if choice.address:
+                made.props["href"] = choice.address
+            if choice.does == "link":
+                made.props("target=_blank rel='noopener noreferrer nofollow'")
+            if icon := ICONS.get(choice.does):
+                ui.icon(icon, size="18px").props("aria-hidden=true")
+            Tag("span", choice.title)
+            if choice.detail:
+                Tag("small", choice.detail)
 
     def _permission(self) -> None:
         if self._bubble.asks_to_call:

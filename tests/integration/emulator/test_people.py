@@ -45,6 +45,8 @@ async def test_a_tap_brings_back_the_payload_of_the_template_that_was_sent(
     payload["parameters"] = [{"type": "payload", "payload": "order-7:yes"}]
     template = {"name": "sure", "language": {"code": "en"}, "components": [payload]}
     wamid = await arrived(meta, ann, await send(meta, ann, {"type": "template", "template": template}))
+    shown = next(message for message in await meta.chat(ann) if message["id"] == wamid)
+    assert shown["buttons"][2] == {"type": "URL", "text": BUTTONS[2]["text"], "url": BUTTONS[2]["url"]}
     await graph(meta, "DELETE", f"{account}/message_templates?name=sure")
     path = f"/people/{ann.person_id}/tap"
     message = {"phone_number_id": meta.number, "message_id": wamid}

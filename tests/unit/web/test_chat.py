@@ -79,9 +79,24 @@ def test_rows_of_a_list_are_counted_over_its_sections() -> None:
     assert shown.choices == (Choice(0, "A", "first", "One"), Choice(1, "B", "", "Two"))
 
 
-def test_a_template_shows_its_text_and_its_buttons() -> None:
-    shown = bubble(type="template", template={"name": "x"}, rendered="Hello Ann\n[Yes]\n[No]")
-    assert (shown.text, shown.choices) == ("Hello Ann", (Choice(0, "Yes"), Choice(1, "No")))
+def test_a_template_shows_its_text_and_what_its_buttons_do() -> None:
+    buttons = [
+        {"type": "QUICK_REPLY", "text": "Yes", "payload": "y"},
+        {"type": "URL", "text": "Track", "url": "HTTPS://shop.example/7"},
+        {"type": "URL", "text": "Run", "url": "javascript:alert(1)"},
+        {"type": "PHONE_NUMBER", "text": "Ring", "phone_number": "+1 (555) 000-1111"},
+        {"type": "COPY_CODE", "text": "Copy code"},
+    ]
+    lines = "[Yes]\nHello [Yes]\n[Yes]\n[Track]\n[Run]\n[Ring]\n[Copy code]\nBye"
+    shown = bubble(type="template", template={"name": "x"}, rendered=lines, buttons=buttons)
+    assert shown.text == "[Yes]\nHello [Yes]\nBye"
+    assert shown.choices == (
+        Choice(0, "Yes"),
+        Choice(1, "Track", does="link", address="HTTPS://shop.example/7"),
+        Choice(2, "Run", does="other"),
+        Choice(3, "Ring", "+1 (555) 000-1111", does="phone", address="tel:+15550001111"),
+        Choice(4, "Copy code", does="other"),
+    )
 
 
 def test_a_reply_quotes_what_it_answers() -> None:
