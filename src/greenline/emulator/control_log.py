@@ -66,14 +66,14 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
         """What reached people, and how often for each id of the business."""
         found = [
             d
-            for d in meta.deliveries
+            for d in meta.carrier.evidence
             if person_id in (None, d["person_id"]) and phone_number_id in (None, d["phone_number_id"])
         ]
         counts: dict[str, int] = {}
         for delivery in found:
             key = str(delivery["biz_opaque_callback_data"])
             counts[key] = counts.get(key, 0) + 1
-        return {"deliveries": found, "counts": counts, "forgotten": meta.deliveries.forgotten}
+        return {"deliveries": found, "counts": counts, "forgotten": meta.carrier.evidence.forgotten}
 
     @app.get("/graph-calls")
     async def graph_calls() -> dict[str, Any]:

@@ -60,7 +60,7 @@ def add_people(app: FastAPI, meta: Meta) -> None:
         if phone and phone != person.phone:
             meta.identities.change_number(person, phone)
         if changes.get("online"):
-            meta.go_online(person)
+            meta.carrier.go_online(person)
         return person.shown()
 
     @app.post("/people/{person_id}/user_id")
@@ -88,13 +88,13 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
 
     @app.post("/people/{person_id}/read")
     async def read(person_id: str, body: Read) -> dict[str, int]:
-        return {"read": meta.read(_chat(meta, person_id, body.phone_number_id), body.message_id)}
+        return {"read": meta.carrier.read(_chat(meta, person_id, body.phone_number_id), body.message_id)}
 
     @app.post("/people/{person_id}/play")
     async def play(person_id: str, body: Play) -> dict[str, bool]:
         """A voice note of the business is played; ``first`` tells whether its status goes out."""
         chat = _chat(meta, person_id, body.phone_number_id)
-        return {"first": meta.play(chat, _message(chat, body.message_id))}
+        return {"first": meta.carrier.play(chat, _message(chat, body.message_id))}
 
     @app.get("/media/{media_id}")
     async def media(media_id: str) -> Response:

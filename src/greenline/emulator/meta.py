@@ -1,22 +1,21 @@
-"""Meta's side of a message: acceptance, the way to the phone, statuses; and the person's side of the chat."""
+"""Meta between business and person: what either does with messages. Their way to the phone is the carrier's."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Any, Final
 
-from greenline.emulator import pricing, taps, template_fill
+from greenline.emulator import taps, template_fill
 from greenline.emulator.acceptance import MESSAGE_LIFE, Acceptance, is_user_id
 from greenline.emulator.calls import calling
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.calls.recording import Recordings
 from greenline.emulator.calls.telling import Teller
+from greenline.emulator.carrier import Carrier
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.evidence import Evidence
-from greenline.emulator.fault_kinds import LateFailed, OmitPhone, StatusOrder, TemplateHeld, UnknownType
+from greenline.emulator.fault_kinds import OmitPhone, TemplateHeld, UnknownType
 from greenline.emulator.faults import Faults
 from greenline.emulator.identities import Identities
 from greenline.emulator.journal import Journal
@@ -27,7 +26,6 @@ from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Chat, Message, Number, Person, World, new_wamid
 
 TYPING_SECONDS: Final = 25.0  # Meta: Typing indicators
-RANK: Final = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
 
 
 class Meta:
@@ -50,15 +48,23 @@ class Meta:
         self.desk = Desk(
             self.world, self.config, self.clock, self.faults, self.journal, teller, recordings, self._tell_of_message
         )
+        self.carrier = Carrier(
+            self.world,
+            self.config,
+            self.clock,
+            self.faults,
+            self.journal,
+            self.webhooks,
+            self._links,
+            self.desk,
+            self.reviews,
+            self._hides,
+        )
         self.graph_calls: Evidence[dict[str, Any]] = Evidence(lambda: self.config.kept_records)
-        self.deliveries: Evidence[dict[str, Any]] = Evidence(lambda: self.config.kept_records)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
         """Stop everything."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.carrier.aclose()
         await self.reviews.aclose()
         await self.desk.aclose()
         await self._links.aclose()
@@ -96,11 +102,11 @@ class Meta:
         ends = {"person_id": person.id if person else None, "phone_number_id": number.id}
         held = self.faults.acting(TemplateHeld, **ends) if template is not None else None
         if chat is not None and held is not None:
-            self._start(self._hold(chat, message, held))
+            self.carrier.hold(chat, message, held)
         elif chat is not None:
-            self._accept(chat, message)
+            self.carrier.accept(chat, message)
         else:
-            self._start(self._fail_later(number, recipient, message, MetaError(131026, "Message undeliverable.")))
+            self.carrier.lose(number, recipient, message)
         self.journal.add(
             "message.accepted",
             message_id=message.id,
@@ -134,174 +140,11 @@ class Meta:
             chat.typing_until = self.clock.now() + TYPING_SECONDS
             self.journal.add("typing", person_id=chat.person.id, phone_number_id=number.id)
 
-    async def _hold(self, chat: Chat, message: Message, held: TemplateHeld) -> None:
-        """Keep a message until the quality of its template is assessed."""
-        await self.clock.sleep(held.seconds)
-        if held.fails:
-            message.flaw = MetaError(132015, "The template is paused due to low quality.")
-        self._accept(chat, message)
-
     def _quote(self, chat: Chat | None, body: dict[str, Any]) -> dict[str, Any] | None:
         """The quote as the phone shows it: what is gone or too old is answered without one."""
         wamid = (body.get("context") or {}).get("message_id")
         quoted = self._acceptance.reachable(chat, wamid) if chat is not None and wamid else None
         return {"id": quoted.id, "message_id": quoted.id} if quoted is not None else None
-
-    def _accept(self, chat: Chat, message: Message) -> None:
-        chat.accepted.append(message)
-        chat.typing_until = 0.0
-        if not chat.leaving:
-            chat.leaving = True
-            self._start(self._bring_on_the_way(chat))
-
-    async def _bring_on_the_way(self, chat: Chat) -> None:
-        """Tell of each accepted message that it was sent, whether or not the phone can be reached."""
-        try:
-            while chat.accepted:
-                message = chat.accepted[0]
-                await self._wait_until(message.at + self.config.sent_delay)
-                message.flaw = message.flaw or await self._links.flaw({"type": message.type, **message.content})
-                chat.accepted.remove(message)
-                if not self._is_refused(chat, message):
-                    self._leave(chat, message)
-        finally:
-            chat.leaving = False
-
-    def _leave(self, chat: Chat, message: Message) -> None:
-        message.status, message.left_at = "sent", self.clock.now()
-        message.price = pricing.settle(chat, message, self.config, message.left_at)
-        self._note("message.sent", chat, message)
-        ends = {"person_id": chat.person.id, "phone_number_id": chat.number.id}
-        disorder = self.faults.acting(StatusOrder, **ends)
-        if disorder is not None:
-            message.backwards = disorder.seconds
-        else:
-            self._status(chat, message, "sent")
-        late = self.faults.acting(LateFailed, **ends)
-        if late is not None:
-            self._start(self._fail_late(chat, message, MetaError(late.code, "A fault was set.")))
-            return
-        chat.outgoing.append(message)
-        self._bring_to_the_phone(chat)
-
-    def _bring_to_the_phone(self, chat: Chat) -> None:
-        if not chat.arriving:
-            chat.arriving = True
-            self._start(self._carry(chat))
-
-    async def _carry(self, chat: Chat) -> None:
-        """Bring a chat's messages to the phone, in the order of their acceptance."""
-        try:
-            while chat.outgoing and chat.person.online:
-                await self._wait_until(chat.outgoing[0].left_at + self.config.delivered_delay)
-                if chat.person.online:
-                    self._arrive(chat, chat.outgoing.pop(0))
-        finally:
-            chat.arriving = False
-
-    async def _wait_until(self, moment: float) -> None:
-        await self.clock.sleep(moment - self.clock.now())
-
-    def _is_refused(self, chat: Chat, message: Message) -> bool:
-        person = chat.person
-        if not person.has_whatsapp or person.blocks_business:
-            self._failed(chat, message, MetaError(131026, "The person can't be reached."))
-        elif message.category == "marketing" and chat.stopped_marketing:
-            self._failed(chat, message, MetaError(131050))
-        elif message.flaw is not None:
-            self._failed(chat, message, message.flaw)
-        else:
-            return False
-        return True
-
-    async def _fail_late(self, chat: Chat, message: Message, error: MetaError) -> None:
-        await self.clock.sleep(self.config.delivered_delay)
-        self._failed(chat, message, error)
-
-    def _failed(self, chat: Chat, message: Message, error: MetaError) -> None:
-        message.status = "failed"
-        message.error = error.in_status()
-        self._note("message.failed", chat, message, code=error.code)
-        self._status(chat, message, "failed")
-
-    def _arrive(self, chat: Chat, message: Message) -> None:
-        message.status = "delivered"
-        if message.type == "reaction":
-            target = chat.find(str(message.content["reaction"].get("message_id")))
-            if target is not None:
-                target.reactions["business"] = message.content["reaction"].get("emoji", "")
-        else:
-            chat.screen.append(message)
-        self.deliveries.append(
-            {
-                "person_id": chat.person.id,
-                "phone_number_id": chat.number.id,
-                "message_id": message.id,
-                "type": message.type,
-                "biz_opaque_callback_data": message.callback_data,
-                "at": self.clock.now(),
-            }
-        )
-        self._note(
-            "message.delivered", chat, message, type=message.type, biz_opaque_callback_data=message.callback_data
-        )
-        if message.asks_to_call:
-            self.desk.permission(chat.person, chat.number).delivered(self.clock.now(), message.id)
-        if message.template_id:
-            self.reviews.delivered(message.template_id, message.id)
-        if message.type == "reaction":  # of a reaction, sent is all that is told
-            return
-        if message.backwards is not None:
-            self._start(self._tell_backwards(chat, message, message.backwards))
-        else:
-            self._status(chat, message, "delivered")
-        if chat.person.reads == "auto":
-            self._start(self._read_later(chat, message))
-
-    async def _tell_backwards(self, chat: Chat, message: Message, seconds: float) -> None:
-        """The person reads at once, and the business learns of it before it learns of the way to it."""
-        message.status = "read"
-        self._note("message.read", chat, message)
-        for state in ("read", "delivered", "sent"):
-            self._status(chat, message, state)
-            await self.clock.sleep(seconds)
-
-    async def _read_later(self, chat: Chat, message: Message) -> None:
-        await self.clock.sleep(self.config.read_delay)
-        self.read(chat, message.id)
-
-    async def _fail_later(self, number: Number, recipient: str, message: Message, error: MetaError) -> None:
-        await self.clock.sleep(self.config.sent_delay)
-        by_id = is_user_id(recipient)
-        nobody = Person("nobody", "", None if by_id else recipient.lstrip("+"), recipient if by_id else "")
-        self._failed(Chat(nobody, number), message, error)
-
-    def _note(self, kind: str, chat: Chat, message: Message, **more: Any) -> None:
-        ends = {"person_id": chat.person.id, "phone_number_id": chat.number.id}
-        self.journal.add(kind, message_id=message.id, **ends, **more)
-
-    def _status(self, chat: Chat, message: Message, state: str) -> None:
-        status: dict[str, Any] = {
-            "id": message.id,
-            "status": state,
-            "timestamp": str(int(self.clock.now())),
-        }
-        if chat.person.phone and not self._hides(chat.person):
-            status["recipient_id"] = chat.person.phone
-        if chat.person.user_id:
-            status["recipient_user_id"] = chat.person.user_id
-        if chat.person.parent_user_id:
-            status["recipient_parent_user_id"] = chat.person.parent_user_id
-        if message.callback_data is not None:
-            status["biz_opaque_callback_data"] = message.callback_data
-        if state == "failed" and message.error:
-            status["errors"] = [message.error]
-        elif state in ("sent", "delivered"):
-            status["pricing"] = message.price
-            shown = pricing.conversation(chat, message, state, self.config, self.clock.now())
-            if shown is not None:
-                status["conversation"] = shown
-        self.webhooks.update(chat.number, "messages", {"statuses": [status]})
 
     # From a person to the business
 
@@ -352,38 +195,6 @@ class Meta:
             account = self.world.accounts[number.account_id]
             update = {**told, "phone_number_settings": changed}
             self.webhooks.account_update(account, "account_settings_update", update)
-
-    def read(self, chat: Chat, wamid: str | None = None) -> int:
-        """The person reads the business's messages up to one, or all; returns how many were unread."""
-        unread = [m for m in chat.screen if m.direction == "out" and RANK[m.status] < RANK["read"]]
-        if wamid is not None:
-            places = [place for place, message in enumerate(unread) if message.id == wamid]
-            unread = unread[: places[0] + 1] if places else []
-        for message in unread:
-            message.status = "read"
-            self._note("message.read", chat, message)
-            if chat.person.sends_receipts:
-                self._status(chat, message, "read")
-        return len(unread)
-
-    def play(self, chat: Chat, message: Message) -> bool:
-        """The person plays a voice note of the business; returns whether for the first time, which alone is told."""
-        content = message.content.get(message.type)
-        is_note = message.type == "audio" and isinstance(content, dict) and bool(content.get("voice"))
-        if not is_note or message.direction != "out" or RANK[message.status] >= RANK["played"]:
-            return False
-        self.read(chat, message.id)
-        message.status = "played"
-        self._note("message.played", chat, message)
-        if chat.person.sends_receipts:
-            self._status(chat, message, "played")
-        return True
-
-    def go_online(self, person: Person) -> None:
-        """Deliver what waited for the person."""
-        for chat in self.world.chats.values():
-            if chat.person is person and chat.outgoing:
-                self._bring_to_the_phone(chat)
 
     def block(self, person: Person) -> None:
         """The person blocks the business: no message arrives any more, and what they last got counts as unwanted."""
@@ -449,16 +260,6 @@ class Meta:
 
     def _hides(self, person: Person) -> bool:
         return person.hides_phone or self.faults.acting(OmitPhone, person_id=person.id) is not None
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            task.result()
 
 
 def _contact(name: str, person: Person | None) -> dict[str, Any]:
