@@ -114,6 +114,7 @@ async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.A
     answer = await js.wait("onMessage", "it.message === 'You said Do you have oolong?'")
     assert answer["role"] == "agent"
     await js.wait("onAgentChatResponsePart", "it.type === 'stop'")
+    assert await js.happened("onAgentTyping") == [{"is_typing": True}, {"is_typing": False}]
     await js.call("sendUserMessage", "price")
     await js.wait("tool", "it.parameters.what === 'tea'")
     assert "onAgentToolResponse" not in await js.order()

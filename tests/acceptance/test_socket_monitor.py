@@ -190,6 +190,9 @@ async def test_a_human_takes_over_a_socket_that_another_server_holds(
             await person.until("external_agent_connected")
             await person.send(type="user_message", text="I want a human")
             await operator.until("user_transcript")
+            await operator.send(command_type="human_typing")
+            types = (await person.until("agent_typing"))["agent_typing_event"]
+            assert types == {"is_typing": True, "duration_ms": 5_000}
             await operator.send(command_type="send_human_message", parameters={"text": "Tom here."})
             said = (await person.until("agent_response"))["agent_response_event"]["agent_response"]
             assert said == "Tom here."
@@ -237,6 +240,9 @@ async def test_a_human_takes_over_a_whatsapp_chat(dsn: str, tmp_path: Path) -> N
             await socket.until("external_agent_connected")
             await meta.say(ann, "I want a human")
             await socket.until("user_transcript")
+            await socket.send(command_type="human_typing")
+            refused = await socket.until("command_result", lambda f: "error" in f["command_result"])
+            assert refused["command_result"]["error"]["code"] == "typing_not_shown"
             await socket.send(command_type="send_human_message", parameters={"text": "Tom here."})
             assert await meta.told(ann, 2) == ["You said Hello", "Tom here."]
             await socket.send(command_type="disable_human_takeover")

@@ -28,9 +28,11 @@ Command: TypeAlias = Literal[
     "transfer_to_number",
     "contextual_update",
     "enable_human_takeover",
+    "human_typing",
     "send_human_message",
     "disable_human_takeover",
 ]
+"""Those of the reference, and ``human_typing``: it knows the event and no way to bring it about."""
 
 # The parameter that carries the text of a command.
 _PARAMETERS: Final[dict[str, str]] = {
@@ -42,7 +44,7 @@ _PARAMETERS: Final[dict[str, str]] = {
 
 class UnknownCommand(BadRequest):
     """There is no such command. Known are end_call, transfer_to_number, contextual_update, enable_human_takeover,
-    send_human_message and disable_human_takeover.
+    human_typing, send_human_message and disable_human_takeover.
     """
 
     code = "unknown_command"
@@ -58,6 +60,12 @@ class NotTransferable(BadRequest):
     """This conversation can't be transferred: only a call over a telephone carrier can, and none is connected."""
 
     code = "transfer_not_available"
+
+
+class TypingNotShown(BadRequest):
+    """Who chats on WhatsApp is not shown that a human types: send the message when it is written."""
+
+    code = "typing_not_shown"
 
 
 class NotAnswered(Conflict):
@@ -99,7 +107,7 @@ def load_order(payload: dict[str, Any]) -> Order:
 async def place(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str, order: Order) -> None:
     """Return when the order is durable; whoever holds the conversation is woken.
 
-    Raises `ConversationNotFound`, `ConversationOver` or `NotAnswered`.
+    Raises `ConversationNotFound`, `ConversationOver`, `NotAnswered` or `TypingNotShown`.
     """
     row = await pool.fetchrow(SQL["holder"], workspace_id, conversation_id)
     if row is None:
@@ -109,6 +117,8 @@ async def place(pool: Pool, clock: Clock, workspace_id: str, conversation_id: st
     if row["call_mailbox_id"] and order.command != "end_call":
         raise NotAnswered
     mailbox_id, kind = _holder(row, conversation_id)
+    if kind == "chat" and order.command == "human_typing":
+        raise TypingNotShown
     payload = {"conversation_id": conversation_id, "command": order.command, "text": order.text}
     await pool.execute(SQL["place"], workspace_id, mailbox_id, kind, new_id("order"), payload, clock.now())
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from greenline.channels.live.models import (
     AgentResponse,
+    AgentTyping,
     ClientToolCall,
     ContextUsage,
     Interruption,
@@ -79,6 +80,7 @@ class Answer:
         """That text as it was told."""
         self._response_id = ""
         self._thinking = False
+        self._typing = False
         self.marks: dict[str, float] = {}
         self._usage: ContextUsage | None = None
         self._end: ToolResponse | None = None
@@ -112,6 +114,12 @@ class Answer:
         if self.utterance is not None:
             self.utterance.release()
 
+    def works(self) -> None:
+        """It takes a while: who reads is told, who listens hears it by the silence."""
+        if self.utterance is None and not self._typing:
+            self._typing = True
+            self._tell(AgentTyping(is_typing=True))
+
     def drop(self) -> None:
         """The person goes on speaking: the guess was wrong."""
         if self.utterance is not None:
@@ -128,6 +136,7 @@ class Answer:
 
     def over(self) -> None:
         """All was said that will be."""
+        self._shows()
         if self._usage is not None:
             self._tell(self._usage)
         if self._end is not None:
@@ -199,6 +208,7 @@ class Answer:
         """A tool begins."""
         if self._tools_running == 0:
             self._tools_since = self._now()
+            self.works()
         self._tools_running += 1
         self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
@@ -255,8 +265,15 @@ class Answer:
             if self.utterance is not None:
                 self.utterance.feed(span.text, span.label)
 
+    def _shows(self) -> None:
+        """There is something to read, or nothing will come."""
+        if self._typing:
+            self._typing = False
+            self._tell(AgentTyping(is_typing=False))
+
     def _stream(self, text: str) -> None:
         self._thought()
+        self._shows()
         self.begun = True
         if not self._partial:
             self._response_id = new_id("resp")

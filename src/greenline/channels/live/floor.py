@@ -152,6 +152,7 @@ class Floor:
         if voice is not None:
             answer.marks["voice_ended"], answer.marks["paused"] = voice
             answer.mark("recognised")
+        answer.works()
         self._answering = self._host.spawn(self._respond(answer))
         self._fillers.begin(answer, early=not any(isinstance(event, UserMessage) for event in self._host.journal))
 

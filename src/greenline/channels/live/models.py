@@ -125,7 +125,10 @@ class ContextUsage:
 
 @dataclass(frozen=True, slots=True)
 class AgentTyping:
-    """A human who has taken over is typing."""
+    """Who reads sees that an answer is on its way: the agent is at work, or a human who has taken over is typing.
+
+    ``duration_ms`` is how long it holds good unless more is heard of it.
+    """
 
     is_typing: bool
     duration_ms: int | None = None

@@ -26,6 +26,7 @@ from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
 from greenline.channels.live.models import (
+    AgentTyping,
     Listener,
     LiveEvent,
     SessionEnded,
@@ -65,6 +66,8 @@ EAGER_SECONDS: Final = 0.2
 SPELLING_SECONDS: Final = 1.0
 """More silence for who spells something out: they look it up, or think, between the pieces."""
 LAST_WORDS_SECONDS: Final = 30.0
+HUMAN_TYPING_MS: Final = 5_000
+"""How long a sign of a human's typing holds good: that they went away no sign tells."""
 SILENCE: Final = "Silence"
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
@@ -93,7 +96,7 @@ class LiveSession:
         self._holder = holder
         self._recorder = recorder
         self._listeners: list[Listener] = []
-        self._human = False
+        self._human = self._human_types = False
         self._nudges = 0
         self._meanwhile: list[tuple[str, Medium, tuple[str, ...]]] = []
         """What the person wrote or pressed while the agent spoke and may not be interrupted."""
@@ -227,7 +230,10 @@ class LiveSession:
         match order.command:
             case "enable_human_takeover" | "disable_human_takeover":
                 self._take_over(order.command == "enable_human_takeover")
+            case "human_typing":
+                self._type(active=self._human)
             case "send_human_message":
+                self._type(active=False)
                 self._floor.say(order.text, "human")
             case "contextual_update":
                 self.contextual_update(order.text)
@@ -239,11 +245,17 @@ class LiveSession:
     def _take_over(self, active: bool) -> None:
         if active != self._human:
             self._floor.interrupt()
+            self._type(active=False)
             self._human = active
             self.record(HumanTakeover(active=active))
             self.tell(TakenOver(active))
             if not active and self._is_unanswered():
                 self._floor.respond(committed=True)
+
+    def _type(self, *, active: bool) -> None:
+        if active or self._human_types:
+            self.tell(AgentTyping(active, HUMAN_TYPING_MS if active else None))
+        self._human_types = active
 
     def _is_unanswered(self) -> bool:
         words = (event for event in reversed(self._journal.events) if isinstance(event, UserMessage | AgentMessage))

@@ -171,9 +171,8 @@ def _plain(
                 context_limit_tokens=event.limit,
             )
         case AgentTyping():
-            return _frame(
-                "agent_typing", "agent_typing_event", is_typing=event.is_typing, duration_ms=event.duration_ms
-            )
+            lasts = {} if event.duration_ms is None else {"duration_ms": event.duration_ms}
+            return _frame("agent_typing", "agent_typing_event", is_typing=event.is_typing, **lasts)
 
 
 def _response(event: AgentResponse | ResponsePart | ResponseCorrection | ResponseComplete) -> Frame:

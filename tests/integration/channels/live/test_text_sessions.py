@@ -12,6 +12,7 @@ from greenline.agents.variables import MissingVariables
 from greenline.channels.live.begin import ABANDONED
 from greenline.channels.live.models import (
     AgentResponse,
+    AgentTyping,
     ClientToolCall,
     Interruption,
     ResponseComplete,
@@ -172,6 +173,56 @@ async def test_a_client_tool_waits_for_its_answer(
         assert response.text == "There are 7 boxes."
         (returned,) = [event for event in told if isinstance(event, ToolResponse)]
         assert (returned.result, returned.is_error, returned.tool_type) == ("7", False, "client")
+
+
+async def test_who_reads_sees_that_the_agent_is_at_work(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    replies = [
+        ModelReply("m", "Let me look.", (ToolCall("call_1", "get_stock", {"tea": "oolong"}),)),
+        ModelReply("m", "Seven boxes."),
+        ModelReply("m", "", (ToolCall("call_2", "skip_turn", {}),)),
+    ]
+    prompt = {"prompt": "x", "tools": [TOOL], "built_in_tools": {"skip_turn": True}}
+    async with stage(pool, dsn, clock, settings, {"agent": {"first_message": "Hi", "prompt": prompt}}) as live:
+        live.model.say = lambda request: replies.pop(0)
+        session, told = await live.begin()
+        await told_of(told, ResponseComplete)
+        assert not [event for event in told if isinstance(event, AgentTyping)], "a greeting is there at once"
+        session.user_message("How much oolong is there?")
+        (call,) = await told_of(told, ClientToolCall)
+        session.tool_result(call.tool_call_id, "7", is_error=False)
+        await told_of(told, ResponseComplete, 2)
+        session.user_message("Wait a moment")
+        await told_of(told, ResponseComplete, 3)
+    seen = [event for event in told if isinstance(event, AgentTyping | AgentResponse)][1:]
+    works, rests = AgentTyping(is_typing=True), AgentTyping(is_typing=False)
+    assert [event.text if isinstance(event, AgentResponse) else event for event in seen] == [
+        *(works, rests, "Let me look."),
+        *(works, rests, "Seven boxes."),
+        *(works, rests),
+    ]
+
+
+async def test_who_reads_sees_that_a_human_types(live: Stage) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    session.obey(Order("human_typing"))
+    assert not [event for event in told if isinstance(event, AgentTyping)], "the agent answers"
+    session.obey(Order("enable_human_takeover"))
+    session.obey(Order("human_typing"))
+    session.obey(Order("human_typing"))
+    session.obey(Order("send_human_message", "Yes, I am Bob."))
+    session.obey(Order("human_typing"))
+    session.obey(Order("disable_human_takeover"))
+    seen = [event for event in told if isinstance(event, AgentTyping | AgentResponse | TakenOver)][1:]
+    types, rests = AgentTyping(is_typing=True, duration_ms=5_000), AgentTyping(is_typing=False)
+    assert [event.text if isinstance(event, AgentResponse) else event for event in seen] == [
+        TakenOver(by_human=True),
+        *(types, types, rests, "Yes, I am Bob."),
+        *(types, rests),
+        TakenOver(by_human=False),
+    ]
 
 
 async def test_a_mocked_tool_is_not_run(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:

@@ -111,6 +111,7 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
         AgentTyping(is_typing=True, duration_ms=500),
         {"type": "agent_typing", "agent_typing_event": {"is_typing": True, "duration_ms": 500}},
     ),
+    (AgentTyping(is_typing=False), {"type": "agent_typing", "agent_typing_event": {"is_typing": False}}),
     (TakenOver(by_human=True), {"type": "external_agent_connected", "external_agent_connected_event": {}}),
     (TakenOver(by_human=False), {"type": "external_agent_disconnected", "external_agent_disconnected_event": {}}),
 ]
