@@ -264,13 +264,13 @@ async def test_a_person_interrupts_the_agent(js: JsClient, http: httpx2.AsyncCli
 
 
 async def test_what_a_page_is_told_when_its_agent_lists_it(js: JsClient, http: httpx2.AsyncClient) -> None:
-    listed = [*EVENTS, "tentative_user_transcript", "vad_score", "agent_tool_response_full_payload"]
+    more = ["tentative_user_transcript", "vad_score", "agent_tool_response_full_payload", "internal_turn_probability"]
     agent_id = await make_agent(
         http,
         TOOLS.replace("price|much", "open"),
         text_only=False,
         tools=[client_tool("price", expects_response=True)],
-        conversation={"client_events": listed},
+        conversation={"client_events": [*EVENTS, *more]},
         asr={"provider": "deepgram:nova-3"},
     )
     await greeted(js, agent_id, tools={"price": {"euros": 4}})
@@ -282,6 +282,7 @@ async def test_what_a_page_is_told_when_its_agent_lists_it(js: JsClient, http: h
     assert (payload["full_tool_result"], payload["truncated"]) == ('{"euros":4}', False)
     await js.wait("onVadScore", "it.vadScore > 0.5")
     assert all(0 <= told["vadScore"] <= 1 for told in await js.happened("onVadScore"))
+    assert await js.wait("onDebug", "it.type === 'internal_turn_probability'")
     order = await js.order()
     assert order.index("tentative_user_transcript") < order.index("user_transcript")
     await js.call("endSession")

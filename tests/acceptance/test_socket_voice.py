@@ -30,7 +30,15 @@ pytestmark = pytest.mark.timeout(180)
 
 QUESTION = "when are you open"
 CHUNK_SECONDS = 0.1
-ALL_EVENTS = [*EVENTS, "tentative_user_transcript", "vad_score", "agent_tool_response_full_payload", "context_usage"]
+ALL_EVENTS = [
+    *EVENTS,
+    "tentative_user_transcript",
+    "vad_score",
+    "agent_tool_response_full_payload",
+    "context_usage",
+    "internal_turn_probability",
+    "internal_tentative_agent_response",
+]
 """More than this client knows: it passes over the rest."""
 STORY = (
     "We open at nine in the morning, and we close at six in the evening, from Monday to Friday. "

@@ -141,8 +141,9 @@ class FluxStream(SocketStream):
         if event == "TurnResumed":
             self.hint(TurnResumed())
         elif text:
+            said, over = self._so_far(), float(message["end_of_turn_confidence"])
             ends = event in ("EndOfTurn", "EagerEndOfTurn")
-            self.hint(EndOfTurn(self._so_far(), eager=event != "EndOfTurn") if ends else Partial(self._so_far()))
+            self.hint(EndOfTurn(said, eager=event != "EndOfTurn", over=over) if ends else Partial(said, over))
 
     def _so_far(self) -> str:
         return " ".join(self._turns.values())

@@ -31,17 +31,25 @@ class RecognitionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What an utterance seems to say so far; replaces the `Partial` before it."""
+    """What an utterance seems to say so far; replaces the `Partial` before it.
+
+    ``over`` is how sure the provider is that the person has finished, 0 to 1, where it tells.
+    """
 
     text: str
+    over: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfTurn:
-    """The provider's own view that the person has finished. An ``eager`` one may be taken back by `Resumed`."""
+    """The provider's own view that the person has finished. An ``eager`` one may be taken back by `TurnResumed`.
+
+    ``over`` is as in `Partial`.
+    """
 
     text: str
     eager: bool = False
+    over: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ async def test_a_turn_that_flux_has_ended_is_taken(flux: Flux) -> None:
     found = await until_end(hints)
     assert [type(hint) for hint in found if not isinstance(hint, Partial)] == [EndOfTurn, EndOfTurn]
     assert found[-2:] == [EndOfTurn("where is it", eager=True), EndOfTurn("where is it")]
+    assert {hint.over for hint in found if not isinstance(hint, TurnResumed)} == {0.5}
     assert await stream.finish() == "where is it"
     assert {"type": "ForceEndTurn"} not in flux.texts
     await stream.aclose()

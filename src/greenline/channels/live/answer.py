@@ -11,11 +11,13 @@ from greenline.channels.live.models import (
     AgentTyping,
     ClientToolCall,
     ContextUsage,
+    DtmfRequest,
     Interruption,
     LiveEvent,
     ReasoningPart,
     ResponseCorrection,
     ResponsePart,
+    TentativeResponse,
     ToolRequest,
     ToolResponse,
 )
@@ -45,8 +47,11 @@ WAITS: Final[Mapping[str, str]] = {
 class Answer:
     """A `greenline.channels.live.effects.Speaker`.
 
-    Until `commit` it is a guess: what it would tell and speak is kept back, and `drop` leaves no trace of it.
-    ``labels`` are those of the agent's further voices; nobody is told of them.
+        text = unlabelled(reply.text, self._labels).strip() or self._partial.strip()
+        if not self.committed.is_set():
+            self._tell_listeners(TentativeResponse(text))
+        self._close(text)
+    self._written = ""
     """
 
     def __init__(
@@ -189,7 +194,10 @@ class Answer:
             self.delta(reply.text)
         self._pass_on(self._reader.flush())
         if self._partial:
-            self._close(unlabelled(reply.text, self._labels).strip() or self._partial.strip())
+            text = unlabelled(reply.text, self._labels).strip() or self._partial.strip()
+            if not self.committed.is_set():
+                self._tell_listeners(TentativeResponse(text))
+            self._close(text)
         self._written = ""
         tokens = reply.usage.input + reply.usage.output
         if tokens:
@@ -227,6 +235,10 @@ class Answer:
     def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
         """The client is to run a tool."""
         self._tell(ClientToolCall(self.event_id, call_id, name, parameters))
+
+    def ask_to_press(self, tones: str, out_of_band: bool) -> None:
+        """The client is to press keys."""
+        self._tell(DtmfRequest(self.event_id, tones, out_of_band))
 
     def waits(self) -> dict[str, float]:
         """The silence waterfall in milliseconds, in the order of the waits; empty when nobody spoke before."""

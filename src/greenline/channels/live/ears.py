@@ -61,7 +61,11 @@ class Patience:
 
 
 class Ears:
-    """Listens to one person. ``tell`` gets the moments, ``score`` every window's probability of voice."""
+    """Listens to one person. ``tell`` gets the moments, ``score`` every window's probability of voice.
+
+    ``over`` gets, while the person speaks, how likely it is that they have finished: the share of the patience that
+    their silence has used up.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Ears:
         now: Callable[[], float],
         tell: Callable[[Moment], None],
         score: Callable[[float], None] = lambda score: None,
+        over: Callable[[float], None] = lambda probability: None,
     ) -> None:
         self._detector = detector
         self._stream = stream
@@ -79,6 +84,7 @@ class Ears:
         self._now = now
         self._tell = tell
         self._score = score
+        self._over = over
         self._before: deque[bytes] = deque()
         self._kept = 0
         self._voiced = 0.0
@@ -190,8 +196,11 @@ class Ears:
     def _while_speaking(self, score: float) -> None:
         if score < STILL_VOICED:
             self._silence(self._scored)
+            if self._speaking:
+                self._over((self._scored - self._voice_ended) / (self._patience.finish + self._more))
             return
         self._voice()
+        self._over(0.0)
         if self._paused:
             self._paused = False
             self._tell(Moment.RESUMED)
@@ -219,4 +228,5 @@ class Ears:
             self._tell(Moment.PAUSED)
         self._speaking = self._paused = False
         self._voiced = 0.0
+        self._over(1.0)
         self._tell(Moment.FINISHED)

@@ -22,7 +22,7 @@ from greenline.channels.live.fillers import Fillers
 from greenline.channels.live.models import AudioOut, LiveEvent, ResponseComplete
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.timers import Timers
-from greenline.channels.live.turn import Agent, build_turn
+from greenline.channels.live.turn import Agent, ClientSide, build_turn
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.turn import Outcome, fail, run_turn
@@ -230,8 +230,7 @@ class Floor:
                 host.conversation_id,
                 journal,
                 self._files,
-                answer.ask_client,
-                self.client_calls,
+                ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
                 means.settings,
                 means.clock.now(),
             )

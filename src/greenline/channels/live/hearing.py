@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from greenline.agents.config import ConversationConfig
 from greenline.channels.live.floor import Floor
-from greenline.channels.live.models import LiveEvent, UserTranscript, VadScore
+from greenline.channels.live.models import LiveEvent, TurnProbability, UserTranscript, VadScore
 from greenline.channels.live.timers import Timers
 from greenline.clock import Clock
 from greenline.conversations.events import Event, Medium, Noted, TurnFailed, UserMessage
@@ -143,6 +143,11 @@ class Hearing:
         """The probability of voice in the last window."""
         if "vad_score" in self._config.conversation.client_events:
             self._talk.tell(VadScore(round(score, 3)))
+
+    def may_be_over(self, probability: float) -> None:
+        """How likely it is that the person has finished."""
+        if "internal_turn_probability" in self._config.conversation.client_events:
+            self._talk.tell(TurnProbability(round(probability, 3)))
 
     def said_meanwhile(self) -> str:
         """What the person said while the agent could not be interrupted; once."""

@@ -49,6 +49,10 @@ class Hearer(Protocol):
         """The probability of voice in the last window."""
         ...
 
+    def may_be_over(self, probability: float) -> None:
+        """How likely it is that the person has finished, 0 to 1."""
+        ...
+
 
 class Listening:
     """Recognition of one session. `begin` before sound is given, `aclose` at the end.
@@ -75,7 +79,7 @@ class Listening:
         self._now = now
         self._seconds = seconds
         self._texts: list[str] = []
-        self._finished = False
+        self._finished = self._recogniser_judges = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._finishing: asyncio.Task[None] | None = None
         self._stream: RecognitionStream | None = None
@@ -107,6 +111,7 @@ class Listening:
             now=self._now,
             tell=self._moment,
             score=self._hearer.window,
+            over=self._may_be_over,
         )
         self._spawn(self._ears.tick())
         self._spawn(self._follow(self._stream))
@@ -179,6 +184,9 @@ class Listening:
 
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():
+            if not isinstance(hint, TurnResumed) and hint.over is not None:
+                self._recogniser_judges = True
+                self._hearer.may_be_over(hint.over)
             if isinstance(hint, Partial):
                 self._wait_for_more(hint.text)
                 self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
@@ -196,6 +204,11 @@ class Listening:
                 ears.finish()
             case TurnResumed():
                 ears.resume()
+
+    def _may_be_over(self, probability: float) -> None:
+        """What the silence tells; a recogniser that knows words knows better."""
+        if not self._recogniser_judges:
+            self._hearer.may_be_over(probability)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -82,6 +82,20 @@ class VadScore:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnProbability:
+    """How likely it is that the person has finished, 0 to 1."""
+
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TentativeResponse:
+    """What the agent would say if the person has finished, which is not known yet."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientToolCall:
     """The client is to run a tool."""
 
@@ -89,6 +103,15 @@ class ClientToolCall:
     tool_call_id: str
     tool_name: str
     parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfRequest:
+    """The client is to press keys of a telephone, ``out_of_band`` as events (RFC 4733) and not as tones."""
+
+    event_id: int
+    tones: str
+    out_of_band: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +182,10 @@ LiveEvent: TypeAlias = (
     | ResponseComplete
     | Interruption
     | VadScore
+    | TurnProbability
+    | TentativeResponse
     | ClientToolCall
+    | DtmfRequest
     | ToolRequest
     | ToolResponse
     | ContextUsage

@@ -14,6 +14,7 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.variables import render
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
+from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
 from greenline.conversations.events import Event, Started
 from greenline.engine.prompt import spoken_style, style
@@ -24,6 +25,15 @@ from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.tools.models import Tool
 from greenline.tools.system import system_tools
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSide:
+    """What the client of a conversation carries out for its agent."""
+
+    ask: Ask
+    ask_to_press: AskToPress
+    calls: ClientCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +60,7 @@ async def build_turn(
     conversation_id: str,
     journal: tuple[Event, ...],
     files: Mapping[str, FilePart],
-    ask: Ask,
-    calls: ClientCalls,
+    client: ClientSide,
     settings: Settings,
     now: datetime,
 ) -> Turn:
@@ -69,7 +78,8 @@ async def build_turn(
         request = replace(request, cascade=limits)
     tools = (
         *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
-        *client_tools(prompt.tools, at_call(started.variables, journal, now), ask, calls),
+        *client_tools(prompt.tools, at_call(started.variables, journal, now), client.ask, client.calls),
+        *_keypad(agent, client),
         *agent.tools,
     )
     return Turn(
@@ -84,3 +94,10 @@ async def build_turn(
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
     )
+
+
+def _keypad(agent: Agent, client: ClientSide) -> tuple[Tool, ...]:
+    """That of the client; a telephone has its own."""
+    if agent.text_only or any(tool.spec.name == NAME for tool in agent.tools):
+        return ()
+    return client_keypad(agent.config, client.ask_to_press)

@@ -14,6 +14,7 @@ from greenline.channels.live.models import (
     AgentTyping,
     ClientToolCall,
     ContextUsage,
+    DtmfRequest,
     Interruption,
     LiveEvent,
     ReasoningPart,
@@ -22,8 +23,10 @@ from greenline.channels.live.models import (
     ResponsePart,
     SessionEnded,
     TakenOver,
+    TentativeResponse,
     ToolRequest,
     ToolResponse,
+    TurnProbability,
     UserTranscript,
     VadScore,
 )
@@ -118,11 +121,16 @@ def frames(event: LiveEvent) -> tuple[Frame, ...]:
         case ClientToolCall():
             call = {"parameters": dict(event.parameters), **_ids(event)}
             return ({"type": "client_tool_call", "client_tool_call": call},)
+        case DtmfRequest():
+            tones = {"dtmf_tones": event.tones, "use_out_of_band_dtmf": event.out_of_band, "event_id": event.event_id}
+            return (_frame("dtmf_request", "dtmf_request_event", **tones),)
         case TakenOver():
             kind = "external_agent_connected" if event.by_human else "external_agent_disconnected"
             return ({"type": kind, f"{kind}_event": {}},)
         case SessionEnded():
             return ()
+        case TurnProbability() | TentativeResponse():
+            return (_internal(event),)
         case _:
             return (_plain(event),)
 
@@ -173,6 +181,20 @@ def _plain(
         case AgentTyping():
             lasts = {} if event.duration_ms is None else {"duration_ms": event.duration_ms}
             return _frame("agent_typing", "agent_typing_event", is_typing=event.is_typing, **lasts)
+
+
+def _internal(event: TurnProbability | TentativeResponse) -> Frame:
+    match event:
+        case TurnProbability():
+            return _frame(
+                "internal_turn_probability", "turn_probability_internal_event", turn_probability=event.probability
+            )
+        case TentativeResponse():
+            return _frame(
+                "internal_tentative_agent_response",
+                "tentative_agent_response_internal_event",
+                tentative_agent_response=event.text,
+            )
 
 
 def _response(event: AgentResponse | ResponsePart | ResponseCorrection | ResponseComplete) -> Frame:

@@ -18,6 +18,8 @@ END_PACKETS: Final = 3
 """The end of an event is sent three times, as it may be lost (RFC 4733, 2.5.1.4)."""
 PAUSE_PACKETS: Final = 5
 """100 ms between two digits, so that the same digit twice is two."""
+PAUSES: Final = {"w": 25, "W": 50}
+"""Pauses that may stand among keys, in packets."""
 _VOLUME: Final = 10  # -10 dBm0
 _PAYLOAD: Final = struct.Struct("!BBH")
 
@@ -29,6 +31,12 @@ class KeyEvent:
     digit: str
     is_end: bool
     duration: int
+
+
+def check_keys(keys: str) -> None:
+    """Raises ``ValueError`` when there are none, or no keypad has them."""
+    if not keys or any(key not in DIGITS and key not in PAUSES for key in keys):
+        raise ValueError(f"A keypad has {DIGITS}; w and W are pauses.")
 
 
 def read_event(payload: bytes) -> KeyEvent | None:

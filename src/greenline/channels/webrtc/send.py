@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import Packet
 
-from greenline.channels.webrtc.dtmf import DIGITS, PAUSE_PACKETS, press
+from greenline.channels.webrtc.dtmf import PAUSE_PACKETS, PAUSES, check_keys, press
 from greenline.channels.webrtc.opus import (
     CLOCK_RATE,
     FRAME_BYTES,
@@ -28,8 +28,6 @@ from greenline.channels.webrtc.opus import (
 
 LARGEST_LAG_SECONDS: Final = 0.2
 """After a longer stall of the process the time is left out, instead of sent in a burst that the peer would drop."""
-PAUSES: Final = {"w": 25, "W": 50}
-"""Packets of the pauses that may stand between digits."""
 _TIME_BASE: Final = Fraction(1, CLOCK_RATE)
 
 
@@ -102,8 +100,7 @@ class OpusOut(MediaStreamTrack):
         """
         if self.event_payload_type is None:
             raise ValueError("The other side takes no keypad digits.")
-        if not digits or any(digit not in DIGITS and digit not in PAUSES for digit in digits):
-            raise ValueError(f"A keypad has {DIGITS}; w and W are pauses.")
+        check_keys(digits)
         for digit in digits:
             pause = [None] * (PAUSES.get(digit) or PAUSE_PACKETS)
             self._keys.extend(pause if digit in PAUSES else (*press(digit), *pause))

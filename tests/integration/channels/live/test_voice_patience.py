@@ -97,7 +97,7 @@ async def test_who_spells_something_out_is_given_time(opens: Opens, speech: Spok
         pause(session, 0.3)
         await eventually(lambda: live.model.requests)
         pause(session, 0.4)
-        assert told == []
+        assert not [event for event in told if isinstance(event, UserTranscript)]
         voice(session, 0.5)
         pause(session, 0.3)
         await eventually(lambda: not speech.texts)
@@ -118,7 +118,7 @@ async def test_a_provider_that_ends_a_turn_in_the_middle_of_a_number_is_not_beli
         speech.tell.put_nowait(EndOfTurn("It is 4 4 7"))
         await eventually(lambda: not speech.texts)
         pause(session, 0.9)
-        assert told == []
+        assert not [event for event in told if isinstance(event, UserTranscript)]
         pause(session, 0.6)
         await told_of(told, UserTranscript)
 

@@ -13,10 +13,13 @@ from prometheus_client import REGISTRY
 
 from greenline.channels.live.models import (
     AgentResponse,
+    DtmfRequest,
     Interruption,
     ResponseComplete,
     ResponseCorrection,
     SessionEnded,
+    TentativeResponse,
+    TurnProbability,
     UserTranscript,
 )
 from greenline.channels.live.session import LiveSession
@@ -33,7 +36,7 @@ from greenline.conversations.events import (
 )
 from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
-from greenline.speech.models import EndOfTurn
+from greenline.speech.models import EndOfTurn, Partial
 from support.live import Opens, Room, Stage, told_of
 from support.spoken import ANSWER, SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
@@ -114,11 +117,27 @@ async def test_a_guess_that_was_right_is_told_at_the_end_of_the_turn(live: Stage
     voice(session, 0.5)
     pause(session, 0.3)
     await eventually(lambda: bool(speech.said))
-    assert (told, room.written) == ([], [])
+    assert (told, room.written) == ([TentativeResponse(ANSWER)], [])
     pause(session, 0.4)
     await told_of(told, ResponseComplete)
     assert len(live.model.requests) == 1
     assert room.written
+
+
+async def test_how_likely_the_person_has_finished_is_told_where_it_is_listed(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    async with opens({"conversation": {"client_events": ["internal_turn_probability"]}}) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        probabilities = [event.probability for event in told if isinstance(event, TurnProbability)]
+        assert probabilities == sorted(probabilities)
+        assert (probabilities[0], probabilities[-1]) == (0.0, 1.0)
+        assert any(0.3 < probability < 0.7 for probability in probabilities)
+        speech.tell.put_nowait(Partial("And coffee?", over=0.21))
+        await told_of(told, TurnProbability, len(probabilities) + 1)
+        await ask(session, speech, "And coffee?")
+        assert [event.probability for event in told if isinstance(event, TurnProbability)] == [*probabilities, 0.21]
 
 
 async def test_a_guess_that_was_wrong_leaves_no_trace(opens: Opens, speech: SpokenSpeech) -> None:
@@ -149,6 +168,33 @@ async def test_a_guess_that_was_wrong_leaves_no_trace(opens: Opens, speech: Spok
         assert {type(event) for event in told} & {Interruption, ResponseCorrection} == set()
         (question,) = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
         assert question.text == "Order tea no, cancel that."
+
+
+async def test_a_client_that_can_press_keys_is_asked_to(opens: Opens, speech: SpokenSpeech) -> None:
+    params = {"system_tool_type": "play_keypad_touch_tone", "use_out_of_band_dtmf": True}
+    keypad = {"play_keypad_touch_tone": {"params": {**params, "suppress_turn_after_dtmf": True}}}
+    config = {"agent": {"prompt": {"built_in_tools": keypad}}, "conversation": {"client_events": ["dtmf_request"]}}
+    calls = [{"dtmf_tones": "press one"}, {"dtmf_tones": "1w#"}]
+    async with opens(config) as live:
+        live.model.say = lambda request: ModelReply(
+            request.model, "", (ToolCall("call_1", "play_keypad_touch_tone", calls.pop(0)),)
+        )
+        session, told = await live.begin(Room())
+        await ask(session, speech, "For service press one")
+        assert await told_of(told, DtmfRequest) == [DtmfRequest(1, "1w#", out_of_band=True)]
+        await told_of(told, ResponseComplete)
+        assert "A keypad has" in live.model.requests[1].messages[-1].text
+        assert len(live.model.requests) == 2, "the turn ends with the keys"
+
+
+@pytest.mark.parametrize(("listed", "by_voice"), [(["audio"], True), (["dtmf_request"], False)])
+async def test_nobody_else_is_asked_to_press_keys(opens: Opens, listed: list[str], by_voice: bool) -> None:
+    prompt = {"built_in_tools": {"play_keypad_touch_tone": True}}
+    async with opens({"agent": {"prompt": prompt}, "conversation": {"client_events": listed}}) as live:
+        session, told = await live.begin(Room() if by_voice else None)
+        session.user_message("For service press one")
+        await told_of(told, ResponseComplete)
+        assert live.model.requests[0].tools == ()
 
 
 async def speaking(live: Stage, speech: SpokenSpeech, *, played: float = 0.7) -> tuple[LiveSession, list[Any], Room]:

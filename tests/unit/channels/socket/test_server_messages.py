@@ -9,6 +9,7 @@ from greenline.channels.live.models import (
     AgentTyping,
     ClientToolCall,
     ContextUsage,
+    DtmfRequest,
     Interruption,
     LiveEvent,
     ReasoningPart,
@@ -17,8 +18,10 @@ from greenline.channels.live.models import (
     ResponsePart,
     SessionEnded,
     TakenOver,
+    TentativeResponse,
     ToolRequest,
     ToolResponse,
+    TurnProbability,
     UserTranscript,
     VadScore,
 )
@@ -75,6 +78,17 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
         {"type": "agent_response_complete", "agent_response_complete_event": {"event_id": 2}},
     ),
     (Interruption(2), {"type": "interruption", "interruption_event": {"event_id": 2}}),
+    (
+        TurnProbability(0.25),
+        {"type": "internal_turn_probability", "turn_probability_internal_event": {"turn_probability": 0.25}},
+    ),
+    (
+        TentativeResponse("Hi"),
+        {
+            "type": "internal_tentative_agent_response",
+            "tentative_agent_response_internal_event": {"tentative_agent_response": "Hi"},
+        },
+    ),
     (VadScore(0.5), {"type": "vad_score", "vad_score_event": {"vad_score": 0.5}}),
     (
         ClientToolCall(3, "t1", "show", {"x": 1}),
@@ -93,6 +107,13 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
                 "event_id": 3,
                 "tool_type": "client",
             },
+        },
+    ),
+    (
+        DtmfRequest(3, "12#", out_of_band=True),
+        {
+            "type": "dtmf_request",
+            "dtmf_request_event": {"dtmf_tones": "12#", "use_out_of_band_dtmf": True, "event_id": 3},
         },
     ),
     (

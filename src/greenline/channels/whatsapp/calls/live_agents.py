@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from greenline.agents.config.system_tools import KeypadParams
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
 from greenline.channels.limits import check_call
 from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.keypad_tool import keypad
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
 from greenline.channels.whatsapp.answer import SOURCE, parties
 from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
-from greenline.channels.whatsapp.calls.keypad_tool import PlayKeypad
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line, sql
 from greenline.channels.whatsapp.chat import load_chat, thread
 from greenline.clock import Clock
@@ -119,7 +118,9 @@ class LiveCallAgents:
             raise NothingKept
         now = self._clock.now()
         await check_call(self._pool, row.workspace_id, beginning.version, now, beginning.conversation_id or "")
-        beginning = replace(beginning, tools=(*beginning.tools, *_keypad(beginning.version, out)))
+        beginning = replace(
+            beginning, tools=(*beginning.tools, *keypad(beginning.version.conversation_config, out.press))
+        )
         await self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)
 
@@ -170,11 +171,3 @@ class LiveCallAgents:
                 self._pool, self._clock, row.workspace_id, line.phone_number_id, row.chat_id, conversation_id
             ),
         )
-
-
-def _keypad(version: AgentVersion, out: CallOut) -> tuple[PlayKeypad, ...]:
-    config = version.conversation_config.agent.prompt.built_in_tools.play_keypad_touch_tone
-    if config is None:
-        return ()
-    quiet = isinstance(config.params, KeypadParams) and config.params.suppress_turn_after_dtmf
-    return (PlayKeypad(out, config.description or "", quiet),)
