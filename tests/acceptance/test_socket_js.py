@@ -14,7 +14,7 @@ from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
 from support.embedded_voice import spoken
-from support.fake_llm import fake_llm, says
+from support.fake_llm import Play, chunk, fake_llm
 from support.js_client import ARGUMENTS, JsClient, js_client
 from support.postgres import PostgresOfTests
 from support.server import RunningServer, run_server
@@ -157,10 +157,12 @@ async def test_refusals_are_shown_to_the_person(js: JsClient, http: httpx2.Async
     assert fixed == "Override for field 'first_message' is not allowed by config."
 
 
-async def test_a_page_gives_more_to_the_agents_own_model(js: JsClient, http: httpx2.AsyncClient) -> None:
-    async with fake_llm(says("From the fake")) as llm:
+async def test_a_page_and_the_agents_own_model_tell_each_other_more(js: JsClient, http: httpx2.AsyncClient) -> None:
+    shown = {"page": "oolong"}
+    async with fake_llm(Play([chunk({"content": "From the fake"}, metadata=shown), chunk(finish="stop")])) as llm:
         own = {"llm": "custom-llm", "custom_llm": {"url": llm.url}}
-        agent_id = await make_agent(http, agent={"prompt": own})
+        listed = [*EVENTS, "agent_response_metadata"]
+        agent_id = await make_agent(http, agent={"prompt": own}, conversation={"client_events": listed})
         extra = {"customer": {"tier": 2}}
         refused = await js.refusal(agentId=agent_id, textOnly=True, customLlmExtraBody=extra)
         assert refused == "Override for field 'custom_llm_extra_body' is not allowed by config."
@@ -168,7 +170,10 @@ async def test_a_page_gives_more_to_the_agents_own_model(js: JsClient, http: htt
         await http.patch(f"/v1/convai/agents/{agent_id}", json={"platform_settings": allowed})
         await js.start(agentId=agent_id, textOnly=True, customLlmExtraBody=extra)
         await js.call("sendUserMessage", "Who are you?")
-        await js.wait("onMessage", "it.message === 'From the fake'")
+        answer = await js.wait("onMessage", "it.message === 'From the fake'")
+        told = await js.wait("onIncomingEvent", "it.type === 'agent_response_metadata'")
+        event_id = answer["event_id"]
+        assert told["agent_response_metadata_event"] == {"metadata": shown, "event_id": event_id}
         assert llm.seen[-1].body["elevenlabs_extra_body"] == extra
 
 

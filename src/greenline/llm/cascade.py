@@ -141,7 +141,9 @@ class Models:
                     raise ModelError("timeout", f"{what} in {limit:.1f} s") from error
                 alive = True
                 if isinstance(event, ModelReply):
-                    event = replace(event, model=endpoint.name, context=endpoint.context)
+                    # Only an agent's own model may speak to its client.
+                    metadata = event.metadata if model == CUSTOM else {}
+                    event = replace(event, model=endpoint.name, context=endpoint.context, metadata=metadata)
                 yield event
         finally:
             if isinstance(events, AsyncGenerator):

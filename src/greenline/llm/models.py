@@ -129,7 +129,8 @@ class Attempt:
 class ModelReply:
     """A whole generation. ``model`` is the reference name of the one that answered (``producing_llm``).
 
-    ``context`` is how many tokens it reads at most, where that is known.
+    ``context`` is how many tokens it reads at most, where that is known. ``metadata`` is what an agent's own endpoint
+    has for the client (reference: ``agent_response_metadata``).
     """
 
     model: str
@@ -140,6 +141,7 @@ class ModelReply:
     seconds: float = 0.0
     seconds_to_first_token: float = 0.0
     context: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

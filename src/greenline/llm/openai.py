@@ -107,10 +107,12 @@ class _Reply(ReplyBuilder):
         """What to give out; an empty text for a sign of life that is none of it; else None."""
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
+        self._note(getattr(chunk, "metadata", None))
         if not chunk.choices or chunk.choices[0].delta is None:
             return None
         choice = chunk.choices[0]
         delta = choice.delta
+        self._note(getattr(delta, "metadata", None))
         if choice.finish_reason == "content_filter":
             self._refused = "the endpoint's content filter stopped the answer"
         self._refused = getattr(delta, "refusal", None) or self._refused

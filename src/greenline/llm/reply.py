@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from greenline.llm.calls import StreamedText
 from greenline.llm.errors import ModelError
@@ -19,6 +21,7 @@ class ReplyBuilder:
         self._said, self._thought = StreamedText(), StreamedText()
         self._usage = Usage()
         self._refused = ""
+        self._metadata: dict[str, Any] = {}
 
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls of the whole reply. Raises `ModelError` for arguments that are no JSON object."""
@@ -32,6 +35,11 @@ class ReplyBuilder:
     def _think(self, piece: str) -> ReasoningDelta:
         self._live()
         return ReasoningDelta(self._thought.add(piece))
+
+    def _note(self, metadata: Any) -> None:
+        """Objects that the endpoint has for the client, besides words; anything else is passed over."""
+        if isinstance(metadata, Mapping):
+            self._metadata.update(metadata)
 
     def _live(self) -> TextDelta:
         """Note the first sign of life; gives the empty text that tells of one."""
@@ -49,4 +57,4 @@ class ReplyBuilder:
         if not text.strip() and not calls:
             raise ModelError("empty", "the model answered with nothing")
         first = seconds if self._first is None else self._first
-        return ModelReply(model, text, calls, self._usage, (), seconds, first)
+        return ModelReply(model, text, calls, self._usage, (), seconds, first, metadata=self._metadata)

@@ -118,6 +118,7 @@ class _Reply(ReplyBuilder):
             return self._think(str(event.delta))
         if event.type in ("response.completed", "response.incomplete"):
             self._usage = _usage(event.response.usage)
+            self._note(event.response.metadata)
         elif event.type in ("response.failed", "error"):
             raise _failure(event)
         elif event.type == "response.refusal.done":

@@ -14,7 +14,7 @@ from greenline.llm.factory import build_models
 from greenline.llm.models import Cascade, CustomLlm, Message, ModelReply, ModelRequest, TextPart
 from greenline.settings import Settings
 from greenline.tools.guard import guarded_client
-from support.fake_llm import FakeLlm, Play, fails, fake_llm, says
+from support.fake_llm import FakeLlm, Play, chunk, fails, fake_llm, says
 
 LOOPBACK = ("127.0.0.0/8",)
 HELLO = (Message("system", (TextPart("# Hours\nWe open at nine."),)), Message("user", (TextPart("Hello"),)))
@@ -59,6 +59,22 @@ async def test_a_custom_model_answers(fake: FakeLlm) -> None:
     assert (seen.body["model"], seen.body["elevenlabs_extra_body"]) == ("mine", {"customer": 7})
 
 
+async def test_what_it_has_for_the_client(fake: FakeLlm) -> None:
+    pieces: list[Any] = [
+        chunk({"content": "Here"}, metadata={"page": "tea", "score": 1}),
+        chunk({"content": " it is", "metadata": {"page": "oolong"}}),
+        chunk(finish="stop", metadata="none"),
+    ]
+    fake.will(Play(pieces))
+    reply = await complete(custom(fake.url))
+    assert isinstance(reply, ModelReply)
+    assert (reply.text, reply.metadata) == ("Here it is", {"page": "oolong", "score": 1})
+    environ = {"OPENAI_API_KEY": "k1"}
+    hosted = await complete(ModelRequest("gpt-4o", HELLO), environ=environ, llm_base_urls={"openai": fake.url})
+    assert isinstance(hosted, ModelReply)
+    assert (hosted.text, hosted.metadata) == ("Here it is", {}), "a vendor has nothing to tell the client"
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/chat/completions", "/chat/completions/"])
 async def test_the_address_may_be_the_base_or_the_whole(fake: FakeLlm, suffix: str) -> None:
     await complete(custom(fake.url + suffix))
@@ -75,10 +91,13 @@ async def test_its_own_authorization_is_kept_and_none_is_invented(fake: FakeLlm)
 
 
 async def test_the_responses_api(fake: FakeLlm) -> None:
-    fake.will(Play([{"type": "response.output_text.delta", "delta": "Hi", "item_id": "m", "output_index": 0}]))
+    delta = {"type": "response.output_text.delta", "delta": "Hi", "item_id": "m", "output_index": 0}
+    whole = {"id": "r1", "object": "response", "output": [], "metadata": {"page": "oolong"}}
+    fake.will(Play([delta, {"type": "response.completed", "response": whole}]))
     reply = await complete(custom(fake.url + "/responses", api_type="responses"))
     assert isinstance(reply, ModelReply)
     assert (reply.text, fake.seen[0].path) == ("Hi", "/v1/responses")
+    assert reply.metadata == {"page": "oolong"}
     assert fake.seen[0].body["elevenlabs_extra_body"] == {"customer": 7}
 
 

@@ -16,6 +16,7 @@ from greenline.channels.live.models import (
     LiveEvent,
     ReasoningPart,
     ResponseCorrection,
+    ResponseMetadata,
     ResponsePart,
     TentativeResponse,
     ToolRequest,
@@ -199,6 +200,8 @@ class Answer:
                 self._tell_listeners(TentativeResponse(text))
             self._close(text)
         self._written = ""
+        if reply.metadata:
+            self._tell(ResponseMetadata(self.event_id, reply.metadata))
         tokens = reply.usage.input + reply.usage.output
         if tokens:
             self._usage = ContextUsage(self.event_id, reply.model, tokens, reply.context or 0)

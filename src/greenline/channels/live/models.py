@@ -52,6 +52,14 @@ class ReasoningPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseMetadata:
+    """What the agent's own model has for the client besides words."""
+
+    event_id: int
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseCorrection:
     """What the person really heard of an answer that was cut."""
 
@@ -178,6 +186,7 @@ LiveEvent: TypeAlias = (
     | AgentResponse
     | ResponsePart
     | ReasoningPart
+    | ResponseMetadata
     | ResponseCorrection
     | ResponseComplete
     | Interruption

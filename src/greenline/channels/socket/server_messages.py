@@ -20,6 +20,7 @@ from greenline.channels.live.models import (
     ReasoningPart,
     ResponseComplete,
     ResponseCorrection,
+    ResponseMetadata,
     ResponsePart,
     SessionEnded,
     TakenOver,
@@ -127,6 +128,9 @@ def frames(event: LiveEvent) -> tuple[Frame, ...]:
         case TakenOver():
             kind = "external_agent_connected" if event.by_human else "external_agent_disconnected"
             return ({"type": kind, f"{kind}_event": {}},)
+        case ResponseMetadata():
+            told = {"metadata": dict(event.metadata), "event_id": event.event_id}
+            return (_frame("agent_response_metadata", "agent_response_metadata_event", **told),)
         case SessionEnded():
             return ()
         case TurnProbability() | TentativeResponse():

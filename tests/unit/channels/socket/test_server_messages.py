@@ -15,6 +15,7 @@ from greenline.channels.live.models import (
     ReasoningPart,
     ResponseComplete,
     ResponseCorrection,
+    ResponseMetadata,
     ResponsePart,
     SessionEnded,
     TakenOver,
@@ -60,6 +61,13 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
         {
             "type": "agent_reasoning_response_part",
             "reasoning_response_part": {"text": "Hm", "type": "delta", "event_id": "2"},
+        },
+    ),
+    (
+        ResponseMetadata(2, {"page": "oolong"}),
+        {
+            "type": "agent_response_metadata",
+            "agent_response_metadata_event": {"metadata": {"page": "oolong"}, "event_id": 2},
         },
     ),
     (
