@@ -33,8 +33,9 @@ BARGE_IN_SECONDS = 0.1
 """Voice that interrupts the bot."""
 QUESTION = "What are your opening hours?"
 ANSWER = "We open at nine on weekdays."
-DETECTION_PHASES_MS = (0, 8, 16, 24)
-"""Where in a window of 32 ms the voice may begin."""
+DETECTION_PHASES_MS = (0, 4, 8, 12, 16, 20, 24, 28)
+"""Where in a window of 32 ms a voice that comes in packets of 20 ms may begin."""
+PACKET_SECONDS = 0.02
 TRAIL_PACKETS = 5
 """Packets of silence that are encoded behind the question, so that all of it comes out of the encoder."""
 QUIET_SECONDS = 0.3
@@ -105,16 +106,18 @@ def tone(seconds: float) -> bytes:
 
 
 def mean_decay(pcm: bytes, last_voice: Callable[[bytes], float]) -> float:
-    """Seconds from the end of the voice in ``pcm`` to the end of the last window that ``last_voice`` takes for voice.
+    """Seconds from the last packet with voice to the one that brings the last window ``last_voice`` takes for voice.
 
-    The mean over `DETECTION_PHASES_MS`. ``pcm`` has gone through the codec and ends with `TRAIL_PACKETS`.
-    ``last_voice`` gives seconds from the beginning of its sound.
+    The mean over `DETECTION_PHASES_MS`. ``pcm`` has gone through the codec, its voice ends with a packet, and behind it
+    are `TRAIL_PACKETS`. ``last_voice`` gives seconds from the beginning of its sound. A detector that is fed by
+    packets has the end of a window no sooner than the packet that it is in.
     """
     found = []
     for phase in DETECTION_PHASES_MS:
         before = bytes((1000 + phase) * RATE // 1000 * 2)
-        ended = len(before + pcm) / 2 / RATE - TRAIL_PACKETS * 0.02
-        found.append(last_voice(before + pcm + bytes(RATE * 2)) - ended)
+        ended = len(before + pcm) / 2 / RATE - TRAIL_PACKETS * PACKET_SECONDS
+        window = last_voice(before + pcm + bytes(RATE * 2)) - ended
+        found.append(math.ceil(round(window / PACKET_SECONDS, 6)) * PACKET_SECONDS)
     return sum(found) / len(found)
 
 
