@@ -108,7 +108,7 @@ def tone(seconds: float) -> bytes:
 def mean_decay(pcm: bytes, last_voice: Callable[[bytes], float]) -> float:
     """Seconds from the last packet with voice to the one that brings the last window ``last_voice`` takes for voice.
 
-    The mean over `DETECTION_PHASES_MS`. ``pcm`` has gone through the codec, its voice ends with a packet, and behind it
+    The mean over `DETECTION_PHASES_MS`. ``pcm`` has gone through the codec, its voice ends with a packet, behind it
     are `TRAIL_PACKETS`. ``last_voice`` gives seconds from the beginning of its sound. A detector that is fed by
     packets has the end of a window no sooner than the packet that it is in.
     """
