@@ -113,6 +113,8 @@ class SpokenSpeech:
     cancelled: int = 0
     attempts: int = 0
     """To open a stream."""
+    options: list[RecognitionOptions] = field(default_factory=list)
+    """Those of the attempts."""
     streams: list[Stage] = field(default_factory=list)
     name: str = "script"
     hums: bool = False
@@ -141,6 +143,7 @@ class SpokenSpeech:
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream, unless the provider is absent."""
         self.attempts += 1
+        self.options.append(options)
         if self.opening is not None:
             await self.opening.wait()
         if self.absent:

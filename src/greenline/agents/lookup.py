@@ -7,7 +7,7 @@ nowhere else: for headers and keys of requests, never for a model, a transcript 
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,9 +117,20 @@ async def environment_variables(
 
     A prompt keeps the values of the start (reference: System variables).
     """
-    labels = environment_labels([config.agent.first_message, config.agent.prompt.prompt])
+    labels = environment_labels(_texts(config))
     found = await environments.texts(pool, vault, workspace_id, environment, labels, secret=False)
     return {ENVIRONMENT + label: text for label, text in found.items()}
+
+
+def _texts(config: ConversationConfig) -> Iterator[str]:
+    """What the agent says and is told, in every language to which the conversation may switch."""
+    yield from (config.agent.first_message, config.agent.prompt.prompt)
+    for preset in config.language_presets.values():
+        if preset.first_message_translation is not None:
+            yield preset.first_message_translation.text
+        if (agent := preset.overrides.agent) is not None:
+            yield agent.first_message or ""
+            yield (agent.prompt.prompt if agent.prompt is not None else None) or ""
 
 
 def _context(conversation_id: str, name: str) -> str:

@@ -31,12 +31,17 @@ class OverrideNotAllowed(BadRequest):
 
 
 def apply_overrides(
-    config: ConversationConfig, override: ConfigOverride, settings: OverrideSettings
+    config: ConversationConfig,
+    override: ConfigOverride,
+    settings: OverrideSettings,
+    *,
+    switched_to: str | None = None,
 ) -> ConversationConfig:
     """``config`` with the preset of the chosen language and then the changes of ``override``.
 
-    Null and unknown fields change nothing, lists replace the agent's. Raises `OverrideNotAllowed` for the first
-    field whose switch is off.
+    Null and unknown fields change nothing, lists replace the agent's. A conversation that has ``switched_to``
+    another language has its preset, and keeps the medium and the length with which it began. Raises
+    `OverrideNotAllowed` for the first field whose switch is off.
     """
     given = override.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     # A client for chats always says so: to an agent that only chats it changes nothing.
@@ -46,19 +51,23 @@ def apply_overrides(
     # The SDK without audio writes text_only at the top: it is an offer, not an override that could be forbidden.
     if given.get("text_only") is True and settings.conversation_config_override.conversation.text_only:
         allowed = merge({"conversation": {"text_only": True}}, allowed)
-    language = allowed.get("agent", {}).get("language")
-    if language is not None:
-        config = in_language(config, language)
-    return _merged(config, allowed) if allowed else config
+    language = allowed.get("agent", {}).pop("language", None)
+    began = _merged(in_language(config, language) if language is not None else config, allowed)
+    if switched_to is None:
+        return began
+    now = _merged(in_language(config, switched_to), allowed)
+    return now.model_copy(update={"conversation": began.conversation})
 
 
 def in_language(config: ConversationConfig, language: str) -> ConversationConfig:
     """``config`` speaking ``language`` (a code such as ``de``), as the preset of that language says if there is one.
 
-    A preset's own text wins over the stored translation of the agent's.
+    A preset's own text wins over the stored translation of the agent's. The agent's own language is among its presets
+    then: the conversation may come back to it.
     """
     preset = config.language_presets.get(language)
-    changes = {"agent": {"language": language}}
+    own: dict[str, Any] = {config.agent.language: {"overrides": {}}} if config.language_presets else {}
+    changes = {"agent": {"language": language}, "language_presets": own}
     return _merged(config, changes if preset is None else merge(_preset_changes(preset), changes))
 
 
@@ -111,4 +120,6 @@ def _preset_changes(preset: LanguagePreset) -> dict[str, Any]:
 
 
 def _merged(config: ConversationConfig, changes: Mapping[str, Any]) -> ConversationConfig:
+    if not changes:
+        return config
     return ConversationConfig.model_validate(merge(config.model_dump(mode="json"), changes))

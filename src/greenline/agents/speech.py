@@ -23,9 +23,11 @@ _REFERENCE: Final = "eleven_"
 
 
 def recognition_of(config: ConversationConfig) -> RecognitionOptions:
-    """The provider, language and preferred words of ``asr`` and ``agent``."""
-    asr = config.asr
-    return RecognitionOptions(asr.provider, config.agent.language or None, tuple(asr.keywords))
+    """The provider, language and preferred words of ``asr`` and ``agent``, and the languages it may switch to."""
+    asr, agent = config.asr, config.agent
+    may_switch = agent.prompt.built_in_tools.language_detection is not None
+    others = tuple(code for code in config.language_presets if code != agent.language) if may_switch else ()
+    return RecognitionOptions(asr.provider, agent.language or None, tuple(asr.keywords), others)
 
 
 def voice_of(config: ConversationConfig) -> Voice:

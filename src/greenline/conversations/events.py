@@ -147,6 +147,8 @@ class ToolReturned(_Event):
     seconds: float = 0.0
     said: str = ""
     """What the call said to the person (buttons, a list, a farewell), as the transcript shows it."""
+    language: str = ""
+    """The language to which it switched the conversation."""
     outbox_ids: tuple[str, ...] = ()
 
 

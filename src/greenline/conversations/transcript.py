@@ -27,6 +27,7 @@ from greenline.conversations.transcript_models import (
     AgentMetadata,
     ContextualUpdateInfo,
     FileInput,
+    LanguageDetectionResult,
     LlmAttempt,
     Metric,
     MultivoiceMessage,
@@ -222,14 +223,20 @@ class _Fold:
             result=self._system_result(event),
         )
 
-    def _system_result(self, event: ToolReturned) -> SystemToolResult | None:
-        if event.type != "system" or event.is_error or event.name not in ("end_call", "skip_turn"):
+    def _system_result(self, event: ToolReturned) -> SystemToolResult | LanguageDetectionResult | None:
+        if event.type != "system" or event.is_error:
             return None
         called = self._called.get(_request(event))
         reason = str(called.params.get("reason") or "") if called else ""
-        if event.name == "skip_turn":
-            return SystemToolResult(result_type="skip_turn_success", reason=reason)
-        return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
+        match event.name:
+            case "end_call":
+                return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
+            case "skip_turn":
+                return SystemToolResult(result_type="skip_turn_success", reason=reason)
+            case "language_detection":
+                spoken_already = str(called.params.get("language") or "") if called else ""
+                return LanguageDetectionResult(reason=reason, language=event.language or spoken_already or None)
+        return None
 
     def _carriers(self, event: AgentMessage) -> list[Sent]:
         """The messages that carry it. Where Meta refused one and others took its place, these."""

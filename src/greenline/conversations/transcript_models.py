@@ -45,6 +45,15 @@ class SystemToolResult(BaseModel):
     message: str | None = None
 
 
+class LanguageDetectionResult(BaseModel):
+    """In which language the conversation went on."""
+
+    result_type: Literal["language_detection_success"] = "language_detection_success"
+    status: Literal["success"] = "success"
+    reason: str | None = None
+    language: str | None = None
+
+
 class ToolResultView(BaseModel):
     """What a tool answered. ``result`` is there for the system tools that the reference describes."""
 
@@ -60,7 +69,7 @@ class ToolResultView(BaseModel):
     error_type: str
     raw_error_message: str
     dynamic_variable_updates: list[Any] = []
-    result: SystemToolResult | None = None
+    result: SystemToolResult | LanguageDetectionResult | None = None
 
 
 class Metric(BaseModel):

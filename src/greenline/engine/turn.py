@@ -6,7 +6,7 @@ journal's new events and what is to be said, and the channel commits them in one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from greenline.conversations.events import (
@@ -30,6 +30,7 @@ class Turn:
     """What is known when the agent is to answer.
 
     ``journal`` ends with what the person said; ``request`` tells the model and its options, without messages.
+    ``translate`` gives the turn as it goes on when a tool has switched the conversation to a language.
     """
 
     conversation_id: str
@@ -42,6 +43,7 @@ class Turn:
     files: Mapping[str, FilePart] = field(default_factory=dict, repr=False)
     failure_message: str = ""
     max_rounds: int = 10
+    translate: Callable[[str], Turn] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None)
         for call in reply.tool_calls:
             result = await _call(turn, call, tools.get(call.name), message, effects, outcome)
             stop = stop or result.ends is not None
+            if result.language and turn.translate is not None:
+                turn = turn.translate(result.language)
+                tools = {tool.spec.name: tool for tool in turn.tools}
         if stop or not reply.tool_calls:
             return outcome
     reason = "the model kept calling tools without answering"
@@ -163,6 +168,7 @@ async def _call(
             error_type=result.error_type,
             seconds=(effects.now() - begun).total_seconds(),
             said="\n\n".join(say.text for say in result.say),
+            language=result.language,
         )
     )
     outcome.spoken.extend(Spoken(call.id, say) for say in result.say)

@@ -33,6 +33,8 @@ FINALIZE_SECONDS: Final = 1.5
 _FINALIZE: Final = json.dumps({"type": "Finalize"})
 _KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
 """Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
+_TOLD_APART: Final = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
+"""The languages of ``multi`` (Deepgram: Multilingual codeswitching)."""
 _ROUNDING: Final = 0.02
 _RESULT_SECONDS: Final = 1.0
 """After so much sound there is a result at any rate, if only of silence."""
@@ -80,7 +82,7 @@ class DeepgramRecogniser:
 
     def _query(self, options: RecognitionOptions) -> Sequence[tuple[str, str]]:
         term = "keyterm" if self._model.startswith("nova-3") else "keywords"
-        language, _, region = (options.language or "multi").partition("-")
+        language, _, region = _language(options).partition("-")
         return [
             ("model", self._model),
             ("smart_format", "true"),
@@ -200,6 +202,13 @@ class DeepgramSynthesiser:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _language(options: RecognitionOptions) -> str:
+    """Nova can tell some languages apart; of others it hears the one that it is told."""
+    spoken = {language.partition("-")[0] for language in (options.language or "", *options.others)}
+    several = not options.language or (options.others and spoken <= _TOLD_APART)
+    return "multi" if several else options.language or ""
 
 
 def _alternative(channel: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ class ElevenLabsRecogniser:
         """Send the recording as it is."""
         recording = await asyncio.to_thread(decode_recording, audio)
         form: dict[str, Any] = {"model_id": self._recording_model, "tag_audio_events": "false"}
-        if options.language:
-            form["language_code"] = options.language.partition("-")[0]
+        if options.sole_language:
+            form["language_code"] = options.sole_language
         if keyterms := scribe_keyterms(options.keywords):
             form["keyterms"] = keyterms
         file = ("recording", audio, mime_type.partition(";")[0])

@@ -54,7 +54,8 @@ class FluxRecogniser:
             *(("keyterm", keyword) for keyword in options.keywords),
         ]
         if options.language and self._model.endswith("-multi"):
-            query.append(("language_hint", options.language.partition("-")[0]))
+            languages = (options.language, *options.others)
+            query.extend(("language_hint", language.partition("-")[0]) for language in languages)
         socket = await SpeechSocket.open(
             self.name,
             self._address,

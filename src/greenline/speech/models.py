@@ -20,13 +20,20 @@ HEARING_RATE: Final = 16_000
 class RecognitionOptions:
     """What to expect. ``language`` is a code such as ``en``; ``keywords`` are words to prefer.
 
-    ``usage`` is the meter of the conversation, to which is added what was heard.
+    ``others`` are languages that may be spoken as well. ``usage`` is the meter of the conversation, to which is added
+    what was heard.
     """
 
     provider: str = ""
     language: str | None = None
     keywords: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     usage: SpeechUsage | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def sole_language(self) -> str | None:
+        """The language without its country, for who can tell languages apart: None where there are several."""
+        return self.language.partition("-")[0] if self.language and not self.others else None
 
 
 @dataclass(frozen=True, slots=True)

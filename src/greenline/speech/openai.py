@@ -63,8 +63,8 @@ class OpenAiRecogniser:
 
     async def _transcribe(self, file: bytes, extension: str, options: RecognitionOptions) -> str:
         hints: dict[str, Any] = {}
-        if options.language:
-            hints["language"] = options.language.partition("-")[0]
+        if options.sole_language:
+            hints["language"] = options.sole_language
         if options.keywords:
             hints["prompt"] = ", ".join(options.keywords)
         with _errors(self._sdk, self.name, RecognitionError):

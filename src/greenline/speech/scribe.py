@@ -33,8 +33,8 @@ async def open_scribe(
         ("commit_strategy", "manual"),
         *(("keyterms", word) for word in scribe_keyterms(options.keywords)),
     ]
-    if options.language:
-        query.append(("language_code", options.language.partition("-")[0]))
+    if options.sole_language:
+        query.append(("language_code", options.sole_language))
     path = f"/v1/speech-to-text/realtime?{urlencode(query)}"
     return ScribeStream(name, await SpeechSocket.open(name, address, path, seconds=seconds))
 

@@ -77,7 +77,7 @@ class WhisperRecogniser:
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
         segments, _ = self._loaded().transcribe(
             samples,
-            language=options.language.partition("-")[0] if options.language else None,
+            language=options.sole_language,
             hotwords=" ".join(options.keywords) or None,
             condition_on_previous_text=False,
         )

@@ -80,7 +80,8 @@ Say: TypeAlias = Text | Buttons | Menu
 class ToolResult:
     """``text`` is what the model reads; ``say`` goes to the person.
 
-    ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over.
+    ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over. ``language`` is
+    the one in which the conversation goes on from here.
     """
 
     text: str
@@ -89,6 +90,7 @@ class ToolResult:
     say: tuple[Say, ...] = ()
     ends: Literal["turn", "conversation"] | None = None
     reason: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,11 @@ async def test_environment_variables_are_those_of_the_conversation(
     with pytest.raises(ValueUnavailable, match="no environment variable key with a text"):
         await texts(staging, url="https://{{system__env_key}}")
 
-    prompt = {"agent": {"prompt": {"prompt": "{{system__env_host}} {{system__env_key}} {{name}}"}}}
+    in_german = {"agent": {"first_message": "{{system__env_host}}", "prompt": {"prompt": "{{system__env_none}}"}}}
+    prompt = {
+        "agent": {"prompt": {"prompt": "{{system__env_key}} {{name}}"}},
+        "language_presets": {"de": {"overrides": in_german}},
+    }
     config = ConversationConfig.model_validate(prompt)
     found = await environment_variables(pool, vault, WORKSPACE, "staging", config)
     assert found == {"system__env_host": "b.example"}

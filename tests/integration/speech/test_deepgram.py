@@ -54,6 +54,18 @@ async def test_the_connection_says_what_to_expect(nova: Nova) -> None:
     await eventually(lambda: nova.open == 0)
 
 
+@pytest.mark.parametrize(
+    ("language", "others", "heard_as"),
+    [("en", ("de", "es-mx"), "multi"), ("pl", ("en",), "pl"), ("en", ("pl",), "en")],
+)
+async def test_languages_that_nova_can_tell_apart_are_all_heard(
+    nova: Nova, language: str, others: tuple[str, ...], heard_as: str
+) -> None:
+    stream = await recogniser(nova).open(RecognitionOptions(language=language, others=others))
+    assert nova.query["language"] == [heard_as]
+    await stream.aclose()
+
+
 async def test_what_is_dropped_is_not_in_the_next_utterance(nova: Nova) -> None:
     stream = await recogniser(nova).open(OPTIONS)
     stream.push(coded("hello hello hello"))

@@ -70,6 +70,12 @@ async def test_the_connection_says_what_to_expect(scribe: Scribe) -> None:
     await stream.aclose()
 
 
+async def test_scribe_tells_languages_apart_where_several_may_be_spoken(scribe: Scribe) -> None:
+    stream = await recogniser(scribe.url).open(RecognitionOptions(language="en", others=("de",)))
+    assert "language_code" not in scribe.query
+    await stream.aclose()
+
+
 async def test_what_is_dropped_is_not_in_the_next_utterance(scribe: Scribe) -> None:
     stream = await recogniser(scribe.url).open(OPTIONS)
     stream.push(coded("hello hello hello"))

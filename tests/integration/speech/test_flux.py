@@ -125,6 +125,12 @@ async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
     await eventually(lambda: flux.open == 0)
 
 
+async def test_every_language_that_may_be_spoken_is_a_hint(flux: Flux) -> None:
+    stream = await recogniser(flux, "flux-general-multi").open(RecognitionOptions(language="es-mx", others=("en",)))
+    assert flux.query["language_hint"] == ["es", "en"]
+    await stream.aclose()
+
+
 @pytest.mark.parametrize(
     ("faults", "told"),
     [

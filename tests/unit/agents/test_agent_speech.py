@@ -33,6 +33,14 @@ def test_an_agent_s_wishes_are_passed_on() -> None:
     assert voice_of(config) == Voice("", "alba", "tts-1", "de", 1.1, 0.2, 0.3, (("dict_1", None),), normalise=True)
 
 
+@pytest.mark.parametrize(("tools", "others"), [({"language_detection": {}}, ("de", "fr")), ({}, ())])
+def test_the_languages_of_an_agent_that_may_switch_are_all_heard(tools: object, others: tuple[str, ...]) -> None:
+    presets = {code: {"overrides": {}} for code in ("de", "en", "fr")}
+    agent = {"prompt": {"built_in_tools": tools}}
+    config = ConversationConfig.model_validate({"language_presets": presets, "agent": agent})
+    assert recognition_of(config) == RecognitionOptions("scribe_realtime", "en", (), others)
+
+
 def test_a_further_voice_is_like_the_agent_s_own_but_for_its_wishes() -> None:
     config = ConversationConfig.model_validate(
         {

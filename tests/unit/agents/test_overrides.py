@@ -196,6 +196,31 @@ def test_an_override_of_the_language_brings_its_preset_and_wins_over_it() -> Non
     assert (own.agent.first_message, own.tts.voice_id) == ("Moin", "german")
 
 
+def test_a_switch_takes_the_place_of_the_language_of_the_start() -> None:
+    allowed = settings(("agent", "language"), ("tts", "voice_id"), ("conversation", "max_duration_seconds"))
+    start = override({"agent": {"language": "de"}, "conversation": {"max_duration_seconds": 30}})
+
+    french = apply_overrides(MULTILINGUAL, start, allowed, switched_to="fr")
+
+    assert (french.agent.language, french.agent.first_message) == ("fr", "Salut")
+    assert french.tts.voice_id == MULTILINGUAL.tts.voice_id
+    assert french.conversation.max_duration_seconds == 30
+    assert set(french.language_presets) == {"de", "fr", "en"}  # it may come back
+    own_voice = override({"tts": {"voice_id": "own"}})
+    assert apply_overrides(MULTILINGUAL, own_voice, allowed, switched_to="de").tts.voice_id == "own"
+    back = apply_overrides(MULTILINGUAL, override({}), settings(), switched_to="en")
+    assert back.model_copy(update={"language_presets": MULTILINGUAL.language_presets}) == MULTILINGUAL
+
+
+def test_a_switch_changes_neither_medium_nor_length() -> None:
+    chats = {"conversation": {"text_only": True, "max_duration_seconds": 5}}
+    config = ConversationConfig.model_validate({"language_presets": {"de": {"overrides": chats}}})
+
+    assert in_language(config, "de").conversation.text_only
+    switched = apply_overrides(config, override({}), settings(), switched_to="de")
+    assert switched.conversation == config.conversation
+
+
 @pytest.mark.parametrize(
     ("field", "value", "switch"),
     [

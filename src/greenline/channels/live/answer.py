@@ -29,6 +29,7 @@ from greenline.engine.turn import Outcome
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
 from greenline.speech.labels import LabelReader, Span, unlabelled
+from greenline.speech.models import Voice
 from greenline.text import clean_text
 from greenline.tools.models import Tool, ToolResult
 
@@ -48,11 +49,8 @@ WAITS: Final[Mapping[str, str]] = {
 class Answer:
     """A `greenline.channels.live.effects.Speaker`.
 
-        text = unlabelled(reply.text, self._labels).strip() or self._partial.strip()
-        if not self.committed.is_set():
-            self._tell_listeners(TentativeResponse(text))
-        self._close(text)
-    self._written = ""
+    Until `commit` it is a guess: what it would tell and speak is kept back, and `drop` leaves no trace of it.
+    ``labels`` are those of the agent's further voices; nobody is told of them.
     """
 
     def __init__(
@@ -78,7 +76,7 @@ class Answer:
         self._tell_listeners = tell
         self._now = now
         self._kept: list[LiveEvent] = []
-        self._labels = labels
+        self._labels: Collection[str] = labels
         self._reader = LabelReader(labels)
         self._written = ""
         """The text that streams as the model writes it."""
@@ -109,6 +107,13 @@ class Answer:
     def mark(self, stage: str) -> None:
         """A stage of the silence waterfall was reached."""
         self.marks.setdefault(stage, self._now())
+
+    def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
+        """The next reply is for other voices: the conversation goes on in another language."""
+        self._labels = {*self._labels, *others}
+        self._reader = LabelReader(others)
+        if self.utterance is not None:
+            self.utterance.speak_as(voice, others)
 
     def commit(self) -> None:
         """The person has really finished: tell and speak what was kept back."""

@@ -220,7 +220,14 @@ class LiveSessions:
             environment=started.environment,
         )
         return Agent(
-            version, config, started, lookup, data.custom_llm_extra_body, beginning.tools, data.tool_mock_config
+            version,
+            config,
+            data.conversation_config_override,
+            started,
+            lookup,
+            data.custom_llm_extra_body,
+            beginning.tools,
+            data.tool_mock_config,
         )
 
     def _files(self, workspace_id: str, conversation_id: str) -> Callable[[Sequence[str]], Any]:

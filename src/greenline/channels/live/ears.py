@@ -103,6 +103,10 @@ class Ears:
         """Whether the person speaks, pauses included."""
         return self._speaking
 
+    def listen_by(self, stream: RecognitionStream) -> None:
+        """The next utterance is for another stream."""
+        self._stream = stream
+
     def hear(self, pcm: bytes) -> None:
         """Sound at `HEARING_RATE`."""
         self._arrived_at = self._now()

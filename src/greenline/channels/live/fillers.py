@@ -55,6 +55,10 @@ class Fillers:
         self._words: list[str] = []
         self._writing: asyncio.Task[None] | None = None
 
+    def use(self, config: SoftTimeoutConfig) -> None:
+        """From the next turn on."""
+        self._config = config
+
     def begin(self, answer: Answer, *, early: bool) -> None:
         """Bridge ``answer`` from now on, until it has words; ``early`` tells that the person has said nothing yet."""
         soft = self._config

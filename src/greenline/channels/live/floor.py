@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import structlog
@@ -29,7 +30,7 @@ from greenline.engine.turn import Outcome, fail, run_turn
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
-from greenline.speech.models import Speech
+from greenline.speech.models import Speech, Voice
 from greenline.speech.usage import SpeechUsage
 from greenline.store.outage import DATABASE_ERRORS
 
@@ -71,6 +72,10 @@ class Host(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run beside the conversation; a failure ends it."""
+        ...
+
+    def switched(self) -> None:
+        """The agent goes on in another language."""
         ...
 
     def answered(self, ended: str | None) -> None:
@@ -200,17 +205,30 @@ class Floor:
     def _config(self) -> ConversationConfig:
         return self._means.agent.config
 
+    def _voices(self) -> tuple[Voice, dict[str, Voice]]:
+        """The agent's own voice, and its others by their labels."""
+        own, others = voice_of(self._config), voices_of(self._config)
+        return replace(own, usage=self.usage), {
+            label: replace(voice, usage=self.usage) for label, voice in others.items()
+        }
+
+    def _switch(self, answer: Answer, language: str) -> None:
+        self._means.agent.switch_to(language)
+        answer.speak_as(*self._voices())
+        self._fillers.use(self._config.turn.soft_timeout_config)
+        self._host.switched()
+
     def _new_answer(self, *, committed: bool) -> Answer:
         means = self._means
         self._event_id += 1
-        others = {label: replace(voice, usage=self.usage) for label, voice in voices_of(self._config).items()}
+        own, others = self._voices()
         answer = Answer(self._event_id, self._host.tell, means.now, committed=committed, labels=others.keys())
         if means.out is not None:
             answer.utterance = Utterance(
                 self._event_id,
                 means.out,
                 means.speech,
-                replace(voice_of(self._config), usage=self.usage),
+                own,
                 others,
                 seconds=means.settings.speech_patience_seconds,
                 held=not committed,
@@ -233,6 +251,7 @@ class Floor:
                 ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
                 means.settings,
                 means.clock.now(),
+                partial(self._switch, answer),
             )
             self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)

@@ -88,6 +88,11 @@ class Hearing:
         self._without_words = 0
         self._told_of_noise = False
 
+    def use(self, config: ConversationConfig) -> None:
+        """The agent goes on in another language."""
+        self._config = config
+        self._signs = _signs(config)
+
     def voice_began(self) -> None:
         """The person begins to speak: the agent stops, if it may be interrupted."""
         self._talk.person_is_there()

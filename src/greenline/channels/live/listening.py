@@ -82,6 +82,10 @@ class Listening:
         self._finished = self._recogniser_judges = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._finishing: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._is_outdated = False
+        """Whether other options are waiting for the end of what the person says."""
         self._stream: RecognitionStream | None = None
         self._ears: Ears | None = None
         self.paused_at = 0.0
@@ -114,7 +118,13 @@ class Listening:
             over=self._may_be_over,
         )
         self._spawn(self._ears.tick())
-        self._spawn(self._follow(self._stream))
+        self._following = self._spawn(self._follow(self._stream))
+
+    def expect(self, options: RecognitionOptions) -> None:
+        """Recognise by other options, from the next utterance on."""
+        if options != self._options:
+            self._options, self._is_outdated = options, True
+            self._renew()
 
     def hear(self, pcm: bytes) -> None:
         """Sound at `greenline.speech.models.HEARING_RATE`."""
@@ -123,14 +133,31 @@ class Listening:
 
     async def aclose(self) -> None:
         """Let go of recognition."""
+        self._is_outdated = False
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
         if self._stream is not None:
             await self._stream.aclose()
 
     async def _open(self) -> RecognitionStream:
         return await self._speech.recogniser(self._options).open(self._options)
+
+    def _renew(self) -> None:
+        """Open another stream in place of the one that is there, unless it has something to hear."""
+        ears, stream = self._ears, self._stream
+        busy = self._finishing is not None and not self._finishing.done()
+        if not self._is_outdated or ears is None or stream is None or ears.speaking or busy:
+            return
+        self._is_outdated = self._recogniser_judges = False
+        self._stream = OpeningStream(self._open, self._clock.sleep)
+        ears.listen_by(self._stream)
+        if self._following is not None:
+            self._following.cancel()
+        self._following = self._spawn(self._follow(self._stream))
+        closing = asyncio.create_task(stream.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _moment(self, moment: Moment) -> None:
         match moment:
@@ -146,6 +173,7 @@ class Listening:
                 self._finished = True
                 if self._finishing is None or self._finishing.done():
                     self._tell_all()
+                    self._renew()
 
     async def _recognise(self, before: asyncio.Task[None] | None) -> None:
         assert self._stream is not None  # noqa: S101 - the ears exist only with it
@@ -223,3 +251,4 @@ class Listening:
             log.error("listening.failed", exc_info=error)
             self._texts, self._finished = [], False
             self._hearer.is_deaf(error)
+        self._renew()

@@ -110,6 +110,12 @@ class Utterance:
         for sentence in self._sentences.push(text):
             self._put_sentence(sentence)
 
+    def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
+        """What follows is said by other voices."""
+        self._flush()
+        self._voice = self._speaker = voice
+        self._others = others
+
     def pause(self) -> None:
         """What follows is another text: speak what is there."""
         self._flush()

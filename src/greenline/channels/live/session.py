@@ -52,6 +52,7 @@ from greenline.conversations.events import (
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR, MAX_DURATION
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
+from greenline.speech.models import RecognitionOptions
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.worker import POLL_SECONDS, Worker
@@ -436,9 +437,13 @@ class LiveSession:
             finish=finish,
             spelling=SPELLING_SECONDS if turn.spelling_patience == "auto" else 0.0,
         )
-        options = replace(recognition_of(self.config), usage=self._floor.usage)
         seconds = means.settings.speech_patience_seconds
-        return Listening(means.speech, options, patience, self._hearing, means.clock, means.now, seconds=seconds)
+        return Listening(
+            means.speech, self._expected(), patience, self._hearing, means.clock, means.now, seconds=seconds
+        )
+
+    def _expected(self) -> RecognitionOptions:
+        return replace(recognition_of(self.config), usage=self._floor.usage)
 
     def _voice(self) -> tuple[float, float]:
         if self._listening is None:
@@ -463,6 +468,13 @@ class LiveSession:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def switched(self) -> None:
+        """The agent goes on in another language: it is heard, and failures are told of, in that one."""
+        self._hearing.use(self.config)
+        if self._listening is not None:
+            self._listening.expect(self._expected())
+            self.spawn(self._means.speech.prepare(voice_of(self.config)))
 
     def answered(self, ended: str | None) -> None:
         """The agent has said all; ``ended`` is its reason to end the conversation."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from greenline.agents.config import ConversationConfig
+from greenline.agents.config import ConfigOverride, ConversationConfig
 from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
+from greenline.agents.overrides import apply_overrides
 from greenline.agents.variables import render
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
 from greenline.conversations.events import Event, Started
+from greenline.engine.language import language_tools
 from greenline.engine.prompt import spoken_style, style
 from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
@@ -36,12 +38,16 @@ class ClientSide:
     calls: ClientCalls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Agent:
-    """Who speaks: a version with the overrides of this conversation, and what it knows at its start."""
+    """Who speaks: a version with the overrides of this conversation, and what it knows at its start.
+
+    ``config`` is that of the language in which the conversation is.
+    """
 
     version: AgentVersion
     config: ConversationConfig
+    override: ConfigOverride = field(repr=False)
     started: Started
     lookup: Lookup = field(repr=False)
     extra_body: Mapping[str, Any] = field(repr=False)
@@ -54,6 +60,13 @@ class Agent:
         """Whether there is no sound in the conversation."""
         return self.started.text_only
 
+    def switch_to(self, language: str) -> None:
+        """Go on in another language."""
+        agent = self.version
+        self.config = apply_overrides(
+            agent.conversation_config, self.override, agent.platform_settings.overrides, switched_to=language
+        )
+
 
 async def build_turn(
     agent: Agent,
@@ -63,37 +76,62 @@ async def build_turn(
     client: ClientSide,
     settings: Settings,
     now: datetime,
+    switch: Callable[[str], None],
 ) -> Turn:
-    """The turn that answers the end of ``journal``.
+    """The turn that answers the end of ``journal``; ``switch`` changes the language of ``agent`` and its voice.
 
-    Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
+    The model that began a turn goes on with it in another language. Raises
+    `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
     """
-    config, started = agent.config, agent.started
-    behaviour = {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()}
-    labels = {voice.label: voice.description for voice in config.tts.supported_voices}
-    prompt = config.agent.prompt
-    request = await model_request(config, agent.lookup, agent.extra_body)
+    request = await model_request(agent.config, agent.lookup, agent.extra_body)
     if not agent.text_only:
         limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
         request = replace(request, cascade=limits)
-    tools = (
-        *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
-        *client_tools(prompt.tools, at_call(started.variables, journal, now), client.ask, client.calls),
-        *_keypad(agent, client),
-        *agent.tools,
-    )
-    return Turn(
+
+    def translate(language: str) -> Turn:
+        switch(language)
+        return replace(turn, prompt=_prompt(agent), style=_style(agent), tools=tools())
+
+    def tools() -> tuple[Tool, ...]:
+        return _tools(agent, journal, client, now)
+
+    turn = Turn(
         conversation_id=conversation_id,
-        started=started,
-        prompt=render(prompt.prompt, started.variables),
-        style=style(started.source, behaviour) if agent.text_only else spoken_style(labels),
+        started=agent.started,
+        prompt=_prompt(agent),
+        style=_style(agent),
         request=request,
         journal=journal,
-        tools=mocked(tools, agent.mocks) if agent.mocks else tools,
+        tools=tools(),
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
+        translate=translate,
     )
+    return turn
+
+
+def _prompt(agent: Agent) -> str:
+    return render(agent.config.agent.prompt.prompt, agent.started.variables)
+
+
+def _style(agent: Agent) -> str:
+    config, source = agent.config, agent.started.source
+    if agent.text_only:
+        return style(source, {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()})
+    return spoken_style({voice.label: voice.description for voice in config.tts.supported_voices})
+
+
+def _tools(agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime) -> tuple[Tool, ...]:
+    prompt, variables = agent.config.agent.prompt, agent.started.variables
+    found: tuple[Tool, ...] = (
+        *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
+        *language_tools(agent.config, journal, variables),
+        *client_tools(prompt.tools, at_call(variables, journal, now), client.ask, client.calls),
+        *_keypad(agent, client),
+        *agent.tools,
+    )
+    return mocked(found, agent.mocks) if agent.mocks else found
 
 
 def _keypad(agent: Agent, client: ClientSide) -> tuple[Tool, ...]:

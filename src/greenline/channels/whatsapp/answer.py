@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
@@ -11,6 +11,7 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
 from greenline.agents.variables import render
 from greenline.conversations.events import Event, Started
+from greenline.engine.language import language_tools
 from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
 from greenline.llm.models import FilePart, ModelRequest
@@ -20,11 +21,16 @@ from greenline.tools.system import system_tools
 SOURCE: Final = "whatsapp"
 
 
-def configured(version: AgentVersion, initiation: Mapping[str, Any]) -> ConversationConfig:
-    """The agent's configuration with the overrides of the conversation's start data."""
+def configured(
+    version: AgentVersion, initiation: Mapping[str, Any], switched_to: str | None = None
+) -> ConversationConfig:
+    """The agent's configuration with the overrides of the conversation's start data, in the language that it has."""
     data = InitiationData.model_validate(initiation)
     return apply_overrides(
-        version.conversation_config, data.conversation_config_override, version.platform_settings.overrides
+        version.conversation_config,
+        data.conversation_config_override,
+        version.platform_settings.overrides,
+        switched_to=switched_to,
     )
 
 
@@ -44,6 +50,7 @@ def build_turn(
     files: Mapping[str, FilePart],
     settings: Settings,
     aloud: bool = False,
+    translate: Callable[[str], Turn] | None = None,
 ) -> Turn:
     """The turn that answers the end of ``journal``, ``aloud`` if its answer is to be a voice note.
 
@@ -61,8 +68,12 @@ def build_turn(
         else style(SOURCE, behaviour),
         request=request,
         journal=journal,
-        tools=system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
+        tools=(
+            *system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
+            *language_tools(config, journal, started.variables),
+        ),
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
+        translate=translate,
     )

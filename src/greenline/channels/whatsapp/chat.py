@@ -12,6 +12,7 @@ from greenline.channels.whatsapp.commit import sql
 from greenline.conversations.events import Event, Remembered
 from greenline.conversations.journal import read_event
 from greenline.conversations.projection import COLUMNS, Projection
+from greenline.engine.language import switched_to
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 
@@ -54,6 +55,11 @@ class Chat:
         """How the person is reached and paced: what a row of ``heads`` has of the chat."""
         names = ("wa_id", "bsuid", "group_id", "last_user_message_at", "pair_clock")
         return {name: getattr(self, name) for name in names}
+
+    def language_of(self, conversation: Projection) -> str | None:
+        """The language to which an open conversation has switched; of older ones nothing is known."""
+        newest = self.open[0].id if self.open else None
+        return switched_to(self.journal) if conversation.id == newest else None
 
     @property
     def user_id(self) -> str:

@@ -13,7 +13,7 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version, live_version
-from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, render
+from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, placeholders, render
 from greenline.channels.metering import speech_used
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, parties
 from greenline.channels.whatsapp.chat import Chat, thread
@@ -46,7 +46,7 @@ from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_start
 from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
-from greenline.llm.models import FilePart
+from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
 from greenline.speech.labels import unlabelled
 from greenline.speech.usage import SpeechUsage
@@ -92,6 +92,21 @@ class Dialogue:
         """Whether the agent's privacy settings let the sound of voice notes be kept."""
         return self.version.platform_settings.privacy.record_voice
 
+    def switch_to(self, language: str) -> None:
+        """Go on in another language; a first message that the person has not got yet is in that one."""
+        self.config = configured(self.version, self.conversation.initiation, language)
+        greeting, variables = self.config.agent.first_message, self.started.variables
+        is_ready = greeting.strip() and all(variables.get(name) is not None for name in placeholders(greeting))
+        if not (self.spoken and is_ready):
+            return
+        (piece,) = self.spoken
+        text = render(greeting, variables).strip()
+        self.spoken = (replace(piece, say=Text(text)),)
+        self.opening = tuple(
+            event.model_copy(update={"text": text}) if isinstance(event, AgentMessage) else event
+            for event in self.opening
+        )
+
     @property
     def metered(self) -> tuple[Event, ...]:
         """What hearing and speaking took, as an event if they did something."""
@@ -121,7 +136,7 @@ class Dialogues:
         except VersionNotFound:  # whoever is assigned now begins anew with the person
             commit.record(conversation, Ended(reason=AGENT_DELETED))
             return True
-        config = configured(version, conversation.initiation)
+        config = configured(version, conversation.initiation, chat.language_of(conversation))
         end = self._deadline(chat, conversation, config, commit)
         if end is None or end.at > commit.now:
             return False
@@ -179,21 +194,31 @@ class Dialogues:
         )
         extra_body = conversation.initiation.get("custom_llm_extra_body") or {}
         try:
-            return build_turn(
-                conversation_id=conversation.id,
-                config=dialogue.config,
-                started=started,
-                request=await model_request(dialogue.config, lookup, extra_body),
-                journal=(*dialogue.journal, *dialogue.opening, *said),
-                files=dialogue.files,
-                settings=self._settings,
-                aloud=aloud,
-            )
+            request = await model_request(dialogue.config, lookup, extra_body)
+            return self._build_turn(dialogue, said, request, aloud=aloud)
         except (MissingVariables, SecretVariable) as error:
             dialogue.failure = Failure(error.code, error.message, ends=True)
         except ValueUnavailable as error:
             dialogue.failure = Failure(error.code, error.message)
         return None
+
+    def _build_turn(self, dialogue: Dialogue, said: tuple[Event, ...], request: ModelRequest, *, aloud: bool) -> Turn:
+        def translate(language: str) -> Turn:
+            """The model that began a turn goes on with it in another language."""
+            dialogue.switch_to(language)
+            return self._build_turn(dialogue, said, request, aloud=aloud)
+
+        return build_turn(
+            conversation_id=dialogue.conversation.id,
+            config=dialogue.config,
+            started=dialogue.started,
+            request=request,
+            journal=(*dialogue.journal, *dialogue.opening, *said),
+            files=dialogue.files,
+            settings=self._settings,
+            aloud=aloud,
+            translate=translate,
+        )
 
     def say(
         self,
@@ -258,7 +283,7 @@ class Dialogues:
         version = await self._version(newest, commit)
         started = next(event for event in chat.journal if isinstance(event, Started))
         opening = (Resumed(),) if heard and newest.awaiting_first_user_message else ()
-        config = configured(version, newest.initiation)
+        config = configured(version, newest.initiation, chat.language_of(newest))
         return Dialogue(newest, version, config, started, chat.journal, opening)
 
     async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
