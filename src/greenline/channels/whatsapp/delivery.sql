@@ -28,21 +28,41 @@ where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
 -- name: heard
 -- scope: system, what Meta delivers for any number shows that its webhooks reach us
 -- When Meta first delivered anything after $1, and whether it has delivered nothing since a message that was accepted
--- before $4. An operator's order is in the inbox too, and shows nothing.
+-- before $4. An operator's order is in the inbox too, and shows nothing. The inbox is walked by its key, as below.
 with overdue as (
   select max(accepted_at) as accepted_at from outbox
   where workspace_id = $2 and phone_number_id = $3 and state = 'accepted' and accepted_at < $4
+), newest as (
+  select max(received_at) as received_at from (
+    select received_at from inbox where kind <> 'order' order by id desc limit 100) i
 )
-select (select min(received_at) from inbox where received_at > $1 and kind <> 'order') as heard,
-  accepted_at is not null and not exists (
-    select from inbox where received_at > overdue.accepted_at and kind <> 'order') as cut_off
-from overdue;
+select (
+    select received_at from inbox
+    where id > coalesce((
+        select id from inbox where received_at <= $1::timestamptz - interval '2 seconds' order by id desc limit 1), 0)
+      and received_at > $1 and kind <> 'order'
+    order by id limit 1
+  ) as heard,
+  accepted_at is not null and newest.received_at > accepted_at is not true as cut_off
+from overdue, newest;
 
 -- name: inbound
 -- Messages a second that come in to a number: they share its throughput with those that leave. Counted since $3, a
 -- second ago; while a burst begins its last quarter tells better what the second will have been.
+-- The rows are found by the primary key, from the newest back: they lie in the order of their time, up to the two
+-- seconds by which the clocks of servers may differ. That costs an insert nothing. The BRIN index of the time is no help
+-- here: only vacuum adds new pages to it, and all others are read (314 ms in 500,000 rows without a vacuum, against
+-- 0.2 ms by the key); with autosummarize it forgets pages in a burst of more than 32 MB between two rounds of vacuum. A
+-- btree of the time would cost 14 us a row, a third of its insert and update. The limit is more than comes in in three
+-- seconds; it keeps a planner that knows nothing of the table from reading all of it.
+with recent as (
+  select workspace_id, kind, mailbox_id, received_at from inbox
+  where id > coalesce((
+      select id from inbox where received_at <= $3::timestamptz - interval '2 seconds' order by id desc limit 1), 0)
+  order by id desc limit 20000
+)
 select greatest(count(*), 4 * count(*) filter (where received_at > $3::timestamptz + interval '750 milliseconds'))
-from inbox
+from recent
 where workspace_id = $1 and received_at > $3 and kind = 'message' and starts_with(mailbox_id, $2 || ':');
 
 -- name: mark
