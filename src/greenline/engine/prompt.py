@@ -32,6 +32,10 @@ FORMATS: Final = {
 CONTEXT: Final = "For your information:"
 CUT_SHORT: Final = "The person interrupted before there was a result."
 SILENT: Final = "The person has said nothing for a while. Say one short sentence: ask whether they are still there."
+WAITED: Final = (
+    "The person asked for a moment, and it is over. Say one short sentence that fits what they wanted to do: ask "
+    "whether they are ready."
+)
 SPOKEN: Final = (
     "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
 )
@@ -120,8 +124,18 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
             case ContextualUpdate():
                 found.append(Message("system", _text(f"{CONTEXT} {event.text}")))
     if journal and isinstance(journal[-1], UserSilent):
-        found.append(Message("system", _text(SILENT)))
+        found.append(Message("system", _text(WAITED if _has_skipped(journal) else SILENT)))
     return found
+
+
+def _has_skipped(journal: Sequence[Event]) -> bool:
+    """Whether the agent left its turn out, and nothing was said since."""
+    for event in reversed(journal):
+        if isinstance(event, ToolReturned):
+            return event.type == "system" and event.name == "skip_turn" and not event.is_error
+        if isinstance(event, UserMessage | AgentMessage):
+            return False
+    return False
 
 
 def _that_count(journal: Sequence[Event]) -> Iterable[Event]:

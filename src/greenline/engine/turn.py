@@ -56,11 +56,12 @@ class Spoken:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a turn came to. ``ended`` is the reason when the conversation is over."""
+    """What a turn came to. ``ended`` is the reason when the conversation is over; ``pause`` is that of a tool."""
 
     events: list[Event] = field(default_factory=list)
     spoken: list[Spoken] = field(default_factory=list)
     ended: str | None = None
+    pause: float | None = None
     failed: bool = False
 
 
@@ -172,6 +173,8 @@ async def _call(
         )
     )
     outcome.spoken.extend(Spoken(call.id, say) for say in result.say)
+    if result.pause is not None:
+        outcome.pause = result.pause
     if result.ends == "conversation":
         outcome.ended = result.reason or "end_call"
     return result

@@ -81,7 +81,8 @@ class ToolResult:
     """``text`` is what the model reads; ``say`` goes to the person.
 
     ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over. ``language`` is
-    the one in which the conversation goes on from here.
+    the one in which the conversation goes on from here. ``pause``: for how many seconds the agent says nothing of its
+    own accord; less than one means until the person speaks.
     """
 
     text: str
@@ -91,6 +92,7 @@ class ToolResult:
     ends: Literal["turn", "conversation"] | None = None
     reason: str = ""
     language: str = ""
+    pause: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ conversations only; their message ends the turn, because it is the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,8 @@ from greenline.llm.models import ToolSpec
 from greenline.tools.models import Button, Buttons, Menu, Row, Say, Section, Text, ToolContext, ToolResult
 
 MAX_ROWS: Final = 10  # Meta: interactive list, rows in total
+UNTIL_THEY_SPEAK: Final = -1.0
+"""A pause without an end (reference: ``wait_timeout_secs``)."""
 
 
 class _Arguments(BaseModel):
@@ -39,7 +41,7 @@ class SkipTurn(_Arguments):
     reason: str = Field("", description="Why nothing is said.")
 
     def result(self) -> ToolResult:
-        return ToolResult("Nothing is said in this turn.", ends="turn", reason=self.reason)
+        return ToolResult("Nothing is said in this turn.", ends="turn", reason=self.reason, pause=UNTIL_THEY_SPEAK)
 
 
 class _Button(_Arguments):
@@ -121,10 +123,11 @@ INTERACTIVE: Final = frozenset({"send_interactive_buttons", "send_interactive_li
 
 @dataclass(frozen=True, slots=True)
 class SystemTool:
-    """One of the tools above, with the description that the agent gives it."""
+    """One of the tools above, with the description that the agent gives it, and how long a skipped turn lasts."""
 
     name: str
     description: str
+    pause: float = UNTIL_THEY_SPEAK
     type: str = "system"
     has_effect: bool = False
 
@@ -137,10 +140,11 @@ class SystemTool:
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Check the arguments; over-limit content is an error that tells the model what to shorten."""
         try:
-            return _KINDS[self.name].model_validate(arguments).result()
+            result = _KINDS[self.name].model_validate(arguments).result()
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
             return ToolResult(f"Not sent. {faults}", is_error=True, error_type="invalid_arguments")
+        return result if result.pause is None else replace(result, pause=self.pause)
 
 
 def system_tools(built_in: Mapping[str, Any], *, interactive: bool) -> tuple[SystemTool, ...]:
@@ -150,8 +154,10 @@ def system_tools(built_in: Mapping[str, Any], *, interactive: bool) -> tuple[Sys
         config = built_in.get(name)
         if config is None or (name in INTERACTIVE and not interactive):
             continue
-        own = config.get("description") if isinstance(config, Mapping) else None
-        found.append(SystemTool(name, own or (kind.__doc__ or "").strip()))
+        options = config if isinstance(config, Mapping) else {}
+        pause = (options.get("params") or {}).get("wait_timeout_secs")
+        description = options.get("description") or (kind.__doc__ or "").strip()
+        found.append(SystemTool(name, description, UNTIL_THEY_SPEAK if pause is None else pause))
     return tuple(found)
 
 

@@ -82,3 +82,12 @@ async def test_a_list_has_ten_rows_at_most() -> None:
         {"body_text": "x", "button_text": "Open", "sections": sections[:1]}, CONTEXT
     )
     assert isinstance(taken.say[0], Menu)
+
+
+@pytest.mark.parametrize(
+    ("params", "pause"), [({}, -1.0), ({"wait_timeout_secs": None}, -1.0), ({"wait_timeout_secs": 20}, 20)]
+)
+async def test_a_skipped_turn_lasts_as_the_agent_says(params: dict[str, object], pause: float) -> None:
+    [skip] = system_tools({"skip_turn": {"params": params}}, interactive=False)
+    result = await skip.run({}, CONTEXT)
+    assert (result.ends, result.pause) == ("turn", pause)

@@ -78,8 +78,8 @@ class Host(Protocol):
         """The agent goes on in another language."""
         ...
 
-    def answered(self, ended: str | None) -> None:
-        """The agent has said all; ``ended`` is its reason to end the conversation."""
+    def answered(self, ended: str | None, pause: float | None) -> None:
+        """The agent has said all; ``ended`` is its reason to end the conversation, ``pause`` how long it waits."""
         ...
 
 
@@ -275,7 +275,7 @@ class Floor:
         self._time(answer, answer.events)
         self._host.tell(ResponseComplete(answer.event_id))
         self._answer = None
-        self._host.answered(answer.outcome.ended)
+        self._host.answered(answer.outcome.ended, answer.outcome.pause)
 
     async def _play(self, answer: Answer) -> None:
         """Return when the person has heard all of it."""

@@ -99,6 +99,8 @@ class LiveSession:
         self._listeners: list[Listener] = []
         self._human = self._human_types = False
         self._nudges = 0
+        self._pause: float | None = None
+        """For how long the agent has left its turn out (reference: ``skip_turn``); it begins anew after a noise."""
         self._meanwhile: list[tuple[str, Medium, tuple[str, ...]]] = []
         """What the person wrote or pressed while the agent spoke and may not be interrupted."""
         self._timers = Timers(means.clock)
@@ -391,7 +393,7 @@ class LiveSession:
     def heard(self, said: UserMessage, event_id: int | None = None) -> None:
         """The person has said something; ``event_id`` is that of the answer, if there is one already."""
         self.person_is_there()
-        self._nudges = 0
+        self._nudges, self._pause = 0, None
         self.record(said)
         if said.medium == "audio":
             self.tell(UserTranscript(event_id or self._floor.next_id, said.text))
@@ -403,14 +405,17 @@ class LiveSession:
 
     def wait_for_person(self, seconds: float | None = None) -> None:
         """It is the person's turn; ``seconds`` takes the place of the agent's turn timeout."""
-        turn = self.config.turn
+        turn, pause = self.config.turn, self._pause
         if self.text_only or self._human or self.over:
             return
-        if turn.silence_end_call_timeout > 0 and not self._timers.is_set("silence"):
+        patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
+        speaks_again = patience > 0 and self._nudges < MOST_NUDGES
+        if pause is not None and speaks_again:
+            self._timers.stop("silence")  # a moment that the person asked for is no silence
+        elif turn.silence_end_call_timeout > 0 and not self._timers.is_set("silence"):
             # What the agent says into the silence does not end it.
             self._timers.set("silence", turn.silence_end_call_timeout, self._too_silent)
-        patience = turn.turn_timeout if seconds is None else seconds
-        if patience > 0 and self._nudges < MOST_NUDGES:
+        if speaks_again:
             self._timers.set("turn", patience, self._nudge)
 
     def _too_silent(self) -> None:
@@ -476,8 +481,9 @@ class LiveSession:
             self._listening.expect(self._expected())
             self.spawn(self._means.speech.prepare(voice_of(self.config)))
 
-    def answered(self, ended: str | None) -> None:
-        """The agent has said all; ``ended`` is its reason to end the conversation."""
+    def answered(self, ended: str | None, pause: float | None) -> None:
+        """The agent has said all; ``ended`` is its reason to end the conversation, ``pause`` how long it waits."""
+        self._pause = pause
         if ended is not None:
             self.end(f"end_call tool was called: {ended}")
         spoken = self._hearing.said_meanwhile()

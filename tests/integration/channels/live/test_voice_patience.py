@@ -12,10 +12,10 @@ import pytest
 
 from greenline.channels.live.models import AgentResponse, ResponseComplete, UserTranscript
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentMessage, Noted
-from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, Usage
+from greenline.conversations.events import AgentMessage, Noted, UserSilent
+from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, ToolCall, Usage
 from greenline.speech.models import EndOfTurn
-from support.live import Opens, Room, told_of
+from support.live import Opens, Room, Stage, told_of
 from support.spoken import SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
 
@@ -168,3 +168,73 @@ async def test_words_in_between_are_no_noise(opens: Opens, speech: SpokenSpeech)
         await ask(session, speech, "Coffee?")
         await told_of(told, ResponseComplete, 2)
         assert [event.text for event in told if isinstance(event, AgentResponse)] == ["Hello!"] * 2
+
+
+def skipping(seconds: float | None) -> dict[str, Any]:
+    params = {} if seconds is None else {"params": {"wait_timeout_secs": seconds}}
+    tools = {"built_in_tools": {"skip_turn": params}}
+    return {"agent": {"prompt": tools}, "turn": {"turn_timeout": 7, "silence_end_call_timeout": 20}}
+
+
+def skips(request: ModelRequest) -> ModelReply | str:
+    """Leave the turn out when the person asks for a moment."""
+    if request.messages[-1].text == "One moment":
+        return ModelReply(request.model, "", (ToolCall("call_1", "skip_turn", {"reason": "They think."}),))
+    return "Ready?"
+
+
+async def skipped(live: Stage, speech: SpokenSpeech) -> tuple[Any, list[Any]]:
+    """A person who has asked for a moment, and got it."""
+    live.model.say = skips
+    session, told = await live.begin(Room())
+    await ask(session, speech, "One moment")
+    await told_of(told, ResponseComplete)
+    return session, told
+
+
+async def test_after_a_skipped_turn_the_agent_asks_when_its_wait_is_over(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    async with opens(skipping(30)) as live:
+        session, told = await skipped(live, speech)
+        for seconds in (8, 21):  # neither its turn timeout nor silence counts meanwhile
+            clock.advance(timedelta(seconds=seconds))
+            await live.journal(session)
+        assert len(live.model.requests) == 1
+        clock.advance(timedelta(seconds=1))
+        (answer,) = await told_of(told, AgentResponse)
+        assert answer.text == "Ready?"
+        assert "asked for a moment" in live.model.requests[-1].messages[-1].text
+        await told_of(told, ResponseComplete, 2)
+        clock.advance(timedelta(seconds=7))  # from here on it is as ever
+        await told_of(told, AgentResponse, 2)
+        assert "still there" in live.model.requests[-1].messages[-1].text
+
+
+@pytest.mark.parametrize("seconds", [None, -1.0])
+async def test_after_a_skipped_turn_without_a_wait_the_agent_is_silent_until_silence_ends_it(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech, seconds: float | None
+) -> None:
+    async with opens(skipping(seconds)) as live:
+        session, _ = await skipped(live, speech)
+        clock.advance(timedelta(seconds=19))
+        assert not [event for event in await live.journal(session) if isinstance(event, UserSilent)]
+        clock.advance(timedelta(seconds=1))
+        assert (await live.tasks[0]).reason == "Silence"
+        assert len(live.model.requests) == 1
+
+
+async def test_a_noise_while_a_turn_is_skipped_does_not_end_the_wait(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    async with opens(skipping(30)) as live:
+        session, told = await skipped(live, speech)
+        await ask(session, speech, "")
+        await eventually(lambda: not speech.texts)
+        clock.advance(timedelta(seconds=29))
+        assert not [event for event in await live.journal(session) if isinstance(event, UserSilent)]
+        await ask(session, speech, "I am back")
+        await told_of(told, AgentResponse)
+        await told_of(told, ResponseComplete, 2)
+        clock.advance(timedelta(seconds=7))
+        await told_of(told, AgentResponse, 2)
