@@ -129,6 +129,7 @@ async def open_services(
         keyring = Keyring(pool, clock)
         sockets = Sockets(
             pool=pool,
+            wakeups=wakeups,
             keyring=keyring,
             vault=vault,
             clock=clock,

@@ -70,7 +70,8 @@ async def test_a_monitor_is_told_the_past_then_what_happens(server: RunningServe
             "history_complete",
         ]
         await server.services.pool.execute(
-            "insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)"
+            "with grown as (update conversation set last_seq = 51 where id = 'conv_1')"
+            " insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)"
             " values ('conv_1', 50, $1, now(), 'human_takeover', $2), ('conv_1', 51, $1, now(), 'ended', $3)",
             DEFAULT_ID,
             {"active": True},
@@ -204,6 +205,47 @@ async def test_a_human_takes_over_a_socket_that_another_server_holds(
             await operator.send(command_type="end_call")
             assert (await operator.closed())[0] == 1000
             assert await person.closed() == (1000, "Ended by an operator")
+
+
+async def test_a_conversation_of_this_server_is_shown_as_it_happens(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    agent_id = await make_agent(http, conversation={"monitoring_enabled": True})
+    headers = {"xi-api-key": server.api_key}
+    async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as person:
+        conversation_id = (await person.begin())["conversation_initiation_metadata_event"]["conversation_id"]
+        await person.send(type="user_message", text="Hi")
+        answer = await person.until("agent_response", lambda f: f["agent_response_event"]["event_id"] > 1)
+        path = f"/v1/convai/conversations/{conversation_id}/monitor"
+        async with client(server.url, path, additional_headers=headers) as operator:
+            await operator.until("history_complete")
+            assert operator.kinds()[1:-1] == ["agent_response", "user_transcript", "agent_response"]
+            assert operator.seen[2]["user_transcription_event"] == {"user_transcript": "Hi", "event_id": 2}
+            assert operator.seen[3] == answer
+            seen = len(operator.seen)
+            await person.send(type="user_message", text="What is the time?")
+            await operator.until("agent_response")
+            news = [frame for frame in operator.seen[seen:] if frame["type"] != "agent_typing"]
+            assert [frame["type"] for frame in news] == [
+                "user_transcript",
+                *["agent_chat_response_part"] * (len(news) - 2),
+                "agent_response",
+            ]
+            parts = [frame["text_response_part"]["text"] for frame in news[1:-1]]
+            assert "".join(parts) == "You said What is the time?"
+            await operator.send(command_type="enable_human_takeover")
+            await operator.until("external_agent_connected")
+            await person.send(type="user_message", text="I want a human")
+            await operator.until("user_transcript")
+            await operator.send(command_type="send_human_message", parameters={"text": "Tom here."})
+            said = await person.until(
+                "agent_response", lambda f: "Tom" in f["agent_response_event"]["agent_response"]
+            )
+            assert await operator.until("agent_response") == said
+            await operator.send(command_type="end_call")
+            assert await operator.closed() == (1000, "The conversation has ended.")
+        assert await person.closed() == (1000, "Ended by an operator")
+        assert "user_transcript" not in person.kinds(), "a client is not told again what it has sent"
 
 
 @contextlib.asynccontextmanager

@@ -76,6 +76,9 @@ class ScriptedSessions:
     starts: list[Start] = field(default_factory=list)
     sessions: list[ScriptedSession] = field(default_factory=list)
 
+    def held(self, conversation_id: str) -> None:
+        """None is watched."""
+
     async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> ScriptedSession:
         self.starts.append(start)
         if self.refuse is not None:

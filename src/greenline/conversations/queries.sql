@@ -8,6 +8,10 @@ where c.workspace_id = $1 and c.id = $2;
 -- name: journal
 select seq, at, kind, data from conversation_event where workspace_id = $1 and conversation_id = $2 order by seq;
 
+-- name: watch
+-- From now on notifications tell when the journal has grown (``tell_watchers``).
+update conversation set watched = true where workspace_id = $1 and id = $2 and not watched;
+
 -- name: rate
 -- Feedback $3 goes into the projection, its event $4 into the journal at $5; the row's lock orders the numbers.
 with rated as (

@@ -39,6 +39,7 @@ class Wakeups:
         self._dsn = dsn
         self._events: dict[str, asyncio.Event] = {}
         self._holders: dict[str, Callable[[str], bool]] = {}
+        self._on_listening: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
 
     def event(self, kind: str) -> asyncio.Event:
@@ -48,6 +49,10 @@ class Wakeups:
     def held_by(self, kind: str, tell: Callable[[str], bool]) -> None:
         """``tell`` passes news on to the holder of a mailbox of ``kind``; it answers False where there is none."""
         self._holders[kind] = tell
+
+    def on_listening(self, tell: Callable[[], None]) -> None:
+        """``tell`` is called whenever the connection has begun to listen: what was notified before went unheard."""
+        self._on_listening.append(tell)
 
     def tell(self, kind: str, mailbox_id: str) -> None:
         """Tell this process's holder of a mailbox of its news, without the way through the database.
@@ -80,6 +85,8 @@ class Wakeups:
             connection.add_termination_listener(lambda *_, lost=lost: lost.set())
             try:
                 await connection.add_listener(CHANNEL, self._notified)
+                for tell in self._on_listening:
+                    tell()
                 await lost.wait()
                 log.warning("wakeups.lost")
             except DATABASE_ERRORS as error:

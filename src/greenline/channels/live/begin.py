@@ -18,6 +18,7 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, shown
 from greenline.channels.live.floor import Means
+from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.recorder import Recorder
@@ -101,6 +102,7 @@ class LiveSessions:
         self._speech = speech
         self._clock = clock
         self._settings = settings
+        self.held = Held(clock)
         self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         self._writer = JournalWriter(pool, clock, patience=settings.lease_seconds * PATIENCE_OF_LEASE)
         self._objects = objects
@@ -164,7 +166,7 @@ class LiveSessions:
             clock=self._clock,
             settings=self._settings,
         )
-        return LiveSession(
+        session = LiveSession(
             means=means,
             journal=journal,
             claim=claim,
@@ -172,6 +174,8 @@ class LiveSessions:
             holder=self._worker,
             recorder=self._recorder(beginning, conversation_id) if voice is not None else None,
         )
+        self.held.add(session)
+        return session
 
     def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:
         privacy = beginning.version.platform_settings.privacy

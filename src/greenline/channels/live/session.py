@@ -395,8 +395,8 @@ class LiveSession:
         self.person_is_there()
         self._nudges, self._pause = 0, None
         self.record(said)
-        if said.medium == "audio":
-            self.tell(UserTranscript(event_id or self._floor.next_id, said.text))
+        medium: Literal["audio", "text"] = "audio" if said.medium == "audio" else "text"
+        self.tell(UserTranscript(event_id or self._floor.next_id, said.text, medium=medium))
 
     def person_is_there(self) -> None:
         """No turn timeout for now."""

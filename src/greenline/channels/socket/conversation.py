@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Final
 
-from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver
+from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver, UserTranscript
 from greenline.channels.socket.dispatch import Dispatch
 from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed
 from greenline.channels.socket.limits import Limits
@@ -108,6 +108,8 @@ class SocketConversation:
         if isinstance(event, TakenOver):
             self._human_speaks = event.by_human
             self._heard_at = self._clock.now()
+        if isinstance(event, UserTranscript) and event.medium == "text":
+            return  # reference, Typical orders: the client is not told again what it has sent
         for frame in frames(event):
             if frame["type"] in self._shown:
                 self._wire.outgoing.put(frame)

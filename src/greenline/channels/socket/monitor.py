@@ -1,15 +1,17 @@
 """The monitor socket: watch a conversation while it runs, and step in (reference: Real-time monitoring).
 
-It reads the journal, so that any process shows any conversation: one on a socket or a call, wherever it is held, and
-one by WhatsApp text. What a person says and hears is there; the pieces of an answer that is still being written are
-not. Commands go through the mailbox of the conversation and are answered when they are durable.
+A conversation that this process holds, on a socket or a call, is shown as it happens. Any other, held by another
+process or a chat on WhatsApp, is shown by its journal, when a notification tells that it has grown: what a person
+says and hears is there, the pieces of an answer that is still being written are not. Commands go through the mailbox
+of the conversation and are answered when they are durable.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -18,28 +20,31 @@ from starlette.websockets import WebSocket
 
 from greenline.agents.models import VersionNotFound
 from greenline.agents.service import get_version
+from greenline.channels.live.held import HISTORY
+from greenline.channels.live.models import LiveEvent, SessionEnded
 from greenline.channels.orders import place, read_order
 from greenline.channels.socket.access import SQL, Handshake
 from greenline.channels.socket.errors import CRASH, NORMAL, ClientLeft, InvalidMessage, Refused, SocketClosed
 from greenline.channels.socket.journal_frames import JournalFrames
-from greenline.channels.socket.server_messages import Frame
+from greenline.channels.socket.server_messages import Frame, frames
+from greenline.channels.socket.session import Sessions, Watchable
 from greenline.channels.socket.traces import Traces
 from greenline.channels.socket.wire import SocketConnection, Wire
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Entry
 from greenline.conversations.journal import read_journal
 from greenline.conversations.models import Conversation, ConversationNotFound
+from greenline.conversations.news import JournalNews
 from greenline.conversations.service import find
 from greenline.errors import GreenlineError, InvalidApiKey
-from greenline.store.pool import Pool
+from greenline.store.outage import patiently
+from greenline.store.pool import Pool, Record
 from greenline.workspaces.keyring import Keyring
 
 log = structlog.get_logger(__name__)
 
-HISTORY: Final = 100
-"""Past events that a monitor is told of (reference: about the last 100)."""
-LOOK_SECONDS: Final = 0.25
-"""How often the journal is asked for news: a monitor is for people."""
+PATIENCE_SECONDS: Final = 10.0
+"""How long a monitor outlasts a database that is away."""
 NEVER_SHOWN: Final = frozenset({"ping", "audio", "vad_score", "internal_turn_probability"})
 """What can't be chosen in ``monitoring_events``."""
 JSON: Final = "json"
@@ -63,10 +68,14 @@ class Watched:
 class Monitors:
     """Serves monitor sockets."""
 
-    def __init__(self, pool: Pool, keyring: Keyring, clock: Clock, *, max_bytes: int) -> None:
+    def __init__(
+        self, pool: Pool, keyring: Keyring, clock: Clock, sessions: Sessions, news: JournalNews, *, max_bytes: int
+    ) -> None:
         self._pool = pool
         self._keyring = keyring
         self._clock = clock
+        self._sessions = sessions
+        self._news = news
         self._max_bytes = max_bytes
 
     async def serve(self, websocket: WebSocket, conversation_id: str) -> None:
@@ -128,18 +137,51 @@ class Monitors:
     async def _tell(self, wire: Wire, watched: Watched, events_format: str) -> None:
         conversation = watched.conversation
         traces = Traces(conversation.id, conversation.agent_id) if events_format == TRACES else None
-        told = JournalFrames()
-        key = (watched.workspace_id, conversation.id)
-        wire.outgoing.put({"type": "connected", "conversation_id": conversation.id})
-        rows = await self._pool.fetch(SQL["last_events"], *key, HISTORY)
-        last = rows[0]["seq"] if rows else 0
-        over = _put(wire, watched, told, traces, read_journal(reversed(rows)))
-        wire.outgoing.put({"type": "history_complete"})
-        while not over:
-            await asyncio.sleep(LOOK_SECONDS)
-            rows = await self._pool.fetch(SQL["events_after"], *key, last)
-            last = rows[-1]["seq"] if rows else last
-            over = _put(wire, watched, told, traces, read_journal(rows))
+        view = View(wire, watched, traces)
+        view.put({"type": "connected", "conversation_id": conversation.id})
+        held = self._sessions.held(conversation.id)
+        if held is not None:
+            await self._follow(held, view)
+        else:
+            await self._read(watched, view)
+
+    async def _follow(self, held: Watchable, view: View) -> None:
+        """A conversation that this process holds, as it happens."""
+        over = asyncio.Event()
+
+        def tell(event: LiveEvent) -> None:
+            for frame in frames(event):
+                view.show(frame, self._clock.now())
+            if isinstance(event, SessionEnded):
+                over.set()
+
+        for at, event in held.recent():
+            for frame in frames(event):
+                view.show(frame, at)
+        view.put({"type": "history_complete"})
+        unsubscribe = held.subscribe(tell)
+        try:
+            await over.wait()
+        finally:
+            unsubscribe()
+
+    async def _read(self, watched: Watched, view: View) -> None:
+        """A conversation that another process holds, or nobody, by its journal."""
+        told, key = JournalFrames(), (watched.workspace_id, watched.conversation.id)
+        async with self._news.of(*key) as news:
+            rows = await self._pool.fetch(SQL["last_events"], *key, HISTORY)
+            last = rows[0]["seq"] if rows else 0
+            over = _show(view, told, read_journal(reversed(rows)))
+            view.put({"type": "history_complete"})
+            while not over:
+                await news.wait()
+                news.clear()
+                while rows := await self._after(key, last):
+                    last = rows[-1]["seq"]
+                    over = _show(view, told, read_journal(rows)) or over
+
+    async def _after(self, key: tuple[str, str], last: int) -> list[Record]:
+        return await patiently(lambda: self._pool.fetch(SQL["events_after"], *key, last), PATIENCE_SECONDS)
 
     async def _obey(self, wire: Wire, watched: Watched) -> None:
         while True:
@@ -163,12 +205,29 @@ class Monitors:
         return _answer(kind, "accepted", None)
 
 
-def _put(wire: Wire, watched: Watched, told: JournalFrames, traces: Traces | None, entries: Sequence[Entry]) -> bool:
-    """Queue what the entries tell; whether they end the conversation."""
+class View:
+    """What one monitor sees."""
+
+    def __init__(self, wire: Wire, watched: Watched, traces: Traces | None) -> None:
+        self._wire = wire
+        self._watched = watched
+        self._traces = traces
+
+    def put(self, frame: Frame) -> None:
+        """A frame of the monitor itself."""
+        self._wire.outgoing.put(frame)
+
+    def show(self, frame: Frame, at: datetime) -> None:
+        """A frame of the conversation, in the format that was asked for, if the agent shows it."""
+        if self._watched.shows(frame):
+            self._wire.outgoing.put(self._traces.batch(frame, at) if self._traces else frame)
+
+
+def _show(view: View, told: JournalFrames, entries: Sequence[Entry]) -> bool:
+    """Show what the entries tell; whether they end the conversation."""
     for entry in entries:
-        shown: Iterable[Frame] = filter(watched.shows, told(entry))
-        for frame in shown:
-            wire.outgoing.put(traces.batch(frame, entry.at) if traces else frame)
+        for frame in told(entry):
+            view.show(frame, entry.at)
     return any(isinstance(entry.event, Ended) for entry in entries)
 
 

@@ -13,9 +13,11 @@ from greenline.channels.socket.monitor import Monitors
 from greenline.channels.socket.session import Sessions
 from greenline.channels.socket.wire import SocketConnection, Wire
 from greenline.clock import Clock
+from greenline.conversations.news import JournalNews
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.store.worker import Wakeups
 from greenline.workspaces.keyring import Keyring
 
 
@@ -23,11 +25,20 @@ class Sockets:
     """Serves the agent socket and the monitor. ``host`` holds the conversations, for other transports too."""
 
     def __init__(
-        self, *, pool: Pool, keyring: Keyring, vault: Vault, clock: Clock, settings: Settings, sessions: Sessions
+        self,
+        *,
+        pool: Pool,
+        wakeups: Wakeups,
+        keyring: Keyring,
+        vault: Vault,
+        clock: Clock,
+        settings: Settings,
+        sessions: Sessions,
     ) -> None:
         self.gate = Gate(pool, keyring, vault, clock)
         self.host = Host(pool=pool, clock=clock, settings=settings, sessions=sessions)
-        self._monitors = Monitors(pool, keyring, clock, max_bytes=settings.socket_message_max_bytes)
+        news = JournalNews(pool, wakeups)
+        self._monitors = Monitors(pool, keyring, clock, sessions, news, max_bytes=settings.socket_message_max_bytes)
         self._max_bytes = settings.socket_message_max_bytes
 
     def start(self) -> None:

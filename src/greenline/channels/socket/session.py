@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from greenline.agents.config import ConversationConfig
-from greenline.channels.live.models import AudioOut, Listener, SessionEnded
+from greenline.channels.live.models import AudioOut, Listener, LiveEvent, SessionEnded
 from greenline.channels.socket.access import Admission
 
 
@@ -71,6 +72,18 @@ class Session(Protocol):
         ...
 
 
+class Watchable(Protocol):
+    """A conversation that this process holds, for who watches it."""
+
+    def recent(self) -> Iterator[tuple[datetime, LiveEvent]]:
+        """What was told so far, with its moments; the oldest of many are forgotten."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell ``listener`` what happens from now on, the end included; call what is returned to stop."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """What is known of a conversation that a client begins. ``data`` is its start data as it came."""
@@ -90,4 +103,8 @@ class Sessions(Protocol):
 
         Raises `greenline.channels.socket.errors.SocketClosed` or `greenline.errors.GreenlineError`.
         """
+        ...
+
+    def held(self, conversation_id: str) -> Watchable | None:
+        """A conversation that runs in this process and may be watched."""
         ...

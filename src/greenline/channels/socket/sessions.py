@@ -10,6 +10,7 @@ from greenline.agents.initiation import InitiationData, SourceInfo
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get
 from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.held import HeldConversation
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
 from greenline.channels.socket.access import used_already
@@ -56,6 +57,10 @@ class SocketSessions:
             return await self._live.begin(beginning, out)
         except LeaseLost:  # the same URL let somebody else in at the same moment
             raise used_already() from None
+
+    def held(self, conversation_id: str) -> HeldConversation | None:
+        """A conversation that runs in this process and may be watched: on a socket, in a room, on a call."""
+        return self._live.held.find(conversation_id)
 
     async def _version(self, start: Start, data: InitiationData) -> AgentVersion:
         admission = start.admission

@@ -29,6 +29,7 @@ from greenline.conversations.events import AgentMessage
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.store.worker import Wakeups
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 from support.journal import projection, write
@@ -88,12 +89,13 @@ class Place:
 
 
 @pytest.fixture
-async def place(pool: Pool, clock: ManualClock, settings: Settings) -> AsyncIterator[Place]:
+async def place(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Place]:
     await insert_workspace(pool, clock.now())
     agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition())
     vault, sessions = Vault(b"k" * 32), ScriptedSessions()
     sockets = Sockets(
         pool=pool,
+        wakeups=Wakeups(dsn),
         keyring=Keyring(pool, clock),
         vault=vault,
         clock=clock,
