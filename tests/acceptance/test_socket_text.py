@@ -245,6 +245,15 @@ async def kept(http: httpx2.AsyncClient, conversation_id: str) -> bool:
     return any(turn["role"] == "user" for turn in shown["transcript"])
 
 
+async def foreign(server: RunningServer, http: httpx2.AsyncClient) -> str:
+    """A file of another conversation."""
+    async with connect(server, await make_agent(http)) as socket:
+        named = (await socket.begin())["conversation_initiation_metadata_event"]["conversation_id"]
+        path = f"/v1/convai/conversations/{named}/files"
+        uploaded = await http.post(path, files={"file": ("mine.txt", b"mine", "text/plain")})
+        return str(uploaded.json()["file_id"])
+
+
 async def test_a_picture_is_part_of_a_message(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:
@@ -254,12 +263,19 @@ async def test_a_picture_is_part_of_a_message(server: RunningServer, http: httpx
         async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as browser:
             uploaded = await browser.post(path, files={"file": ("tea.png", b"\x89PNG\r\n\x1a\nx", "image/png")})
         file_id = uploaded.json()["file_id"]
-        file = {"type": "file_input", "file_id": file_id}
+        files = [
+            {"type": "file_input", "file_id": name} for name in (file_id, "file_none", await foreign(server, http))
+        ]
         text = {"type": "user_message", "text": "What is this?"}
-        await socket.send(type="multimodal_message", text=text, file=file, files=[file])
+        await socket.send(type="multimodal_message", text=text, file=files[0], files=files)
+        fault = (await socket.until("error"))["error_event"]
+        assert (fault["error_type"], fault["details"]) == (
+            "value_error",
+            {"file_ids": [named["file_id"] for named in files[1:]]},
+        )
         await socket.until("agent_response", lambda f: "You said" in f["agent_response_event"]["agent_response"])
         await until(lambda: kept(http, conversation_id))
         refused = await http.delete(f"{path}/{file_id}")
         assert refused.status_code == 409
     shown = await finished(http, conversation_id)
-    assert shown["transcript"][1]["file_inputs"][0]["original_filename"] == "tea.png"
+    assert [file["original_filename"] for file in shown["transcript"][1]["file_inputs"]] == ["tea.png"]

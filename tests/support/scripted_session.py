@@ -21,6 +21,7 @@ class ScriptedSession:
     text_only: bool = True
     out: AudioOut | None = None
     waits_for_client: bool = False
+    files: set[str] = field(default_factory=set)
     heard: list[tuple[Any, ...]] = field(default_factory=list)
     ended: SessionEnded | None = None
     _listeners: list[Listener] = field(default_factory=list)
@@ -45,6 +46,9 @@ class ScriptedSession:
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         self.heard.append(("message", text, tuple(file_ids), rich_content_id))
+
+    async def unknown_files(self, file_ids: Sequence[str]) -> list[str]:
+        return [file_id for file_id in file_ids if file_id not in self.files]
 
     def user_activity(self) -> None:
         self.heard.append(("activity",))

@@ -86,6 +86,13 @@ async def open_file(
     return _file(row) if row else None
 
 
+async def known_files(
+    pool: Pool | Connection, workspace_id: str, conversation_id: str, file_ids: Sequence[str]
+) -> set[str]:
+    """Those of ``file_ids`` that are files of the conversation."""
+    return {row["id"] for row in await pool.fetch(SQL["known"], workspace_id, conversation_id, list(file_ids))}
+
+
 async def list_files(
     pool: Pool | Connection, workspace_id: str, conversation_id: str
 ) -> tuple[ConversationFile, ...]:

@@ -8,6 +8,9 @@ select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha25
 from conversation_file
 where workspace_id = $1 and conversation_id = $2 and id = $3;
 
+-- name: known
+select id from conversation_file where workspace_id = $1 and conversation_id = $2 and id = any($3::text[]);
+
 -- name: all
 select id, workspace_id, conversation_id, filename, mime_type, size_bytes, sha256, created_at, seconds
 from conversation_file

@@ -17,6 +17,7 @@ from greenline.agents.lookup import Lookup, environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, shown
+from greenline.channels.live.files import Files
 from greenline.channels.live.floor import Means
 from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
@@ -28,15 +29,14 @@ from greenline.channels.live.turn import Agent
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Event, Remembered, Started
-from greenline.conversations.files import ConversationFile, open_file, read_file
 from greenline.conversations.projection import Projection
 from greenline.engine.system_variables import at_start
 from greenline.ids import new_id
-from greenline.llm.models import FilePart, LanguageModels
+from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Claim, Mailboxes
-from greenline.store.objects import ObjectMissing, Objects, StorageFault
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
@@ -162,7 +162,7 @@ class LiveSessions:
             models=self._models,
             speech=self._speech,
             out=voice,
-            files=self._files(beginning.workspace_id, conversation_id),
+            files=Files(self._pool, self._objects, beginning.workspace_id, conversation_id),
             clock=self._clock,
             settings=self._settings,
         )
@@ -234,18 +234,6 @@ class LiveSessions:
             data.tool_mock_config,
         )
 
-    def _files(self, workspace_id: str, conversation_id: str) -> Callable[[Sequence[str]], Any]:
-        async def load(file_ids: Sequence[str]) -> dict[str, FilePart]:
-            found = {}
-            for file_id in file_ids:
-                file = await open_file(self._pool, workspace_id, conversation_id, file_id)
-                if file is not None:
-                    data = await _read(self._objects, file)
-                    found[file_id] = FilePart(file.mime_type, file.filename, data)
-            return found
-
-        return load
-
     async def _abandoned(self, claim: Claim) -> None:
         """A conversation whose lease ran out: its process died, and the socket or the call with it."""
         conversation_id = claim.mailbox_id.removeprefix(f"{KIND}:")
@@ -263,14 +251,6 @@ class LiveSessions:
 
     async def _give_up(self, claim: Claim, error: BaseException) -> None:
         await self._mailboxes.release(claim, self._clock.now())
-
-
-async def _read(objects: Objects, file: ConversationFile) -> bytes:
-    try:
-        return await read_file(objects, file)
-    except (ObjectMissing, StorageFault):
-        log.warning("file.lost", file_id=file.id)
-        return b""
 
 
 def _projection(beginning: Beginning, agent: Agent, conversation_id: str, now: datetime) -> Projection:

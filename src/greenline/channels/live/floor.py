@@ -19,6 +19,7 @@ from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.effects import ClientCalls, LiveEffects
 from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
+from greenline.channels.live.files import Files
 from greenline.channels.live.fillers import Fillers
 from greenline.channels.live.models import AudioOut, LiveEvent, ResponseComplete
 from greenline.channels.live.mouth import Utterance
@@ -39,8 +40,6 @@ log = structlog.get_logger(__name__)
 UNREACHABLE: Final = "database_unreachable"
 """Code of a turn that needed something of the database, such as a secret, while it was away."""
 
-Files: TypeAlias = Callable[[Sequence[str]], Coroutine[Any, Any, dict[str, FilePart]]]
-"""Loads files of the conversation for the model; unknown ones are left out."""
 Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice"]
 
 
@@ -312,7 +311,7 @@ class Floor:
         named = [file_id for event in journal if isinstance(event, UserMessage) for file_id in event.file_ids]
         kept = named[-room:]
         missing = [file_id for file_id in kept if file_id not in self._files]
-        found = await self._means.files(missing) if missing else {}
+        found = await self._means.files.load(missing) if missing else {}
         self._files = {file_id: file for file_id, file in {**self._files, **found}.items() if file_id in kept}
 
 

@@ -198,6 +198,10 @@ class LiveSession:
         if text or file_ids:
             self.person_said(text, "file" if file_ids else "text", tuple(file_ids))
 
+    async def unknown_files(self, file_ids: Sequence[str]) -> tuple[str, ...]:
+        """Which of these the conversation does not have, as far as that can be told."""
+        return await self._means.files.unknown(file_ids)
+
     def digit(self, digit: str) -> None:
         """A key of the telephone; keys that follow each other closely are one turn."""
         self.person_is_there()

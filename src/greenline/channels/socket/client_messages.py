@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Container
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import orjson
@@ -130,6 +131,11 @@ class MultimodalMessage(_Message):
         """The files, each once."""
         named = [*([self.file] if self.file else []), *(self.files or [])]
         return tuple(dict.fromkeys(file.file_id for file in named))
+
+    def without(self, file_ids: Container[str]) -> MultimodalMessage:
+        """The message with its other files; it may say nothing any more."""
+        kept = [FileInput(file_id=file_id) for file_id in self.file_ids if file_id not in file_ids]
+        return self.model_copy(update={"file": None, "files": kept})
 
 
 class EnclaveSetup(_Message):

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Final
 
 from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver, UserTranscript
+from greenline.channels.socket.client_messages import MultimodalMessage
 from greenline.channels.socket.dispatch import Dispatch
-from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed
+from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed, UnknownFiles
 from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.medium import Medium
 from greenline.channels.socket.pings import PING_SECONDS, Pings
-from greenline.channels.socket.server_messages import Filter, frames
+from greenline.channels.socket.server_messages import Filter, error, frames
 from greenline.channels.socket.session import Session
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
@@ -118,10 +119,20 @@ class SocketConversation:
         while True:
             message = await self._wire.receive()
             self._limits.check(message)
+            if isinstance(message, MultimodalMessage):
+                message = await self._with_known_files(message)
             for piece in self._limits.pieces(message):
                 if self._dispatch(piece):
                     self._heard_at = self._clock.now()
                 await asyncio.sleep(0)  # a socket that is full gives its frames at once: others come between them
+
+    async def _with_known_files(self, message: MultimodalMessage) -> MultimodalMessage:
+        """The message as far as its files are known; the client is told of the others."""
+        unknown = await self._session.unknown_files(message.file_ids)
+        if not unknown:
+            return message
+        self._wire.outgoing.put(error(UnknownFiles(unknown)))
+        return message.without(unknown)
 
     def _hear(self, pcm: bytes) -> None:
         self._heard_at = self._clock.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 NORMAL: Final = 1000
@@ -42,6 +43,17 @@ class InvalidMessage(SocketClosed):
 
     def __init__(self, reason: str, error_type: str = "invalid_message") -> None:
         super().__init__(CONTRACT, error_type, reason)
+
+
+class UnknownFiles(SocketClosed):
+    """Files of a message that its conversation does not have. The client is told; nothing is closed."""
+
+    def __init__(self, file_ids: Sequence[str]) -> None:
+        reason = (
+            f"The conversation has no file {', '.join(file_ids)}: upload files into it by POST "
+            "/v1/convai/conversations/{id}/files. The rest of the message was taken."
+        )
+        super().__init__(CONTRACT, "value_error", reason, file_ids=[*file_ids])
 
 
 class Refused(SocketClosed):

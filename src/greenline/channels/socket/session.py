@@ -13,7 +13,7 @@ from greenline.channels.socket.access import Admission
 
 
 class Session(Protocol):
-    """A conversation that this process holds. Everything but `run` returns at once."""
+    """A conversation that this process holds. Everything but `run` and `unknown_files` returns at once."""
 
     @property
     def conversation_id(self) -> str:
@@ -49,6 +49,10 @@ class Session(Protocol):
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         """A finished turn of the person."""
+        ...
+
+    async def unknown_files(self, file_ids: Sequence[str]) -> Sequence[str]:
+        """Which of these the conversation does not have, as far as that can be told."""
         ...
 
     def user_activity(self) -> None:

@@ -69,6 +69,14 @@ async def test_a_conversation_outlives_a_moment_without_its_database(
     assert (await live.row(session))["message_count"] == 6
 
 
+async def test_no_file_is_unknown_while_nobody_can_tell(live: Stage, flaky: FlakyDatabase) -> None:
+    session, _ = await live.begin()
+    await session._journal.flush()
+    assert await session.unknown_files(["file_none"]) == ("file_none",)
+    flaky.cut()
+    assert await session.unknown_files(["file_none"]) == ()
+
+
 async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
     live: Stage, flaky: FlakyDatabase, pool: Pool
 ) -> None:

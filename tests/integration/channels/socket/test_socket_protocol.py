@@ -135,6 +135,7 @@ async def test_the_protocol_is_echoed(place: Place) -> None:
 
 async def test_words_and_signs_reach_the_conversation(place: Place) -> None:
     async with place.talk() as (connection, session):
+        session.files = {"f1"}
         await connection.send(type="user_message", text="Hi")
         await connection.send(
             type="multimodal_message",
@@ -157,6 +158,26 @@ async def test_words_and_signs_reach_the_conversation(place: Place) -> None:
         ("tool", "t1", "ok", False),
         ("feedback", 1, "like"),
     ]
+
+
+async def test_files_that_nobody_knows_are_told_and_the_rest_is_taken(place: Place) -> None:
+    async with place.talk() as (connection, session):
+        session.files = {"f2"}
+        files = [{"type": "file_input", "file_id": name} for name in ("f1", "f2", "f3")]
+        text = {"type": "user_message", "text": "Look"}
+        await connection.send(type="multimodal_message", text=text, file=files[0], files=files)
+        await connection.send(type="multimodal_message", file=files[2])
+        await connection.send(type="user_message", text="Well?")
+        await eventually(lambda: len(session.heard) == 3)
+        errors = [(await connection.until("error"))["error_event"] for _ in range(2)]
+    assert session.heard == [
+        ("message", "Look", ("f2",), None),
+        ("message", "", (), None),
+        ("message", "Well?", (), None),
+    ]
+    assert [event["details"] for event in errors] == [{"file_ids": ["f1", "f3"]}, {"file_ids": ["f3"]}]
+    assert (errors[0]["code"], errors[0]["error_type"]) == (1008, "value_error")
+    assert "f1, f3" in errors[0]["reason"]
 
 
 async def test_a_client_hears_what_its_agent_lets_through(place: Place) -> None:
