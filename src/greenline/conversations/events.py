@@ -69,6 +69,8 @@ class UserMessage(_Event):
     """What the model is told that ``text`` is, such as ``[Voice message]``, where it is not what was typed."""
     is_sign: bool = False
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
+    unwritten: str = Field("", exclude=True, repr=False)
+    """What the model reads in place of ``text``, such as redacted keys: it is never written down."""
 
 
 class VoicePart(_Event):

@@ -209,7 +209,8 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
     def tool(name: str) -> FeatureStatus:
         return FeatureStatus(enabled=name in enabled, used=name in used)
 
-    sent_files = any(isinstance(entry.event, UserMessage) and entry.event.file_ids for entry in journal)
+    said = [entry.event for entry in journal if isinstance(entry.event, UserMessage)]
+    takes_keys = config.conversation.dtmf_input_settings is not None
     return FeaturesUsage(
         language_detection=tool("language_detection"),
         transfer_to_agent=tool("transfer_to_agent"),
@@ -221,7 +222,10 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
         workflow=WorkflowFeatures(enabled=bool(agent.workflow.edges)),
         agent_testing=TestingFeatures(enabled=bool(settings.testing.attached_tests)),
         is_livekit=conversation.authorization_method == "livekit_token",
-        file_input=FeatureStatus(enabled=config.conversation.file_input.enabled, used=sent_files),
+        dtmf_input=FeatureStatus(enabled=takes_keys, used=any(event.medium == "dtmf" for event in said)),
+        file_input=FeatureStatus(
+            enabled=config.conversation.file_input.enabled, used=any(event.file_ids for event in said)
+        ),
     )
 
 

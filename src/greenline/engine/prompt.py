@@ -154,7 +154,8 @@ def _cut_short(call: ToolCall) -> Message:
 
 
 def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:
-    parts: tuple[TextPart | FilePart, ...] = _text(f"{event.label} {event.text}" if event.label else event.text)
+    text = event.unwritten or event.text
+    parts: tuple[TextPart | FilePart, ...] = _text(f"{event.label} {text}" if event.label else text)
     parts += tuple(files[file_id] for file_id in event.file_ids if file_id in files)
     if found and found[-1].role == "user":
         found[-1] = Message("user", (*found[-1].parts, *parts))

@@ -207,16 +207,19 @@ def test_features_that_the_agent_had_and_the_conversation_used() -> None:
     config = {
         "agent": {
             "prompt": {"built_in_tools": {"language_detection": {}, "skip_turn": {}, "voicemail_detection": {}}}
-        }
+        },
+        "conversation": {"dtmf_input_settings": {"redact_input": True}},
     }
     events: list[Timed] = [
         (0, UserMessage(id="u", text="", file_ids=("file_1",))),
+        (0, UserMessage(id="v", text="[Keys pressed: REDACTED]", medium="dtmf")),
         (0, ToolCalled(message_id="m", request_id="r", name="language_detection")),
     ]
     found = metadata(conversation(*events), journal(events), agent(config=config)).features_usage
     assert found.language_detection.model_dump() == {"enabled": True, "used": True}
     assert found.voicemail_detection.model_dump() == {"enabled": True, "used": False}
     assert found.dtmf_tones.model_dump() == {"enabled": False, "used": False}
+    assert found.dtmf_input.model_dump() == {"enabled": True, "used": True}
     assert found.file_input.model_dump() == {"enabled": True, "used": True}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final, Literal
 
@@ -69,10 +69,27 @@ SPELLING_SECONDS: Final = 1.0
 LAST_WORDS_SECONDS: Final = 30.0
 HUMAN_TYPING_MS: Final = 5_000
 """How long a sign of a human's typing holds good: that they went away no sign tells."""
+KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
+"""In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
 SILENCE: Final = "Silence"
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
 CODE_CRASH: Final = 1011
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the person wrote or pressed."""
+
+    text: str
+    medium: Medium
+    file_ids: tuple[str, ...] = ()
+    unwritten: str = field(default="", repr=False)
+
+    @property
+    def read(self) -> str:
+        """As the model reads it."""
+        return self.unwritten or self.text
 
 
 class LiveSession:
@@ -101,7 +118,7 @@ class LiveSession:
         self._nudges = 0
         self._pause: float | None = None
         """For how long the agent has left its turn out (reference: ``skip_turn``); it begins anew after a noise."""
-        self._meanwhile: list[tuple[str, Medium, tuple[str, ...]]] = []
+        self._meanwhile: list[_Words] = []
         """What the person wrote or pressed while the agent spoke and may not be interrupted."""
         self._timers = Timers(means.clock)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
@@ -372,12 +389,16 @@ class LiveSession:
         file_ids: tuple[str, ...] = (),
         *,
         voice: tuple[float, float] | None = None,
+        unwritten: str = "",
     ) -> None:
-        """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted."""
+        """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted.
+
+        ``unwritten`` is what the model reads in place of ``text``.
+        """
         if self.over:
             return
         if self._floor.speaks and not (self._floor.interruptible or self.text_only):
-            self._meanwhile.append((text, medium, file_ids))
+            self._meanwhile.append(_Words(text, medium, file_ids, unwritten))
             return
         self._floor.interrupt()
         now = self._means.clock.now()
@@ -389,6 +410,7 @@ class LiveSession:
             file_ids=file_ids,
             sent_at=now,
             received_at=now,
+            unwritten=unwritten,
         )
         self.heard(said)
         if not self._human:
@@ -433,7 +455,11 @@ class LiveSession:
             self._floor.respond(committed=True)
 
     def _keys_pressed(self, keys: str) -> None:
-        self.person_said(f"[Keys pressed: {keys}]", "dtmf")
+        settings, pressed = self.config.conversation.dtmf_input_settings, f"[Keys pressed: {keys}]"
+        if settings is not None and settings.redact_input:
+            self.person_said(KEYS_REDACTED, "dtmf", unwritten=pressed)
+        else:
+            self.person_said(pressed, "dtmf")
 
     # Listening
 
@@ -492,13 +518,17 @@ class LiveSession:
             self.end(f"end_call tool was called: {ended}")
         spoken = self._hearing.said_meanwhile()
         if spoken:
-            self._meanwhile.append((spoken, "audio", ()))
+            self._meanwhile.append(_Words(spoken, "audio"))
         if not self._meanwhile:
             self.wait_for_person()
             return
-        texts, media, files = zip(*self._meanwhile, strict=True)
-        self._meanwhile.clear()
-        self.person_said("\n".join(filter(None, texts)), media[-1], tuple(chain.from_iterable(files)))
+        words, self._meanwhile = self._meanwhile, []
+        self.person_said(
+            "\n".join(said.text for said in words if said.text),
+            words[-1].medium,
+            tuple(chain.from_iterable(said.file_ids for said in words)),
+            unwritten="\n".join(said.read for said in words if said.read),
+        )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -485,6 +485,35 @@ async def test_the_agent_says_when_the_last_key_was_pressed(opens: Opens, clock:
         assert pressed.text == "[Keys pressed: 1#2]"
 
 
+@pytest.mark.parametrize("interruptible", [True, False])
+async def test_redacted_keys_are_read_by_the_model_and_written_nowhere(opens: Opens, interruptible: bool) -> None:
+    events = ["audio", "interruption"] if interruptible else ["audio"]
+    keypad = {"redact_input": True, "hash_terminator": True}
+    async with opens({"conversation": {"dtmf_input_settings": keypad, "client_events": events}}) as live:
+        if not interruptible:
+            live.model.hold = asyncio.Event()
+        session, told = await live.begin(Room())
+        if live.model.hold is not None:  # what is pressed meanwhile is answered afterwards
+            session.user_message("My code is")
+            await eventually(lambda: bool(live.model.requests))
+        for key in "4711#":
+            session.digit(key)
+        if live.model.hold is not None:
+            live.model.hold.set()
+        asked = [] if interruptible else ["My code is"]
+        asked += ["[Keys pressed: 4711#]", "And now?"]
+        await told_of(told, ResponseComplete, len(asked) - 1)
+        session.user_message("And now?")
+        await told_of(told, ResponseComplete, len(asked))
+        assert [request.messages[-1].text for request in live.model.requests] == asked
+        assert "4711" in "".join(message.text for message in live.model.requests[-1].messages)
+        pressed = next(event for event in await live.journal(session) if getattr(event, "medium", "") == "dtmf")
+        assert (pressed.text, pressed.unwritten) == ("[Keys pressed: REDACTED]", "")  # type: ignore[union-attr]
+        everything = await live.pool.fetchval("select string_agg(data::text, '') from conversation_event")
+        assert "4711" not in everything
+        assert "4711" not in repr(session.journal)
+
+
 def is_of_session(task: asyncio.Task[Any]) -> bool:
     coroutine = task.get_coro()
     return isinstance(coroutine, CoroutineType) and "/channels/live/" in coroutine.cr_code.co_filename
