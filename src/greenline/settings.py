@@ -135,9 +135,11 @@ class Settings(BaseSettings):
         "the commit of its turn: taking the number up again costs as much time as the sending itself.",
     )
     unknown_outcome_grace_seconds: float = Field(
-        20.0,
+        15.0,
         ge=0,
-        description="Wait for a status before a send of unknown outcome is repeated; statuses take about 1 s.",
+        description="Wait for a status before a send of unknown outcome is repeated. Statuses take about 1 s, the "
+        "first repetitions of one that was not taken a few more; with the lease it stays below 30 s, for which no "
+        "chat may be stuck.",
     )
     send_max_attempts: int = Field(8, ge=1, description="Attempts of one message of which Meta tells no outcome.")
     merge_wait_seconds: float = Field(
@@ -204,9 +206,10 @@ class Settings(BaseSettings):
     # Work
     turn_concurrency: int = Field(200, ge=1, description="Turns that one process runs at once.")
     lease_seconds: float = Field(
-        15.0,
+        10.0,
         gt=0,
-        description="Time after which the work of a dead process is taken over; renewed every third of it.",
+        description="Time after which the work of a dead process is taken over. It is renewed every third of it: a "
+        "process may stall for 6 s and keep its work, and a live conversation be without its database as long.",
     )
     turn_max_attempts: int = Field(5, ge=1, description="Attempts of a turn that fails by a fault of the server.")
     tool_rounds: int = Field(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from greenline.channels.live.begin import PATIENCE_OF_LEASE
+from greenline.channels.live.journal import WRITE_SECONDS
 from greenline.settings import Settings
 from greenline.settings_table import settings_table
+from greenline.store.worker import POLL_SECONDS
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +49,10 @@ def test_every_setting_is_explained() -> None:
         assert f"`GREENLINE_{name.upper()}`" in table
         assert field.description
         assert field.description.rstrip("…").endswith((".", "}.", '".'))
+
+
+def test_by_default_no_chat_is_stuck_for_half_a_minute_and_no_stall_costs_the_lease() -> None:
+    """Dead work is taken up after the lease, a send of unknown outcome is repeated after the grace that follows."""
+    settings = Settings()
+    assert settings.lease_seconds + settings.unknown_outcome_grace_seconds + 2 * POLL_SECONDS < 30
+    assert settings.lease_seconds * 2 / 3 > settings.lease_seconds * PATIENCE_OF_LEASE >= 2 * WRITE_SECONDS >= 5

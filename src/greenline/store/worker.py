@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -27,6 +27,8 @@ GATHER_SECONDS = 0.005
 ARRIVALS_SECONDS = 0.1
 """How often running work is told of new arrivals: well below the time in which a person types a second message."""
 MAX_BACKOFF_SECONDS = 300.0
+STEADY = timedelta(seconds=3)
+"""Between two looks for work are `POLL_SECONDS` and a query: after longer the process was frozen, or cut off."""
 
 Handler = Callable[[Claim], Awaitable[None]]
 GiveUp = Callable[[Claim, BaseException], Awaitable[None]]
@@ -117,6 +119,9 @@ class Worker:
 
     ``patience`` tells how many seconds a mailbox must have been due before it is claimed: 0 where this process has
     room for its work, else what it leaves to others.
+
+    ``steady_since`` is since when it has looked for work without a break: nothing that needs the database worked in
+    this process before, or in a break.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class Worker:
         self._live: dict[str, tuple[Claim, asyncio.Task[Any]]] = {}
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
+        self.steady_since = self._looked_at = clock.now()
 
     @property
     def running(self) -> bool:
@@ -189,6 +195,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to claim work."""
+        self.steady_since = self._looked_at = self._clock.now()
         loops = (self._claim_loop, self._renew_loop, self._arrivals_loop)
         self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
 
@@ -246,12 +253,18 @@ class Worker:
         free = self._room - len(self._live)
         due = self._clock.now() - timedelta(seconds=self._patience())
         claims = await self._mailboxes.claim(self._owner, self._kind, due, free) if free > 0 else []
+        self._note_look(self._clock.now())
         self.adopt(claims)
         if len(self._live) > MANY:
             await asyncio.sleep(GATHER_SECONDS)
         if len(claims) < max(free, 1):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    def _note_look(self, now: datetime) -> None:
+        if now - self._looked_at > STEADY:
+            self.steady_since = now
+        self._looked_at = now
 
     def _tell(self, mailbox_id: str) -> bool:
         if mailbox_id not in self._live:

@@ -33,8 +33,9 @@ LAST_TRY_SECONDS: Final = 1.0
 """For what follows once patience has run out: the last words, and the end."""
 FIRST_PAUSE_SECONDS: Final = 0.1
 MAX_PAUSE_SECONDS: Final = 1.0
-WRITE_SECONDS: Final = 5.0
-"""A commit takes milliseconds: one that takes so long went to a server that does not answer any more."""
+WRITE_SECONDS: Final = 2.5
+"""A commit takes milliseconds: one that takes so long went to a server that does not answer any more. Two of them fit
+into the patience of the default lease, 6 s."""
 
 
 class JournalUnwritten(Exception):

@@ -19,11 +19,13 @@ where m.id = $1 and m.epoch = $2;
 
 -- name: orphaned
 -- A send that its process did not survive becomes unknown: nobody knows whether Meta has it. While nobody listened
--- Meta waited ever longer to deliver its status: it may come as late again as the time since the attempt (at most an
--- hour) from now ($3), and is waited for $4 more.
-update outbox set state = 'unknown', unknown_outcomes = unknown_outcomes + 1,
-  due_at = $3::timestamptz + $4::interval + least(greatest($3 - attempted_at, interval '0'), interval '1 hour')
-where workspace_id = $1 and phone_number_id = $2 and state = 'sending';
+-- Meta waited ever longer to deliver its status: from the moment at which somebody did again ($5, or the attempt) it may
+-- come as late again as the time since the attempt, at most an hour. It is waited for $4 more, from now ($3) at least.
+update outbox o set state = 'unknown', unknown_outcomes = unknown_outcomes + 1,
+  due_at = $4::interval + greatest($3::timestamptz, heard_from + least(heard_from - attempted_at, interval '1 hour'))
+from (select id, greatest($5::timestamptz, attempted_at) as heard_from from outbox
+  where workspace_id = $1 and phone_number_id = $2 and state = 'sending' for update) lost
+where o.id = lost.id;
 
 -- name: heard
 -- scope: system, what Meta delivers for any number shows that its webhooks reach us

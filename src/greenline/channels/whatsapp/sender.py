@@ -81,7 +81,9 @@ class Sender:
         token_died: TokenDied,
         settled: Settled,
         inflow: Inflow,
+        listening_since: Callable[[], datetime],
     ) -> None:
+        """``listening_since``: from when on this process could take what Meta delivers, without a break."""
         self._pool = pool
         self._mailboxes = mailboxes
         self._graph = graph
@@ -90,6 +92,7 @@ class Sender:
         self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
         self._token_died = token_died
         self._settled = settled
+        self._listening_since = listening_since
         self._linger = settings.sender_linger_seconds
         self._throughput = Throughput(settings.throughput_per_second, inflow)
         self._rules = Rules(
@@ -106,7 +109,8 @@ class Sender:
         """Send until nothing of the number can go, then give its mailbox back with a timer."""
         phone_number_id = claim.mailbox_id.removeprefix("sender:")
         now = self._clock.now()
-        await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, now, self._grace)
+        waiting = (now, self._grace, self._listening_since())
+        await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, *waiting)
         number = HeldNumber(claim, phone_number_id, self._number_clocks.get(phone_number_id))
         try:
             await self._send_all(number)

@@ -62,7 +62,18 @@ class WhatsApp:
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)
         inflow = Inflow()
-        sender = Sender(pool, mailboxes, graph, vault, clock, settings, token_died, presence.settled, inflow)
+        sender = Sender(
+            pool,
+            mailboxes,
+            graph,
+            vault,
+            clock,
+            settings,
+            token_died,
+            presence.settled,
+            inflow,
+            lambda: self.senders.steady_since,
+        )
         files = FileFetcher(pool, graph, vault, objects, clock)
         voice_notes = VoiceNotes(graph, vault, files, speech, settings)
         turns = Turns(

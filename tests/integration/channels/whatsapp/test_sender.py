@@ -20,7 +20,7 @@ from support.rows import NUMBER, WORKSPACE
 from support.scripted import Answer
 from support.wait import until
 
-GRACE = timedelta(seconds=20)
+GRACE = timedelta(seconds=15)
 LATTICE = ("accepted", "sent", "failed", "delivered", "read", "played")
 """The states of a message that Meta tells of, lowest first."""
 
@@ -398,16 +398,28 @@ async def test_the_answer_to_a_person_is_learned(channel: Channel, pool: Pool) -
     assert ANN in {row["identifier"] for row in ids}
 
 
-async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(channel: Channel, pool: Pool) -> None:
+@pytest.mark.parametrize(
+    ("ago", "frozen", "waits"),
+    [
+        pytest.param(300, 0, 300, id="nobody listened until this process began"),
+        pytest.param(0, 2, 0, id="this process listened all along"),
+        pytest.param(0, 60, 60, id="this process was frozen"),
+        pytest.param(7200, 0, 3600, id="nobody listened for long"),
+    ],
+)
+async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(
+    channel: Channel, pool: Pool, ago: float, frozen: float, waits: float
+) -> None:
     await channel.hear()
     await channel.told(1)
     await channel.quiet()
-    attempted = channel.clock.now() - timedelta(minutes=5)
+    attempted = channel.clock.now() - timedelta(seconds=ago)
+    channel.clock.advance(timedelta(seconds=frozen))
     await pool.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
     await pool.execute("update mailbox set owner = null, lease_until = null, epoch = epoch + 1 where kind = 'sender'")
     await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now())
     row = await in_state(channel, "unknown")
-    assert row["due_at"] == channel.clock.now() + timedelta(minutes=5) + GRACE
+    assert row["due_at"] == channel.clock.now() + timedelta(seconds=waits) + GRACE
 
 
 async def test_what_a_commit_left_in_the_air_is_found_while_the_number_is_held(channel: Channel, pool: Pool) -> None:
