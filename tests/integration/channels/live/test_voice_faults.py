@@ -80,8 +80,8 @@ async def test_recognition_that_could_not_be_opened_is_opened_later(
     speech.absent = False
     clock.advance(timedelta(seconds=2))
     await ask(session, speech, "And coffee?")
-    (heard,) = await told_of(told, UserTranscript)
-    assert heard.text == "And coffee?"
+    typed, heard = await told_of(told, UserTranscript, 2)
+    assert (typed.medium, heard.medium, heard.text) == ("text", "audio", "And coffee?")
     await told_of(told, ResponseComplete, 3)
 
 
