@@ -132,6 +132,7 @@ async def open_services(
             wakeups=wakeups,
             keyring=keyring,
             vault=vault,
+            objects=objects,
             clock=clock,
             settings=settings,
             sessions=SocketSessions(pool, live),

@@ -20,7 +20,8 @@ AVATAR_IN_URL: Final = "/v1/convai/agents/[^/]+/avatar/(avatar_[0-9a-z]{26})$"
 async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, force: bool = False) -> None:
     """Delete an agent with all of its branches and versions; its conversations stay, those in chats end.
 
-    Pictures that it alone showed are orphaned: `greenline.conversations.files.erase_orphans` takes them off the disk.
+    Pictures that it alone showed and recordings that it alone played are orphaned:
+    `greenline.conversations.files.erase_orphans` takes them off the disk.
     With ``force``, branches of other agents that use it get a new version without it. Raises `AgentNotFound`, and
     `AgentInUse` with the names of those agents.
     """
@@ -42,6 +43,7 @@ async def delete(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, *, 
             )
         await keep_last(connection, workspace_id, agent_id)
         await connection.execute(SQL["orphan_pictures"], workspace_id, agent_id, AVATAR_IN_URL)
+        await connection.execute(SQL["orphan_hold_audio"], workspace_id, agent_id)
         await connection.execute(SQL["ring_chats"], workspace_id, agent_id, clock.now())
         await connection.execute(SQL["delete_agent"], workspace_id, agent_id)
 

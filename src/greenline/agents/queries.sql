@@ -69,6 +69,20 @@ where v.workspace_id = $1 and v.agent_id = $2 and v.config #>> '{platform_settin
         = substring(v.config #>> '{platform_settings,widget,avatar,url}' from $3))
 on conflict do nothing;
 
+-- name: orphan_hold_audio
+-- Uploaded recordings that no agent but $2 plays in any version: they go after it.
+insert into orphaned_file(workspace_id, file_id)
+select distinct $1, v.config #>> '{platform_settings,queueing_config,hold_audio,audio_path}'
+from agent_version v
+where v.workspace_id = $1 and v.agent_id = $2
+  and v.config #>> '{platform_settings,queueing_config,hold_audio,audio_path}' ~ '^hold_[0-9a-z]{26}$'
+  and not exists (
+    select from agent_version o
+    where o.workspace_id = $1 and o.agent_id <> $2
+      and o.config #>> '{platform_settings,queueing_config,hold_audio,audio_path}'
+        = v.config #>> '{platform_settings,queueing_config,hold_audio,audio_path}')
+on conflict do nothing;
+
 -- name: ring_chats
 -- The chats in which the agent is at work are looked at once it is gone: what is open there ends. $3: now.
 with rung as (
@@ -86,6 +100,12 @@ select count(pg_notify('greenline_work', 'chat ' || id)) from rung;
 -- scope: system, a page shows the picture to everybody, and learns the workspace by its id
 select distinct workspace_id from agent_version
 where substring(config #>> '{platform_settings,widget,avatar,url}' from 'avatar_[0-9a-z]{26}$') = $1
+limit 10;
+
+-- name: workspaces_of_hold_audio
+-- scope: system, it is played to everybody, and learns the workspace by its id
+select distinct workspace_id from agent_version
+where config #>> '{platform_settings,queueing_config,hold_audio,audio_path}' = $1
 limit 10;
 
 -- name: delete_agent

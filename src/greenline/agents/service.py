@@ -203,6 +203,11 @@ async def workspaces_of_picture(pool: Pool, file_id: str) -> list[str]:
     return [row["workspace_id"] for row in await pool.fetch(SQL["workspaces_of_picture"], file_id)]
 
 
+async def workspaces_of_hold_audio(pool: Pool, file_id: str) -> list[str]:
+    """The workspaces in which an agent plays an uploaded recording, for callers that show no key."""
+    return [row["workspace_id"] for row in await pool.fetch(SQL["workspaces_of_hold_audio"], file_id)]
+
+
 async def _tip(pool: Pool, workspace_id: str, agent_id: str, branch_id: str | None) -> Record:
     row = await pool.fetchrow(SQL["tip"], workspace_id, agent_id, branch_id)
     if row is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from greenline.agents.config import ConversationConfig, PlatformSettings, Workflow
 from greenline.agents.config.base import ConfigModel
@@ -22,13 +22,19 @@ class CreateAgent(ConfigModel):
     name: str | None = None
     tags: list[str] = []  # noqa: RUF012 - pydantic copies the default of a field
 
+    @field_validator("platform_settings")
+    @classmethod
+    def _without_hold_audio(cls, given: PlatformSettings) -> PlatformSettings:
+        queueing = given.queueing_config.model_copy(update={"hold_audio": None})
+        return given.model_copy(update={"queueing_config": queueing})
+
 
 class UpdateAgent(BaseModel):
     """Changes of an agent; what is null or absent stays.
 
     ``conversation_config`` and ``platform_settings`` are parts, merged into what is stored: objects are merged,
     lists replaced, and null puts a field back to its default or takes an entry out of a map. ``workflow``
-    replaces the whole.
+    replaces the whole. ``queueing_config.hold_audio`` is set by upload alone: here it is passed over.
     """
 
     conversation_config: dict[str, Any] | None = None
@@ -37,6 +43,14 @@ class UpdateAgent(BaseModel):
     name: str | None = None
     tags: list[str] | None = None
     version_description: str | None = None
+
+    @field_validator("platform_settings")
+    @classmethod
+    def _without_hold_audio(cls, given: dict[str, Any] | None) -> dict[str, Any] | None:
+        queueing = given.get("queueing_config") if given else None
+        if not given or not isinstance(queueing, dict) or "hold_audio" not in queueing:
+            return given
+        return {**given, "queueing_config": {name: queueing[name] for name in queueing if name != "hold_audio"}}
 
 
 class DuplicateAgent(BaseModel):

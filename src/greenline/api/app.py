@@ -14,6 +14,7 @@ from starlette.types import Lifespan
 
 from greenline.api import (
     agent_history,
+    agent_hold_audio,
     agent_widget,
     agents,
     conversation_access,
@@ -35,6 +36,7 @@ from greenline.settings import Settings
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     agent_history.router,
+    agent_hold_audio.router,
     agent_widget.router,
     agents.router,
     conversation_access.router,

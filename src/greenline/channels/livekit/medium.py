@@ -46,8 +46,12 @@ class RoomMedium:
         """Hear the microphone and play the voice, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._room.listen(hear))
-            if self._voice is not None:
-                tasks.create_task(self._voice.run())
+            tasks.create_task(self.play())
+
+    async def play(self) -> None:
+        """Play the voice, if there is one, until cancelled."""
+        if self._voice is not None:
+            await self._voice.run()
 
 
 def _refuse(sound: bytes) -> bytes:

@@ -17,6 +17,7 @@ from greenline.channels.socket.access import Admission
 from greenline.channels.socket.conversation import SocketConversation
 from greenline.channels.socket.dispatch import Dispatch
 from greenline.channels.socket.errors import CRASH, ClientLeft, Restarting, SocketClosed
+from greenline.channels.socket.hold import HoldSounds
 from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.medium import Formats, Medium
 from greenline.channels.socket.pings import Pings
@@ -29,6 +30,7 @@ from greenline.clock import Clock
 from greenline.errors import GreenlineError
 from greenline.ids import new_id
 from greenline.settings import Settings
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 
 log = structlog.get_logger(__name__)
@@ -54,10 +56,11 @@ Arrive: TypeAlias = Callable[[], Awaitable[Arrival]]
 class Host:
     """Holds the conversations of this process, and the queues before its agents."""
 
-    def __init__(self, *, pool: Pool, clock: Clock, settings: Settings, sessions: Sessions) -> None:
+    def __init__(self, *, pool: Pool, objects: Objects, clock: Clock, settings: Settings, sessions: Sessions) -> None:
         self._draining = asyncio.Event()
         self._cut = False
         self._queue = Queue(pool, clock, self._draining)
+        self._hold_sounds = HoldSounds(objects)
         self._sessions = sessions
         self._clock = clock
         self._settings = settings
@@ -154,6 +157,7 @@ class Host:
             admission.workspace_id,
             text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
             announce=announce,
+            hold=lambda: self._hold(medium, admission),
         ) as queued_seconds:
             if self.draining:
                 raise Restarting
@@ -161,6 +165,18 @@ class Host:
         if not announced:
             announce()
         return self._conversation(wire, medium, session)
+
+    async def _hold(self, medium: Medium, admission: Admission) -> None:
+        """Let who waits hear that the line is not dead, until cancelled."""
+        version = admission.version
+        voice = medium.voice(version.conversation_config)
+        recording = version.platform_settings.queueing_config.hold_audio
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(medium.play())
+                tasks.create_task(self._hold_sounds.play(voice, admission.workspace_id, recording))
+        finally:
+            voice.clear()
 
     async def _start(self, start: Start, medium: Medium) -> Session:
         try:

@@ -42,7 +42,11 @@ class Medium(Protocol):
         ...
 
     async def listen(self, hear: Callable[[bytes], None]) -> None:
-        """Pass on the PCM that comes beside the messages, until cancelled."""
+        """Pass on the PCM that comes beside the messages, and play the voice, until cancelled."""
+        ...
+
+    async def play(self) -> None:
+        """Play the newest voice, to a person who is not listened to yet, until cancelled."""
         ...
 
 
@@ -72,4 +76,8 @@ class InMessages:
 
     async def listen(self, hear: Callable[[bytes], None]) -> None:
         """There is nothing beside the messages."""
+        await asyncio.Event().wait()
+
+    async def play(self) -> None:
+        """The client plays what it is sent."""
         await asyncio.Event().wait()

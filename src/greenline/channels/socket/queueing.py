@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from greenline.agents.models import AgentVersion
 from greenline.channels.limits import TEXT_SHARE, room_of
@@ -57,12 +57,19 @@ class Queue:
 
     @contextlib.asynccontextmanager
     async def place(
-        self, wire: Wire, version: AgentVersion, workspace_id: str, *, text_only: bool, announce: Callable[[], None]
+        self,
+        wire: Wire,
+        version: AgentVersion,
+        workspace_id: str,
+        *,
+        text_only: bool,
+        announce: Callable[[], None],
+        hold: Callable[[], Coroutine[Any, Any, None]],
     ) -> AsyncIterator[float | None]:
         """Hold a place for a conversation that begins within the block; wait for it where callers wait.
 
         Gives the seconds that were waited, None where nobody had to. ``announce`` is called before the client is told
-        to wait. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
+        to wait, ``hold`` runs while it waits. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
         `greenline.channels.socket.errors.Restarting`, and what `Wire.receive` raises.
         """
         key = (version.agent_id, text_only)
@@ -80,7 +87,7 @@ class Queue:
                     raise AtLimit(settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1))
                 announce()
                 came = self._clock.now()
-                await self._wait(wire, has_room, settings.queueing_config.wait_timeout_seconds)
+                await self._wait(wire, has_room, hold, settings.queueing_config.wait_timeout_seconds)
                 waited = (self._clock.now() - came).total_seconds()
             yield waited
         finally:
@@ -94,12 +101,18 @@ class Queue:
             raise DailyLimit(version.platform_settings.call_limits.daily_limit)
         return room.at_once is None or before < room.at_once
 
-    async def _wait(self, wire: Wire, has_room: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async def _wait(
+        self,
+        wire: Wire,
+        has_room: Callable[[], Awaitable[bool]],
+        hold: Callable[[], Coroutine[Any, Any, None]],
+        seconds: float,
+    ) -> None:
         """Return when there is room. What the client sends meanwhile is passed over."""
         deadline = self._clock.now() + timedelta(seconds=seconds)
         wire.outgoing.put(queue_status("waiting"))
-        listening = asyncio.create_task(_pass_over(wire))
-        sending = asyncio.create_task(wire.send_all())
+        work = (_pass_over(wire), wire.send_all(), hold())
+        tasks = [asyncio.create_task(task) for task in work]
         leaving = asyncio.create_task(self._draining.wait())
         try:
             while not await has_room():
@@ -107,17 +120,17 @@ class Queue:
                     wire.outgoing.put(queue_status("timed_out"))
                     raise WaitedTooLong
                 looking = asyncio.create_task(self._clock.sleep(LOOK_SECONDS))
-                await asyncio.wait({listening, sending, leaving, looking}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*tasks, leaving, looking}, return_when=asyncio.FIRST_COMPLETED)
                 looking.cancel()
                 if self._draining.is_set():
                     raise Restarting
-                for task in (listening, sending):
+                for task in tasks:
                     if task.done():
                         task.result()
         finally:
-            for waiting in (listening, sending, leaving):
+            for waiting in (*tasks, leaving):
                 waiting.cancel()
-            await asyncio.gather(listening, sending, leaving, return_exceptions=True)
+            await asyncio.gather(*tasks, leaving, return_exceptions=True)
         wire.outgoing.put(queue_status("admitted"))
 
 

@@ -15,6 +15,7 @@ from greenline.channels.socket.wire import SocketConnection, Wire
 from greenline.clock import Clock
 from greenline.conversations.news import JournalNews
 from greenline.settings import Settings
+from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups
@@ -31,12 +32,13 @@ class Sockets:
         wakeups: Wakeups,
         keyring: Keyring,
         vault: Vault,
+        objects: Objects,
         clock: Clock,
         settings: Settings,
         sessions: Sessions,
     ) -> None:
         self.gate = Gate(pool, keyring, vault, clock)
-        self.host = Host(pool=pool, clock=clock, settings=settings, sessions=sessions)
+        self.host = Host(pool=pool, objects=objects, clock=clock, settings=settings, sessions=sessions)
         news = JournalNews(pool, wakeups)
         self._monitors = Monitors(pool, keyring, clock, sessions, news, max_bytes=settings.socket_message_max_bytes)
         self._max_bytes = settings.socket_message_max_bytes

@@ -25,6 +25,7 @@ from greenline.errors import Unavailable
 from greenline.settings import Settings
 from greenline.speech.models import Alignment
 from greenline.speech.resample import resample
+from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from support.livekit_server import LiveKitServer, livekit_server
 from support.room_person import RoomPerson, person_in
@@ -88,7 +89,13 @@ async def place(tmp_path: Path, server: LiveKitServer) -> AsyncIterator[Place]:
         livekit_waiting_rooms=1,
     )
     nothing_stored = cast("Pool", None)  # an agent without limits is not counted
-    host = Host(pool=nothing_stored, clock=clock, settings=settings, sessions=sessions)
+    host = Host(
+        pool=nothing_stored,
+        objects=FolderObjects(settings.data_dir),
+        clock=clock,
+        settings=settings,
+        sessions=sessions,
+    )
     rooms = Rooms(host=host, clock=clock, settings=settings)
     arrival = Arrival(Admission(AGENT, WORKSPACE, "public"), "js_sdk", "1.25.0")
     yield Place(server, rooms, host, sessions, arrival, clock)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -22,11 +23,15 @@ from greenline.agents.models import AgentDefinition
 from greenline.agents.overrides import OverrideNotAllowed
 from greenline.agents.variables import MissingVariables
 from greenline.channels.live.models import AgentResponse, Interruption, ResponsePart, SessionEnded, TakenOver
+from greenline.channels.socket.hold import hold_tone
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.signing import Signature, seal
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage
+from greenline.conversations.files import file_key
 from greenline.settings import Settings
+from greenline.speech.wav import encode_wav
+from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups
@@ -36,7 +41,16 @@ from support.journal import projection, write
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.sockets import SocketClient, client
+from support.voice import tone
 from support.wait import eventually
+
+RECORDING = {
+    "audio_path": "hold_01m846c4w46xwwbeggda5qmmj5",
+    "audio_url": "https://agents.example/hold",
+    "original_filename": "tune.mp3",
+    "duration_secs": 1.0,
+    "size_bytes": 1000,
+}
 
 
 @dataclass
@@ -48,6 +62,7 @@ class Place:
     sessions: ScriptedSessions
     sockets: Sockets
     vault: Vault
+    objects: Objects
     pool: Pool
     clock: ManualClock
 
@@ -92,12 +107,13 @@ class Place:
 async def place(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Place]:
     await insert_workspace(pool, clock.now())
     agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition())
-    vault, sessions = Vault(b"k" * 32), ScriptedSessions()
+    vault, sessions, objects = Vault(b"k" * 32), ScriptedSessions(), FolderObjects(settings.data_dir)
     sockets = Sockets(
         pool=pool,
         wakeups=Wakeups(dsn),
         keyring=Keyring(pool, clock),
         vault=vault,
+        objects=objects,
         clock=clock,
         settings=settings.model_copy(update={"socket_message_max_bytes": 100_000}),
         sessions=sessions,
@@ -108,7 +124,7 @@ async def place(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
     running = asyncio.create_task(server._serve([listener]))
     await eventually(lambda: server.started)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    yield Place(url, agent_id, sessions, sockets, vault, pool, clock)
+    yield Place(url, agent_id, sessions, sockets, vault, objects, pool, clock)
     await sockets.stop(0)
     server.should_exit = True
     await running
@@ -413,14 +429,34 @@ async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None
         assert (await first.next())["queue_status_event"] == {"status": "waiting"}
         await first.send(user_audio_chunk="AAAA")
         assert place.sessions.starts == []
+        sound = b""
+        while len(sound) < 16_000:
+            frame = (await first.until("audio"))["audio_event"]
+            sound += base64.b64decode(frame["audio_base_64"])
+            assert frame["event_id"] == 1, "the Python client plays nothing below it"
+        assert np.abs(np.frombuffer(sound, "<i2")).max() > 1_000
         await place.ends("conv_busy")
         place.clock.advance(timedelta(seconds=1))
-        assert (await first.next())["queue_status_event"] == {"status": "admitted"}
+        assert (await first.until("queue_status"))["queue_status_event"] == {"status": "admitted"}
         await eventually(lambda: len(place.sessions.sessions) == 1)
         named = first.seen[0]["conversation_initiation_metadata_event"]["conversation_id"]
         assert place.sessions.sessions[0].conversation_id == named
         assert place.sessions.starts[0].queued_seconds == 1.0
         assert first.kinds().count("conversation_initiation_metadata") == 1
+
+
+async def test_who_waits_hears_the_recording_of_the_agent(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1}, queueing_config={"hold_audio": RECORDING})
+    await place.busy("conv_busy", text_only=False)
+    tune = tone(1.0)
+    await place.objects.put(file_key(WORKSPACE, RECORDING["audio_path"]), encode_wav(tune, 16_000))
+    for expected in (tune, hold_tone()):
+        async with place.client() as waiting:
+            await waiting.begin()
+            frame = (await waiting.until("audio"))["audio_event"]
+            assert base64.b64decode(frame["audio_base_64"]) == expected[:3_200]
+        await place.objects.delete(file_key(WORKSPACE, RECORDING["audio_path"]))
+        place.sockets.host._hold_sounds._kept.clear()
 
 
 async def test_who_waits_in_line_is_sent_to_another_server_when_this_one_leaves(place: Place) -> None:
