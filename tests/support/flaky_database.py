@@ -19,6 +19,8 @@ class FlakyDatabase:
     away: bool = False
     deaf: bool = False
     """Statements are carried out; what the database answers is lost, and the connection with it."""
+    refused: int = 0
+    """Connections that were tried while it was away."""
     pumps: set[asyncio.Task[None]] = field(default_factory=set)
 
     def cut(self) -> None:
@@ -47,6 +49,7 @@ async def flaky_database(dsn: str) -> AsyncIterator[FlakyDatabase]:
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if flaky.away:
+            flaky.refused += 1
             return
         connecting = asyncio.create_task(asyncio.open_unix_connection(path))
         try:

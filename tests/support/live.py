@@ -82,15 +82,23 @@ class Stage:
 
     async def begin(self, room: AudioOut | None = None, **data: Any) -> tuple[LiveSession, list[LiveEvent]]:
         """A session that runs, and what its listener is told."""
-        version = await agents.live_version(self.pool, WORKSPACE, self.agent_id)
-        beginning = Beginning(
-            version=version,
+        return await self.begin_with(await self.beginning(text_only=room is None, **data), room)
+
+    async def beginning(self, *, text_only: bool = True, **data: Any) -> Beginning:
+        """What is known of a session that is to begin with the start data ``data``."""
+        return Beginning(
+            version=await agents.live_version(self.pool, WORKSPACE, self.agent_id),
             workspace_id=WORKSPACE,
             source="test",
             method="public",
             data=InitiationData.model_validate(data),
-            text_only=room is None,
+            text_only=text_only,
         )
+
+    async def begin_with(
+        self, beginning: Beginning, room: AudioOut | None = None
+    ) -> tuple[LiveSession, list[LiveEvent]]:
+        """A session that runs, and what its listener is told."""
         session = await self.live.begin(beginning, (lambda config: room) if room is not None else None)
         told: list[LiveEvent] = []
         session.subscribe(told.append)

@@ -84,7 +84,10 @@ class Mailboxes:
         return [read_claim(row) for row in rows]
 
     async def hold(self, owner: str, kind: str, mailbox_id: str, workspace_id: str, now: datetime) -> Claim:
-        """A new mailbox that ``owner`` holds from its beginning. Raises `LeaseLost` when it is there already."""
+        """A new mailbox that ``owner`` holds from its beginning. Raises `LeaseLost` when it is there already.
+
+        May be repeated when its outcome is unknown, where no other hold has the same ``owner``.
+        """
         epoch = await self.pool.fetchval(_sql["hold"], mailbox_id, workspace_id, kind, now, owner, self.lease_seconds)
         if epoch is None:
             raise LeaseLost(mailbox_id)

@@ -23,10 +23,11 @@ select t.*, c.items, c.steps, mailbox_context($2, t.workspace_id, t.id) as conte
 from taken t cross join lateral mailbox_contents(t.id, $6) c;
 
 -- name: hold
--- A new mailbox that is held from its beginning: of work that this process has already in its hands.
-insert into mailbox(id, workspace_id, kind, arrivals, due_at, owner, epoch, attempt, lease_until)
+-- A new mailbox that is held from its beginning: of work that this process has already in its hands. $5 names this one
+-- hold: repeated, since its outcome was unknown, it is the same.
+insert into mailbox as m(id, workspace_id, kind, arrivals, due_at, owner, epoch, attempt, lease_until)
 values ($1, $2, $3, 0, $4, $5, 1, 1, clock_timestamp() + make_interval(secs => $6))
-on conflict (id) do nothing
+on conflict (id) do update set lease_until = excluded.lease_until where m.owner = excluded.owner and m.epoch = 1
 returning epoch;
 
 -- name: pending

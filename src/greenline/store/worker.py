@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ import structlog
 
 from greenline.clock import Clock
 from greenline.store.mailbox import CHANNEL, Claim, LeaseLost, Mailboxes
-from greenline.store.outage import DATABASE_ERRORS, passes
+from greenline.store.outage import DATABASE_ERRORS, passes, patiently
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,8 @@ GATHER_SECONDS = 0.005
 ARRIVALS_SECONDS = 0.1
 """How often running work is told of new arrivals: well below the time in which a person types a second message."""
 MAX_BACKOFF_SECONDS = 300.0
+HOLD_SECONDS = 5.0
+"""It takes a millisecond: one that takes so long went to a server that does not answer any more."""
 STEADY = timedelta(seconds=3)
 """Between two looks for work are `POLL_SECONDS` and a query: after longer the process was frozen, or cut off."""
 
@@ -159,12 +162,19 @@ class Worker:
         """Whether its loops are alive, for `/readyz`."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
-    async def hold(self, mailbox_id: str, workspace_id: str) -> Claim:
+    async def hold(self, mailbox_id: str, workspace_id: str, *, patience: float = 0.0) -> Claim:
         """A new mailbox in this worker's hands: its lease is kept until `let_go`, and arrivals are told.
 
-        The task that calls is cancelled when the lease is lost, unless `attach` names another.
+        The task that calls is cancelled when the lease is lost, unless `attach` names another. It is tried again for
+        ``patience`` seconds while the database is away. Raises `LeaseLost` for a mailbox that is there already.
         """
-        claim = await self._mailboxes.hold(self._owner, self._kind, mailbox_id, workspace_id, self._clock.now())
+        holder = f"{self._owner}:{secrets.token_hex(8)}"
+
+        async def attempt() -> Claim:
+            async with asyncio.timeout(HOLD_SECONDS):
+                return await self._mailboxes.hold(holder, self._kind, mailbox_id, workspace_id, self._clock.now())
+
+        claim = await patiently(attempt, patience)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self.attach(claim, task)

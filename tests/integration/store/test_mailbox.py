@@ -11,10 +11,10 @@ import pytest
 
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
-from greenline.store.mailbox import Mailboxes
+from greenline.store.mailbox import LeaseLost, Mailboxes
 from greenline.store.pool import Pool
 from greenline.store.vault import KEY_BYTES, Vault
-from support.rows import NUMBER, insert_account, insert_workspace
+from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.wait import until
 
 PAUSE = """
@@ -81,3 +81,16 @@ async def test_what_comes_while_a_claim_runs_is_in_it_or_due_after_it(
     seen = len(claim.items)
     await mailboxes.release(claim, clock.now())
     assert seen == 2 or claim.arrived.is_set()
+
+
+async def test_a_hold_of_unknown_outcome_is_repeated_and_no_other_is(pool: Pool, clock: ManualClock) -> None:
+    await insert_workspace(pool, clock.now())
+    mailboxes, now = Mailboxes(pool, lease_seconds=10), clock.now()
+    first = await mailboxes.hold("one:a", "live", "live:1", WORKSPACE, now)
+    again = await mailboxes.hold("one:a", "live", "live:1", WORKSPACE, now)
+    assert (again.epoch, await mailboxes.renew([again])) == (first.epoch, {"live:1"})
+    with pytest.raises(LeaseLost):
+        await mailboxes.hold("one:b", "live", "live:1", WORKSPACE, now)
+    await mailboxes.release(first, now)
+    with pytest.raises(LeaseLost):
+        await mailboxes.hold("one:a", "live", "live:1", WORKSPACE, now)

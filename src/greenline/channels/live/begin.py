@@ -20,7 +20,7 @@ from greenline.agents.variables import check_supplied, shown
 from greenline.channels.live.files import Files
 from greenline.channels.live.floor import Means
 from greenline.channels.live.held import Held
-from greenline.channels.live.journal import JournalWriter, LiveJournal, sql
+from greenline.channels.live.journal import JournalUnwritten, JournalWriter, LiveJournal, sql
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
@@ -31,12 +31,14 @@ from greenline.clock import Clock
 from greenline.conversations.events import Ended, Event, Remembered, Started
 from greenline.conversations.projection import Projection
 from greenline.engine.system_variables import at_start
+from greenline.errors import Unavailable
 from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.objects import Objects
+from greenline.store.outage import DATABASE_ERRORS, patiently
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
@@ -79,6 +81,10 @@ class Beginning:
     """How long the person waited for it in a queue."""
     projection: Projection | None = None
     events: tuple[Event, ...] = ()
+
+
+class NothingKept(Unavailable):
+    """No conversation can begin, since none can be kept: the database is away. Try again in a moment."""
 
 
 class LiveSessions:
@@ -141,21 +147,16 @@ class LiveSessions:
         """A session that is ready to run, its beginning durable.
 
         Raises `greenline.agents.overrides.OverrideNotAllowed`, `greenline.agents.variables.MissingVariables` and
-        other refusals of start data.
+        other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id; `NothingKept`
+        when the database has been away for as long as appends have patience.
         """
         now = self._clock.now()
         conversation_id = beginning.conversation_id or new_id("conv")
-        agent = await self._agent(beginning, conversation_id, now)
-        projection = beginning.projection or _projection(beginning, agent, conversation_id, now)
-        claim = await self._worker.hold(f"{KIND}:{conversation_id}", beginning.workspace_id)
-        journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
-        if not any(isinstance(event, Started) for event in beginning.events):
-            journal.record(agent.started)
         try:
-            await journal.flush()
-        except BaseException:
-            self._worker.let_go(claim)
-            raise
+            agent = await patiently(lambda: self._agent(beginning, conversation_id, now), self._writer.patience)
+            claim, journal = await self._hold(beginning, agent, conversation_id, now)
+        except (*DATABASE_ERRORS, JournalUnwritten) as error:
+            raise NothingKept from error
         voice = out(agent.config) if out is not None and not agent.text_only else None
         means = Means(
             agent=agent,
@@ -176,6 +177,24 @@ class LiveSessions:
         )
         self.held.add(session)
         return session
+
+    async def _hold(
+        self, beginning: Beginning, agent: Agent, conversation_id: str, now: datetime
+    ) -> tuple[Claim, LiveJournal]:
+        """The conversation in this process's hands, and its journal, in which its beginning is durable."""
+        projection = beginning.projection or _projection(beginning, agent, conversation_id, now)
+        claim = await self._worker.hold(
+            f"{KIND}:{conversation_id}", beginning.workspace_id, patience=self._writer.patience
+        )
+        journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
+        if not any(isinstance(event, Started) for event in beginning.events):
+            journal.record(agent.started)
+        try:
+            await journal.flush()
+        except BaseException:
+            self._worker.let_go(claim)
+            raise
+        return claim, journal
 
     def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:
         privacy = beginning.version.platform_settings.privacy

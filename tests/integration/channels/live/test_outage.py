@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from greenline.channels.live.begin import NothingKept
 from greenline.channels.live.models import AgentResponse, ResponseComplete, SessionEnded
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
@@ -67,6 +69,29 @@ async def test_a_conversation_outlives_a_moment_without_its_database(
     journal = await live.journal(session)
     assert [type(event) for event in journal] == [Started, *[UserMessage, AgentMessage] * 3, Ended]
     assert (await live.row(session))["message_count"] == 6
+
+
+async def test_a_conversation_begins_after_a_moment_without_its_database(live: Stage, flaky: FlakyDatabase) -> None:
+    what = await live.beginning()
+    flaky.cut()
+    beginning = asyncio.create_task(live.begin_with(what))
+    await eventually(lambda: flaky.refused)
+    assert not beginning.done()
+    flaky.mend()
+    session, told = await beginning
+    session.user_message("one")
+    await told_of(told, ResponseComplete)
+    session.end("Bye")
+    await live.tasks[0]
+    assert [type(event) for event in await live.journal(session)] == [Started, UserMessage, AgentMessage, Ended]
+
+
+async def test_no_conversation_begins_while_the_database_stays_away(live: Stage, flaky: FlakyDatabase) -> None:
+    what = await live.beginning()
+    flaky.cut()
+    with pytest.raises(NothingKept):
+        await live.begin_with(what)
+    assert live.tasks == []
 
 
 async def test_no_file_is_unknown_while_nobody_can_tell(live: Stage, flaky: FlakyDatabase) -> None:
