@@ -11,6 +11,7 @@ import structlog
 from greenline.channels.live.ears import Ears, Moment, Patience
 from greenline.channels.live.opening import OpeningStream
 from greenline.channels.live.spelling import looks_spelled
+from greenline.channels.live.unheard import Unheard
 from greenline.clock import Clock
 from greenline.speech.errors import RecognitionError, SpeechError
 from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
@@ -57,7 +58,8 @@ class Hearer(Protocol):
 class Listening:
     """Recognition of one session. `begin` before sound is given, `aclose` at the end.
 
-    ``seconds`` is how long a person waits for the text of what they said.
+    ``seconds`` is how long a person waits for the text of what they said. With ``hears_again`` sound without voice is
+    kept for `hear_again`.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Listening:
         now: Callable[[], float],
         *,
         seconds: float,
+        hears_again: bool = False,
     ) -> None:
         self._speech = speech
         self._options = options
@@ -84,6 +87,7 @@ class Listening:
         self._finishing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._unheard = Unheard() if hears_again else None
         self._is_outdated = False
         """Whether other options are waiting for the end of what the person says."""
         self._stream: RecognitionStream | None = None
@@ -128,8 +132,25 @@ class Listening:
 
     def hear(self, pcm: bytes) -> None:
         """Sound at `greenline.speech.models.HEARING_RATE`."""
+        if self._unheard is not None:
+            self._unheard.keep(pcm)
         if self._ears is not None:
             self._ears.hear(pcm)
+
+    def begin_turn(self) -> None:
+        """It is the person's turn: what came before it was none of theirs."""
+        if self._unheard is not None:
+            self._unheard.forget()
+
+    async def hear_again(self) -> str:
+        """What was said in this turn without a voice being detected; empty as a rule."""
+        if self._unheard is None:
+            return ""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._unheard.words(self._speech, self._options)
+        except TimeoutError:
+            return ""
 
     async def aclose(self) -> None:
         """Let go of recognition."""
@@ -163,6 +184,7 @@ class Listening:
         match moment:
             case Moment.BEGAN:
                 self._finished = False
+                self.begin_turn()
                 self._hearer.voice_began()
             case Moment.PAUSED:
                 self.paused_at = self._now()

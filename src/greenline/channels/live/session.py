@@ -434,6 +434,8 @@ class LiveSession:
         turn, pause = self.config.turn, self._pause
         if self.text_only or self._human or self.over:
             return
+        if self._listening is not None:
+            self._listening.begin_turn()
         patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
         speaks_again = patience > 0 and self._nudges < MOST_NUDGES
         if pause is not None and speaks_again:
@@ -442,17 +444,26 @@ class LiveSession:
             # What the agent says into the silence does not end it.
             self._timers.set("silence", turn.silence_end_call_timeout, self._too_silent)
         if speaks_again:
-            self._timers.set("turn", patience, self._nudge)
+            self._timers.set("turn", patience, self._turn_timed_out)
 
     def _too_silent(self) -> None:
         self.spawn(self._end_after_words(SILENCE, None))
 
-    def _nudge(self) -> None:
+    def _turn_timed_out(self) -> None:
+        self.spawn(self._speak_into_silence())
+
+    async def _speak_into_silence(self) -> None:
+        """Unless it is none: the voice of a person may have been too quiet to be detected."""
+        words = await self._listening.hear_again() if self._listening is not None else ""
         speaking = self._listening is not None and self._listening.speaking
-        if self._floor.free and not self._human and not speaking:
-            self._nudges += 1
-            self.record(UserSilent())
-            self._floor.respond(committed=True)
+        if not self._floor.free or self._human or speaking or self._timers.is_set("turn"):
+            return
+        if words:
+            self.person_said(words, "audio")
+            return
+        self._nudges += 1
+        self.record(UserSilent())
+        self._floor.respond(committed=True)
 
     def _keys_pressed(self, keys: str) -> None:
         settings, pressed = self.config.conversation.dtmf_input_settings, f"[Keys pressed: {keys}]"
@@ -474,7 +485,14 @@ class LiveSession:
         )
         seconds = means.settings.speech_patience_seconds
         return Listening(
-            means.speech, self._expected(), patience, self._hearing, means.clock, means.now, seconds=seconds
+            means.speech,
+            self._expected(),
+            patience,
+            self._hearing,
+            means.clock,
+            means.now,
+            seconds=seconds,
+            hears_again=turn.retranscribe_on_turn_timeout,
         )
 
     def _expected(self) -> RecognitionOptions:

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from greenline.channels.live.models import AgentResponse, ResponseComplete, UserTranscript
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Noted, UserSilent
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, ToolCall, Usage
-from greenline.speech.models import EndOfTurn
+from greenline.speech.models import HEARING_RATE, EndOfTurn
 from support.live import Opens, Room, Stage, told_of
 from support.spoken import SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
 
 SOFT: dict[str, Any] = {"timeout_seconds": 2, "message": "One moment.", "use_llm_generated_message": True}
 LOUD = "It is loud where you are."
+WAV_HEADER = 44
 NOISY = {"turn": {"noisy_environment_detection": True, "noisy_environment_message": LOUD}}
 
 
@@ -238,3 +240,41 @@ async def test_a_noise_while_a_turn_is_skipped_does_not_end_the_wait(
         await told_of(told, ResponseComplete, 2)
         clock.advance(timedelta(seconds=7))
         await told_of(told, AgentResponse, 2)
+
+
+RETRANSCRIBES = {"turn": {"retranscribe_on_turn_timeout": True, "turn_timeout": 7}}
+QUIET = np.full(HEARING_RATE // 2, 300, "<i2").tobytes()
+"""Half a second that is no voice to the detector."""
+
+
+async def test_who_was_too_quiet_to_be_detected_is_heard_at_the_turn_timeout(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    async with opens({**RETRANSCRIBES, "agent": {"first_message": "Hello?"}}) as live:
+        session, told = await live.begin(Room())
+        await told_of(told, ResponseComplete)
+        session.hear(QUIET)
+        speech.texts.append("Do you sell tea?")
+        clock.advance(timedelta(seconds=7))
+        (heard,) = await told_of(told, UserTranscript)
+        assert (heard.text, heard.medium) == ("Do you sell tea?", "audio")
+        await told_of(told, ResponseComplete, 2)
+        assert live.model.requests[-1].messages[-1].text == "Do you sell tea?"
+        assert [len(recording) for recording in speech.recordings] == [len(QUIET) + WAV_HEADER]
+        assert not [event for event in await live.journal(session) if isinstance(event, UserSilent)]
+
+
+@pytest.mark.parametrize("sound", [b"", bytes(len(QUIET)), QUIET], ids=["none", "silence", "noise"])
+async def test_where_nobody_spoke_the_agent_speaks_as_ever(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech, sound: bytes
+) -> None:
+    async with opens({**RETRANSCRIBES, "agent": {"first_message": "Hello?"}}) as live:
+        session, told = await live.begin(Room())
+        await told_of(told, ResponseComplete)
+        if sound:
+            session.hear(sound)
+        speech.deaf = True
+        clock.advance(timedelta(seconds=7))
+        await told_of(told, ResponseComplete, 2)
+        assert len(speech.recordings) == (sound == QUIET)
+        assert [event for event in await live.journal(session) if isinstance(event, UserSilent)]
