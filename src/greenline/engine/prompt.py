@@ -39,6 +39,13 @@ WAITED: Final = (
 SPOKEN: Final = (
     "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
 )
+IN_WORDS: Final = (
+    "Write everything as one says it, in words: numbers, dates, times, amounts of money, units and signs."
+)
+TAGGED: Final = (
+    "Your voice can act: a word or two in square brackets before a sentence say how it speaks it, as in [laughs] or "
+    "[whispers]. Use them where they fit, and seldom."
+)
 SPOKEN_NOTE: Final = (
     "You are talking with a person on WhatsApp by voice messages. Your answer is read aloud to them: one to three "
     "short sentences, no lists, no Markdown, no emojis."
@@ -52,9 +59,21 @@ NOT_WRITTEN: Final = (
 WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
 
 
-def spoken_style(labels: Mapping[str, str | None]) -> str:
-    """How to speak with a person; ``labels`` are the agent's further voices, by label with a description."""
-    return f"{SPOKEN} {_voices(labels)}" if labels else SPOKEN
+def spoken_style(
+    labels: Mapping[str, str | None], *, in_words: bool, tags: Mapping[str, str | None] | None = None
+) -> str:
+    """How to speak with a person; ``labels`` are the agent's further voices, by label with a description.
+
+    ``in_words``: whether the model writes numbers out, since nobody does it after it. ``tags`` are suggested to a
+    voice that can act, by tag with a description; None for a voice that can't.
+    """
+    lines = [SPOKEN, IN_WORDS if in_words else "", _tags(tags) if tags is not None else ""]
+    return " ".join(line for line in (*lines, _voices(labels) if labels else "") if line)
+
+
+def _tags(suggested: Mapping[str, str | None]) -> str:
+    known = "; ".join(f"[{tag}] ({about})" if about else f"[{tag}]" for tag, about in suggested.items())
+    return f"{TAGGED} These suit you best: {known}." if known else TAGGED
 
 
 def note_style(labels: Mapping[str, str | None], *, written_too: bool) -> str:

@@ -31,6 +31,7 @@ from greenline.speech.models import (
     Voice,
 )
 from greenline.speech.resample import Resampler
+from greenline.speech.tags import takes_tags, untagged
 from greenline.speech.usage import SpeechUsage
 
 log = structlog.get_logger(__name__)
@@ -87,6 +88,9 @@ class SynthesiserCascade:
         for candidate in (*order, order[0]):
             if len(errors) == len(order) and not _passes(errors[0]):
                 break
+            text = text if takes_tags(candidate.name) else untagged(text)
+            if not text:
+                return
             resampler = Resampler(candidate.rate, self.rate)
             said = 0
             try:

@@ -69,6 +69,22 @@ async def test_when_the_voice_fails_the_embedded_voice_says_the_sentence(
     await services.aclose()
 
 
+@pytest.mark.parametrize(
+    ("model", "asked_for"), [("eleven_v3", "[sad] Where is my order?"), ("eleven_flash_v2_5", "Where is my order?")]
+)
+async def test_a_tag_reaches_a_voice_that_acts_and_no_other(
+    clock: ManualClock, voice_server: SpeechHttp, model: str, asked_for: str
+) -> None:
+    services = speech(clock, {"elevenlabs": voice_server.url})
+    voice = Voice(model_id=model)
+    synthesiser = services.synthesiser(voice)
+    chunks = [chunk async for chunk in synthesiser.say("[sad] Where is my order?", voice)]
+    assert voice_server.seen[0].json["text"] == asked_for
+    assert await heard_of(chunks, synthesiser.rate, services) == "Where is my order?"  # by the embedded voice
+    assert await say(services, "[sad]") == ([], synthesiser.rate)
+    await services.aclose()
+
+
 async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest(
     clock: ManualClock, voice_server: SpeechHttp
 ) -> None:

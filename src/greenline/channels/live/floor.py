@@ -249,6 +249,7 @@ class Floor:
                 self._files,
                 ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
                 means.settings,
+                means.speech,
                 means.clock.now(),
                 partial(self._switch, answer),
             )

@@ -12,6 +12,7 @@ from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
+from greenline.agents.speech import voice_of
 from greenline.agents.variables import render
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
@@ -25,6 +26,9 @@ from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
+from greenline.speech.errors import SpeechError
+from greenline.speech.models import Speech, Voice
+from greenline.speech.tags import takes_tags
 from greenline.tools.models import Tool
 from greenline.tools.system import system_tools
 
@@ -75,6 +79,7 @@ async def build_turn(
     files: Mapping[str, FilePart],
     client: ClientSide,
     settings: Settings,
+    speech: Speech,
     now: datetime,
     switch: Callable[[str], None],
 ) -> Turn:
@@ -90,7 +95,7 @@ async def build_turn(
 
     def translate(language: str) -> Turn:
         switch(language)
-        return replace(turn, prompt=_prompt(agent), style=_style(agent), tools=tools())
+        return replace(turn, prompt=_prompt(agent), style=_style(agent, speech), tools=tools())
 
     def tools() -> tuple[Tool, ...]:
         return _tools(agent, journal, client, now)
@@ -99,7 +104,7 @@ async def build_turn(
         conversation_id=conversation_id,
         started=agent.started,
         prompt=_prompt(agent),
-        style=_style(agent),
+        style=_style(agent, speech),
         request=request,
         journal=journal,
         tools=tools(),
@@ -115,11 +120,24 @@ def _prompt(agent: Agent) -> str:
     return render(agent.config.agent.prompt.prompt, agent.started.variables)
 
 
-def _style(agent: Agent) -> str:
+def _style(agent: Agent, speech: Speech) -> str:
     config, source = agent.config, agent.started.source
     if agent.text_only:
         return style(source, {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()})
-    return spoken_style({voice.label: voice.description for voice in config.tts.supported_voices})
+    tts = config.tts
+    acts = tts.expressive_mode and _takes_tags(voice_of(config), speech)
+    return spoken_style(
+        {voice.label: voice.description for voice in tts.supported_voices},
+        in_words=tts.text_normalisation_type == "system_prompt",
+        tags={suggested.tag: suggested.description for suggested in tts.suggested_audio_tags} if acts else None,
+    )
+
+
+def _takes_tags(voice: Voice, speech: Speech) -> bool:
+    try:
+        return takes_tags(speech.synthesiser(voice).name)
+    except SpeechError:  # whoever speaks in its place does not
+        return False
 
 
 def _tools(agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime) -> tuple[Tool, ...]:

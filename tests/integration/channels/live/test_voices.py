@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
 
 from greenline.channels.live.models import (
     AgentResponse,
@@ -125,3 +128,26 @@ async def test_who_reads_sees_no_labels(opens: Opens) -> None:
         await told_of(told, ResponseComplete, 2)
         said = [event.text for event in await live.journal(session) if isinstance(event, AgentMessage)]
         assert said == [greeting.text, answer.text]
+
+
+@pytest.mark.parametrize(
+    ("tts", "provider", "told", "untold"),
+    [
+        ({}, "script", ["in words"], ["[laughs]"]),
+        ({"text_normalisation_type": "elevenlabs"}, "script", [], ["in words", "[laughs]"]),
+        ({}, "elevenlabs:eleven_v3", ["in words", "[laughs]", "[excited] (for news); [calm]"], []),
+        ({"expressive_mode": False}, "elevenlabs:eleven_v3", ["in words"], ["[laughs]"]),
+    ],
+)
+async def test_the_model_is_told_how_the_voice_wants_its_words(
+    opens: Opens, speech: SpokenSpeech, tts: dict[str, Any], provider: str, told: list[str], untold: list[str]
+) -> None:
+    speech.name = provider
+    tags = [{"tag": "excited", "description": "for news"}, {"tag": "calm"}]
+    async with opens({"tts": {"suggested_audio_tags": tags, **tts}}) as live:
+        session, events = await live.begin(Room())
+        await ask(session, speech, "Do you sell tea?")
+        await told_of(events, ResponseComplete)
+        (request,) = live.model.requests
+        assert [words for words in told if words not in request.messages[0].text] == []
+        assert [words for words in untold if words in request.messages[0].text] == []
