@@ -93,6 +93,16 @@ async def newest_call(place: Place) -> dict[str, Any]:
     return call
 
 
+async def ended_by(place: Place) -> str:
+    """Who ended the emulator's newest call, once it is over: the server may have heard the word "rejected" before."""
+
+    async def over() -> str | None:
+        call = await newest_call(place)
+        return str(call["ended_by"]) if call["state"] == "ended" else None
+
+    return await until(over)
+
+
 def button(phone: Page, name: str) -> Any:
     return phone.get_by_role("button", name=name, exact=True)
 
@@ -156,8 +166,7 @@ async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Pla
     await phone.close()
     shown = await conversation(place)
     assert [turn["message"] for turn in shown["transcript"] if turn["role"] == "user" and turn["message"]] == []
-    call = await newest_call(place)
-    assert (call["state"], call["ended_by"]) == ("ended", "person")
+    assert await ended_by(place) == "person"
 
 
 async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: Place) -> None:
@@ -202,8 +211,7 @@ async def test_a_declined_call_and_a_declined_request_are_told(place: Place) -> 
     await button(phone, "Decline").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
     assert (await conversation(place))["metadata"]["whatsapp"]["call_result"] != "answered"
-    call = await newest_call(place)
-    assert (call["state"], call["ended_by"]) == ("ended", "person_rejected")
+    assert await ended_by(place) == "person_rejected"
 
     emil = await place.phone("Emil")
     await ask_to_call(place, await place.wa_id("Emil"))

@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 EVENTS_KEPT: Final = 3000
 LIVELY_SECONDS: Final = 4.0
-"""How long after an event of the wire the server's notes are still read every second: some come without one."""
+"""How long the server's notes are still read every second after an event of the wire, and after the server has dealt
+with all that came in: some come without an event."""
 WAIT_SECONDS: Final = 1.0
 CALL_SECONDS: Final = 0.4
 """During a call captions come without an event of the wire: they are looked for more often."""
@@ -128,6 +129,8 @@ class PhonePage:
                 self._chosen.clear()
                 if loop.time() < lively_until:
                     await self._refresh()
+                    if self._notes().is_waiting:
+                        lively_until = loop.time() + LIVELY_SECONDS
             except (EmulatorGone, *DATABASE_GONE) as error:
                 log.warning("web.phone_waits", error=str(error))
                 self._note.set_text("connection lost, trying again …")

@@ -42,7 +42,10 @@ class Caption:
 
 
 class Inside:
-    """The server's own notes about the chat of one person with one number."""
+    """The server's own notes about the chat of one person with one number.
+
+    ``is_waiting``: of what came in, something was not dealt with when the steps were read: more will be written down.
+    """
 
     def __init__(self, pool: Pool, number_id: str, identifiers: Sequence[str], since: float) -> None:
         self._pool = pool
@@ -50,6 +53,7 @@ class Inside:
         self._identifiers = list(identifiers)
         self._since = datetime.fromtimestamp(since, UTC)
         self._chat: tuple[str, str] | None = None
+        self.is_waiting = False
 
     async def steps(self) -> list[Step]:
         """The steps so far, in no order; none before the server knows the person."""
@@ -58,8 +62,10 @@ class Inside:
         if self._chat is None:
             return []
         arguments = (*self._chat, self._since, LIMIT)
+        received = await self._pool.fetch(_sql["inbox"], *arguments)
+        self.is_waiting = any(row["done_at"] is None for row in received)
         return [
-            *(_received(row) for row in await self._pool.fetch(_sql["inbox"], *arguments)),
+            *(_received(row) for row in received),
             *journal_steps(await self._pool.fetch(_sql["journal"], *arguments)),
             *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
             *(_refused(row) for row in await self._pool.fetch(_sql["refused"], *arguments)),
