@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import threading
 
 import pytest
 
@@ -13,6 +11,7 @@ from greenline.channels.live.models import ResponseComplete
 from greenline.channels.live.session import LiveSession
 from greenline.settings import Settings
 from support.live import Room, Stage, told_of
+from support.residue import open_files, threads
 from support.spoken import SpokenSpeech, ask
 from support.wait import until
 
@@ -55,16 +54,6 @@ async def residue(live: Stage, settings: Settings) -> dict[str, object]:
         await asyncio.sleep(0)
     return {
         "tasks": sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks()),
-        "threads": sorted(thread.name for thread in threading.enumerate() if not of_the_executor(thread)),
+        "threads": threads(),
         "sessions": sum(isinstance(thing, LiveSession) for thing in gc.get_objects()),
     }
-
-
-def of_the_executor(thread: threading.Thread) -> bool:
-    """Whether it is the loop's own, which starts threads up to a limit as work overlaps, and keeps them."""
-    return thread.name.startswith("asyncio_")
-
-
-def open_files() -> int:
-    """Of this process."""
-    return len(os.listdir("/proc/self/fd"))

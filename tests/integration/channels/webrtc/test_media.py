@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ import pytest
 
 from greenline.channels.webrtc import consent
 from greenline.channels.webrtc.media import ConnectionLost, MediaCall
+from support.residue import threads
 from support.rtc_peer import Network, RtcPeer
 from support.voice import RATE, tone, voiced_seconds
 from support.wait import eventually
@@ -235,10 +235,10 @@ async def test_calls_leave_nothing_behind() -> None:
 
     await one()
     gc.collect()
-    tasks, threads = len(asyncio.all_tasks()), threading.active_count()
+    tasks, before = len(asyncio.all_tasks()), threads()
     for _ in range(10):
         await one()
     gc.collect()
     assert len(asyncio.all_tasks()) == tasks
-    assert threading.active_count() == threads
+    assert threads() == before
     assert not [thing for thing in gc.get_objects() if isinstance(thing, MediaCall)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.calling import CallChannel, calling_channel
+from support.residue import open_files, threads
 from support.rtc_peer import RtcPeer
 from support.wait import eventually, until
 
@@ -80,7 +79,7 @@ async def call(channel: CallChannel, wacid: str, *, agent_ends: bool) -> None:
         await peer.close()
 
 
-async def residue(channel: CallChannel) -> dict[str, int]:
+async def residue(channel: CallChannel) -> dict[str, Any]:
     """What the process holds."""
     channel.meta.actions.clear()
     channel.agents.voices.clear()
@@ -90,8 +89,8 @@ async def residue(channel: CallChannel) -> dict[str, int]:
         await asyncio.sleep(0)
     return {
         "tasks": sum(map(of_ours, asyncio.all_tasks())),
-        "threads": threading.active_count(),
-        "files": len(os.listdir("/proc/self/fd")),
+        "threads": threads(),
+        "files": open_files(),
         "media": sum(isinstance(thing, MediaCall) for thing in gc.get_objects()),
         "active": channel.calls.active,
         "kb": resident_kb(),
