@@ -241,6 +241,8 @@ class UserSilent(_Event):
     """The person said nothing for the agent's turn timeout: the agent speaks again (``user_turn_timeout``)."""
 
     kind: Literal["user_silent"] = "user_silent"
+    asked_for_it: bool = False
+    """The agent had left its turn out for so long, since they wanted a moment (``skip_turn_wait_elapsed``)."""
 
 
 WAITS: Final = ("end_of_turn", "recognition", "model", "tools", "synthesis", "hold", "queue")

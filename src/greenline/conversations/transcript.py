@@ -113,7 +113,8 @@ class _Fold:
             elif isinstance(event, ContextualUpdate):
                 yield self._background(entry, event)
             elif isinstance(event, UserSilent):
-                yield self._blank(entry).model_copy(update={"platform_event": "user_turn_timeout"})
+                elapsed = "skip_turn_wait_elapsed" if event.asked_for_it else "user_turn_timeout"
+                yield self._blank(entry).model_copy(update={"platform_event": elapsed})
 
     def _user(self, entry: Entry, event: UserMessage) -> Turn:
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]

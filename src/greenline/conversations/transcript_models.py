@@ -165,7 +165,7 @@ class Turn(BaseModel):
     rag_retrieval_info: None = None
     interrupted: bool = False
     ignored_as_backchannel: bool = False
-    platform_event: Literal["user_turn_timeout"] | None = None
+    platform_event: Literal["user_turn_timeout", "skip_turn_wait_elapsed"] | None = None
     original_message: str | None = None
     reasoning: None = None
     source_medium: str | None = None

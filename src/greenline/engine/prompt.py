@@ -142,19 +142,9 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
                 found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
             case ContextualUpdate():
                 found.append(Message("system", _text(f"{CONTEXT} {event.text}")))
-    if journal and isinstance(journal[-1], UserSilent):
-        found.append(Message("system", _text(WAITED if _has_skipped(journal) else SILENT)))
+    if journal and isinstance(last := journal[-1], UserSilent):
+        found.append(Message("system", _text(WAITED if last.asked_for_it else SILENT)))
     return found
-
-
-def _has_skipped(journal: Sequence[Event]) -> bool:
-    """Whether the agent left its turn out, and nothing was said since."""
-    for event in reversed(journal):
-        if isinstance(event, ToolReturned):
-            return event.type == "system" and event.name == "skip_turn" and not event.is_error
-        if isinstance(event, UserMessage | AgentMessage):
-            return False
-    return False
 
 
 def _that_count(journal: Sequence[Event]) -> Iterable[Event]:

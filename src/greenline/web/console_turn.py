@@ -205,8 +205,8 @@ def _notes(turn: Turn) -> list[str]:
         notes.append("interrupted")
     if turn.ignored_as_backchannel:
         notes.append("only a sign of listening")
-    if turn.platform_event == "user_turn_timeout":
-        notes.append("said nothing")
+    if turn.platform_event:
+        notes.append("said nothing" if turn.platform_event == "user_turn_timeout" else "took their time")
     if turn.feedback:
         notes.append(f"rated: {turn.feedback.score}")
     if turn.origin and turn.origin not in ("model", "human", "contextual_update"):

@@ -288,12 +288,13 @@ def test_the_silence_before_an_answer_is_told_with_its_parts() -> None:
 
 
 def test_background_and_silence_have_their_place() -> None:
-    old, other, new, silent = turns(
+    old, other, new, silent, waited = turns(
         [
             (0, ContextualUpdate(text="On page 1", context_id="page")),
             (1, ContextualUpdate(text="Is a member")),
             (2, ContextualUpdate(text="On page 2", context_id="page")),
             (9, UserSilent()),
+            (19, UserSilent(asked_for_it=True)),
         ]
     )
     assert [turn.message for turn in (old, other, new)] == ["On page 1", "Is a member", "On page 2"]
@@ -303,6 +304,7 @@ def test_background_and_silence_have_their_place() -> None:
     assert (old.contextual_update_info.is_superseded, new.contextual_update_info.is_superseded) == (True, False)
     assert other.contextual_update_info is None
     assert (silent.role, silent.message, silent.platform_event) == ("user", None, "user_turn_timeout")
+    assert (waited.role, waited.message, waited.platform_event) == ("user", None, "skip_turn_wait_elapsed")
 
 
 def test_a_rating_stands_at_the_answer_that_it_is_for() -> None:
@@ -346,7 +348,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(AgentInterrupted, message_id=_ids, heard=_texts),
     st.builds(TurnTimed, message_id=_ids, waits=st.dictionaries(st.sampled_from(["model", "x"]), st.floats(0, 9))),
-    st.builds(UserSilent),
+    st.builds(UserSilent, asked_for_it=st.booleans()),
     st.builds(ContextualUpdate, text=_texts, context_id=st.none() | _ids),
     st.builds(ToolCalled, message_id=_ids, request_id=_ids, name=st.just("end_call"), params=_objects),
     st.builds(

@@ -462,7 +462,7 @@ class LiveSession:
             self.person_said(words, "audio")
             return
         self._nudges += 1
-        self.record(UserSilent())
+        self.record(UserSilent(asked_for_it=self._pause is not None))
         self._floor.respond(committed=True)
 
     def _keys_pressed(self, keys: str) -> None:

@@ -211,6 +211,8 @@ async def test_after_a_skipped_turn_the_agent_asks_when_its_wait_is_over(
         clock.advance(timedelta(seconds=7))  # from here on it is as ever
         await told_of(told, AgentResponse, 2)
         assert "still there" in live.model.requests[-1].messages[-1].text
+        silences = [event for event in await live.journal(session) if isinstance(event, UserSilent)]
+        assert [event.asked_for_it for event in silences] == [True, False]
 
 
 @pytest.mark.parametrize("seconds", [None, -1.0])
