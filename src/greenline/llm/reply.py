@@ -6,9 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from greenline.llm.calls import StreamedText
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelReply, ReasoningDelta, TextDelta, ToolCall, Usage
+from greenline.text import clean_data
 
 
 class ReplyBuilder:
@@ -37,9 +40,10 @@ class ReplyBuilder:
         return ReasoningDelta(self._thought.add(piece))
 
     def _note(self, metadata: Any) -> None:
-        """Objects that the endpoint has for the client, besides words; anything else is passed over."""
+        """Objects that the endpoint has for the client, besides words; what a frame can't hold is passed over."""
         if isinstance(metadata, Mapping):
-            self._metadata.update(metadata)
+            cleaned: dict[str, Any] = clean_data(dict(metadata))
+            self._metadata.update({name: value for name, value in cleaned.items() if _fits_json(value)})
 
     def _live(self) -> TextDelta:
         """Note the first sign of life; gives the empty text that tells of one."""
@@ -58,3 +62,12 @@ class ReplyBuilder:
             raise ModelError("empty", "the model answered with nothing")
         first = seconds if self._first is None else self._first
         return ModelReply(model, text, calls, self._usage, (), seconds, first, metadata=self._metadata)
+
+
+def _fits_json(value: Any) -> bool:
+    """Whether a client can be sent it: an endpoint's JSON may hold numbers beyond 64 bits or be too deep."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True

@@ -75,6 +75,14 @@ async def test_what_it_has_for_the_client(fake: FakeLlm) -> None:
     assert (hosted.text, hosted.metadata) == ("Here it is", {}), "a vendor has nothing to tell the client"
 
 
+async def test_what_no_frame_can_hold_is_kept_from_the_client(fake: FakeLlm) -> None:
+    odd = {"page": "tea \ud800", "order": 2**70, "deep": {"orders": [2**64]}}
+    fake.will(Play([chunk({"content": "Here"}, metadata=odd), chunk(finish="stop")]))
+    reply = await complete(custom(fake.url))
+    assert isinstance(reply, ModelReply)
+    assert reply.metadata == {"page": "tea \N{REPLACEMENT CHARACTER}"}
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/chat/completions", "/chat/completions/"])
 async def test_the_address_may_be_the_base_or_the_whole(fake: FakeLlm, suffix: str) -> None:
     await complete(custom(fake.url + suffix))
