@@ -93,8 +93,9 @@ class Stage:
 class SpokenSpeech:
     """Hears ``texts``, one at each pause; speaks every word for a fifth of a second.
 
-    While ``opening``, ``thinking`` or ``voiceless`` is set and not released, recognition or the voice waits. A
-    sentence that holds a key of ``breaks`` breaks off after that many pieces, each of which is half a word.
+    While ``opening``, ``thinking``, ``reading`` (a recording) or ``voiceless`` is set and not released, recognition
+    or the voice waits. A sentence that holds a key of ``breaks`` breaks off after that many pieces, each of which is
+    half a word.
     """
 
     texts: deque[str] = field(default_factory=deque)
@@ -105,6 +106,7 @@ class SpokenSpeech:
     opening: asyncio.Event | None = None
     breaks: dict[str, int] = field(default_factory=dict)
     thinking: asyncio.Event | None = None
+    reading: asyncio.Event | None = None
     voiceless: asyncio.Event | None = None
     tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
     said: list[str] = field(default_factory=list)
@@ -156,6 +158,8 @@ class SpokenSpeech:
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
         """The next text of the script."""
         self.recordings.append(audio)
+        if self.reading is not None:
+            await self.reading.wait()
         if self.deaf:
             raise RecognitionError(self.name, "deaf today")
         return Transcript(self.texts.popleft(), 1.0)

@@ -101,9 +101,10 @@ class Listening:
         return self._ears.last_voice_at if self._ears else 0.0
 
     @property
-    def speaking(self) -> bool:
-        """Whether the person speaks."""
-        return self._ears is not None and self._ears.speaking
+    def busy(self) -> bool:
+        """Whether the person speaks, or what they said last is still being recognised."""
+        recognising = self._finishing is not None and not self._finishing.done()
+        return recognising or (self._ears is not None and self._ears.speaking)
 
     def begin(self) -> None:
         """Begin to listen; recognition is opened meanwhile.
@@ -167,8 +168,7 @@ class Listening:
     def _renew(self) -> None:
         """Open another stream in place of the one that is there, unless it has something to hear."""
         ears, stream = self._ears, self._stream
-        busy = self._finishing is not None and not self._finishing.done()
-        if not self._is_outdated or ears is None or stream is None or ears.speaking or busy:
+        if not self._is_outdated or ears is None or stream is None or self.busy:
             return
         self._is_outdated = self._recogniser_judges = False
         self._stream = OpeningStream(self._open, self._clock.sleep)

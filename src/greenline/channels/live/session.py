@@ -455,8 +455,8 @@ class LiveSession:
     async def _speak_into_silence(self) -> None:
         """Unless it is none: the voice of a person may have been too quiet to be detected."""
         words = await self._listening.hear_again() if self._listening is not None else ""
-        speaking = self._listening is not None and self._listening.speaking
-        if not self._floor.free or self._human or speaking or self._timers.is_set("turn"):
+        busy = self._listening is not None and self._listening.busy
+        if not self._floor.free or self._human or busy or self._timers.is_set("turn"):
             return
         if words:
             self.person_said(words, "audio")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -280,3 +280,28 @@ async def test_where_nobody_spoke_the_agent_speaks_as_ever(
         await told_of(told, ResponseComplete, 2)
         assert len(speech.recordings) == (sound == QUIET)
         assert [event for event in await live.journal(session) if isinstance(event, UserSilent)]
+
+
+def names(tasks: Iterable[asyncio.Task[None]]) -> set[str]:
+    """Of what runs in them."""
+    return {getattr(task.get_coro(), "__name__", "") for task in tasks}
+
+
+async def test_who_speaks_while_the_quiet_sound_is_heard_again_is_not_asked_whether_they_are_there(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    async with opens({**RETRANSCRIBES, "agent": {"first_message": "Hello?"}}) as live:
+        session, told = await live.begin(Room())
+        await told_of(told, ResponseComplete)
+        session.hear(QUIET)
+        speech.reading, speech.thinking = asyncio.Event(), asyncio.Event()
+        clock.advance(timedelta(seconds=7))
+        await eventually(lambda: bool(speech.recordings))
+        await ask(session, speech, "Do you sell tea?")
+        speech.deaf = True
+        speech.reading.set()
+        await eventually(lambda: "_speak_into_silence" not in names(session._tasks))
+        speech.deaf = False
+        speech.thinking.set()
+        await told_of(told, ResponseComplete, 2)
+        assert [request.messages[-1].text for request in live.model.requests] == ["Do you sell tea?"]
