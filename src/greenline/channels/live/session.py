@@ -228,7 +228,7 @@ class LiveSession:
         """The person is there: no turn timeout for now."""
         self.person_is_there()
         if self._floor.free:
-            self.wait_for_person()
+            self._set_timers()
 
     def contextual_update(self, text: str, context_id: str | None = None) -> None:
         """Background for the agent."""
@@ -431,11 +431,14 @@ class LiveSession:
 
     def wait_for_person(self, seconds: float | None = None) -> None:
         """It is the person's turn; ``seconds`` takes the place of the agent's turn timeout."""
+        if self._listening is not None:
+            self._listening.begin_turn()
+        self._set_timers(seconds)
+
+    def _set_timers(self, seconds: float | None = None) -> None:
         turn, pause = self.config.turn, self._pause
         if self.text_only or self._human or self.over:
             return
-        if self._listening is not None:
-            self._listening.begin_turn()
         patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
         speaks_again = patience > 0 and self._nudges < MOST_NUDGES
         if pause is not None and speaks_again:

@@ -249,13 +249,16 @@ QUIET = np.full(HEARING_RATE // 2, 300, "<i2").tobytes()
 """Half a second that is no voice to the detector."""
 
 
+@pytest.mark.parametrize("is_active", [False, True])
 async def test_who_was_too_quiet_to_be_detected_is_heard_at_the_turn_timeout(
-    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech, is_active: bool
 ) -> None:
     async with opens({**RETRANSCRIBES, "agent": {"first_message": "Hello?"}}) as live:
         session, told = await live.begin(Room())
         await told_of(told, ResponseComplete)
         session.hear(QUIET)
+        if is_active:
+            session.user_activity()
         speech.texts.append("Do you sell tea?")
         clock.advance(timedelta(seconds=7))
         (heard,) = await told_of(told, UserTranscript)
