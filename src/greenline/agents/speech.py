@@ -66,6 +66,17 @@ def voices_of(config: ConversationConfig) -> dict[str, Voice]:
     return found
 
 
+def labels_of(agent: ConversationConfig, present: ConversationConfig) -> frozenset[str]:
+    """The labels of further voices in any language of ``agent``, and in the ``present`` one with its overrides.
+
+    A model that has read those of the language before writes them on.
+    """
+    presets = (preset.overrides.tts for preset in agent.language_presets.values())
+    in_presets = (voice for tts in presets if tts is not None for voice in tts.supported_voices or ())
+    voices = (*agent.tts.supported_voices, *present.tts.supported_voices, *in_presets)
+    return frozenset(voice.label for voice in voices)
+
+
 def _fit_for(language: str | None, model_id: str) -> str:
     """The model, or its next version where it speaks English only and the voice another language."""
     is_english = language is None or language.partition("-")[0] == "en"

@@ -50,7 +50,7 @@ class Answer:
     """A `greenline.channels.live.effects.Speaker`.
 
     Until `commit` it is a guess: what it would tell and speak is kept back, and `drop` leaves no trace of it.
-    ``labels`` are those of the agent's further voices; nobody is told of them.
+    ``labels`` are those of the agent's further voices, in all of its languages; nobody is told of them.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Answer:
         self._tell_listeners = tell
         self._now = now
         self._kept: list[LiveEvent] = []
-        self._labels: Collection[str] = labels
+        self._labels = labels
         self._reader = LabelReader(labels)
         self._written = ""
         """The text that streams as the model writes it."""
@@ -110,8 +110,6 @@ class Answer:
 
     def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
         """The next reply is for other voices: the conversation goes on in another language."""
-        self._labels = {*self._labels, *others}
-        self._reader = LabelReader(others)
         if self.utterance is not None:
             self.utterance.speak_as(voice, others)
 

@@ -14,7 +14,7 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.lookup import ValueUnavailable
-from greenline.agents.speech import voice_of, voices_of
+from greenline.agents.speech import labels_of, voice_of, voices_of
 from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.effects import ClientCalls, LiveEffects
@@ -218,10 +218,11 @@ class Floor:
         self._host.switched()
 
     def _new_answer(self, *, committed: bool) -> Answer:
-        means = self._means
+        means, agent = self._means, self._means.agent
         self._event_id += 1
         own, others = self._voices()
-        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed, labels=others.keys())
+        labels = labels_of(agent.version.conversation_config, agent.config)
+        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed, labels=labels)
         if means.out is not None:
             answer.utterance = Utterance(
                 self._event_id,

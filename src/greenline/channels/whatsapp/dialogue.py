@@ -13,6 +13,7 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables
 from greenline.agents.models import AgentVersion, VersionNotFound
 from greenline.agents.service import get_version, live_version
+from greenline.agents.speech import labels_of
 from greenline.agents.variables import MissingVariables, SecretVariable, check_supplied, placeholders, render
 from greenline.channels.metering import speech_used
 from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, parties
@@ -86,6 +87,11 @@ class Dialogue:
     files: dict[str, FilePart] = field(default_factory=dict, repr=False)
     usage: SpeechUsage = field(default_factory=SpeechUsage)
     """What hearing and speaking took in this turn."""
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Those of the agent's voices, which nobody reads."""
+        return labels_of(self.version.conversation_config, self.config)
 
     @property
     def keeps_voice(self) -> bool:
@@ -241,7 +247,7 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
-        labels = _labels(dialogue)
+        labels = dialogue.labels
         spoken = [_written(piece, labels) for piece in (*dialogue.spoken, *outcome.spoken)]
         composed = compose(spoken, note.to_send if note else None)
         events = [_recorded(event, labels, note) for event in (*dialogue.opening, *said, *outcome.events)]
@@ -357,7 +363,7 @@ class Dialogues:
     ) -> None:
         """Record ``events`` and say ``text``, if there is one, in one message with what the opening says."""
         message = AgentMessage(id=new_id("msg"), text=text, origin=origin)
-        labels = _labels(dialogue)
+        labels = dialogue.labels
         spoken = (*(_written(piece, labels) for piece in dialogue.spoken), Spoken(message.id, Text(text)))
         opening = (voiced(event, labels) for event in dialogue.opening)
         added = (message,) if text else ()
@@ -408,10 +414,6 @@ def _opened(dialogue: Dialogue) -> Dialogue:
         dialogue.opening = (dialogue.started, event)
         dialogue.spoken = (Spoken(event.id, Text(text)),)
     return dialogue
-
-
-def _labels(dialogue: Dialogue) -> frozenset[str]:
-    return frozenset(voice.label for voice in dialogue.config.tts.supported_voices)
 
 
 def _written(piece: Spoken, labels: Collection[str]) -> Spoken:

@@ -226,6 +226,7 @@ class Turns:
             dialogue.conversation.id,
             dialogue.config,
             spoken,
+            labels=dialogue.labels,
             usage=dialogue.usage,
             may_keep=dialogue.keeps_voice,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -94,16 +94,17 @@ class VoiceNotes:
         config: ConversationConfig,
         spoken: Sequence[Spoken],
         *,
+        labels: Collection[str],
         usage: SpeechUsage,
         may_keep: bool,
     ) -> SpokenNote | None:
         """The texts of an answer as a voice note at Meta; None when there is nothing to speak, or it failed.
 
-        ``usage`` counts what was spoken.
+        ``labels`` are those of the agent's further voices, in all of its languages. ``usage`` counts what was spoken.
         """
         texts = [piece for piece in spoken if isinstance(piece.say, Text)]
         text = "\n".join(piece.say.text for piece in texts)
-        aloud = list(_aloud(text, config, usage))
+        aloud = list(_aloud(text, config, labels, usage))
         if not aloud:
             return None
         try:
@@ -145,10 +146,12 @@ class VoiceNotes:
         return self._text_beside == "never" or not needs_reading(text)
 
 
-def _aloud(text: str, config: ConversationConfig, usage: SpeechUsage) -> Iterator[tuple[str, Voice]]:
+def _aloud(
+    text: str, config: ConversationConfig, labels: Collection[str], usage: SpeechUsage
+) -> Iterator[tuple[str, Voice]]:
     """What is spoken, in passages, and by whom: labels in the text name further voices of the agent."""
     own, others = voice_of(config), voices_of(config)
-    for span in spans(text, others):
+    for span in spans(text, labels):
         voice = replace(others.get(span.label or "", own), usage=usage)
         for passage in passages(speakable(span.text)):
             yield passage.strip(), voice

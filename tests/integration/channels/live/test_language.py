@@ -88,3 +88,19 @@ async def test_who_writes_is_answered_in_their_language(opens: Opens) -> None:
         session.user_message("Danke")
         answers = await told_of(told, AgentResponse, 3)
         assert [answer.text for answer in answers] == ["One moment.", "Gern. Ja!", "Gern. Ja!"]
+
+
+async def test_a_label_of_the_language_before_is_not_read_aloud(opens: Opens, speech: SpokenSpeech) -> None:
+    joe = {"voice_id": "alba", "supported_voices": [{"label": "Joe", "voice_id": "joe"}]}
+    async with opens({**CONFIG, "tts": joe}) as live:
+        live.model.say = lambda request: (
+            "<Joe>Ahoy!</Joe> Ja." if "Du" in request.messages[0].text else switches(request)
+        )
+        session, told = await live.begin(Room())
+        await ask(session, speech, "Haben Sie Tee?")
+        await told_of(told, ResponseComplete)
+        await ask(session, speech, "Danke")
+        await told_of(told, ResponseComplete, 2)
+        spoken = [(voice.voice_id, text) for voice, text in zip(speech.voices, speech.said, strict=True)]
+        assert spoken == [("alba", "One moment."), *[("hans", "Ahoy!"), ("hans", "Ja.")] * 2]
+        assert [answer.text for answer in await told_of(told, AgentResponse, 3)][1:] == ["Ahoy! Ja."] * 2

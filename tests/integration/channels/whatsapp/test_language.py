@@ -15,7 +15,10 @@ from support.channel import Channel, running_channel
 from support.scripted_speech import ScriptedSpeech
 
 GERMAN = {
-    "overrides": {"tts": {"voice_id": "hans"}, "agent": {"prompt": {"prompt": "Du verkaufst Tee."}}},
+    "overrides": {
+        "tts": {"voice_id": "hans", "supported_voices": []},
+        "agent": {"prompt": {"prompt": "Du verkaufst Tee."}},
+    },
     "first_message_translation": {"source_hash": "h", "text": "Guten Tag!"},
 }
 
@@ -81,3 +84,23 @@ async def test_notes_are_heard_and_spoken_in_the_language_of_the_chat(
 async def test_a_chat_that_never_switched_stays_as_it_is(channel: Channel) -> None:
     await channel.hear("Do you sell coffee?")
     assert await channel.told(1) == ["Welcome!\n\nSure."]
+
+
+async def test_a_label_of_the_language_before_is_neither_read_nor_spoken(
+    channel: Channel, speech: ScriptedSpeech
+) -> None:
+    joe = {"voice_id": "alba", "supported_voices": [{"label": "Joe", "voice_id": "joe"}]}
+    await channel.configure({"tts": joe, "language_presets": {"de": GERMAN}})
+    channel.model.say = lambda request: (
+        "<Joe>Ahoy!</Joe> Gern." if "Du verkaufst" in request.messages[0].text else switches(request)
+    )
+    await channel.hear("Haben Sie Tee?")
+    assert await channel.told(1) == ["Guten Tag!\n\nAhoy! Gern."]
+    await channel.quiet()
+    speech.words = "Danke"
+    await channel.speak()
+    await channel.told(2)
+    assert [(voice.voice_id, text) for voice, text in zip(speech.voices, speech.said, strict=True)] == [
+        ("hans", "Ahoy!"),
+        ("hans", "Gern."),
+    ]
