@@ -28,11 +28,13 @@ class Keypad:
         """A key."""
         self._digits += digit
         if digit == "#" and self._hash_ends:
-            self._finish()
+            self.finish()
         else:
-            self._timers.set(_DIGITS, self._seconds, self._finish)
+            self._timers.set(_DIGITS, self._seconds, self.finish)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """No key follows."""
         self._timers.stop(_DIGITS)
         digits, self._digits = self._digits, ""
-        self._take(digits)
+        if digits:
+            self._take(digits)

@@ -143,6 +143,11 @@ class Listening:
         if self._unheard is not None:
             self._unheard.forget()
 
+    def unfinished(self) -> str:
+        """What the person has said so far of a turn that they have not finished; once."""
+        text, self._texts = " ".join(self._texts), []
+        return text
+
     async def hear_again(self) -> str:
         """What was said in this turn without a voice being detected; empty as a rule."""
         if self._unheard is None:
@@ -229,8 +234,8 @@ class Listening:
         return ""
 
     def _tell_all(self) -> None:
-        text, self._texts, self._finished = " ".join(self._texts), [], False
-        self._hearer.has_said(text)
+        self._finished = False
+        self._hearer.has_said(self.unfinished())
 
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():

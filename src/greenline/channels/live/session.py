@@ -309,6 +309,7 @@ class LiveSession:
     async def _close(self, ended: SessionEnded) -> None:
         self.end(ended.reason, code=ended.code, error_type=ended.error_type)
         self._timers.stop_all()
+        self._take_last_words()
         self._floor.interrupt()
         for task in self._tasks:
             task.cancel()
@@ -327,6 +328,16 @@ class LiveSession:
             if self._recorder is not None:
                 await self._recorder.close()
             self.tell(ended)
+
+    def _take_last_words(self) -> None:
+        """What nobody will answer any more has its place in the transcript all the same."""
+        self._floor.drop()
+        text = self._listening.unfinished() if self._listening is not None else ""
+        if text:
+            self._hearing.has_said(text)
+        self._floor.interrupt()
+        self._keypad.finish()
+        self._take_meanwhile()
 
     def _last_events(self, ended: SessionEnded) -> Sequence[Event]:
         failed = ended.code != CODE_NORMAL
@@ -393,9 +404,9 @@ class LiveSession:
     ) -> None:
         """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted.
 
-        ``unwritten`` is what the model reads in place of ``text``.
+        ``unwritten`` is what the model reads in place of ``text``. After the end it is only recorded.
         """
-        if self.over:
+        if self._closed:
             return
         if self._floor.speaks and not (self._floor.interruptible or self.text_only):
             self._meanwhile.append(_Words(text, medium, file_ids, unwritten))
@@ -537,12 +548,16 @@ class LiveSession:
         self._pause = pause
         if ended is not None:
             self.end(f"end_call tool was called: {ended}")
+        if not self._take_meanwhile():
+            self.wait_for_person()
+
+    def _take_meanwhile(self) -> bool:
+        """Whether the person said, wrote or pressed something while the agent could not be stopped: it is a turn."""
         spoken = self._hearing.said_meanwhile()
         if spoken:
             self._meanwhile.append(_Words(spoken, "audio"))
         if not self._meanwhile:
-            self.wait_for_person()
-            return
+            return False
         words, self._meanwhile = self._meanwhile, []
         self.person_said(
             "\n".join(said.text for said in words if said.text),
@@ -550,6 +565,7 @@ class LiveSession:
             tuple(chain.from_iterable(said.file_ids for said in words)),
             unwritten="\n".join(said.read for said in words if said.read),
         )
+        return True
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -514,6 +514,38 @@ async def test_redacted_keys_are_read_by_the_model_and_written_nowhere(opens: Op
         assert "4711" not in repr(session.journal)
 
 
+async def test_who_leaves_in_the_middle_of_a_turn_is_in_the_transcript(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens() as live:
+        live.model.hold = asyncio.Event()
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("Cancel my order")
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: bool(live.model.requests))
+        for key in "12":
+            session.digit(key)
+        session.end("Client disconnected")
+        await live.tasks[0]
+        said = [event.text for event in await live.journal(session) if isinstance(event, UserMessage)]
+        assert said == ["Cancel my order", "[Keys pressed: 12]"]
+        assert [event.text for event in told if isinstance(event, UserTranscript)] == said
+        assert not [event for event in await live.journal(session) if isinstance(event, AgentMessage)]
+
+
+async def test_what_is_written_to_an_agent_that_never_stops_is_kept_at_the_end(opens: Opens) -> None:
+    async with opens({"conversation": {"client_events": ["audio"]}}) as live:
+        live.model.hold = asyncio.Event()
+        session, _ = await live.begin(Room())
+        session.user_message("Hello")
+        await eventually(lambda: bool(live.model.requests))
+        session.user_message("Cancel my order")
+        session.end("Client disconnected")
+        await live.tasks[0]
+        said = [event.text for event in await live.journal(session) if isinstance(event, UserMessage)]
+        assert said == ["Hello", "Cancel my order"]
+
+
 def is_of_session(task: asyncio.Task[Any]) -> bool:
     coroutine = task.get_coro()
     return isinstance(coroutine, CoroutineType) and "/channels/live/" in coroutine.cr_code.co_filename
