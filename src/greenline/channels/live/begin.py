@@ -83,7 +83,7 @@ class Beginning:
     events: tuple[Event, ...] = ()
 
 
-class NothingKept(Unavailable):
+class DatabaseAway(Unavailable):
     """No conversation can begin, since none can be kept: the database is away. Try again in a moment."""
 
 
@@ -147,7 +147,7 @@ class LiveSessions:
         """A session that is ready to run, its beginning durable.
 
         Raises `greenline.agents.overrides.OverrideNotAllowed`, `greenline.agents.variables.MissingVariables` and
-        other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id; `NothingKept`
+        other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id; `DatabaseAway`
         when the database has been away for as long as appends have patience.
         """
         now = self._clock.now()
@@ -156,7 +156,7 @@ class LiveSessions:
             agent = await patiently(lambda: self._agent(beginning, conversation_id, now), self._writer.patience)
             claim, journal = await self._hold(beginning, agent, conversation_id, now)
         except (*DATABASE_ERRORS, JournalUnwritten) as error:
-            raise NothingKept from error
+            raise DatabaseAway from error
         voice = out(agent.config) if out is not None and not agent.text_only else None
         means = Means(
             agent=agent,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from greenline.channels.live.begin import NothingKept
+from greenline.channels.live.begin import DatabaseAway
 from greenline.channels.live.models import AgentResponse, ResponseComplete, SessionEnded
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
@@ -89,7 +89,7 @@ async def test_a_conversation_begins_after_a_moment_without_its_database(live: S
 async def test_no_conversation_begins_while_the_database_stays_away(live: Stage, flaky: FlakyDatabase) -> None:
     what = await live.beginning()
     flaky.cut()
-    with pytest.raises(NothingKept):
+    with pytest.raises(DatabaseAway):
         await live.begin_with(what)
     assert live.tasks == []
 
