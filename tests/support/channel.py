@@ -17,7 +17,7 @@ from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import ManualClock
-from greenline.conversations.events import Event, load_event
+from greenline.conversations.events import AgentMessage, Event, UserMessage, load_event
 from greenline.insight.service import Insight
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
@@ -32,6 +32,8 @@ from support.scripted import Answer, Request, answer, scripted
 from support.wait import until
 
 ANN = "15551230000"
+VOICE_NOTE = b"OggS of Ann"
+"""The bytes of the file `900`, as a voice note has them that a scripted recogniser hears."""
 Say = Callable[[ModelRequest], "ModelReply | str"]
 
 
@@ -67,7 +69,7 @@ class Meta:
     """
 
     url: str = ""
-    media: dict[str, bytes] = field(default_factory=dict)
+    media: dict[str, bytes] = field(default_factory=lambda: {"900": VOICE_NOTE})
     uploads: list[bytes] = field(default_factory=list)
     refuse_upload: Answer | None = None
     media_faults: list[Answer] = field(default_factory=list)
@@ -223,6 +225,14 @@ class Channel:
             "select kind, data from conversation_event where conversation_id = $1 order by seq", conversation_id
         )
         return [load_event(row["kind"], row["data"]) for row in rows]
+
+    async def exchange(self) -> tuple[UserMessage, AgentMessage]:
+        """What was first said in the only conversation, and the first answer of the model."""
+        (conversation,) = await self.conversations()
+        journal = await self.journal(conversation["id"])
+        said = next(event for event in journal if isinstance(event, UserMessage))
+        answered = next(event for event in journal if isinstance(event, AgentMessage) and event.origin == "model")
+        return said, answered
 
     async def outbox(self) -> list[dict[str, Any]]:
         """The outbox, in order."""

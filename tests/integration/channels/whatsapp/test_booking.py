@@ -27,10 +27,9 @@ BEN = "15551239999"
 
 
 @pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        running.model.say = lambda request: f"answer to {request.messages[-1].text}"
-        yield running
+def channel(channel: Channel) -> Channel:
+    channel.model.say = lambda request: f"answer to {request.messages[-1].text}"
+    return channel
 
 
 @pytest.fixture

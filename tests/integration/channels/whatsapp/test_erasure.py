@@ -1,32 +1,23 @@
 """Who wrote is forgotten with the last conversation, and still nobody is answered twice."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.erasure import forget_people
 from greenline.conversations.events import Delivery
 from greenline.conversations.retention import Retention
-from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
-from support.channel import ANN, Channel, running_channel
+from support.channel import ANN, Channel
 from support.database import all_text
 from support.rows import NUMBER, WORKSPACE
 from support.wait import until
 
 BSUID = "US.1234567890"
 PRIVATE = (ANN, BSUID, "Ann")
-
-
-@pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        yield running
 
 
 async def delete(channel: Channel, conversation_id: str, tmp_path: Path) -> None:

@@ -1,25 +1,20 @@
 """Who a person is when numbers and ids change: they keep their thread, and nobody else gets it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from greenline.clock import ManualClock
 from greenline.conversations.events import Noted
-from greenline.settings import Settings
-from greenline.store.pool import Pool
-from support.channel import ANN, Channel, running_channel
+from support.channel import ANN, Channel
 
 NEW = "15558880000"
 
 
 @pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        running.model.say = lambda request: f"answer to {request.messages[-1].text}"
-        yield running
+def channel(channel: Channel) -> Channel:
+    channel.model.say = lambda request: f"answer to {request.messages[-1].text}"
+    return channel
 
 
 async def hears(channel: Channel, text: str, person: str = ANN, **more: Any) -> list[str]:

@@ -37,7 +37,6 @@ async def channel(
         "prompt": {"prompt": "You sell tea.", "built_in_tools": {"language_detection": {}}},
     }
     async with running_channel(pool, dsn, clock, settings, agent, speech=speech) as running:
-        running.meta.media["900"] = b"OggS of Ann"
         await running.configure({"tts": {"voice_id": "alba"}, "language_presets": {"de": GERMAN}})
         running.model.say = switches
         yield running

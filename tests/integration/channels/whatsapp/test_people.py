@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +11,8 @@ import pytest
 from greenline.channels.whatsapp.people import join_with, learn, open_chat
 from greenline.clock import ManualClock
 from greenline.llm.models import ModelRequest
-from greenline.settings import Settings
 from greenline.store.pool import Pool
-from support.channel import ANN, Channel, running_channel
+from support.channel import ANN, Channel
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.wait import eventually
 
@@ -27,12 +25,6 @@ async def rows(pool: Pool, clock: ManualClock) -> Pool:
     await insert_workspace(pool, clock.now())
     await insert_account(pool, clock.now())
     return pool
-
-
-@pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        yield running
 
 
 async def chat(pool: Pool, clock: ManualClock, **ids: str | None) -> str:

@@ -1,7 +1,6 @@
 """What is sent, when, and how often: faults of Meta, unknown outcomes, rates, the window."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -23,12 +22,6 @@ from support.wait import until
 GRACE = timedelta(seconds=15)
 LATTICE = ("accepted", "sent", "failed", "delivered", "read", "played")
 """The states of a message that Meta tells of, lowest first."""
-
-
-@pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        yield running
 
 
 class Faults:

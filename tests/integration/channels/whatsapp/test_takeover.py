@@ -1,7 +1,6 @@
 """A human takes over a chat: the agent is silent, the human speaks, and hands back."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,17 +9,9 @@ from greenline.channels.orders import Command, Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Ended, HumanTakeover, UserMessage
 from greenline.conversations.models import ConversationNotFound, ConversationOver
-from greenline.settings import Settings
-from greenline.store.pool import Pool
-from support.channel import Channel, running_channel
+from support.channel import Channel
 from support.rows import WORKSPACE
 from support.wait import until
-
-
-@pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        yield running
 
 
 async def begun(channel: Channel) -> str:

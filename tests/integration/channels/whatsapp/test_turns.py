@@ -1,10 +1,8 @@
 """A person writes, the agent answers: turns of a chat over real Postgres and real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
 from structlog.testing import capture_logs
 
 from greenline.agents import service as agents
@@ -19,12 +17,6 @@ from greenline.store.pool import Pool
 from support.channel import ANN, Channel, running_channel
 from support.rows import WORKSPACE
 from support.wait import until
-
-
-@pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        yield running
 
 
 async def test_a_message_is_answered_and_recorded(channel: Channel) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,10 +20,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-async def channel(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings) as running:
-        running.meta.media = {"m1": PNG, "m2": b"%PDF-1.7", "m3": PNG + b"3"}
-        yield running
+def channel(channel: Channel) -> Channel:
+    channel.meta.media = {"m1": PNG, "m2": b"%PDF-1.7", "m3": PNG + b"3"}
+    return channel
 
 
 async def sends(channel: Channel, kind: str, media_id: str, mime_type: str, **more: Any) -> ModelRequest:

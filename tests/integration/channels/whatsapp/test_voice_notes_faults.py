@@ -1,18 +1,16 @@
 """What fails with a voice note, fails softly: the person is heard and answered as well as it goes."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentMessage, UserMessage
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.store.objects import FolderObjects, StorageFault
 from greenline.store.pool import Pool
-from support.channel import Channel, running_channel
+from support.channel import VOICE_NOTE, Channel, running_channel
 from support.graph_stand_in import meta_error
 from support.scripted import Answer
 from support.scripted_speech import ScriptedSpeech
@@ -24,29 +22,11 @@ def speech() -> ScriptedSpeech:
     return ScriptedSpeech()
 
 
-@pytest.fixture
-async def channel(
-    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: ScriptedSpeech
-) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings, speech=speech) as running:
-        running.meta.media["900"] = b"OggS of Ann"
-        yield running
-
-
-async def journal(channel: Channel) -> tuple[UserMessage, AgentMessage]:
-    """What was said and answered."""
-    (conversation,) = await channel.conversations()
-    events = await channel.journal(conversation["id"])
-    said = next(event for event in events if isinstance(event, UserMessage))
-    answered = next(event for event in events if isinstance(event, AgentMessage))
-    return said, answered
-
-
 async def test_without_a_voice_the_answer_is_text(channel: Channel, speech: ScriptedSpeech) -> None:
     speech.hums = False
     await channel.speak()
     assert await channel.told(1) == ["Hello!"]
-    _, answered = await journal(channel)
+    _, answered = await channel.exchange()
     assert (answered.medium, answered.file_ids) == ("text", ())
 
 
@@ -77,7 +57,7 @@ async def test_a_note_that_meta_refuses_is_written_instead(channel: Channel) -> 
     await channel.quiet()
     note, text = await channel.outbox()
     assert (note["kind"], note["state"], text["kind"], text["state"]) == ("audio", "failed", "text", "accepted")
-    _, answered = await journal(channel)
+    _, answered = await channel.exchange()
     assert (answered.outbox_ids, answered.fallback_ids) == ((note["id"],), (text["id"],))
 
 
@@ -122,7 +102,7 @@ async def test_a_note_is_asked_for_again_while_meta_is_out_of_order(channel: Cha
         return channel.meta.texts() == ["[media_1]"]
 
     await until(answered)
-    said, _ = await journal(channel)
+    said, _ = await channel.exchange()
     assert said.text == "Do you sell tea?"
     assert channel.meta.media_faults == []
 
@@ -137,10 +117,10 @@ async def test_a_full_disk_is_no_reason_not_to_answer(
 ) -> None:
     full = FullDisk(tmp_path)
     async with running_channel(pool, dsn, clock, settings, speech=speech, objects=full) as channel:
-        channel.meta.media |= {"900": b"OggS of Ann", "901": b"\x89PNG of Ann"}
+        channel.meta.media |= {"900": VOICE_NOTE, "901": b"\x89PNG of Ann"}
         await channel.speak()
         assert await channel.told(1) == ["[media_1]"]
-        said, answered = await journal(channel)
+        said, answered = await channel.exchange()
         assert (said.text, said.file_ids) == ("Do you sell tea?", ())
         assert (answered.medium, answered.file_ids) == ("audio", ())
         await channel.hear("", type="image", image={"id": "901", "mime_type": "image/png"})

@@ -1,18 +1,17 @@
 """A person speaks a voice note and is answered by one."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from greenline.channels.orders import Order, place
 from greenline.channels.whatsapp import voice_notes
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentMessage, SpeechUsed, UserMessage
+from greenline.conversations.events import SpeechUsed, UserMessage
 from greenline.settings import Settings
 from greenline.speech.notes import decode_recording
 from greenline.store.pool import Pool
-from support.channel import Channel, running_channel
+from support.channel import VOICE_NOTE, Channel, running_channel
 from support.rows import WORKSPACE
 from support.scripted_speech import ScriptedSpeech
 from support.wait import eventually
@@ -23,35 +22,18 @@ def speech() -> ScriptedSpeech:
     return ScriptedSpeech()
 
 
-@pytest.fixture
-async def channel(
-    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, speech: ScriptedSpeech
-) -> AsyncIterator[Channel]:
-    async with running_channel(pool, dsn, clock, settings, speech=speech) as running:
-        running.meta.media["900"] = b"OggS of Ann"
-        yield running
-
-
-async def messages(channel: Channel) -> tuple[UserMessage, AgentMessage]:
-    (conversation,) = await channel.conversations()
-    journal = await channel.journal(conversation["id"])
-    said = next(event for event in journal if isinstance(event, UserMessage))
-    answered = next(event for event in journal if isinstance(event, AgentMessage) and event.origin == "model")
-    return said, answered
-
-
 async def test_a_voice_note_is_heard_and_answered_by_one(channel: Channel, speech: ScriptedSpeech) -> None:
     channel.model.say = lambda request: "Yes, we sell eleven kinds of tea."
     await channel.speak()
     assert await channel.told(1) == ["[media_1]"]
     assert channel.meta.sent[0]["audio"] == {"id": "media_1", "voice": True}
     assert channel.model.requests[-1].messages[-1].text == "[Voice message] Do you sell tea?"
-    assert speech.heard == [b"OggS of Ann"]
+    assert speech.heard == [VOICE_NOTE]
     note = channel.meta.uploads[0]
     start = note.index(b"OggS")
     assert decode_recording(note[start:]).seconds == pytest.approx(0.7, abs=0.1)
     assert b'filename="answer.ogg"' in note
-    said, answered = await messages(channel)
+    said, answered = await channel.exchange()
     assert (said.text, said.medium, len(said.file_ids)) == ("Do you sell tea?", "audio", 1)
     assert (answered.text, answered.medium, len(answered.file_ids)) == (
         "Yes, we sell eleven kinds of tea.",
@@ -98,7 +80,6 @@ async def test_the_operator_decides_what_comes_in_writing_as_well(
 ) -> None:
     settings = settings.model_copy(update={"voice_note_text": setting})
     async with running_channel(pool, dsn, clock, settings, speech=ScriptedSpeech()) as channel:
-        channel.meta.media["900"] = b"OggS of Ann"
         channel.model.say = lambda request: answer
         await channel.speak()
         await channel.told(len(told))
@@ -172,14 +153,14 @@ async def test_several_voices_speak_what_the_model_gives_them(channel: Channel, 
     assert "<Joe>Hello.</Joe>: Joe (an old sailor)" in channel.model.requests[0].messages[0].text
     await channel.hear("In writing, please")
     assert (await channel.told(2))[1] == "Joe says: Ahoy! That was Joe."
-    _, answered = await messages(channel)
+    _, answered = await channel.exchange()
     assert answered.text == "Joe says: Ahoy! That was Joe."
 
 
 async def test_what_was_heard_and_spoken_is_in_the_cost(channel: Channel, speech: ScriptedSpeech) -> None:
     speech.name = "openai:gpt-4o-mini-transcribe"
     for count in (1, 2):
-        channel.meta.media[f"90{count}"] = b"OggS of Ann"
+        channel.meta.media[f"90{count}"] = VOICE_NOTE
         await channel.speak(f"90{count}")
         await channel.told(count)
         await channel.quiet()
@@ -230,7 +211,7 @@ async def test_without_leave_to_record_the_words_stay_and_the_sound_does_not(
     await channel.speak()
     assert await channel.told(1) == ["[media_1]"]
     await channel.quiet()
-    said, answered = await messages(channel)
+    said, answered = await channel.exchange()
     assert (said.text, said.medium, said.file_ids) == ("Do you sell tea?", "audio", ())
     assert (answered.text, answered.medium, answered.file_ids) == ("Hello!", "audio", ())
     assert await channel.pool.fetchval("select count(*) from conversation_file") == 0

@@ -234,15 +234,16 @@ async def test_what_is_typed_during_a_call_is_said_in_it_and_answered_in_the_cha
 async def test_a_voice_note_during_a_call_is_answered_in_the_chat_by_one(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:
-    async with calling_channel(pool, dsn, clock, settings, ScriptedSpeech()) as channel:
-        channel.meta.media["900"] = b"OggS of Ann"
-        async with talking(channel) as (_, voice):
-            await channel.phase("active")
-            await channel.speak(from_user_id="US.1")
-            assert await channel.told(1) == ["[media_1]"]
-            assert voice.texts == []
-            await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
-            await channel.ended()
+    async with (
+        calling_channel(pool, dsn, clock, settings, ScriptedSpeech()) as channel,
+        talking(channel) as (_, voice),
+    ):
+        await channel.phase("active")
+        await channel.speak(from_user_id="US.1")
+        assert await channel.told(1) == ["[media_1]"]
+        assert voice.texts == []
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+        await channel.ended()
 
 
 async def test_what_nobody_in_the_call_could_hear_goes_back_to_the_chat(channel: CallChannel) -> None:
