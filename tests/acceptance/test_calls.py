@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,33 +16,19 @@ from greenline.settings import Settings
 from greenline.speech.espeak import EspeakSynthesiser
 from greenline.speech.models import Voice
 from greenline.speech.resample import Resampler
-from support.calling import TEMPLATE, CallMeta, permitted
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.calling import CallingMeta, permitted
+from support.graph_stand_in import NUMBER, asking, connect
 from support.rtc_peer import RtcPeer
-from support.scripted import Answer, Request, scripted
 from support.server import RunningServer
 from support.voice import level, voiced_seconds
 from support.wait import eventually, until
+from support.webhooks import deliver
 
 ANN = "15551230000"
 PERMISSION_TEMPLATE = {
     "whatsapp_call_permission_request_template_name": "may_we_call",
     "whatsapp_call_permission_request_template_language_code": "en",
 }
-
-
-class CallingMeta(GraphStandIn):
-    """Accounts and templates of the stand-in, and the Calling API."""
-
-    def __init__(self) -> None:
-        super().__init__(templates=[TEMPLATE])
-        self.calls = CallMeta()
-
-    def __call__(self, request: Request) -> Answer:
-        path = request.target.split("?")[0]
-        if path.endswith(("/calls", "/call_permissions")):
-            return self.calls(request)
-        return super().__call__(request)
 
 
 @pytest.fixture
@@ -63,31 +46,20 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def settings(settings: Settings, meta: CallingMeta) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with scripted(meta) as server:
-        changed = {"graph_url": server.url, "meta_app_secret": ("secret",), "call_drain_seconds": 1.0}
-        yield settings.model_copy(update=changed)
+    async with asking(meta, settings, call_drain_seconds=1.0) as changed:
+        yield changed
 
 
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent that answers the calls of a connected number."""
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    await connect(http)
     config: Any = {
         "agent": {"first_message": "Hello, this is the tea shop. How can I help you?", "prompt": {"prompt": "Tea."}}
     }
     made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)
     return made.agent_id
-
-
-async def deliver(http: httpx2.AsyncClient, field: str = "calls", **value: Any) -> None:
-    """A signed webhook."""
-    change = {"field": field, "value": {"metadata": {"phone_number_id": NUMBER}, **value}}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [change]}]}).encode()
-    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    headers = {"x-hub-signature-256": f"sha256={signature}"}
-    assert (await http.post("/webhooks/whatsapp", content=body, headers=headers)).status_code == 200
 
 
 def call(event: str, wacid: str, **more: Any) -> dict[str, Any]:
@@ -110,12 +82,12 @@ async def test_a_person_calls_and_hears_the_agent(
 ) -> None:
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    await deliver(http, calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     await meta.calls.action("accept")
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.5, seconds=20)
     end = call("terminate", "wacid.1", status="COMPLETED", start_time="1", end_time="5", duration=4)
-    await deliver(http, calls=[end])
+    await deliver(http, "calls", calls=[end])
     await peer.close()
 
     async def listed() -> Any:
@@ -141,7 +113,7 @@ async def test_an_agent_at_its_limit_takes_no_call(
     await client.conversational_ai.agents.update(agent_id, platform_settings=settings)
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    await deliver(http, calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
     assert (await meta.calls.action("reject"))["call_id"] == "wacid.1"
     await peer.close()
     body = {"whatsapp_phone_number_id": NUMBER, "whatsapp_user_id": ANN, "agent_id": agent_id, **PERMISSION_TEMPLATE}
@@ -159,7 +131,7 @@ async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     question = await spoken("What are your opening hours?")
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    await deliver(http, calls=[call("connect", "wacid.1", session=session)])
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     peer.out.open()
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
@@ -171,7 +143,7 @@ async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     # 100 ms of voice confirm an interruption; the soft start of a sentence and one frame each way come to it.
     assert loud[-1] / 32_000 < 0.6, "it went on speaking"
     await eventually(lambda: level(bytes(peer.heard[-3200:])) > 500, seconds=20)  # the answer
-    await deliver(http, calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=9)])
+    await deliver(http, "calls", calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=9)])
     await peer.close()
     (summary,) = (await client.conversational_ai.conversations.list()).conversations
     found = await ended(client, summary.conversation_id)
@@ -208,10 +180,10 @@ async def test_the_call_knows_the_chat_and_the_chat_the_call(
     await until(lambda: answered(1))
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    await deliver(http, calls=[call("connect", "wacid.1", session=session)])
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
-    await deliver(http, calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=3)])
+    await deliver(http, "calls", calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=3)])
     await peer.close()
 
     async def remembered(direction: str) -> set[str]:
@@ -259,11 +231,15 @@ async def test_the_business_calls_after_the_person_has_agreed(
     connect = await meta.calls.action("connect")
     peer = RtcPeer()
     session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="actpass")}
-    await deliver(http, calls=[call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)])
-    await deliver(http, statuses=[{"id": "wacid.OUT1", "type": "call", "status": "RINGING"}])
-    await deliver(http, statuses=[{"id": "wacid.OUT1", "type": "call", "status": "ACCEPTED"}])
+    await deliver(
+        http, "calls", calls=[call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)]
+    )
+    await deliver(http, "calls", statuses=[{"id": "wacid.OUT1", "type": "call", "status": "RINGING"}])
+    await deliver(http, "calls", statuses=[{"id": "wacid.OUT1", "type": "call", "status": "ACCEPTED"}])
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
-    await deliver(http, calls=[call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)])
+    await deliver(
+        http, "calls", calls=[call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)]
+    )
     await peer.close()
     found = await ended(client, started.conversation_id)
     whatsapp = found.metadata.whatsapp

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,24 +12,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.calling import CallMeta
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.calling import CallingMeta
+from support.graph_stand_in import APP_SECRET, NUMBER, connect
 from support.rtc_peer import RtcPeer
-from support.scripted import Answer, Request, scripted
+from support.scripted import scripted
 from support.server import ServeProcess, serve_process
 from support.voice import voiced_seconds
 from support.wait import eventually, until
-
-
-class CallingMeta(GraphStandIn):
-    """Accounts of the stand-in, and the Calling API."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = CallMeta()
-
-    def __call__(self, request: Request) -> Answer:
-        return self.calls(request) if request.target.endswith("/calls") else super().__call__(request)
+from support.webhooks import deliver
 
 
 @pytest.fixture
@@ -49,7 +36,7 @@ async def environment(dsn: str, tmp_path: Path, meta: CallingMeta) -> AsyncItera
             "GREENLINE_DATABASE_URL": dsn,
             "GREENLINE_API_KEY": "gl_test",
             "GREENLINE_GRAPH_URL": graph.url,
-            "GREENLINE_META_APP_SECRET": "secret",
+            "GREENLINE_META_APP_SECRET": APP_SECRET,
             "GREENLINE_OUTBOUND_ALLOW": "127.0.0.0/8",
             "GREENLINE_LEASE_SECONDS": "1",
             "GREENLINE_CALL_DRAIN_SECONDS": "2",
@@ -65,8 +52,7 @@ async def client(server: ServeProcess) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def furnish(http: httpx2.AsyncClient) -> None:
     """A connected number with an agent that greets."""
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    (await http.post("/v1/convai/whatsapp-accounts", json=body)).raise_for_status()
+    await connect(http)
     config = {"agent": {"first_message": "Hello, this is the tea shop. How can I help you?"}}
     made = await http.post("/v1/convai/agents/create", json={"name": "Rosie", "conversation_config": config})
     assigned = {"assigned_agent_id": made.json()["agent_id"]}
@@ -77,12 +63,7 @@ async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer, numbe
     """A person calls and hears the agent."""
     session, wacid = {"sdp_type": "offer", "sdp": await peer.offer()}, f"wacid.{number}"
     call: dict[str, Any] = {"id": wacid, "from": f"155512300{number:02}", "to": "15550001111", "event": "connect"}
-    value = {"metadata": {"phone_number_id": NUMBER}, "calls": [{**call, "session": session}]}
-    entry = {"id": WABA, "changes": [{"field": "calls", "value": value}]}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    headers = {"x-hub-signature-256": f"sha256={signature}"}
-    (await http.post("/webhooks/whatsapp", content=body, headers=headers)).raise_for_status()
+    await deliver(http, "calls", calls=[{**call, "session": session}])
     await peer.apply_answer((await meta.calls.action("pre_accept", wacid=wacid))["session"]["sdp"])
     await meta.calls.action("accept", wacid=wacid)
     peer.out.open()

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
-from support.pages import Place, line_of, pages
+from support.pages import Place, line_of, pages, write
 from support.postgres import PostgresOfTests
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
@@ -26,17 +26,6 @@ PNG = base64.b64decode(
 async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
         yield place
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(business: Place) -> AsyncIterator[Place]:
-    yield business
-    await business.close()
-
-
-async def write(page: Page, text: str) -> None:
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.get_by_label("Message", exact=True).press("Enter")
 
 
 async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: Place) -> None:

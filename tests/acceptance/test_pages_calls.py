@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
 from support.embedded_voice import spoken
-from support.pages import Place, line_of, pages
+from support.pages import Place, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.wait import until
 
@@ -59,12 +59,6 @@ async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathF
     await asyncio.to_thread(microphone.write_bytes, sound)
     async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
         yield place
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(business: Place) -> AsyncIterator[Place]:
-    yield business
-    await business.close()
 
 
 async def watched_phone(place: Place, person: str) -> Page:
@@ -173,8 +167,7 @@ async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: 
     await place.change_agent(first_message="Hello, this is the shop.")
     await make_template(place)
     phone, console = await watched_phone(place, "Cem"), await place.console()
-    await phone.get_by_label("Message", exact=True).fill("Please call me")
-    await phone.get_by_label("Message", exact=True).press("Enter")
+    await write(phone, "Please call me")
     await line_of(console, "Cem").click()
     await button(console, "Call this person").click()
     await expect(console.get_by_text("The question: May we call you?")).to_be_visible()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, TurnTimed, UserMessage
 from greenline.conversations.recordings import keep_recording
@@ -18,7 +18,7 @@ from greenline.store.pool import Pool
 from support.browser import new_page
 from support.journal import BEGIN, projection, started
 from support.journal import write as write_journal
-from support.pages import KEY, Place, line_of, pages
+from support.pages import KEY, Place, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.socket_agents import make_agent
 from support.sockets import client
@@ -34,17 +34,6 @@ PROMPT = "offline: when ^(.+)$ -> say You said \\1"
 async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
         yield place
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(business: Place) -> AsyncIterator[Place]:
-    yield business
-    await business.close()
-
-
-async def write(page: Page, text: str) -> None:
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.get_by_label("Message", exact=True).press("Enter")
 
 
 async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:

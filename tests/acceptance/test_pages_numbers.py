@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from support.pages import Place, pages
+from support.pages import Place, pages, write
 from support.postgres import PostgresOfTests
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120), pytest.mark.asyncio]
@@ -24,8 +24,7 @@ async def place(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFact
 async def test_the_person_chooses_whom_to_write_to(place: Place) -> None:
     other = await place.meta.call("POST", "/setup", business_name="Leaf & Co", display_phone_number="+1 555-777-0001")
     phone = await place.phone("Ann")
-    await phone.get_by_label("Message", exact=True).fill("Hello")
-    await phone.get_by_label("Message", exact=True).press("Enter")
+    await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("You said Hello")
 
     await phone.get_by_role("button", name="Chats").click()
@@ -34,8 +33,7 @@ async def test_the_person_chooses_whom_to_write_to(place: Place) -> None:
 
     await expect(phone.locator(".gl-bar-name")).to_have_text("Leaf & Co")
     await expect(phone.locator(".gl-person.on")).to_contain_text("Ann")
-    await phone.get_by_label("Message", exact=True).fill("Do you sell leaves?")
-    await phone.get_by_label("Message", exact=True).press("Enter")
+    await write(phone, "Do you sell leaves?")
     await expect(phone.locator(".gl-row.mine")).to_contain_text("Do you sell leaves?")
     ann = await place.person_id("Ann")
     chat = await place.meta.call("GET", f"/people/{ann}/chats/{other['phone_number_id']}")

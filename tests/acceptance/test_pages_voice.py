@@ -31,12 +31,6 @@ async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathF
         yield place
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(business: Place) -> AsyncIterator[Place]:
-    yield business
-    await business.close()
-
-
 async def record(phone: Page, seconds: int) -> None:
     """Speak into the microphone until the recorder shows this time."""
     await phone.get_by_role("button", name="Record a voice note").click()

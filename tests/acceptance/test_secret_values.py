@@ -16,21 +16,13 @@ from elevenlabs.environment_variables.types.environment_variables_create_request
 from greenline.settings import Settings
 from support.database import all_text
 from support.fake_llm import FakeLlm, fake_llm, says
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
-from support.scripted import scripted
+from support.graph_stand_in import NUMBER, WELCOME, GraphStandIn, asking, connect
 from support.server import RunningServer
 from support.wait import until
-from support.webhooks import post_signed
+from support.webhooks import deliver
 
 KEY = "sk-the-key-of-the-model"
 VARIABLE = "the-token-of-this-person"
-WELCOME: dict[str, Any] = {
-    "name": "welcome",
-    "language": "en",
-    "status": "APPROVED",
-    "category": "UTILITY",
-    "components": [{"type": "BODY", "text": "Hello Ann, your roses are ready."}],
-}
 
 
 @pytest.fixture
@@ -46,15 +38,14 @@ async def model() -> AsyncIterator[FakeLlm]:
 
 @pytest.fixture
 async def settings(settings: Settings, meta: GraphStandIn) -> AsyncIterator[Settings]:
-    async with scripted(meta) as server:
-        yield settings.model_copy(update={"graph_url": server.url, "meta_app_secret": ("secret",)})
+    async with asking(meta, settings) as changed:
+        yield changed
 
 
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient, model: FakeLlm) -> str:
     """An agent with its own model on a connected number; it needs a secret and a secret variable."""
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    await connect(http)
     secret_id = (await client.conversational_ai.secrets.create(name="k", value=KEY)).secret_id
     headers = {
         "X-Plain": "{{secret__token}}",
@@ -82,7 +73,7 @@ async def start(client: AsyncElevenLabs, agent_id: str, environment: str | None 
 
 async def reply(http: httpx2.AsyncClient, wamid: str = "wamid.IN1") -> None:
     message = {"from": "4915112345678", "id": wamid, "timestamp": "1767600000", "type": "text"}
-    await post_signed(http, "secret", WABA, NUMBER, messages=[{**message, "text": {"body": "When do you close?"}}])
+    await deliver(http, messages=[{**message, "text": {"body": "When do you close?"}}])
 
 
 async def test_secrets_reach_the_model_and_lie_nowhere_in_clear(

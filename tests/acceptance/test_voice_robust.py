@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,27 +16,16 @@ from greenline.settings import Settings
 from greenline.speech.espeak import EspeakSynthesiser
 from greenline.speech.models import Voice
 from greenline.speech.resample import Resampler
-from support.calling import CallMeta
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
+from support.calling import CallingMeta
+from support.graph_stand_in import NUMBER, asking, connect
 from support.rtc_peer import Network, RtcPeer
-from support.scripted import Answer, Request, scripted
 from support.voice import RATE, level, voiced_seconds
 from support.wait import eventually, until
+from support.webhooks import deliver
 
 QUESTION = "What are your opening hours?"
 GAP_SECONDS = 5.0
 BYTES_PER_SECOND = RATE * 2
-
-
-class CallingMeta(GraphStandIn):
-    """Accounts of the stand-in, and the Calling API."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = CallMeta()
-
-    def __call__(self, request: Request) -> Answer:
-        return self.calls(request) if request.target.endswith("/calls") else super().__call__(request)
 
 
 @pytest.fixture
@@ -57,9 +43,8 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def settings(settings: Settings, meta: CallingMeta) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with scripted(meta) as server:
-        changed = {"graph_url": server.url, "meta_app_secret": ("secret",), "call_drain_seconds": 1.0}
-        yield settings.model_copy(update=changed)
+    async with asking(meta, settings, call_drain_seconds=1.0) as changed:
+        yield changed
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +84,11 @@ class Line:
 
     async def hang_up(self) -> Any:
         """End the call; gives its conversation."""
-        await deliver(self.http, call("terminate", status="COMPLETED", start_time="1", end_time="9", duration=8))
+        await deliver(
+            self.http,
+            "calls",
+            calls=[call("terminate", status="COMPLETED", start_time="1", end_time="9", duration=8)],
+        )
         await self.peer.close()
 
         async def over() -> Any:
@@ -114,8 +103,7 @@ class Line:
 @pytest.fixture
 async def line(client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta) -> Line:
     """A person who has called and hears the greeting."""
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    await connect(http)
     config: Any = {
         "agent": {"first_message": "Hello!", "prompt": {"prompt": "We open at nine."}},
         "turn": {"turn_timeout": -1},  # what is heard after a question is its answer
@@ -124,7 +112,7 @@ async def line(client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingM
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)
     peer = RtcPeer(Network(seed=11))
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    await deliver(http, call("connect", direction="USER_INITIATED", session=session))
+    await deliver(http, "calls", calls=[call("connect", direction="USER_INITIATED", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     await meta.calls.action("accept")
     peer.out.open()
@@ -147,16 +135,6 @@ async def question() -> bytes:
 
 def call(event: str, **more: Any) -> dict[str, Any]:
     return {"id": "wacid.1", "from": "15551230000", "to": "15550001111", "event": event, "timestamp": "1", **more}
-
-
-async def deliver(http: httpx2.AsyncClient, one: dict[str, Any]) -> None:
-    """A signed webhook of a call."""
-    value = {"metadata": {"phone_number_id": NUMBER}, "calls": [one]}
-    entry = {"id": WABA, "changes": [{"field": "calls", "value": value}]}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    headers = {"x-hub-signature-256": f"sha256={signature}"}
-    assert (await http.post("/webhooks/whatsapp", content=body, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize(("loss", "jitter_seconds"), [(0.02, 0.0), (0.1, 0.0), (0.2, 0.3)], ids=str)

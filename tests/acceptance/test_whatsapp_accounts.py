@@ -23,13 +23,11 @@ from elevenlabs.errors import UnprocessableEntityError
 
 from greenline.settings import Settings
 from greenline.workspaces import service as workspaces
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
-from support.scripted import scripted
+from support.graph_stand_in import IMPORT, NUMBER, WABA, GraphStandIn, asking
 from support.server import RunningServer
 from support.shapes import assert_complete
 
 PATH = "/v1/convai/whatsapp-accounts"
-IMPORT = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
 
 
 @pytest.fixture
@@ -41,8 +39,8 @@ def meta() -> GraphStandIn:
 @pytest.fixture
 async def settings(settings: Settings, meta: GraphStandIn) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with scripted(meta) as server:
-        yield settings.model_copy(update={"graph_url": server.url, "meta_app_secret": ("secret",)})
+    async with asking(meta, settings) as changed:
+        yield changed
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from elevenlabs import ElevenLabs
 from greenline.channels.whatsapp.graph_errors import ADVICE
 from greenline.channels.whatsapp.inbound_text import FORMS
 from greenline.settings import Settings
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
-from support.scripted import scripted
+from support.graph_stand_in import GraphStandIn, asking, connect
 from support.server import RunningServer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "whatsapp.md"
@@ -37,8 +36,8 @@ ORDER = {
 @pytest.fixture
 async def settings(settings: Settings) -> AsyncIterator[Settings]:
     """The server of these tests asks a stand-in of Meta's."""
-    async with scripted(GraphStandIn(templates=[ORDER])) as server:
-        yield settings.model_copy(update={"graph_url": server.url, "meta_app_secret": ("secret",)})
+    async with asking(GraphStandIn(templates=[ORDER]), settings) as changed:
+        yield changed
 
 
 def run(examples: list[str], url: str, api_key: str) -> None:
@@ -49,8 +48,7 @@ def run(examples: list[str], url: str, api_key: str) -> None:
 
 
 async def test_the_examples_work(server: RunningServer, http: httpx2.AsyncClient) -> None:
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    await connect(http)
     examples = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert len(examples) >= 3
     await asyncio.to_thread(run, examples, server.url, server.api_key)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,18 +10,10 @@ import pytest
 from elevenlabs.client import AsyncElevenLabs
 
 from greenline.settings import Settings
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
-from support.scripted import scripted
+from support.graph_stand_in import NUMBER, WELCOME, GraphStandIn, asking, connect
 from support.server import RunningServer
 from support.wait import eventually, until
-
-WELCOME: dict[str, Any] = {
-    "name": "welcome",
-    "language": "en",
-    "status": "APPROVED",
-    "category": "UTILITY",
-    "components": [{"type": "BODY", "text": "Hello Ann, your roses are ready."}],
-}
+from support.webhooks import deliver
 
 
 @pytest.fixture
@@ -36,28 +25,16 @@ def meta() -> GraphStandIn:
 @pytest.fixture
 async def settings(settings: Settings, meta: GraphStandIn) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with scripted(meta) as server:
-        yield settings.model_copy(update={"graph_url": server.url, "meta_app_secret": ("secret",)})
+    async with asking(meta, settings) as changed:
+        yield changed
 
 
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent, beside a connected number that has none."""
-    body = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
-    assert (await http.post("/v1/convai/whatsapp-accounts", json=body)).status_code == 200
+    await connect(http)
     config: Any = {"agent": {"first_message": "Welcome!", "prompt": {"prompt": "You sell roses."}}}
     return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
-
-
-async def deliver(http: httpx2.AsyncClient, **value: Any) -> None:
-    """A signed webhook."""
-    change = {"field": "messages", "value": {"metadata": {"phone_number_id": NUMBER}, **value}}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [change]}]}).encode()
-    signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    response = await http.post(
-        "/webhooks/whatsapp", content=body, headers={"x-hub-signature-256": f"sha256={signature}"}
-    )
-    assert response.status_code == 200
 
 
 def said(wamid: str, **ids: str) -> dict[str, Any]:

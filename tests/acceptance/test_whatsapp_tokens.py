@@ -10,13 +10,11 @@ import pytest
 from elevenlabs.client import AsyncElevenLabs
 
 from greenline.settings import Settings
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn
-from support.scripted import scripted
+from support.graph_stand_in import IMPORT, NUMBER, TOKEN, GraphStandIn, asking, connect
 from support.wait import eventually, until
-from support.webhooks import post_signed
+from support.webhooks import deliver
 
 ACCOUNTS = "/v1/convai/whatsapp-accounts"
-IMPORT = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
 
 
 @pytest.fixture
@@ -28,15 +26,14 @@ def meta() -> GraphStandIn:
 @pytest.fixture
 async def settings(settings: Settings, meta: GraphStandIn) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in, and keeps a number for long."""
-    async with scripted(meta) as endpoint:
-        changes = {"graph_url": endpoint.url, "meta_app_secret": ("secret",), "sender_linger_seconds": 600.0}
-        yield settings.model_copy(update=changes)
+    async with asking(meta, settings, sender_linger_seconds=600.0) as changed:
+        yield changed
 
 
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent that answers a connected number."""
-    assert (await http.post(ACCOUNTS, json=IMPORT)).status_code == 200
+    await connect(http)
     agent = await client.conversational_ai.agents.create(conversation_config={})
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=agent.agent_id)
     return agent.agent_id
@@ -45,7 +42,7 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
 async def say(http: httpx2.AsyncClient, wamid: str, person: str) -> None:
     """A person writes."""
     text = {"id": wamid, "from": person, "timestamp": "1767600000", "type": "text", "text": {"body": "Are you open?"}}
-    await post_signed(http, "secret", WABA, NUMBER, messages=[text])
+    await deliver(http, messages=[text])
 
 
 async def is_expired(http: httpx2.AsyncClient) -> Any:

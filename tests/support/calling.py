@@ -31,6 +31,7 @@ from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from support.channel import Channel, Meta, ScriptedModel
+from support.graph_stand_in import GraphStandIn
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer, Request, answer, scripted
@@ -95,6 +96,21 @@ class CallMeta(Meta):
         found = await until(come)
         assert found is not None
         return found
+
+
+class CallingMeta(GraphStandIn):
+    """Accounts and templates of the stand-in, and the Calling API."""
+
+    def __init__(self) -> None:
+        super().__init__(templates=[TEMPLATE])
+        self.calls = CallMeta()
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer as Meta would."""
+        path = request.target.split("?")[0]
+        if path.endswith(("/calls", "/call_permissions")):
+            return self.calls(request)
+        return super().__call__(request)
 
 
 def permitted(status: str, *, ask: bool = True, call: bool = True) -> dict[str, Any]:

@@ -5,16 +5,30 @@ It refuses on demand what the emulator would have to be brought to refuse, and c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from support.scripted import Answer, Request, answer
+import httpx2
+
+from greenline.settings import Settings
+from support.scripted import Answer, Request, answer, scripted
 
 TOKEN = "EAAgood"
 WABA = "7001"
 NUMBER = "100200300"
+APP_SECRET = "secret"
+IMPORT = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN}
+"""What the number is imported with."""
+WELCOME: dict[str, Any] = {
+    "name": "welcome",
+    "language": "en",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "Hello Ann, your roses are ready."}],
+}
 
 
 def meta_error(code: int, status: int = 400, **more: Any) -> Answer:
@@ -98,3 +112,15 @@ class GraphStandIn:
                 return answer(self.numbers[number])
             case _:
                 return meta_error(100, 400, error_subcode=33)
+
+
+@contextlib.asynccontextmanager
+async def asking(meta: GraphStandIn, settings: Settings, **changes: Any) -> AsyncIterator[Settings]:
+    """``settings`` with ``changes``, of a server that asks ``meta``."""
+    async with scripted(meta) as endpoint:
+        yield settings.model_copy(update={"graph_url": endpoint.url, "meta_app_secret": (APP_SECRET,), **changes})
+
+
+async def connect(http: httpx2.AsyncClient) -> None:
+    """Import the number into the workspace of ``http``."""
+    (await http.post("/v1/convai/whatsapp-accounts", json=IMPORT)).raise_for_status()

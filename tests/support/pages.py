@@ -147,6 +147,12 @@ async def pages(
         assert server.errors == [], "".join(server.errors)
 
 
+async def write(page: Page, text: str) -> None:
+    """A person writes on their phone, or an operator in the console."""
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.get_by_label("Message", exact=True).press("Enter")
+
+
 def line_of(console: Page, person: str) -> Locator:
     """The newest line of somebody in the inbox."""
     return console.locator(".gl-line", has=console.get_by_text(person, exact=True)).first

@@ -37,7 +37,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault, open_vault
-from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
+from support.graph_stand_in import IMPORT, NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
 from support.wait import until
@@ -59,7 +59,7 @@ class World:
     settings: Settings
 
     async def connect(self, workspace_id: str = WORKSPACE, **more: Any) -> Account:
-        values = {"business_account_id": WABA, "phone_number_id": NUMBER, "access_token": TOKEN, **more}
+        values = {**IMPORT, **more}
         return await self.accounts.import_number(workspace_id, AccountImport(**values))
 
     async def read(self, number: str = NUMBER) -> Account:
