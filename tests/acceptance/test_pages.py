@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
+from support.browser import new_page
 from support.pages import Place, line_of, pages, write
 from support.postgres import PostgresOfTests
 
@@ -26,6 +27,17 @@ PNG = base64.b64decode(
 async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
         yield place
+
+
+@pytest.mark.parametrize("path", ["phone", "console"])
+async def test_a_browser_may_leave_while_the_page_is_drawn(place: Place, path: str) -> None:
+    """Nothing is wrong with the server then: its errors are looked at when all tests have run."""
+    page = await place.console() if path == "console" else await new_page(place.browser)
+    await page.add_init_script(
+        "Date.prototype.getTimezoneOffset = () => { location.href = 'about:blank'; return new Promise(() => {}); }"
+    )
+    await page.goto(f"{place.url}/{path}")
+    await page.wait_for_url("about:blank")
 
 
 async def test_a_message_is_answered_with_ticks_and_shown_in_the_console(place: Place) -> None:

@@ -83,9 +83,14 @@ async def browser_timezone() -> timezone | None:
     """The time zone of the person at the browser; None when they have left before the page was there."""
     client = context.client
     await client.connected()
-    minutes = None
-    if not client.is_deleted:
+    if client.is_deleted:
+        return None
+    try:
         minutes = await ui.run_javascript("new Date().getTimezoneOffset()", timeout=10.0)
+    except TimeoutError:
+        if client.has_socket_connection:
+            raise
+        return None
     return None if minutes is None else timezone(timedelta(minutes=-float(minutes)))
 
 
