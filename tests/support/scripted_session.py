@@ -22,6 +22,8 @@ class ScriptedSession:
     out: AudioOut | None = None
     waits_for_client: bool = False
     files: set[str] = field(default_factory=set)
+    listen: Callable[[bytes], object] = lambda pcm: None
+    """Called with all sound."""
     heard: list[tuple[Any, ...]] = field(default_factory=list)
     ended: SessionEnded | None = None
     _listeners: list[Listener] = field(default_factory=list)
@@ -41,8 +43,9 @@ class ScriptedSession:
         assert self.ended is not None
         return self.ended
 
-    def hear(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
         self.heard.append(("sound", pcm))
+        self.listen(pcm)
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         self.heard.append(("message", text, tuple(file_ids), rich_content_id))

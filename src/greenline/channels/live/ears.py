@@ -107,10 +107,11 @@ class Ears:
         """The next utterance is for another stream."""
         self._stream = stream
 
-    def hear(self, pcm: bytes) -> None:
-        """Sound at `HEARING_RATE`."""
+    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
+        """Sound at `HEARING_RATE`; more is not due before ``of_seconds``, where it is a part of so long a piece."""
         self._arrived_at = self._now()
-        self._piece_seconds = min(len(pcm) / _BYTES_PER_SECOND, MOST_PIECE_SECONDS)
+        seconds = len(pcm) / _BYTES_PER_SECOND if of_seconds is None else of_seconds
+        self._piece_seconds = min(seconds, MOST_PIECE_SECONDS)
         self._take(pcm)
 
     def pause(self) -> None:

@@ -131,12 +131,12 @@ class Listening:
             self._options, self._is_outdated = options, True
             self._renew()
 
-    def hear(self, pcm: bytes) -> None:
-        """Sound at `greenline.speech.models.HEARING_RATE`."""
+    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
+        """Sound at `greenline.speech.models.HEARING_RATE`; ``of_seconds`` is as in `Ears.hear`."""
         if self._unheard is not None:
             self._unheard.keep(pcm)
         if self._ears is not None:
-            self._ears.hear(pcm)
+            self._ears.hear(pcm, of_seconds)
 
     def begin_turn(self) -> None:
         """It is the person's turn: what came before it was none of theirs."""

@@ -202,10 +202,10 @@ class LiveSession:
 
     # What the person and their client do
 
-    def hear(self, pcm: bytes) -> None:
-        """Sound at `greenline.speech.models.HEARING_RATE`."""
+    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
+        """Sound at `greenline.speech.models.HEARING_RATE`; ``of_seconds``: part of so long a piece."""
         if self._listening is not None and not self.over:
-            self._listening.hear(pcm)
+            self._listening.hear(pcm, of_seconds)
             if self._recorder is not None:
                 self._recorder.hear(pcm)
 

@@ -33,10 +33,11 @@ class _Message(BaseModel):
 
 
 class AudioChunk(_Message):
-    """Sound of the person, in the announced input format."""
+    """Sound of the person, in the announced input format; of a frame of ``of_seconds``, where it is a part of one."""
 
     type: Literal["user_audio_chunk"] = "user_audio_chunk"
     audio: bytes = Field(repr=False)
+    of_seconds: float | None = None
 
 
 class Initiation(_Message):

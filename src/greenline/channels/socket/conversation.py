@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Final
 
 from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver, UserTranscript
-from greenline.channels.socket.client_messages import MultimodalMessage
+from greenline.channels.socket.client_messages import AudioChunk, MultimodalMessage
 from greenline.channels.socket.dispatch import Dispatch
 from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed, UnknownFiles
+from greenline.channels.socket.incoming import Incoming
 from greenline.channels.socket.limits import Limits
 from greenline.channels.socket.medium import Medium
 from greenline.channels.socket.pings import PING_SECONDS, Pings
 from greenline.channels.socket.server_messages import Filter, error, frames
 from greenline.channels.socket.session import Session
+from greenline.channels.socket.turns import Turns
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
 
@@ -32,6 +34,7 @@ class SocketConversation:
         shown: Filter,
         dispatch: Dispatch,
         limits: Limits,
+        turns: Turns,
         pings: Pings,
         clock: Clock,
         idle_seconds: float,
@@ -42,6 +45,8 @@ class SocketConversation:
         self._shown = shown
         self._dispatch = dispatch
         self._limits = limits
+        self._turns = turns
+        self._incoming = Incoming(wire, limits)
         self._pings = pings
         self._clock = clock
         self._idle_seconds = idle_seconds
@@ -69,6 +74,7 @@ class SocketConversation:
         session = asyncio.create_task(self._session.run())
         work = (
             self._wire.send_all(),
+            self._incoming.read(),
             self._listen(),
             self._medium.listen(self._hear),
             self._ping(),
@@ -116,15 +122,21 @@ class SocketConversation:
                 self._wire.outgoing.put(frame)
 
     async def _listen(self) -> None:
-        while True:
-            message = await self._wire.receive()
-            self._limits.check(message)
+        async for message in self._incoming.messages():
+            if isinstance(message, AudioChunk):
+                await self._listen_to(message)
+                continue
             if isinstance(message, MultimodalMessage):
                 message = await self._with_known_files(message)
-            for piece in self._limits.pieces(message):
-                if self._dispatch(piece):
-                    self._heard_at = self._clock.now()
-                await asyncio.sleep(0)  # a socket that is full gives its frames at once: others come between them
+            if self._dispatch(message):
+                self._heard_at = self._clock.now()
+            await asyncio.sleep(0)  # others come between two messages
+
+    async def _listen_to(self, sound: AudioChunk) -> None:
+        for piece, ahead in self._limits.pieces(sound):
+            async with self._turns.take(ahead=ahead):
+                self._dispatch(piece)
+            self._heard_at = self._clock.now()
 
     async def _with_known_files(self, message: MultimodalMessage) -> MultimodalMessage:
         """The message as far as its files are known; the client is told of the others."""

@@ -35,7 +35,7 @@ class Dispatch:
         match message:
             case AudioChunk():
                 if self._ears is not None:
-                    self._session.hear(self._ears(message.audio))
+                    self._session.hear(self._ears(message.audio), message.of_seconds)
             case Pong():
                 self._pings.answered(message.event_id)
                 return False

@@ -25,6 +25,7 @@ from greenline.channels.socket.queueing import Queue
 from greenline.channels.socket.refusals import bad_start, refusal
 from greenline.channels.socket.server_messages import Filter, Frame, asr_metadata, metadata
 from greenline.channels.socket.session import Session, Sessions, Start
+from greenline.channels.socket.turns import Turns
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
 from greenline.errors import GreenlineError
@@ -61,6 +62,7 @@ class Host:
         self._cut = False
         self._queue = Queue(pool, clock, self._draining)
         self._hold_sounds = HoldSounds(objects)
+        self._turns = Turns()
         self._sessions = sessions
         self._clock = clock
         self._settings = settings
@@ -198,6 +200,7 @@ class Host:
             shown=shown,
             dispatch=Dispatch(session, None if session.text_only else medium.ears(config), pings),
             limits=Limits(medium.formats(config).input.bytes_per_second, time.monotonic),
+            turns=self._turns,
             pings=pings,
             clock=self._clock,
             idle_seconds=self._settings.socket_idle_seconds,

@@ -26,8 +26,14 @@ AUDIO_AT_ONCE: Final = 120.0
 TEXT_PER_SECOND: Final = 32_768.0
 """Characters. All that is said stays in memory and goes to the model again with each turn."""
 TEXT_AT_ONCE: Final = 1_000_000.0
-PIECE_SECONDS: Final = 0.5
-"""To judge a second of noise takes about 50 ms, in which nobody else is served."""
+IN_TIME_SECONDS: Final = 1.5
+"""How much sound may come at once before it counts as faster than it plays: networks stall and catch up."""
+WAITING_SECONDS: Final = 0.5
+"""What comes too fast may wait so long for its turn: it is not missing meanwhile."""
+DRIFT: Final = 1.05
+"""No two clocks run alike."""
+PIECE_SECONDS: Final = 0.064
+"""Two windows of the detector: 3 ms of noise, in which nobody else is served."""
 
 
 class Bucket:
@@ -60,6 +66,7 @@ class Limits:
         self._turns = Bucket(TURNS_PER_SECOND, TURNS_AT_ONCE, now)
         self._audio = Bucket(AUDIO_SPEED, AUDIO_AT_ONCE, now)
         self._text = Bucket(TEXT_PER_SECOND, TEXT_AT_ONCE, now)
+        self._in_time = Bucket(DRIFT, IN_TIME_SECONDS, now)
 
     def check(self, message: ClientMessage) -> None:
         """Count a message. Raises `greenline.channels.socket.errors.TooFast`."""
@@ -71,14 +78,19 @@ class Limits:
         if not allowed:
             raise TooFast
 
-    def pieces(self, message: ClientMessage) -> Iterator[ClientMessage]:
-        """The message; much sound in one frame comes in parts of `PIECE_SECONDS`, so that others have their turn."""
-        if not isinstance(message, AudioChunk):
-            yield message
-            return
-        size = int(self._bytes_per_second * PIECE_SECONDS)
-        for at in range(0, max(len(message.audio), 1), size):
-            yield AudioChunk(audio=message.audio[at : at + size])
+    @property
+    def most_waiting(self) -> int:
+        """Bytes of sound that may wait to be worked on."""
+        return int(AUDIO_AT_ONCE * self._bytes_per_second)
+
+    def pieces(self, message: AudioChunk) -> Iterator[tuple[AudioChunk, bool]]:
+        """The sound in parts of `PIECE_SECONDS`, and whether each came faster than it plays, as it is asked for."""
+        whole, size = len(message.audio), int(self._bytes_per_second * PIECE_SECONDS)
+        for at in range(0, max(whole, 1), size):
+            part = message.audio[at : at + size]
+            ahead = not self._in_time.take(len(part) / self._bytes_per_second)
+            seconds = max(whole / self._bytes_per_second, WAITING_SECONDS if ahead else 0.0)
+            yield AudioChunk(audio=part, of_seconds=seconds), ahead
 
 
 def _text(message: UserMessage | MultimodalMessage | ContextualUpdate) -> str:

@@ -43,8 +43,8 @@ class Session(Protocol):
         """Greet, listen and answer until the end, which is written when this returns."""
         ...
 
-    def hear(self, pcm: bytes) -> None:
-        """Sound of the person, at `greenline.speech.models.HEARING_RATE`."""
+    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
+        """Sound of the person, at `greenline.speech.models.HEARING_RATE`; ``of_seconds``: part of so long a piece."""
         ...
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:

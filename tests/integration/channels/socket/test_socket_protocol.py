@@ -373,6 +373,42 @@ async def test_a_flood_is_cut_and_the_server_lives(place: Place) -> None:
         pass
 
 
+async def test_a_flood_of_sound_lets_others_have_their_turn_and_is_cut_by_what_waits(place: Place) -> None:
+    place.sessions.text_only = False
+    second = base64.b64encode(bytes(32_000)).decode()
+    others = 0
+
+    async def count() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    async with place.talk() as (connection, session):
+        turns: list[tuple[int, int]] = []
+        session.listen = lambda pcm: turns.append((others, len(pcm)))
+        counting = asyncio.create_task(count())
+        for _ in range(3):
+            await connection.send(user_audio_chunk=second)
+        await eventually(lambda: sum(size for _, size in turns) >= 90_000)
+        counting.cancel()
+        await asyncio.gather(counting, return_exceptions=True)
+        assert max(size for _, size in turns) <= 2_048, "64 ms at once"
+        assert len({turn for turn, _ in turns}) == len(turns), "between two pieces everybody else has had a turn"
+        for _ in range(120):
+            await connection.send(user_audio_chunk=second)
+        assert await connection.closed() == (1008, "Too many messages in a short time.")
+
+
+async def test_words_are_taken_though_their_client_leaves_at_once(place: Place) -> None:
+    place.sessions.text_only = False
+    async with place.talk() as (connection, session):
+        await connection.send(user_audio_chunk=base64.b64encode(bytes(64_000)).decode())
+        await connection.send(type="user_message", text="One more word")
+    await eventually(lambda: session.ended is not None)
+    assert session.heard[-1] == ("message", "One more word", (), None)
+
+
 async def test_a_client_that_does_not_read_is_cut(place: Place) -> None:
     async with place.client() as connection:
         await connection.begin()

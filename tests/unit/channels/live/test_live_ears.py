@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+
 from greenline.channels.live.ears import Ears, Moment, Patience
 from greenline.speech.models import HEARING_RATE, Hint
 from support.wait import eventually
@@ -41,13 +43,16 @@ class Tape:
     async def aclose(self) -> None: ...
 
 
-async def test_large_pieces_are_not_torn_apart() -> None:
+@pytest.mark.parametrize("part", [8_000, 2_048])
+async def test_large_pieces_are_not_torn_apart(part: int) -> None:
+    """Nor are those that come in parts, so that others have their turn between them."""
     now, moments, tape = 100.0, [], Tape()
     ears = Ears(Loud(), tape, Patience(), now=lambda: now, tell=moments.append)
     ticking = asyncio.create_task(ears.tick())
     piece = b"\x10\x10" * (HEARING_RATE // 4)
     for _ in range(4):
-        ears.hear(piece)
+        for at in range(0, len(piece), part):
+            ears.hear(piece[at : at + part], 0.25)
         for _ in range(6):  # the ticker runs while the next piece is on its way
             now += 0.04
             await asyncio.sleep(0.025)

@@ -12,7 +12,16 @@ from greenline.channels.socket.client_messages import (
     UserMessage,
 )
 from greenline.channels.socket.errors import TooFast
-from greenline.channels.socket.limits import FRAMES_AT_ONCE, TEXT_AT_ONCE, TEXT_PER_SECOND, TURNS_AT_ONCE, Limits
+from greenline.channels.socket.limits import (
+    FRAMES_AT_ONCE,
+    IN_TIME_SECONDS,
+    PIECE_SECONDS,
+    TEXT_AT_ONCE,
+    TEXT_PER_SECOND,
+    TURNS_AT_ONCE,
+    WAITING_SECONDS,
+    Limits,
+)
 
 RATE = 32_000
 
@@ -52,11 +61,30 @@ def test_messages_and_turns_are_counted_apart() -> None:
         limits.check(UserActivity(type="user_activity"))
 
 
-def test_much_sound_in_one_frame_is_taken_in_parts() -> None:
+def test_sound_is_taken_in_small_parts() -> None:
     limits = Limits(RATE, Watch())
-    sound = bytes(range(250)) * 200
-    parts = [piece.audio for piece in limits.pieces(AudioChunk(audio=sound)) if isinstance(piece, AudioChunk)]
-    assert [len(part) for part in parts] == [16_000, 16_000, 16_000, 2_000]
-    assert b"".join(parts) == sound
-    assert list(limits.pieces(AudioChunk(audio=b""))) == [AudioChunk(audio=b"")]
-    assert list(limits.pieces(UserActivity(type="user_activity"))) == [UserActivity(type="user_activity")]
+    sound = bytes(range(250)) * 32
+    parts = [piece for piece, _ in limits.pieces(AudioChunk(audio=sound))]
+    assert [len(part.audio) for part in parts] == [2_048, 2_048, 2_048, 1_856]
+    assert b"".join(part.audio for part in parts) == sound
+    assert {part.of_seconds for part in parts} == {0.25}
+    assert [piece.audio for piece, _ in limits.pieces(AudioChunk(audio=b""))] == [b""]
+
+
+def test_sound_that_comes_faster_than_it_plays_is_told_from_a_network_that_catches_up() -> None:
+    watch = Watch()
+    limits = Limits(RATE, watch)
+    second = AudioChunk(audio=bytes(RATE))
+    for _ in range(10):  # a microphone
+        assert not any(ahead for _, ahead in limits.pieces(second))
+        watch.seconds += 1
+    watch.seconds += 5  # nothing comes; then more than a second at once
+    parts = [*limits.pieces(second), *limits.pieces(second)]
+    early = sum(len(piece.audio) for piece, ahead in parts if not ahead)
+    assert early / RATE == pytest.approx(IN_TIME_SECONDS, abs=PIECE_SECONDS)
+    assert {piece.of_seconds for piece, _ in parts} == {1.0}
+    ((late, ahead),) = limits.pieces(AudioChunk(audio=bytes(1_920)))
+    assert (late.of_seconds, ahead) == (WAITING_SECONDS, True)
+    watch.seconds += 0.06
+    ((timely, ahead),) = limits.pieces(AudioChunk(audio=bytes(1_920)))
+    assert (timely.of_seconds, ahead) == (0.06, False)
