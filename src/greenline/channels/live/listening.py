@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,6 +17,9 @@ from greenline.speech.errors import RecognitionError, SpeechError
 from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
 
 log = structlog.get_logger(__name__)
+
+LAST_TEXT_SECONDS: Final = 1.0
+"""Text is there within 0.3 s of its sound as a rule; the end of the conversation waits for it."""
 
 
 class Hearer(Protocol):
@@ -143,10 +146,14 @@ class Listening:
         if self._unheard is not None:
             self._unheard.forget()
 
-    def unfinished(self) -> str:
-        """What the person has said so far of a turn that they have not finished; once."""
-        text, self._texts = " ".join(self._texts), []
-        return text
+    async def finish(self) -> None:
+        """The conversation is over: tell what the person was saying, as far as it is text in `LAST_TEXT_SECONDS`."""
+        if self._ears is not None:
+            self._ears.finish()
+        if self._finishing is not None and not self._finishing.done():
+            await asyncio.wait({self._finishing}, timeout=LAST_TEXT_SECONDS)
+        if self._texts:
+            self._tell_all()
 
     async def hear_again(self) -> str:
         """What was said in this turn without a voice being detected; empty as a rule."""
@@ -234,8 +241,8 @@ class Listening:
         return ""
 
     def _tell_all(self) -> None:
-        self._finished = False
-        self._hearer.has_said(self.unfinished())
+        text, self._texts, self._finished = " ".join(self._texts), [], False
+        self._hearer.has_said(text)
 
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():

@@ -309,7 +309,7 @@ class LiveSession:
     async def _close(self, ended: SessionEnded) -> None:
         self.end(ended.reason, code=ended.code, error_type=ended.error_type)
         self._timers.stop_all()
-        self._take_last_words()
+        await self._take_last_words()
         self._floor.interrupt()
         for task in self._tasks:
             task.cancel()
@@ -329,12 +329,11 @@ class LiveSession:
                 await self._recorder.close()
             self.tell(ended)
 
-    def _take_last_words(self) -> None:
+    async def _take_last_words(self) -> None:
         """What nobody will answer any more has its place in the transcript all the same."""
         self._floor.drop()
-        text = self._listening.unfinished() if self._listening is not None else ""
-        if text:
-            self._hearing.has_said(text)
+        if self._listening is not None:
+            await self._listening.finish()
         self._floor.interrupt()
         self._keypad.finish()
         self._take_meanwhile()

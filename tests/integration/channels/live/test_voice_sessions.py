@@ -533,6 +533,27 @@ async def test_who_leaves_in_the_middle_of_a_turn_is_in_the_transcript(opens: Op
         assert not [event for event in await live.journal(session) if isinstance(event, AgentMessage)]
 
 
+@pytest.mark.parametrize("silence", [0.0, 0.7], ids=["while speaking", "before the text is there"])
+async def test_who_leaves_before_their_words_are_recognised_is_in_the_transcript(
+    opens: Opens, speech: SpokenSpeech, silence: float
+) -> None:
+    async with opens() as live:
+        speech.thinking = asyncio.Event()
+        session, _ = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("Cancel my order")
+        voice(session, 0.5)
+        pause(session, silence)
+        session.end("Client disconnected")
+        for _ in range(10):  # the end has begun
+            await asyncio.sleep(0)
+        speech.thinking.set()
+        await live.tasks[0]
+        said = [event.text for event in await live.journal(session) if isinstance(event, UserMessage)]
+        assert said == ["Cancel my order"]
+        assert live.model.requests == []
+
+
 async def test_what_is_written_to_an_agent_that_never_stops_is_kept_at_the_end(opens: Opens) -> None:
     async with opens({"conversation": {"client_events": ["audio"]}}) as live:
         live.model.hold = asyncio.Event()
