@@ -75,7 +75,7 @@ async def test_a_person_is_answered_and_the_official_sdk_sees_it(dsn: str, tmp_p
         assert await meta.told(ann, 1) == ["You said Do you have oolong?"]
         async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
             sdk = AsyncElevenLabs(base_url=server.url, api_key=KEY, httpx_client=transport).conversational_ai
-            listed = (await sdk.conversations.list()).conversations
+            listed = (await sdk.conversations.list(main_languages=["en"])).conversations
             assert [item.conversation_initiation_source for item in listed] == ["whatsapp"]
             shown = await sdk.conversations.get(listed[0].conversation_id)
         assert [(turn.role, turn.message) for turn in shown.transcript] == [

@@ -15,6 +15,7 @@ from greenline.conversations.events import (
     Resumed,
     SpeechUsed,
     ToolCalled,
+    ToolReturned,
     UserMessage,
 )
 
@@ -53,6 +54,8 @@ class Projection:
     llm_usage: dict[str, dict[str, int]] = field(default_factory=dict)
     call_successful: str | None = None
     speech_price: float | None = 0.0
+    main_language: str | None = None
+    """In which it began, or to which it was switched last; a code such as ``de``."""
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +94,8 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
         case ToolCalled():
             names = row.tool_names if event.name in row.tool_names else (*row.tool_names, event.name)
             return replace(row, tool_names=names)
+        case ToolReturned() if event.language:
+            return replace(row, main_language=event.language)
         case SpeechUsed():
             known = row.speech_price is not None and event.price is not None
             return replace(row, speech_price=(row.speech_price or 0) + (event.price or 0) if known else None)

@@ -291,5 +291,6 @@ def _projection(beginning: Beginning, agent: Agent, conversation_id: str, now: d
         phone_number_id=beginning.phone_number_id,
         authorization_method=beginning.method,
         initiation=beginning.data.stored(),
+        main_language=agent.config.agent.language,
         status="in-progress",
     )

@@ -22,18 +22,19 @@ with append as materialized (
     accepted_at timestamptz, ended_at timestamptz, last_agent_message_at timestamptz,
     last_user_message_at timestamptz, message_count int, user_message_count int, agent_message_count int,
     tool_names jsonb, llm_usage jsonb, call_successful text, initiation jsonb, authorization_method text, events int,
-    speech_price float)
+    speech_price float, main_language text)
 ), saved as (
   insert into conversation as c(
     id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
     ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
-    tool_names, llm_usage, call_successful, initiation, authorization_method, speech_price, last_seq)
+    tool_names, llm_usage, call_successful, initiation, authorization_method, speech_price,
+    main_language, last_seq)
   select id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, termination_reason, error, started_at, accepted_at,
     ended_at, last_agent_message_at, last_user_message_at, message_count, user_message_count, agent_message_count,
     array(select jsonb_array_elements_text(tool_names)), llm_usage, call_successful, initiation,
-    authorization_method, speech_price, events
+    authorization_method, speech_price, main_language, events
   from row order by id
   on conflict (id) do update set
     status = excluded.status, awaiting_first_user_message = excluded.awaiting_first_user_message,
@@ -42,7 +43,8 @@ with append as materialized (
     last_user_message_at = excluded.last_user_message_at, message_count = excluded.message_count,
     user_message_count = excluded.user_message_count, agent_message_count = excluded.agent_message_count,
     tool_names = excluded.tool_names, llm_usage = excluded.llm_usage, call_successful = excluded.call_successful,
-    speech_price = excluded.speech_price, last_seq = c.last_seq + excluded.last_seq
+    speech_price = excluded.speech_price, main_language = excluded.main_language,
+    last_seq = c.last_seq + excluded.last_seq
   returning c.id, c.last_seq
 ), journaled as (
   insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)

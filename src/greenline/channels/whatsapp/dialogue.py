@@ -295,6 +295,7 @@ class Dialogues:
     async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
         version = await live_version(self._pool, chat.workspace_id, agent_id)
         commit.versions[version.id] = version
+        config = configured(version, {})
         conversation = Projection(
             id=new_id("conv"),
             workspace_id=chat.workspace_id,
@@ -309,8 +310,8 @@ class Dialogues:
             phone_number_id=chat.phone_number_id,
             user_id=chat.user_id,
             authorization_method="whatsapp",
+            main_language=config.agent.language,
         )
-        config = configured(version, {})
         workspace_id, environment = chat.workspace_id, conversation.environment
         own = await environment_variables(self._pool, self._vault, workspace_id, environment, config)
         summary, remembered = await thread(self._pool, chat, self._settings, commit.now)

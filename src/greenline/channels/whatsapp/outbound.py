@@ -136,6 +136,7 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
             user_id=request.initiation.user_id or request.user_id,
             authorization_method="whatsapp",
             initiation=kept(request.initiation),
+            main_language=configured(plan.version, kept(request.initiation)).agent.language,
             awaiting_first_user_message=True,
         )
         said = AgentMessage(

@@ -52,6 +52,7 @@ async def test_the_rest_of_the_turn_is_in_the_language_of_the_person(opens: Open
         (result,) = await told_of(told, ToolResponse)
         assert (result.tool_name, result.tool_type, result.is_error) == ("language_detection", "system", False)
         assert [event.language for event in await live.journal(session) if isinstance(event, ToolReturned)] == ["de"]
+        assert await live.pool.fetchval("select main_language from conversation") == "de"
         await eventually(lambda: len(speech.streams) == 2 and speech.streams[0].closed)
         english, german = speech.options
         assert (english.language, english.others, english.keywords) == ("en", ("de",), ())

@@ -57,6 +57,7 @@ async def test_a_chat_goes_on_in_the_language_of_the_person(channel: Channel) ->
     await channel.hear("Danke")
     assert (await channel.told(2))[1] == "Gern."
     (conversation,) = await channel.conversations()
+    assert conversation["main_language"] == "de"
     journal = await channel.journal(conversation["id"])
     greeting = next(event for event in journal if isinstance(event, AgentMessage))
     assert (greeting.text, greeting.origin) == ("Guten Tag!", "first_message")

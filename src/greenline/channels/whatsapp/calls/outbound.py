@@ -16,7 +16,7 @@ from greenline.agents.models import AgentVersion
 from greenline.channels.limits import check_call
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
-from greenline.channels.whatsapp.answer import SOURCE
+from greenline.channels.whatsapp.answer import SOURCE, configured
 from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.store import CallRow, insert_call, new_call_id, sql
 from greenline.channels.whatsapp.outbound import MarketingStopped, kept, startable_version, started_by_business
@@ -198,4 +198,5 @@ def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
         user_id=request.initiation.user_id or request.user_id,
         authorization_method="whatsapp",
         initiation=kept(request.initiation),
+        main_language=configured(plan.version, kept(request.initiation)).agent.language,
     )
