@@ -166,8 +166,8 @@ async def test_the_agent_stops_when_it_is_interrupted(server: RunningServer, htt
     )
     question, objection = await spoken(QUESTION), await spoken("No thank you")
     async with talking(server, agent_id) as (headset, heard, ids):
-        await eventually(lambda: heard.answers == ["Hello!"])
-        await asyncio.sleep(1.0)
+        await eventually(lambda: heard.answers == ["Hello!"] and voiced_seconds(bytes(headset.played)) > 0.2)
+        await asyncio.sleep(1.0)  # the greeting is over: what follows interrupts nothing
         headset.say(question)
         await eventually(lambda: heard.answers[-1] == STORY, seconds=30)
         await asyncio.sleep(2.0)  # the person listens for a while
