@@ -38,8 +38,8 @@ async def environment(dsn: str, tmp_path: Path, meta: CallingMeta) -> AsyncItera
             "GREENLINE_GRAPH_URL": graph.url,
             "GREENLINE_META_APP_SECRET": APP_SECRET,
             "GREENLINE_OUTBOUND_ALLOW": "127.0.0.0/8",
-            "GREENLINE_LEASE_SECONDS": "1",
-            "GREENLINE_CALL_DRAIN_SECONDS": "2",
+            "GREENLINE_LEASE_SECONDS": "3",  # a busy machine renews a shorter one too late
+            "GREENLINE_CALL_DRAIN_SECONDS": "4",
             "GREENLINE_CONSOLE": "false",
         }
 
