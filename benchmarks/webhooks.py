@@ -1,4 +1,4 @@
-"""Signed webhooks to durable 200s, against a plain FastAPI handler that verifies and drops.
+"""Signed webhooks to durable 200s, against a FastAPI handler that verifies and drops, and a bare one that only keeps.
 
     python benchmarks/webhooks.py [--rate 4000] [--seconds 10]
 
@@ -12,6 +12,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import load
 import uvloop
@@ -34,15 +35,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets=None):
         await super().startup(sockets)
         print(self.servers[0].sockets[0].getsockname()[1], flush=True)
-Server(uvicorn.Config(app, port=0, log_level="error", access_log=False)).run()
+Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, timeout_keep_alive=65)).run()
 """
 
 
 @contextlib.contextmanager
-def baseline() -> Iterator[int]:
-    """FastAPI and uvicorn with a handler that keeps nothing."""
-    command = [sys.executable, "-c", BASELINE, load.SECRET]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def baseline(*program: str | Path) -> Iterator[int]:
+    """A server of a few lines; gives its port."""
+    process = subprocess.Popen([sys.executable, *program], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline())
@@ -77,13 +77,18 @@ async def measure(rate: float, seconds: float) -> None:
             [name, f"{rate:.0f}", result.rate, result.percentile(0.5), result.percentile(0.99), result.refused]
         )
 
-    with baseline() as port:
+    with baseline("-c", BASELINE, load.SECRET) as port:
         await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
         row(
             "FastAPI, verify and drop",
             await load.open_loop("127.0.0.1", port, only_statuses("b"), rate=rate, seconds=seconds),
         )
     async with place() as where:
+        with baseline(Path(__file__).parent / "webhooks_plain.py", load.SECRET, where.dsn) as port:
+            await load.open_loop("127.0.0.1", port, statuses_and_messages("warm"), rate=rate / 4, seconds=2)
+            result = await load.open_loop("127.0.0.1", port, statuses_and_messages("p"), rate=rate, seconds=seconds)
+            row("bare ASGI, kept and no more", result)
+        await where.pool.execute("drop table plain_event, plain_chat")
         await where.pool.execute("update whatsapp_account set enable_messaging = false")
         with serve(where.data_dir, GREENLINE_GRAPH_URL="http://127.0.0.1:9") as (port, _):
             await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
