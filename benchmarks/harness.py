@@ -31,6 +31,8 @@ from greenline.store.vault import open_vault
 PROMPT = "You are Luma of Fern & Field, a plant shop.\noffline: when ^When do you open -> say We open at nine.\n"
 """A model that answers at once: the offline one, with its answer given, so that nothing is looked up."""
 
+LOG_SEGMENTS = 30
+
 
 @dataclass(frozen=True)
 class Place:
@@ -53,11 +55,23 @@ async def place() -> AsyncIterator[Place]:
         try:
             await migrate(dsn)
             pool = await open_pool(dsn, size=4)
+            await _age_the_log(pool)
             agent_id = await _fill(pool, Settings(data_dir=data_dir))
             yield Place(data_dir, dsn, pool, agent_id)
             await pool.close()
         finally:
             await asyncio.to_thread(embedded.stop)
+
+
+async def _age_the_log(pool: Pool) -> None:
+    """Give the write-ahead log the segments that a server has which runs for a while.
+
+    Postgres fills each new one (16 MB) with zeros while commits wait for 40 ms, and uses it again after a checkpoint.
+    """
+    for _ in range(LOG_SEGMENTS):
+        await pool.execute("select pg_logical_emit_message(true, 'benchmark', '')")
+        await pool.execute("select pg_switch_wal()")
+    await pool.execute("checkpoint")
 
 
 async def _fill(pool: Pool, settings: Settings) -> str:

@@ -20,7 +20,8 @@ from greenline.text import clean_data
 
 log = structlog.get_logger(__name__)
 
-FACTS_PER_COMMIT: Final = 500
+FACTS_PER_COMMIT: Final = 100
+"""Reading so many keeps the event loop for about 2 ms, in which no webhook is answered."""
 GATHER_SECONDS: Final = 0.1
 """Pause between commits: three statuses a message come in a trickle, and one commit serves many. The first one after
 a silence is applied at once."""
