@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from greenline.emulator import pricing
 from greenline.emulator.acceptance import is_user_id
+from greenline.emulator.area_codes import is_us
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
@@ -172,11 +173,19 @@ class Carrier:
             self._failed(chat, message, MetaError(131026, "The person can't be reached."))
         elif message.category == "marketing" and chat.stopped_marketing:
             self._failed(chat, message, MetaError(131050))
+        elif message.category == "marketing" and self._is_held(person):
+            self._failed(
+                chat, message, MetaError(131049, "Marketing is not delivered to numbers of the United States.")
+            )
         elif message.flaw is not None:
             self._failed(chat, message, message.flaw)
         else:
             return False
         return True
+
+    def _is_held(self, person: Person) -> bool:
+        """Whether Meta keeps marketing from the person, for the country of their number."""
+        return not self._config.us_marketing and person.phone is not None and is_us(person.phone)
 
     async def _fail_late(self, chat: Chat, message: Message, error: MetaError) -> None:
         await self._clock.sleep(self._config.delivered_delay)

@@ -47,6 +47,10 @@ class Config(BaseModel):
     pair_interval: float = Field(6.0, gt=0, description="Steady time between messages to one person.")
     pair_burst: int = Field(45, ge=1, description="Messages lent at once, repaid by silence.")
     messaging_limit: Tier = Field("TIER_UNLIMITED", description="People to whom new conversations go in 24 hours.")
+    us_marketing: bool = Field(
+        default=False,
+        description="Whether marketing reaches numbers of the United States (Meta: not since 1 April 2025, 131049).",
+    )
     management_calls_per_hour: int = Field(
         5_000, ge=1, description="Calls on an account, its templates and numbers; 200 if no number is registered."
     )

@@ -28,6 +28,7 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
     131030: (400, "Recipient phone number not in allowed list"),
     131047: (400, "Re-engagement message"),
     131048: (400, "Spam rate limit hit"),
+    131049: (400, "This message was not delivered to maintain healthy ecosystem engagement"),
     131050: (400, "User has stopped marketing messages"),
     131051: (400, "Unsupported message type"),
     131052: (400, "Media download error"),

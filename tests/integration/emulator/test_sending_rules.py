@@ -231,6 +231,27 @@ async def test_a_portfolio_opens_as_many_conversations_as_its_limit_allows(meta:
     assert await outcome(meta, await meta.send(people[250], **template)) == "delivered"
 
 
+@pytest.mark.parametrize(
+    ("phone", "expected"),
+    [
+        ("14155552671", 131049),
+        ("12125550199", 131049),
+        ("16135550123", "delivered"),  # Ottawa
+        ("18765550000", "delivered"),  # Jamaica
+        ("15550100002", "delivered"),  # nowhere
+        ("447700900123", "delivered"),
+    ],
+)
+async def test_marketing_is_not_delivered_to_the_united_states(meta: Emulator, phone: str, expected: Any) -> None:
+    sale = await approved(meta, "sale", "MARKETING")
+    person = await meta.person("Bo", phone)
+    await meta.say(person, "Hi")
+    assert await outcome(meta, await meta.send(person, **sale)) == expected
+    assert await outcome(meta, await meta.send(person, **await approved(meta, "order"))) == "delivered"
+    await meta.call("PATCH", "/config", us_marketing=True)
+    assert await outcome(meta, await meta.send(person, **sale)) == "delivered"
+
+
 async def price(meta: Emulator, answer: dict[str, Any]) -> tuple[str, str, bool]:
     pricing = (await last_status(meta, wamid_of(answer), "sent"))["pricing"]
     return pricing["type"], pricing["category"], pricing["billable"]
