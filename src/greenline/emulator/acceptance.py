@@ -7,25 +7,28 @@ from typing import Any, Final
 
 from greenline.emulator import templates
 from greenline.emulator.clock import MovableClock
-from greenline.emulator.config import PORTFOLIO_LIMITS, Config
+from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.limits import check_envelope, check_message, files_of
 from greenline.emulator.media import Media, MediaStore, base_type, suits
+from greenline.emulator.portfolio import DAY, Portfolio
 from greenline.emulator.template_fill import fill, needs_phone
 from greenline.emulator.world import Account, Chat, Message, Number, Person, World, aliases
 
-DAY: Final = 86_400.0
 MESSAGE_LIFE: Final = 30 * DAY  # Meta: the oldest message that can be reacted to, quoted or marked as read
 
 
 class Acceptance:
     """Judges messages before anything is done about them."""
 
-    def __init__(self, world: World, config: Config, clock: MovableClock, media: MediaStore) -> None:
+    def __init__(
+        self, world: World, config: Config, clock: MovableClock, media: MediaStore, portfolio: Portfolio
+    ) -> None:
         self._world = world
         self._config = config
         self._clock = clock
         self._media = media
+        self._portfolio = portfolio
 
     def recipient(self, number: Number, body: Mapping[str, Any]) -> tuple[str, Person | None]:
         """Who a message is for: as the business wrote it, and whom that reaches. Raises `MetaError`."""
@@ -92,7 +95,7 @@ class Acceptance:
                 return MetaError(131053, f"{file.mime_type} can't be sent as {kind}.")
             if file is not None and voice and base_type(file.mime_type) != "audio/ogg":
                 return MetaError(131053, f"A voice note must be audio/ogg with Opus, and is {file.mime_type}.")
-        return self._portfolio(chat) if body.get("type") == "template" else None
+        return self._portfolio.open(chat) if body.get("type") == "template" else None
 
     def reachable(self, chat: Chat, wamid: str) -> Message | None:
         """A message of the chat that can still be reacted to, quoted or marked as read."""
@@ -115,20 +118,6 @@ class Acceptance:
 
     def _file(self, number: Number, content: dict[str, Any]) -> Media | None:
         return self._media.find(str(content["id"]), self._clock.now(), number.id)
-
-    def _portfolio(self, chat: Chat) -> MetaError | None:
-        """Count a conversation that the business opens (Meta: Messaging limits)."""
-        now, opened = self._clock.now(), self._world.opened
-        if chat.window_until > now:
-            return None
-        for person_id in [known for known, at in opened.items() if at <= now - DAY]:
-            del opened[person_id]
-        if chat.person.id not in opened and len(opened) >= PORTFOLIO_LIMITS[self._config.messaging_limit]:
-            return MetaError(
-                131048, f"The portfolio has reached its messaging limit, {self._config.messaging_limit}."
-            )
-        opened[chat.person.id] = now
-        return None
 
 
 def is_user_id(name: str) -> bool:

@@ -47,6 +47,9 @@ class Config(BaseModel):
     pair_interval: float = Field(6.0, gt=0, description="Steady time between messages to one person.")
     pair_burst: int = Field(45, ge=1, description="Messages lent at once, repaid by silence.")
     messaging_limit: Tier = Field("TIER_UNLIMITED", description="People to whom new conversations go in 24 hours.")
+    messaging_limit_rise_delay: float = Field(
+        6 * _HOUR, ge=0, description="From half of the limit being used to the next one (Meta: within 6 hours)."
+    )
     us_marketing: bool = Field(
         default=False,
         description="Whether marketing reaches numbers of the United States (Meta: not since 1 April 2025, 131049).",

@@ -21,6 +21,7 @@ from greenline.emulator.identities import Identities
 from greenline.emulator.journal import Journal
 from greenline.emulator.links import Links
 from greenline.emulator.media import MediaStore
+from greenline.emulator.portfolio import Portfolio
 from greenline.emulator.reviews import Reviews
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Chat, Message, Number, Person, World, new_wamid
@@ -39,7 +40,8 @@ class Meta:
         self.journal = Journal(self.clock)
         self.media = MediaStore(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
-        self._acceptance = Acceptance(self.world, self.config, self.clock, self.media)
+        self._portfolio = Portfolio(self.world, self.config, self.clock, self.webhooks, self.journal)
+        self._acceptance = Acceptance(self.world, self.config, self.clock, self.media, self._portfolio)
         self.identities = Identities(self.world, self.clock, self.webhooks, self._hides)
         self._links = Links(self.config, self.clock)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
@@ -65,6 +67,7 @@ class Meta:
     async def aclose(self) -> None:
         """Stop everything."""
         await self.carrier.aclose()
+        await self._portfolio.aclose()
         await self.reviews.aclose()
         await self.desk.aclose()
         await self._links.aclose()

@@ -1,5 +1,6 @@
 """What becomes of messages that Meta takes, or does not: statuses, windows, limits, prices."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -229,6 +230,48 @@ async def test_a_portfolio_opens_as_many_conversations_as_its_limit_allows(meta:
     assert await outcome(meta, await meta.send(ann, **template)) == "delivered"
     await meta.call("POST", "/clock", advance_seconds=DAY + 1)
     assert await outcome(meta, await meta.send(people[250], **template)) == "delivered"
+
+
+async def write_first(meta: Emulator, template: dict[str, Any], count: int) -> None:
+    """A message each to people who never wrote."""
+    await meta.call("PATCH", "/config", enforce_throughput=False)
+    known = len((await meta.call("GET", "/people"))["people"])
+    for place in range(known, known + count):
+        await meta.send(await meta.person(f"P{place}", f"1555070{place:04}"), **template)
+
+
+async def messaging_limit(meta: Emulator) -> Any:
+    field = "whatsapp_business_manager_messaging_limit"
+    return (await meta.graph("GET", f"{meta.number}?fields={field}"))[field]
+
+
+async def test_the_messaging_limit_rises_when_half_of_it_is_used(meta: Emulator) -> None:
+    template = await approved(meta, "hello")
+    await meta.call("PATCH", "/config", messaging_limit="TIER_250")
+    await write_first(meta, template, 124)
+    await meta.call("POST", "/clock", advance_seconds=6 * 3600 + 1)
+    assert await messaging_limit(meta) == "TIER_250"
+    await write_first(meta, template, 2)
+    await asyncio.sleep(0)  # the wait begins
+    await meta.call("POST", "/clock", advance_seconds=6 * 3600 - 60)
+    assert await messaging_limit(meta) == "TIER_250"
+    await meta.call("POST", "/clock", advance_seconds=61)
+    told = await until(lambda: updates(meta, "business_capability_update"))
+    assert [value["max_daily_conversations_per_business"] for value in told] == [2000]
+    assert await messaging_limit(meta) == "TIER_2K"
+
+
+async def test_the_messaging_limit_does_not_rise_while_people_complain(meta: Emulator) -> None:
+    template = await approved(meta, "hello")
+    await meta.call("PATCH", "/config", messaging_limit="TIER_250", quality_sample=1, messaging_limit_rise_delay=0)
+    await meta.call("PATCH", "/config", quality_red_share=0.01, quality_yellow_share=0.01)
+    bo = await meta.person("Bo", "15550100002")
+    assert await outcome(meta, await meta.send(bo, **template)) == "delivered"
+    await meta.call("POST", f"/people/{bo.person_id}/feedback", phone_number_id=meta.number, feedback="report")
+    better = await approved(meta, "better")
+    await write_first(meta, better, 130)
+    assert await updates(meta, "message_template_quality_update")
+    assert await messaging_limit(meta) == "TIER_250"
 
 
 @pytest.mark.parametrize(
