@@ -11,8 +11,9 @@ from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.limits import check_envelope, check_message, files_of
 from greenline.emulator.media import Media, MediaStore, base_type, suits
-from greenline.emulator.portfolio import DAY, Portfolio
+from greenline.emulator.portfolio import Portfolio
 from greenline.emulator.template_fill import fill, needs_phone
+from greenline.emulator.throughput import DAY, Throughput
 from greenline.emulator.world import Account, Chat, Message, Number, Person, World, aliases
 
 MESSAGE_LIFE: Final = 30 * DAY  # Meta: the oldest message that can be reacted to, quoted or marked as read
@@ -22,13 +23,20 @@ class Acceptance:
     """Judges messages before anything is done about them."""
 
     def __init__(
-        self, world: World, config: Config, clock: MovableClock, media: MediaStore, portfolio: Portfolio
+        self,
+        world: World,
+        config: Config,
+        clock: MovableClock,
+        media: MediaStore,
+        portfolio: Portfolio,
+        throughput: Throughput,
     ) -> None:
         self._world = world
         self._config = config
         self._clock = clock
         self._media = media
         self._portfolio = portfolio
+        self._throughput = throughput
 
     def recipient(self, number: Number, body: Mapping[str, Any]) -> tuple[str, Person | None]:
         """Who a message is for: as the business wrote it, and whom that reaches. Raises `MetaError`."""
@@ -65,10 +73,7 @@ class Acceptance:
     def rates(self, chat: Chat | None, number: Number) -> None:
         """Judge how much the number sends, in all and to one person, and count it. Raises `MetaError`."""
         now, config = self._clock.now(), self._config
-        if config.enforce_throughput:
-            number.recent = [moment for moment in number.recent if moment > now - 1.0]
-            if len(number.recent) >= config.throughput_per_second:
-                raise MetaError(130429, "Cloud API message throughput has been reached.")
+        self._throughput.judge(number)
         if chat is not None and config.enforce_pair_rate:
             if chat.pair_clock > now + config.pair_interval * (config.pair_burst - 1):
                 raise MetaError(131056, "Too many messages from this number to this person in a short time.")

@@ -43,6 +43,18 @@ class Config(BaseModel):
     enforce_window: bool = Field(default=True, description="Whether the 24-hour window is enforced.")
     enforce_throughput: bool = Field(default=True, description="Whether the rate of a number is enforced.")
     throughput_per_second: int = Field(80, ge=1, description="Messages of a number in a second, in and out.")
+    high_throughput_per_second: int = Field(1_000, ge=1, description="The same of a number that was upgraded.")
+    coexistence_throughput_per_second: int = Field(
+        20, ge=1, description="The same of a number that the Business app uses, too."
+    )
+    throughput_upgrade_people: int = Field(
+        100_000,
+        ge=1,
+        description="People written to outside of the window in 24 hours that earn a number its upgrade.",
+    )
+    throughput_upgrade_seconds: float = Field(
+        _MINUTE, ge=0, description="How long sends are refused by 131057 during the upgrade (Meta: about a minute)."
+    )
     enforce_pair_rate: bool = Field(default=True, description="Whether the rate of a pair is enforced.")
     pair_interval: float = Field(6.0, gt=0, description="Steady time between messages to one person.")
     pair_burst: int = Field(45, ge=1, description="Messages lent at once, repaid by silence.")

@@ -70,6 +70,7 @@ def _business(app: FastAPI, meta: Meta) -> None:
         number = Number(number_id, account.id, display, body.verified_name or body.business_name)
         if body.test_recipients is not None:
             number.test_recipients = {"".join(c for c in phone if c.isdigit()) for phone in body.test_recipients}
+        number.coexists = body.coexistence
         number.settings["calling"] = {"status": "ENABLED" if body.calling else "DISABLED"}
         world.numbers[number.id] = number
         value = body.token or "EAA" + secrets.token_urlsafe(32)

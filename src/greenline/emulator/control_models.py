@@ -43,6 +43,7 @@ class Setup(BaseModel):
     test_recipients: list[str] | None = Field(
         None, max_length=5, description="Makes it a test number, which sends to these phone numbers alone."
     )
+    coexistence: bool = Field(default=False, description="Whether the Business app uses the number, too.")
     calling: bool = Field(default=True, description="Whether calls are switched on; at Meta they are off at first.")
 
 

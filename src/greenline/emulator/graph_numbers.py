@@ -68,7 +68,7 @@ class NumberCalls:
             "display_phone_number": number.display,
             "quality_rating": "GREEN",
             "platform_type": "CLOUD_API",
-            "throughput": {"level": "STANDARD"},
+            "throughput": {"level": "HIGH" if number.throughput == "HIGH" else "STANDARD"},
             "id": number.id,
             "status": "CONNECTED" if number.registered else "DISCONNECTED",
             "name_status": "APPROVED",

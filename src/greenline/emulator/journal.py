@@ -26,6 +26,7 @@ KINDS: Final = {
     "template": "a template changed its state",
     "template.quality": "people's feedback changed the quality of a template",
     "messaging_limit": "the portfolio may write to more people first",
+    "throughput": "a number may send more messages a second",
     "feedback": "a person reported the business, or stopped or resumed its marketing",
     "fault": "a fault was set or acted",
     "call.began": "a person calls the business, or the business a person",

@@ -23,6 +23,7 @@ from greenline.emulator.links import Links
 from greenline.emulator.media import MediaStore
 from greenline.emulator.portfolio import Portfolio
 from greenline.emulator.reviews import Reviews
+from greenline.emulator.throughput import Throughput
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Chat, Message, Number, Person, World, new_wamid
 
@@ -40,8 +41,13 @@ class Meta:
         self.journal = Journal(self.clock)
         self.media = MediaStore(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
-        self._portfolio = Portfolio(self.world, self.config, self.clock, self.webhooks, self.journal)
-        self._acceptance = Acceptance(self.world, self.config, self.clock, self.media, self._portfolio)
+        self._throughput = Throughput(self.world, self.config, self.clock, self.webhooks, self.journal)
+        self._portfolio = Portfolio(
+            self.world, self.config, self.clock, self.webhooks, self.journal, self._throughput
+        )
+        self._acceptance = Acceptance(
+            self.world, self.config, self.clock, self.media, self._portfolio, self._throughput
+        )
         self.identities = Identities(self.world, self.clock, self.webhooks, self._hides)
         self._links = Links(self.config, self.clock)
         self.reviews = Reviews(self.world, self.config, self.clock, self.webhooks, self.journal)
@@ -68,6 +74,7 @@ class Meta:
         """Stop everything."""
         await self.carrier.aclose()
         await self._portfolio.aclose()
+        await self._throughput.aclose()
         await self.reviews.aclose()
         await self.desk.aclose()
         await self._links.aclose()

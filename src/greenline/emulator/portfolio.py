@@ -10,10 +10,11 @@ from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import PORTFOLIO_LIMITS, Config, Tier
 from greenline.emulator.errors import MetaError
 from greenline.emulator.journal import Journal
+from greenline.emulator.quotas import forget, remember
+from greenline.emulator.throughput import DAY, Throughput
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Chat, World
 
-DAY: Final = 86_400.0
 MOST_NUMBERS: Final = 20  # Meta: of a portfolio that is verified
 _NEXT: Final = dict(itertools.pairwise(PORTFOLIO_LIMITS))
 
@@ -22,13 +23,20 @@ class Portfolio:
     """The one portfolio that all business accounts belong to."""
 
     def __init__(
-        self, world: World, config: Config, clock: MovableClock, webhooks: Webhooks, journal: Journal
+        self,
+        world: World,
+        config: Config,
+        clock: MovableClock,
+        webhooks: Webhooks,
+        journal: Journal,
+        throughput: Throughput,
     ) -> None:
         self._world = world
         self._config = config
         self._clock = clock
         self._webhooks = webhooks
         self._journal = journal
+        self._throughput = throughput
         self._tasks: set[asyncio.Task[None]] = set()
         self._rising: Tier | None = None
         """The limit that a rise under way starts from."""
@@ -44,10 +52,11 @@ class Portfolio:
         now, opened, tier = self._clock.now(), self._world.opened, self._config.messaging_limit
         if chat.window_until > now:
             return None
-        _forget(opened, now - DAY)
+        forget(opened, now - DAY)
         if chat.person.id not in opened and len(opened) >= PORTFOLIO_LIMITS[tier]:
             return MetaError(131048, f"The portfolio has reached its messaging limit, {tier}.")
-        _remember(opened, chat.person.id, now)
+        remember(opened, chat.person.id, now)
+        self._throughput.wrote_first(chat.number, chat.person.id)
         if self._rising != tier and self._has_earned_more(tier):
             self._rising = tier
             self._start(tier)
@@ -55,18 +64,13 @@ class Portfolio:
 
     def _has_earned_more(self, tier: Tier) -> bool:
         used = len(self._world.opened)
-        return tier in _NEXT and used >= PORTFOLIO_LIMITS[tier] / 2 and not self._is_unwanted()
-
-    def _is_unwanted(self) -> bool:
-        """Whether the quality is low. Meta does not publish how it rates it: here templates tell."""
-        accounts = self._world.accounts.values()
-        return any(t["quality_score"]["score"] == "RED" for account in accounts for t in account.templates.values())
+        return tier in _NEXT and used >= PORTFOLIO_LIMITS[tier] / 2 and not self._world.is_unwanted()
 
     async def _rise(self, tier: Tier) -> None:
         """Raise the limit, unless it was set by hand or the quality became low meanwhile."""
         await self._clock.sleep(self._config.messaging_limit_rise_delay)
         self._rising = None
-        if self._config.messaging_limit != tier or self._is_unwanted():
+        if self._config.messaging_limit != tier or self._world.is_unwanted():
             return
         self._config.messaging_limit = risen = _NEXT[tier]
         self._journal.add("messaging_limit", before=tier, now=risen)
@@ -82,14 +86,3 @@ class Portfolio:
         task = asyncio.create_task(self._rise(tier))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _remember(opened: dict[str, float], person_id: str, now: float) -> None:
-    """Note when a person was last written to; who was longest ago stays first."""
-    opened.pop(person_id, None)
-    opened[person_id] = now
-
-
-def _forget(opened: dict[str, float], until: float) -> None:
-    for person_id in list(itertools.takewhile(lambda known: opened[known] <= until, opened)):
-        del opened[person_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 
 
 def take(moments: deque[float], now: float, seconds: float, most: int) -> bool:
@@ -13,3 +14,15 @@ def take(moments: deque[float], now: float, seconds: float, most: int) -> bool:
         return False
     moments.append(now)
     return True
+
+
+def remember(moments: dict[str, float], key: str, now: float) -> None:
+    """Note when something last happened to ``key``; what was longest ago stays first."""
+    moments.pop(key, None)
+    moments[key] = now
+
+
+def forget(moments: dict[str, float], until: float) -> None:
+    """Drop what `remember` noted up to a moment."""
+    for key in list(takewhile(lambda known: moments[known] <= until, moments)):
+        del moments[key]

@@ -6,7 +6,7 @@ import base64
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from greenline.emulator.errors import MetaError
 
@@ -71,6 +71,11 @@ class Number:
     """A month, and how many service messages went out in it."""
     recent: list[float] = field(default_factory=list)
     """Moments of the messages of the last second, in and out."""
+    throughput: Literal["STANDARD", "UPGRADING", "HIGH"] = "STANDARD"
+    opened: dict[str, float] = field(default_factory=dict)
+    """Ids of the people to whom it wrote outside of the window, and when last."""
+    coexists: bool = False
+    """Whether the Business app uses it, too."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def count_message(self, now: float) -> None:
@@ -245,6 +250,11 @@ class World:
     def chat(self, person: Person, number: Number) -> Chat:
         """The chat of a person with a number, made when it is first asked for."""
         return self.chats.setdefault((person.id, number.id), Chat(person, number))
+
+    def is_unwanted(self) -> bool:
+        """Whether the quality of the portfolio is low. Meta does not publish how it rates it: here templates tell."""
+        accounts = self.accounts.values()
+        return any(t["quality_score"]["score"] == "RED" for account in accounts for t in account.templates.values())
 
     def find_person(self, recipient: str) -> Person | None:
         """By phone digits in any of their spellings, or by business-scoped id."""

@@ -1,6 +1,7 @@
 """What becomes of messages that Meta takes, or does not: statuses, windows, limits, prices."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -271,6 +272,41 @@ async def test_the_messaging_limit_does_not_rise_while_people_complain(meta: Emu
     await write_first(meta, better, 130)
     assert await updates(meta, "message_template_quality_update")
     assert await messaging_limit(meta) == "TIER_250"
+
+
+async def level(meta: Emulator) -> Any:
+    return (await meta.graph("GET", f"{meta.number}?fields=throughput"))["throughput"]["level"]
+
+
+async def test_a_number_that_writes_to_very_many_is_upgraded(meta: Emulator, ann: Person) -> None:
+    template = await approved(meta, "hello")
+    limits = {"throughput_per_second": 2, "high_throughput_per_second": 3, "throughput_upgrade_people": 2}
+    await meta.call("PATCH", "/config", messaging_limit="TIER_100K", **limits)
+    people = [await meta.person(f"P{n}", f"1555070{n:04}") for n in range(3)]
+    for tier, person in (("TIER_100K", people[0]), ("TIER_100K", people[1]), ("TIER_UNLIMITED", people[2])):
+        await meta.call("PATCH", "/config", messaging_limit=tier)
+        assert await outcome(meta, await meta.send(person, **template)) == "delivered"
+        await meta.call("POST", "/clock", advance_seconds=1)
+    refused = await meta.send(ann, **TEXT)
+    assert (await outcome(meta, refused), await level(meta)) == (131057, "STANDARD")
+    await meta.call("POST", "/clock", advance_seconds=60)
+    told = await until(lambda: updates(meta, "phone_number_quality_update"))
+    named = "".join(c for c in meta.business["display_phone_number"] if c.isdigit())
+    assert [(value["event"], value["display_phone_number"]) for value in told] == [("THROUGHPUT_UPGRADE", named)]
+    assert await level(meta) == "HIGH"
+    codes = [(await meta.send(ann, **TEXT)).get("error", {}).get("code") for _ in range(4)]
+    assert codes == [None, None, None, 130429]
+
+
+async def test_a_number_with_the_business_app_sends_less_and_stays_so(meta: Emulator) -> None:
+    template = await approved(meta, "hello")
+    await meta.call("PATCH", "/config", throughput_upgrade_people=1, coexistence_throughput_per_second=2)
+    app = {name: meta.business[name] for name in ("app_id", "app_secret", "verify_token", "waba_id")}
+    both = replace(meta, business=await meta.call("POST", "/setup", **app, coexistence=True))
+    bo = await meta.person("Bo", "15550100002")
+    assert await outcome(meta, await both.send(bo, **template)) == "delivered"
+    codes = [(await both.send(bo, **template)).get("error", {}).get("code") for _ in range(2)]
+    assert codes == [None, 130429]
 
 
 @pytest.mark.parametrize(
