@@ -261,7 +261,7 @@ async def test_the_messaging_limit_rises_when_half_of_it_is_used(meta: Emulator)
     assert await messaging_limit(meta) == "TIER_2K"
 
 
-async def test_the_messaging_limit_does_not_rise_while_people_complain(meta: Emulator) -> None:
+async def test_no_limit_rises_while_people_complain(meta: Emulator) -> None:
     template = await approved(meta, "hello")
     await meta.call("PATCH", "/config", messaging_limit="TIER_250", quality_sample=1, messaging_limit_rise_delay=0)
     await meta.call("PATCH", "/config", quality_red_share=0.01, quality_yellow_share=0.01)
@@ -272,6 +272,11 @@ async def test_the_messaging_limit_does_not_rise_while_people_complain(meta: Emu
     await write_first(meta, better, 130)
     assert await updates(meta, "message_template_quality_update")
     assert await messaging_limit(meta) == "TIER_250"
+    unlimited = {"messaging_limit": "TIER_UNLIMITED", "throughput_upgrade_people": 1}
+    await meta.call("PATCH", "/config", enforce_throughput=True, **unlimited)
+    await meta.call("POST", "/clock", advance_seconds=1)
+    cy = await meta.person("Cy", "15550100003")
+    assert [await outcome(meta, await meta.send(cy, **better)) for _ in range(2)] == ["delivered"] * 2
 
 
 async def level(meta: Emulator) -> Any:
