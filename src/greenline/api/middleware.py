@@ -61,7 +61,7 @@ class Observed:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_marked)
-            except Exception:
+            except Exception:  # the boundary of one request
                 log.exception("http.failed", method=scope["method"], path=scope["path"])
                 if status:
                     raise  # half an answer is out: the server can only cut the connection

@@ -71,7 +71,7 @@ class Retention:
             try:
                 await self._erase(row["workspace_id"], row["id"])
                 erased += 1
-            except Exception:
+            except Exception:  # the boundary of one conversation: the next look tries it again
                 log.exception("retention.not_erased", conversation_id=row["id"])
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:

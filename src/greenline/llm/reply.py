@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from greenline.llm.models import ModelReply, ReasoningDelta, TextDelta, ToolCall
 from greenline.text import clean_data
 
 
-class ReplyBuilder:
+class ReplyBuilder(ABC):
     """Text, usage and times of one reply. A protocol's own builder reads its events and gathers the calls."""
 
     def __init__(self) -> None:
@@ -26,9 +27,9 @@ class ReplyBuilder:
         self._refused = ""
         self._metadata: dict[str, Any] = {}
 
+    @abstractmethod
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls of the whole reply. Raises `ModelError` for arguments that are no JSON object."""
-        raise NotImplementedError
 
     def _say(self, piece: str) -> TextDelta:
         self._live()

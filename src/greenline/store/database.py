@@ -45,6 +45,6 @@ async def _keep_running(embedded: EmbeddedPostgres) -> None:
         try:
             await asyncio.to_thread(embedded.start)
             log.info("postgres.restarted")
-        except Exception:
+        except Exception:  # the boundary of the watch: recorded and tried again
             log.exception("postgres.not_restarted")
             await asyncio.sleep(WATCH_SECONDS * 10)

@@ -191,7 +191,7 @@ class LiveSessions:
             journal.record(agent.started)
         try:
             await journal.flush()
-        except BaseException:
+        except BaseException:  # undone, and raised
             self._worker.let_go(claim)
             raise
         return claim, journal

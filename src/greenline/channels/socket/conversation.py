@@ -105,7 +105,7 @@ class SocketConversation:
         except SocketClosed as closed:
             self._session.end(closed.reason, error_type=closed.error_type, code=closed.code)
             raise
-        except Exception:
+        except Exception:  # ends the session, and is recorded at the boundary of the client
             self._session.end("The server met an unexpected error.", code=CRASH, error_type="unknown_websocket_crash")
             raise
         finally:

@@ -91,7 +91,7 @@ class Monitors:
             closed = error
         except ClientLeft:
             return
-        except Exception:
+        except Exception:  # the boundary of one monitor
             log.exception("monitor.failed", conversation_id=conversation_id)
             closed = SocketClosed(CRASH, "unknown_websocket_crash", "The server met an unexpected error.")
         reason = closed.reason if closed else "The conversation has ended."

@@ -96,7 +96,7 @@ class Facts:
             self._wake.clear()
             try:
                 applied = await self.apply_waiting()
-            except Exception:
+            except Exception:  # the boundary of the loop: recorded and tried again
                 log.exception("facts.fault")
                 applied = 0
                 await asyncio.sleep(POLL_SECONDS)

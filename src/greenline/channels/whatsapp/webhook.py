@@ -61,7 +61,7 @@ class Webhook:
             return _refusal(error)
         except ClientDisconnect:
             raise
-        except Exception:
+        except Exception:  # the boundary of one delivery
             # The commit's outcome is unknown: Meta delivers again, and the unique key absorbs what was kept.
             log.exception("webhook.not_kept")
             return JSONResponse({"detail": Unavailable().detail()}, 503)
