@@ -23,8 +23,6 @@ FRESH: Final = timedelta(milliseconds=250)
 """How long a number with much traffic goes by the last count of what came in by other processes."""
 UNTOLD: Final = 1 / 4
 """What Meta has counted more than it has told of, as a part of what it told."""
-RESERVE: Final = 1 / 5
-"""Part of the throughput that is left for a crowd that grows, while more than a little comes in."""
 PORTIONS: Final = 20
 """While much comes in, the room is used up in so many portions: more may come in before Meta has taken the first."""
 FULL: Final = 7 / 8
@@ -70,12 +68,8 @@ class Throughput:
             inbound += number.inbound_elsewhere
         elif max(self._inflow.count(name, now), sent + more) > self._per_second * LITTLE:
             return None
-        untold = inbound * UNTOLD
-        is_crowd = inbound > self._per_second * LITTLE
-        if is_crowd:
-            untold += self._per_second * RESERVE
-        room = max(0, int(self._per_second - sent - self._heeded(number, inbound + untold, now)))
-        return ceil(room / PORTIONS) if is_crowd else room
+        room = max(0, int(self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)))
+        return room if inbound <= self._per_second * LITTLE else ceil(room / PORTIONS)
 
     def counted(self, number: HeldNumber, inbound: int, now: datetime) -> None:
         """Messages a second that come in by whatever process."""

@@ -44,10 +44,10 @@ def test_much_traffic_is_counted_first_and_again_soon() -> None:
 def test_what_other_processes_took_in_counts() -> None:
     number, throughput = held(), Throughput(800, Inflow())
     throughput.counted(number, 480, NOW)
-    assert throughput.room(number, 1, NOW) == 40 / PORTIONS
+    assert throughput.room(number, 1, NOW) == 200 / PORTIONS
 
 
-@pytest.mark.parametrize(("messages", "over", "room"), [(4, 0.04, 0), (8, 0.2, 14), (20, 0.2, 0), (30, 1.0, 26)])
+@pytest.mark.parametrize(("messages", "over", "room"), [(4, 0.04, 0), (8, 0.2, 30), (20, 0.2, 0), (40, 1.0, 30)])
 def test_a_burst_is_foreseen_from_its_beginning(messages: int, over: float, room: int) -> None:
     number, throughput = held(), Throughput(80, crowd(messages, timedelta(seconds=over)))
     throughput.counted(number, 0, NOW)
