@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from support.fake_llm import Play, chunk, fake_llm
 from support.js_client import ARGUMENTS, JsClient, js_client
 from support.postgres import PostgresOfTests
 from support.server import RunningServer, run_server
-from support.socket_agents import EVENTS, client_tool, finished, make_agent
+from support.socket_agents import ECHO, EVENTS, client_tool, finished, make_agent
 from support.speech_sockets import Nova, hearing
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
@@ -44,6 +45,15 @@ PLAYED_ON = """
 }
 """
 """What the client went over to when it heard of the interruption, and the sound of a cut turn that came after it."""
+AS_WIDGET = """
+() => {
+  const Socket = window.WebSocket;
+  window.WebSocket = class extends Socket {
+    constructor(url, protocols) { super(String(url).replace("source=js_sdk", "source=widget"), protocols); }
+  };
+}
+"""
+"""The client inside the official widget names that as its source; nothing else differs on the wire."""
 
 
 class Attentive(Nova):
@@ -133,6 +143,25 @@ async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.A
     shown = await finished(http, conversation_id)
     assert shown["metadata"]["conversation_initiation_source"] == "js_sdk"
     assert shown["metadata"]["feedback"]["likes"] == 1
+
+
+async def test_a_button_is_drawn_and_tapped(js: JsClient, http: httpx2.AsyncClient) -> None:
+    buttons = [{"id": "g", "title": "Green"}, {"id": "b", "title": "Black"}]
+    call = json.dumps({"body_text": "Which tea?", "buttons": buttons})
+    prompt = f"offline: when teas -> call send_interactive_buttons {call}\n{ECHO}"
+    built_in = {"built_in_tools": {"send_interactive_buttons": {}}}
+    agent_id = await make_agent(http, agent={"prompt": {"prompt": prompt, "llm": "offline", **built_in}})
+    await js.page.evaluate(AS_WIDGET)
+    await js.start(agentId=agent_id, textOnly=True)
+    await js.call("sendUserMessage", "What teas are there?")
+    row = await js.wait("onRichContent")
+    assert (row["component"], [button["label"] for button in row["props"]["buttons"]]) == (
+        "buttons",
+        ["Green", "Black"],
+    )
+    tapped = row["props"]["buttons"][1]["message"]
+    await js.call("sendUserMessage", tapped, {"richContentId": row["rich_content_id"]})
+    await js.wait("onMessage", "it.message === 'You said [Button: Black (id: b)]'")
 
 
 async def test_a_tool_that_the_page_lacks(js: JsClient, http: httpx2.AsyncClient) -> None:

@@ -47,7 +47,7 @@ window.start = async (options, tools) => {
   const callbacks = {};
   for (const name of ["onConnect", "onDisconnect", "onError", "onMessage", "onModeChange", "onInterruption",
       "onAgentChatResponsePart", "onAgentToolResponse", "onAgentResponseCorrection", "onPing", "onVadScore",
-      "onAgentTyping", "onDebug", "onIncomingEvent"])
+      "onAgentTyping", "onDebug", "onIncomingEvent", "onRichContent"])
     callbacks[name] = window.keep(name);
   window.conversation = await ElevenLabsClient.Conversation.startSession({ ...options, ...callbacks, clientTools });
   return window.conversation.getId();

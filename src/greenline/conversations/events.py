@@ -67,6 +67,8 @@ class UserMessage(_Event):
     file_ids: tuple[str, ...] = ()
     label: str = ""
     """What the model is told that ``text`` is, such as ``[Voice message]``, where it is not what was typed."""
+    rich_content_id: str | None = None
+    """The row of buttons of which they tapped one, on a client that draws such."""
     is_sign: bool = False
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
     unwritten: str = Field("", exclude=True, repr=False)

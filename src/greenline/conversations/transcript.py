@@ -125,6 +125,7 @@ class _Fold:
             id=event.id,
             created_at_unix_ms=milliseconds(event.received_at or entry.at),
             source_medium=event.medium,
+            rich_content_id=event.rich_content_id,
             ignored_as_backchannel=event.is_sign,
             file_input=files[0] if files else None,
             file_inputs=files,

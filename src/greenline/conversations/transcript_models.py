@@ -181,6 +181,8 @@ class Turn(BaseModel):
     origin: str | None = None
     """Our extension: where the words come from: model, first_message, template, failure, closing, ...;
     ``contextual_update`` for background that a client gave, in the place of a person's words."""
+    rich_content_id: str | None = None
+    """Our extension: the row of buttons, drawn by the client, of which the person tapped one."""
     llm_attempts: list[LlmAttempt] = []
     """Our extension: the models that were tried before."""
     silence: SilenceView | None = None

@@ -1,7 +1,8 @@
 """System tools: what an agent can do about the conversation itself.
 
-An agent has those of its ``built_in_tools`` that are switched on. The interactive ones exist on WhatsApp text
-conversations only; their message ends the turn, because it is the answer.
+An agent has those of its ``built_in_tools`` that are switched on. The interactive ones exist in conversations by text
+where the other side can draw them, on WhatsApp and in the widget; their message ends the turn, because it is the
+answer.
 """
 
 from __future__ import annotations

@@ -18,11 +18,13 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     ResponseMetadata,
     ResponsePart,
+    RichContent,
     TentativeResponse,
     ToolRequest,
     ToolResponse,
 )
 from greenline.channels.live.mouth import Utterance
+from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
 from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
@@ -31,7 +33,7 @@ from greenline.llm.models import ModelReply
 from greenline.speech.labels import LabelReader, Span, unlabelled
 from greenline.speech.models import Voice
 from greenline.text import clean_text
-from greenline.tools.models import Tool, ToolResult
+from greenline.tools.models import Buttons, Menu, Tool, ToolResult
 
 STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written", "sent")
 WAITS: Final[Mapping[str, str]] = {
@@ -176,6 +178,14 @@ class Answer:
                 speak = self.utterance.feed if is_message else self.utterance.interject
                 speak(span.text, span.label)
         self._close("".join(span.text for span in spans))
+
+    def offer(self, choices: Buttons | Menu, request_id: str) -> None:
+        """Choices for a client that draws them, under the words that go with them."""
+        self.say(words_of(choices), is_message=False)
+        for props in rows_of(choices):
+            name = new_id("rich")
+            self._tell(RichContent(self.event_id, name, COMPONENT, props))
+            self.outcome.events.append(shown(name, request_id, props))
 
     # What the effects tell
 

@@ -27,13 +27,14 @@ from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, ClientSide, build_turn
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
-from greenline.engine.turn import Outcome, fail, run_turn
+from greenline.engine.turn import Outcome, Spoken, fail, run_turn
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech, Voice
 from greenline.speech.usage import SpeechUsage
 from greenline.store.outage import DATABASE_ERRORS
+from greenline.tools.models import Text
 
 log = structlog.get_logger(__name__)
 
@@ -262,8 +263,11 @@ class Floor:
         except DATABASE_ERRORS as error:
             log.error("turn.failed", conversation_id=host.conversation_id, code=UNREACHABLE, reason=str(error))
             outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
-        for words, is_message in _unstreamed(outcome):
-            answer.say(words, is_message=is_message)
+        for spoken, is_message in _unstreamed(outcome):
+            if isinstance(spoken.say, Text):
+                answer.say(spoken.say.text, is_message=is_message)
+            else:
+                answer.offer(spoken.say, spoken.event_id)
         self._fillers.stop()
         await self._finish(answer)
 
@@ -317,11 +321,9 @@ class Floor:
         self._files = {file_id: file for file_id, file in {**self._files, **found}.items() if file_id in kept}
 
 
-def _unstreamed(outcome: Outcome) -> list[tuple[str, bool]]:
+def _unstreamed(outcome: Outcome) -> list[tuple[Spoken, bool]]:
     """What the turn says that no model has streamed: words of tools, and of failures, which are messages."""
     origins = {event.id: event.origin for event in outcome.events if isinstance(event, AgentMessage)}
     return [
-        (spoken.say.text, spoken.event_id in origins)
-        for spoken in outcome.spoken
-        if origins.get(spoken.event_id) != "model"
+        (spoken, spoken.event_id in origins) for spoken in outcome.spoken if origins.get(spoken.event_id) != "model"
     ]

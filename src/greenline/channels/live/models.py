@@ -123,6 +123,16 @@ class DtmfRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RichContent:
+    """The client is to draw a component; a tap on it comes back with ``rich_content_id``."""
+
+    event_id: int
+    rich_content_id: str
+    component: str
+    props: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ToolRequest:
     """The agent calls a tool."""
 
@@ -195,6 +205,7 @@ LiveEvent: TypeAlias = (
     | TentativeResponse
     | ClientToolCall
     | DtmfRequest
+    | RichContent
     | ToolRequest
     | ToolResponse
     | ContextUsage

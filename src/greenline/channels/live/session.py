@@ -18,6 +18,7 @@ import structlog
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of, voice_of
 from greenline.agents.variables import render
+from greenline.channels.choices import chosen
 from greenline.channels.live.ears import Patience
 from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
@@ -34,6 +35,7 @@ from greenline.channels.live.models import (
     UserTranscript,
 )
 from greenline.channels.live.recorder import Recorder
+from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.timers import Timers
 from greenline.channels.metering import speech_used
 from greenline.channels.orders import ITEM, Order, load_order
@@ -212,8 +214,13 @@ class LiveSession:
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         """A finished turn of the person, in writing."""
         text = clean_text(text).strip()
+        button = tapped(self._journal.events, rich_content_id, text) if rich_content_id else None
+        if button is not None:
+            text = chosen(button.title, button.id)
         if text or file_ids:
-            self.person_said(text, "file" if file_ids else "text", tuple(file_ids))
+            medium: Medium = "file" if file_ids else "text"
+            row = rich_content_id if button is not None else None
+            self.person_said(text, medium, tuple(file_ids), rich_content_id=row)
 
     async def unknown_files(self, file_ids: Sequence[str]) -> tuple[str, ...]:
         """Which of these the conversation does not have, as far as that can be told."""
@@ -400,10 +407,12 @@ class LiveSession:
         *,
         voice: tuple[float, float] | None = None,
         unwritten: str = "",
+        rich_content_id: str | None = None,
     ) -> None:
         """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted.
 
-        ``unwritten`` is what the model reads in place of ``text``. After the end it is only recorded.
+        ``unwritten`` is what the model reads in place of ``text``; ``rich_content_id`` is the row of buttons of which
+        they tapped one. After the end it is only recorded.
         """
         if self._closed:
             return
@@ -416,8 +425,9 @@ class LiveSession:
             id=new_id("msg"),
             text=text,
             medium=medium,
-            type=medium,
+            type="interactive" if rich_content_id else medium,
             file_ids=file_ids,
+            rich_content_id=rich_content_id,
             sent_at=now,
             received_at=now,
             unwritten=unwritten,

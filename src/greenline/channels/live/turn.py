@@ -18,6 +18,7 @@ from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
+from greenline.channels.live.rich_content import draws_components
 from greenline.conversations.events import Event, Started
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import spoken_style, style
@@ -143,7 +144,7 @@ def _takes_tags(voice: Voice, speech: Speech) -> bool:
 def _tools(agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime) -> tuple[Tool, ...]:
     prompt, variables = agent.config.agent.prompt, agent.started.variables
     found: tuple[Tool, ...] = (
-        *system_tools(prompt.built_in_tools.model_dump(), interactive=False),
+        *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),
         *language_tools(agent.config, journal, variables),
         *client_tools(prompt.tools, at_call(variables, journal, now), client.ask, client.calls),
         *_keypad(agent, client),

@@ -58,8 +58,8 @@ class Dispatch:
             case UserMessage():
                 self._session.user_message(message.text or "", rich_content_id=message.rich_content_id)
             case MultimodalMessage():
-                text = (message.text.text or "") if message.text else ""
-                self._session.user_message(text, file_ids=message.file_ids)
+                text, tapped = (message.text.text or "", message.text.rich_content_id) if message.text else ("", None)
+                self._session.user_message(text, file_ids=message.file_ids, rich_content_id=tapped)
             case ContextualUpdate():
                 self._session.contextual_update(message.text, message.context_id)
             case UserActivity():

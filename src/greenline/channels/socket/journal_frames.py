@@ -10,17 +10,20 @@ from greenline.channels.live.models import (
     Interruption,
     LiveEvent,
     ResponseCorrection,
+    RichContent,
     TakenOver,
     ToolRequest,
     ToolResponse,
     UserTranscript,
 )
+from greenline.channels.live.rich_content import SHOWN
 from greenline.channels.socket.server_messages import Frame, frames
 from greenline.conversations.events import (
     AgentInterrupted,
     AgentMessage,
     Entry,
     HumanTakeover,
+    Noted,
     ToolCalled,
     ToolReturned,
     UserMessage,
@@ -55,6 +58,8 @@ class JournalFrames:
                     place, event.request_id, event.name, event.type, is_error=event.is_error, result=event.result
                 )
                 return (told,)
+            case Noted(what=what, detail=row) if what == SHOWN:
+                return (RichContent(place, row["rich_content_id"], row["component"], row["props"]),)
             case HumanTakeover():
                 return (TakenOver(by_human=event.active),)
             case _:

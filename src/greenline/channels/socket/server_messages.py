@@ -22,6 +22,7 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     ResponseMetadata,
     ResponsePart,
+    RichContent,
     SessionEnded,
     TakenOver,
     TentativeResponse,
@@ -38,7 +39,15 @@ Frame: TypeAlias = dict[str, Any]
 
 METADATA: Final = "conversation_initiation_metadata"
 ALWAYS: Final = frozenset(
-    {METADATA, "queue_status", "error", "external_agent_connected", "external_agent_disconnected", "agent_typing"}
+    {
+        METADATA,
+        "queue_status",
+        "error",
+        "external_agent_connected",
+        "external_agent_disconnected",
+        "agent_typing",
+        "rich_content",
+    }
 )
 """Sent whatever the agent's list says: clients break or mislead without them."""
 
@@ -125,6 +134,9 @@ def frames(event: LiveEvent) -> tuple[Frame, ...]:
         case DtmfRequest():
             tones = {"dtmf_tones": event.tones, "use_out_of_band_dtmf": event.out_of_band, "event_id": event.event_id}
             return (_frame("dtmf_request", "dtmf_request_event", **tones),)
+        case RichContent():
+            shown = {"component": event.component, "props": dict(event.props), "event_id": event.event_id}
+            return (_frame("rich_content", "rich_content", rich_content_id=event.rich_content_id, **shown),)
         case TakenOver():
             kind = "external_agent_connected" if event.by_human else "external_agent_disconnected"
             return ({"type": kind, f"{kind}_event": {}},)

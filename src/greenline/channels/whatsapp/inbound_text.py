@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from greenline.channels.choices import chosen
+
 Message: TypeAlias = Mapping[str, Any]
 
 MAX_FORM_FIELDS: Final = 50
@@ -149,7 +151,7 @@ def _product(item: Message) -> str:
 
 def _button(message: Message) -> Description:
     button = _object(message.get("button"))
-    return Description(_choice(_words(button, "text"), _words(button, "payload"), "Button"))
+    return Description(chosen(_words(button, "text"), _words(button, "payload")))
 
 
 def _interactive(message: Message) -> Description:
@@ -157,20 +159,15 @@ def _interactive(message: Message) -> Description:
     kind = _words(interactive, "type")
     reply = _object(interactive.get(kind))
     if kind == "button_reply":
-        return Description(_choice(_words(reply, "title"), _words(reply, "id"), "Button"))
+        return Description(chosen(_words(reply, "title"), _words(reply, "id")))
     if kind == "list_reply":
         title = _join(" – ", _words(reply, "title"), _words(reply, "description"))
-        return Description(_choice(title, _words(reply, "id"), "Chosen from the list"))
+        return Description(chosen(title, _words(reply, "id"), "Chosen from the list"))
     if kind == "nfm_reply":
         return Description(_form(reply))
     if kind == "call_permission_reply":
         return Description(f"[Answer to the call permission request: {_words(reply, 'response')}]", silent=True)
     return Description(f"[An answer of the type “{kind[:100]}”]", unsupported=True)
-
-
-def _choice(title: str, choice_id: str, what: str) -> str:
-    identified = f" (id: {choice_id})" if choice_id and choice_id != title else ""
-    return f"[{what}: {title or choice_id or 'unnamed'}{identified if title else ''}]"
 
 
 def _form(reply: Message) -> str:

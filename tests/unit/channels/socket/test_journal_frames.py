@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from greenline.channels.live.rich_content import shown
 from greenline.channels.socket.journal_frames import JournalFrames
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Entry, Event, UserMessage
 
@@ -31,3 +32,14 @@ def test_an_answer_that_was_cut_is_corrected() -> None:
 def test_a_cut_of_what_was_said_before_the_history_begins_is_not_told() -> None:
     event = AgentInterrupted(message_id="a", heard="We")
     assert JournalFrames()(Entry(seq=1, at=NOW, event=event)) == ()
+
+
+def test_a_row_of_buttons_is_told() -> None:
+    noted = shown("rich_1", "call_1", {"buttons": []})
+    [frame] = JournalFrames()(Entry(seq=4, at=NOW, event=noted))
+    assert frame["rich_content"] == {
+        "rich_content_id": "rich_1",
+        "component": "buttons",
+        "props": {"buttons": []},
+        "event_id": 4,
+    }

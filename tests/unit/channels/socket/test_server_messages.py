@@ -17,6 +17,7 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     ResponseMetadata,
     ResponsePart,
+    RichContent,
     SessionEnded,
     TakenOver,
     TentativeResponse,
@@ -122,6 +123,18 @@ FRAMES: list[tuple[LiveEvent, dict[str, object]]] = [
         {
             "type": "dtmf_request",
             "dtmf_request_event": {"dtmf_tones": "12#", "use_out_of_band_dtmf": True, "event_id": 3},
+        },
+    ),
+    (
+        RichContent(3, "rich_1", "buttons", {"buttons": []}),
+        {
+            "type": "rich_content",
+            "rich_content": {
+                "rich_content_id": "rich_1",
+                "component": "buttons",
+                "props": {"buttons": []},
+                "event_id": 3,
+            },
         },
     ),
     (
