@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
 from greenline.agents import deletion, listing, service
 from greenline.agents.listing import Filter, SortBy, SortDirection
 from greenline.agents.models import Agent, AgentChanges, AgentDefinition, AgentNotFound
-from greenline.agents.secrets import UnknownSecrets
 from greenline.api.agent_models import (
     AgentAnswer,
     AgentPage,
@@ -27,6 +24,7 @@ from greenline.api.agent_models import (
     summary_answer,
 )
 from greenline.api.deps import Caller, Services
+from greenline.api.refusing import refusing
 from greenline.conversations.files import erase_orphans
 from greenline.store.cursor import InvalidCursor
 from greenline.store.objects import StorageFault
@@ -44,7 +42,7 @@ async def create_agent(body: CreateAgent, services: Services, workspace: Caller)
         platform_settings=body.platform_settings,
         workflow=body.workflow,
     )
-    with _refusing():
+    with refusing():
         agent_id = await service.create(
             services.pool, services.clock, workspace.id, definition, name=body.name, tags=body.tags
         )
@@ -136,7 +134,7 @@ async def update_agent(
         workflow=body.workflow,
         description=body.version_description or "",
     )
-    with _refusing():
+    with refusing():
         agent = await service.update(
             services.pool, services.clock, workspace.id, agent_id, changes, branch_id=branch_id
         )
@@ -165,25 +163,6 @@ async def duplicate_agent(
 async def _answer(services: Services, workspace_id: str, agent: Agent) -> AgentAnswer:
     accounts = await service.whatsapp_accounts(services.pool, workspace_id, agent.version.agent_id)
     return agent_answer(agent, [dict(account) for account in accounts])
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Answer what is wrong in a definition like any refused input, with its places in the body."""
-    try:
-        yield
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError(
-            [{**problem, "loc": ("body", *problem["loc"])} for problem in problems]
-        ) from error
-    except UnknownSecrets as error:
-        raise RequestValidationError(
-            [
-                {"type": "value_error", "loc": ("body", *place), "msg": error.message, "input": secret_id}
-                for place, secret_id in error.places
-            ]
-        ) from error
 
 
 def _invalid(place: tuple[str, ...], message: str, value: object) -> RequestValidationError:

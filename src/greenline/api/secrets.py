@@ -77,8 +77,18 @@ class DependentAgent(BaseModel):
     access_level: Literal["admin"] = "admin"
 
 
+class DependentMcpServer(BaseModel):
+    """An MCP server that uses a secret (SDK: DependentAvailableMcpServerIdentifier)."""
+
+    type: Literal["available"] = "available"
+    id: str
+    name: str
+    created_at_unix_secs: int
+    access_level: Literal["admin"] = "admin"
+
+
 class UsedBy(BaseModel):
-    """What uses a secret. Only agents can: the tools written into them count as theirs."""
+    """What uses a secret: agents, the tools written into them as theirs, and MCP servers."""
 
     tools: list[Any] = []
     tools_has_more: bool = False
@@ -86,7 +96,7 @@ class UsedBy(BaseModel):
     agents_has_more: bool
     phone_numbers: list[Any] = []
     phone_numbers_has_more: bool = False
-    mcp_servers: list[Any] = []
+    mcp_servers: list[DependentMcpServer] = []
     others: list[Any] = []
 
 
@@ -194,9 +204,12 @@ async def get_dependencies(
 
 def _answer(secret: Secret) -> SecretAnswer:
     agents = [_agent(user) for user in secret.agents]
-    return SecretAnswer(
-        secret_id=secret.id, name=secret.name, used_by=UsedBy(agents=agents, agents_has_more=secret.has_more)
-    )
+    servers = [
+        DependentMcpServer(id=user.id, name=user.name, created_at_unix_secs=int(user.created_at.timestamp()))
+        for user in secret.mcp_servers
+    ]
+    used_by = UsedBy(agents=agents, agents_has_more=secret.has_more, mcp_servers=servers)
+    return SecretAnswer(secret_id=secret.id, name=secret.name, used_by=used_by)
 
 
 def _agent(user: User) -> DependentAgent:

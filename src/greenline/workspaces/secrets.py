@@ -31,14 +31,14 @@ class SecretNotFound(NotFound):
 
 
 class SecretInUse(BadRequest):
-    """Agents or environment variables use this secret. Take it out there first."""
+    """Agents, MCP servers or environment variables use this secret. Take it out there first."""
 
     code = "secret_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An agent that uses a secret."""
+    """An agent, or an MCP server, that uses a secret."""
 
     id: str
     name: str
@@ -54,6 +54,7 @@ class Secret:
     created_at: datetime
     agents: tuple[User, ...] = ()
     has_more: bool = False
+    mcp_servers: tuple[User, ...] = ()
 
 
 async def create(pool: Pool, vault: Vault, clock: Clock, workspace_id: str, *, name: str, value: str) -> str:
@@ -78,7 +79,7 @@ async def get(pool: Pool, workspace_id: str, secret_id: str, *, preview: int) ->
     row = await pool.fetchrow(_sql["one"], workspace_id, secret_id)
     if row is None:
         raise SecretNotFound
-    return (await _with_agents(pool, workspace_id, [row], preview))[0]
+    return (await _with_users(pool, workspace_id, [row], preview))[0]
 
 
 async def list_secrets(
@@ -98,7 +99,7 @@ async def list_secrets(
     rows = await pool.fetch(_sql["page"], workspace_id, search, *_after(cursor, ORDER), limit)
     shown = rows[:page_size]
     more = len(rows) > len(shown)
-    return await _with_agents(pool, workspace_id, shown, preview), _cursor(shown[-1], ORDER) if more else None
+    return await _with_users(pool, workspace_id, shown, preview), _cursor(shown[-1], ORDER) if more else None
 
 
 async def list_agents(
@@ -117,7 +118,7 @@ async def list_agents(
 
 
 async def delete(pool: Pool, workspace_id: str, secret_id: str) -> None:
-    """Delete a secret that no agent uses at the newest version of a branch, and no environment variable.
+    """Delete a secret that no agent uses at the newest version of a branch, no MCP server, no environment variable.
 
     Raises `SecretNotFound`, and `SecretInUse` with the names of its users.
     """
@@ -125,9 +126,12 @@ async def delete(pool: Pool, workspace_id: str, secret_id: str) -> None:
         if await connection.fetchval(_sql["lock"], workspace_id, secret_id) is None:
             raise SecretNotFound
         rows = await connection.fetch(_sql["agents"], workspace_id, [secret_id], 20, None, None)
+        servers = await connection.fetch(_sql["mcp_servers"], workspace_id, [secret_id])
         labels = [row["label"] for row in await connection.fetch(_sql["variables"], workspace_id, secret_id)]
-        if rows or labels:
-            users = [row["name"] for row in rows] + [f"the environment variable {label}" for label in labels]
+        users = [row["name"] for row in rows]
+        users += [f"the MCP server {row['name']}" for row in servers]
+        users += [f"the environment variable {label}" for label in labels]
+        if users:
             raise SecretInUse(
                 f"This secret is used by {', '.join(users)}. Take it out there first.",
                 agent_ids=[row["id"] for row in rows],
@@ -156,11 +160,14 @@ async def reveal(
     return {row["id"]: vault.open(row["value"], _context(workspace_id, row["id"])) for row in rows}
 
 
-async def _with_agents(pool: Pool, workspace_id: str, rows: Sequence[Record], preview: int) -> list[Secret]:
+async def _with_users(pool: Pool, workspace_id: str, rows: Sequence[Record], preview: int) -> list[Secret]:
     used: dict[str, list[User]] = {row["id"]: [] for row in rows}
+    servers: dict[str, list[User]] = {row["id"]: [] for row in rows}
     if used:
         for row in await pool.fetch(_sql["agents"], workspace_id, list(used), preview + 1, None, None):
             used[row["secret_id"]].append(_user(row))
+        for row in await pool.fetch(_sql["mcp_servers"], workspace_id, list(used)):
+            servers[row["secret_id"]].append(_user(row))
     return [
         Secret(
             id=row["id"],
@@ -168,6 +175,7 @@ async def _with_agents(pool: Pool, workspace_id: str, rows: Sequence[Record], pr
             created_at=row["created_at"],
             agents=tuple(used[row["id"]][:preview]),
             has_more=len(used[row["id"]]) > preview,
+            mcp_servers=tuple(servers[row["id"]]),
         )
         for row in rows
     ]

@@ -55,3 +55,10 @@ select label from environment_variable
 where workspace_id = $1 and type = 'secret'
   and jsonb_path_exists(by_environment, '$.* ? (@.secret_id == $id)', jsonb_build_object('id', $2::text))
 order by label;
+
+-- name: mcp_servers
+-- MCP servers that name one of the secrets $2, the newest first.
+select distinct secret #>> '{}' as secret_id, m.id, m.config ->> 'name' as name, m.created_at
+from mcp_server m, jsonb_path_query(m.config, '$.**.secret_id') as secret
+where m.workspace_id = $1 and secret #>> '{}' = any($2::text[])
+order by m.created_at desc, m.id;

@@ -1,0 +1,171 @@
+"""Requests and answers of the MCP servers API, in the shapes of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from greenline.agents.config.base import Map, Name
+from greenline.agents.config.locators import AuthConnection, HeaderValue, SecretLocator
+from greenline.agents.config.service_tools import SchemaOverride
+from greenline.agents.config.tool_common import DynamicVariableAssignment, ExecutionMode, ServiceSeconds
+from greenline.api.access_info import ADMIN, AccessInfo
+from greenline.tools.mcp.models import (
+    ApprovalPolicy,
+    DependentAgent,
+    InterruptionMode,
+    McpServer,
+    McpServerConfig,
+    MetaValue,
+    PreToolSpeech,
+    ResponseMock,
+    SoundBehavior,
+    ToolName,
+    ToolPolicy,
+)
+
+
+class CreateMcpServer(BaseModel):
+    """A new server."""
+
+    config: McpServerConfig
+
+
+class _Behaviour(BaseModel):
+    """What a server and each of its tools may have; null gives a field its default."""
+
+    force_pre_tool_speech: bool | None = None
+    pre_tool_speech: PreToolSpeech | None = None
+    disable_interruptions: bool | None = None
+    interruption_mode: InterruptionMode | None = None
+    tool_call_sound: Name | None = None
+    tool_call_sound_behavior: SoundBehavior | None = None
+    execution_mode: ExecutionMode | None = None
+    response_timeout_secs: ServiceSeconds | None = None
+
+
+class UpdateMcpServer(_Behaviour):
+    """Changes of a server; what is absent stays. In the two maps null takes an entry out, and the others stay."""
+
+    approval_policy: ApprovalPolicy | None = None
+    request_headers: dict[str, HeaderValue | None] | None = None
+    request_meta: dict[str, MetaValue | None] | None = None
+    disable_compression: bool | None = None
+    secret_token: SecretLocator | None = None
+    auth_connection: AuthConnection | None = None
+
+
+class UpdatePolicy(BaseModel):
+    """Who has to approve calls."""
+
+    approval_policy: ApprovalPolicy
+
+
+class ApproveTool(BaseModel):
+    """A tool as the server describes it, and what is to be done with it as long as it looks so."""
+
+    tool_name: ToolName
+    tool_description: str
+    input_schema: dict[str, Any] = {}
+    approval_policy: ToolPolicy = "requires_approval"
+
+
+class UpdateToolConfig(_Behaviour):
+    """Changes of what a tool has of its own; null lets it be as its server."""
+
+    assignments: list[DynamicVariableAssignment] | None = None
+    input_overrides: Map[SchemaOverride] | None = None
+    response_mocks: list[ResponseMock] | None = None
+
+
+class CreateToolConfig(UpdateToolConfig):
+    """What a tool is to have of its own."""
+
+    tool_name: ToolName
+
+
+class DependentAgentAnswer(BaseModel):
+    """An agent that uses a server (SDK: DependentAvailableAgentIdentifier)."""
+
+    type: Literal["available"] = "available"
+    referenced_resource_ids: list[str] | None = None
+    id: str
+    name: str
+    created_at_unix_secs: int
+    access_level: Literal["admin"] = "admin"
+
+
+class McpServerMetadata(BaseModel):
+    """When a server was made. The key of a workspace is its only user: nobody owns it."""
+
+    created_at: int
+    owner_user_id: str | None = None
+
+
+class McpServerAnswer(BaseModel):
+    """A server (SDK: McpServerResponseModel)."""
+
+    id: str
+    config: McpServerConfig
+    access_info: AccessInfo
+    dependent_agents: list[DependentAgentAnswer]
+    metadata: McpServerMetadata
+
+
+class McpServerList(BaseModel):
+    """All servers of the workspace."""
+
+    mcp_servers: list[McpServerAnswer]
+
+
+class ToolAnswer(BaseModel):
+    """A tool as its server tells of it (SDK: Tool)."""
+
+    name: str
+    title: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] = Field(alias="inputSchema")
+    output_schema: dict[str, Any] | None = Field(None, alias="outputSchema")
+    annotations: dict[str, Any] | None = None
+    meta: dict[str, Any] | None = Field(None, alias="_meta")
+
+
+class ApprovedDefinition(BaseModel):
+    """A tool as it was approved."""
+
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+
+
+class ApprovalStatus(BaseModel):
+    """What is stored of a tool that the server has now (SDK: McpToolApprovalStatus)."""
+
+    tool_id: str
+    state: Literal["up_to_date", "needs_review", "not_approved"]
+    approval_policy: ToolPolicy | None = None
+    approved_definition: ApprovedDefinition | None = None
+
+
+class ToolList(BaseModel):
+    """The tools of a server; a server that can't be asked is ``success: false`` (SDK: ListMcpToolsResponseModel)."""
+
+    success: bool
+    tools: list[ToolAnswer] = []
+    tool_approval_statuses: list[ApprovalStatus] = []
+    error_message: str | None = None
+
+
+def server_answer(server: McpServer, agents: Iterable[DependentAgent]) -> McpServerAnswer:
+    """A server as the API shows it."""
+    return McpServerAnswer(
+        id=server.id,
+        config=server.config,
+        access_info=ADMIN,
+        dependent_agents=[
+            DependentAgentAnswer(id=agent.id, name=agent.name, created_at_unix_secs=int(agent.created_at.timestamp()))
+            for agent in agents
+        ],
+        metadata=McpServerMetadata(created_at=int(server.created_at.timestamp())),
+    )

@@ -1,0 +1,192 @@
+"""MCP servers as a user of the official SDK meets them, before anybody connects to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import elevenlabs.types as sdk
+import httpx2
+import pytest
+from elevenlabs import McpServerConfigInput
+from elevenlabs.client import AsyncElevenLabs
+from elevenlabs.core import ApiError
+from elevenlabs.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from greenline.workspaces import service as workspaces
+from support.server import RunningServer
+from support.shapes import assert_complete
+
+URL = "https://tools.example.com/mcp"
+PATH = "/v1/convai/mcp-servers"
+
+
+async def made(client: AsyncElevenLabs, **more: Any) -> sdk.McpServerResponseModel:
+    config = McpServerConfigInput(**{"url": URL, "name": "Shop", **more})
+    return await client.conversational_ai.mcp_servers.create(config=config)
+
+
+async def test_a_server_has_the_defaults_of_the_reference(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:
+    server = await made(client)
+
+    config = server.config
+    assert (config.url, config.name, config.transport) == (URL, "Shop", "SSE")
+    assert (config.approval_policy, config.response_timeout_secs) == ("require_approval_all", 30)
+    assert (config.pre_tool_speech, config.interruption_mode, config.execution_mode) == ("auto", "allow", "immediate")
+    assert (config.tool_call_sound_behavior, config.disable_compression) == ("auto", False)
+    assert server.dependent_agents == []
+    one, every = await http.get(f"{PATH}/{server.id}"), await http.get(PATH)
+    assert_complete(sdk.McpServerResponseModel, one.json())
+    assert_complete(sdk.McpServersResponseModel, every.json())
+
+
+async def test_a_server_lives(client: AsyncElevenLabs) -> None:
+    servers = client.conversational_ai.mcp_servers
+    first, second = await made(client), await made(client, name="Post", transport="STREAMABLE_HTTP")
+    assert {server.id for server in (await servers.list()).mcp_servers} == {first.id, second.id}
+
+    changed = await servers.update(
+        first.id,
+        response_timeout_secs=60,
+        request_headers={"X-Shop": "tea", "X-Gone": "no"},
+        disable_compression=True,
+    )
+    assert (changed.config.response_timeout_secs, changed.config.disable_compression) == (60, True)
+    changed = await servers.update(first.id, request_headers={"X-Gone": None})
+    assert changed.config.request_headers == {"X-Shop": "tea"}
+    assert changed.config.response_timeout_secs == 60
+    changed = await servers.approval_policy.update(first.id, approval_policy="auto_approve_all")
+    assert (await servers.get(first.id)).config == changed.config
+    assert changed.config.approval_policy == "auto_approve_all"
+
+    await servers.delete(first.id)
+    with pytest.raises(ApiError) as gone:
+        await servers.get(first.id)
+    assert (gone.value.status_code, gone.value.body["detail"]["status"]) == (404, "mcp_server_not_found")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"response_timeout_secs": 4}, "response_timeout_secs"),
+        ({"response_timeout_secs": 301}, "response_timeout_secs"),
+        ({"transport": "STDIO"}, "transport"),
+        ({"url": "ftp://tools.example.com"}, "url"),
+        ({"approval_policy": "never"}, "approval_policy"),
+        ({"secret_token": {"secret_id": "secret_none"}}, "secret_token"),
+        ({"tool_config_overrides": [{"tool_name": "t", "response_timeout_secs": 4}]}, "tool_config_overrides"),
+    ],
+)
+async def test_what_a_server_may_not_be(http: httpx2.AsyncClient, change: dict[str, Any], place: str) -> None:
+    answer = await http.post(PATH, json={"config": {"name": "Shop", "url": URL, **change}})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][:3] == ["body", "config", place]
+
+
+async def test_tools_are_approved_as_they_are(client: AsyncElevenLabs) -> None:
+    servers = client.conversational_ai.mcp_servers
+    server = await made(client, approval_policy="require_approval_per_tool")
+    schema = {"type": "object", "properties": {"what": {"type": "string"}}}
+
+    for policy in ("requires_approval", "auto_approved"):
+        approved = await servers.tool_approvals.create(
+            server.id, tool_name="shop/order", tool_description="Orders.", input_schema=schema, approval_policy=policy
+        )
+    (one,) = approved.config.tool_approval_hashes or []
+    assert (one.tool_name, one.approval_policy, len(one.tool_hash)) == ("shop/order", "auto_approved", 64)
+
+    forgotten = await servers.tool_approvals.delete(server.id, "shop/order")
+    assert forgotten.config.tool_approval_hashes == []
+    with pytest.raises(ApiError) as missing:
+        await servers.tool_approvals.delete(server.id, "shop/order")
+    assert missing.value.status_code == 404
+
+
+async def test_a_tool_has_a_configuration_of_its_own(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:
+    configs = client.conversational_ai.mcp_servers.tool_configs
+    server = await made(client)
+    with pytest.raises(NotFoundError):
+        await configs.get(server.id, "order")
+    with pytest.raises(NotFoundError):
+        await configs.update(server.id, "order", response_timeout_secs=5)
+
+    override: Any = {"what": {"source": "constant", "constant_value": "tea"}}
+    await configs.create(server.id, tool_name="order", response_timeout_secs=120, input_overrides=override)
+    with pytest.raises(ConflictError):
+        await configs.create(server.id, tool_name="order")
+    changed = await configs.update(server.id, "order", response_timeout_secs=None, pre_tool_speech="off")
+
+    (config,) = changed.config.tool_config_overrides or []
+    assert (config.response_timeout_secs, config.pre_tool_speech) == (None, "off")
+    assert config.input_overrides is not None
+    assert config.input_overrides["what"].constant_value == "tea"
+    raw = await http.get(f"{PATH}/{server.id}/tool-configs/order")
+    assert_complete(sdk.McpToolConfigOverrideOutput, raw.json())
+    assert (await configs.delete(server.id, "order")).config.tool_config_overrides == []
+    with pytest.raises(ApiError) as missing:
+        await configs.delete(server.id, "order")
+    assert missing.value.status_code == 404
+
+
+async def test_a_server_in_use_stays(client: AsyncElevenLabs) -> None:
+    servers, agents = client.conversational_ai.mcp_servers, client.conversational_ai.agents
+    server = await made(client)
+    prompt: dict[str, Any] = {"prompt": "Hi", "llm": "offline", "mcp_server_ids": [server.id]}
+    agent_id = (await agents.create(name="Tea", conversation_config={"agent": {"prompt": prompt}})).agent_id
+
+    (user,) = (await servers.get(server.id)).dependent_agents or []
+    assert (user.id, user.name, user.access_level) == (agent_id, "Tea", "admin")
+    with pytest.raises(ApiError) as refused:
+        await servers.delete(server.id)
+    assert (refused.value.status_code, refused.value.body["detail"]["status"]) == (400, "mcp_server_in_use")
+    assert "Tea" in refused.value.body["detail"]["message"]
+
+    await agents.update(agent_id, conversation_config={"agent": {"prompt": {"mcp_server_ids": []}}})
+    await servers.delete(server.id)
+
+
+async def test_a_secret_tells_of_the_servers_that_use_it(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:
+    secrets = client.conversational_ai.secrets
+    secret_id = (await secrets.create(name="k", value="sk-nobody-may-read-this")).secret_id
+    server = await made(client, url={"secret_id": secret_id}, request_headers={"X-Key": {"secret_id": secret_id}})
+
+    (user,) = (await secrets.get(secret_id)).used_by.mcp_servers or []
+    assert (user.id, user.name) == (server.id, "Shop")
+    raw = await http.get(f"/v1/convai/secrets/{secret_id}")
+    assert_complete(sdk.ConvAiWorkspaceStoredSecretConfig, raw.json())
+    with pytest.raises(ApiError) as refused:
+        await secrets.delete(secret_id)
+    assert "the MCP server Shop" in refused.value.body["detail"]["message"]
+
+    await client.conversational_ai.mcp_servers.delete(server.id)
+    await secrets.delete(secret_id)
+
+
+async def test_a_server_of_another_workspace_is_not_there(
+    client: AsyncElevenLabs, server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    mine = await made(client)
+    other = await workspaces.create(server.services.pool, server.services.clock, "Other")
+    key = await workspaces.create_key(server.services.pool, server.services.clock, other.id, "k")
+    headers = {"xi-api-key": key.secret}
+
+    assert (await http.get(PATH, headers=headers)).json() == {"mcp_servers": []}
+    asked = [
+        await http.get(f"{PATH}/{mine.id}", headers=headers),
+        await http.patch(f"{PATH}/{mine.id}", json={}, headers=headers),
+        await http.delete(f"{PATH}/{mine.id}", headers=headers),
+        await http.delete(f"{PATH}/{mine.id}/tool-configs/t", headers=headers),
+    ]
+    assert {answer.status_code for answer in asked} == {404}
+
+
+async def test_a_server_may_not_bring_a_secret_of_its_own(http: httpx2.AsyncClient) -> None:
+    token = {"name": "t", "encrypted_value": "x", "nonce": "y", "id": "z"}
+    answer = await http.post(PATH, json={"config": {"name": "Shop", "url": URL, "secret_token": token}})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "config", "secret_token", "secret_id"]
+
+
+async def test_an_update_is_checked_as_a_whole(client: AsyncElevenLabs) -> None:
+    server = await made(client)
+    with pytest.raises(UnprocessableEntityError):
+        await client.conversational_ai.mcp_servers.update(server.id, response_timeout_secs=301)
