@@ -16,6 +16,7 @@ import structlog
 from greenline.clock import Clock
 from greenline.store.mailbox import CHANNEL, Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS, passes, patiently
+from greenline.store.precedence import Delay, Share
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,8 @@ MANY = 8
 """Mailboxes in a worker's hands above which it is under load."""
 GATHER_SECONDS = 0.005
 """Under load claims are taken in small pauses: waking for each turn made hundreds of one-row claims a second."""
+CLAIMS_PER_LOOK = 20
+"""What is claimed together begins together: so many turns take the event loop for 40 ms, and all else waits."""
 ARRIVALS_SECONDS = 0.1
 """How often running work is told of new arrivals: well below the time in which a person types a second message."""
 MAX_BACKOFF_SECONDS = 300.0
@@ -123,6 +126,8 @@ class Worker:
     ``patience`` tells how many seconds a mailbox must have been due before it is claimed: 0 where this process has
     room for its work, else what it leaves to others.
 
+    ``after`` is the delay of what goes first: as long as that is late, little is begun here.
+
     ``steady_since`` is since when it has looked for work without a break: nothing that needs the database worked in
     this process before, or in a break.
     """
@@ -140,6 +145,7 @@ class Worker:
         room: int = 200,
         max_attempts: int = 5,
         patience: Callable[[], float] = lambda: 0.0,
+        after: Delay | None = None,
     ) -> None:
         self._mailboxes = mailboxes
         self._clock = clock
@@ -150,6 +156,8 @@ class Worker:
         self._room = room
         self._max_attempts = max_attempts
         self._patience = patience
+        self._after = after or Delay()
+        self._share = Share(CLAIMS_PER_LOOK)
         self._wake = wakeups.event(kind)
         wakeups.held_by(kind, self._tell)
         self._live: dict[str, tuple[Claim, asyncio.Task[Any]]] = {}
@@ -195,7 +203,7 @@ class Worker:
 
         Nothing while it has much to do: then claims are better taken together, beside what comes in.
         """
-        idle = self._tasks and not self._stopping and len(self._live) <= MANY
+        idle = self._tasks and not self._stopping and len(self._live) <= MANY and not self._late()
         return Lease(self._owner, self._mailboxes.lease_seconds, self._room - len(self._live) if idle else 0)
 
     def adopt(self, claims: Iterable[Claim]) -> None:
@@ -260,16 +268,21 @@ class Worker:
 
     async def _claim_loop(self) -> None:
         self._wake.clear()
-        free = self._room - len(self._live)
+        late = self._late()
+        self._share.adapt(late=late)
+        free = min(self._room - len(self._live), self._share.size)
         due = self._clock.now() - timedelta(seconds=self._patience())
         claims = await self._mailboxes.claim(self._owner, self._kind, due, free) if free > 0 else []
         self._note_look(self._clock.now())
         self.adopt(claims)
-        if len(self._live) > MANY:
+        if late or len(self._live) > MANY:
             await asyncio.sleep(GATHER_SECONDS)
         if len(claims) < max(free, 1):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    def _late(self) -> bool:
+        return self._after.late(asyncio.get_running_loop().time())
 
     def _note_look(self, now: datetime) -> None:
         if now - self._looked_at > STEADY:

@@ -16,6 +16,7 @@ from greenline.clock import Clock
 from greenline.store.batch import Batcher
 from greenline.store.mailbox import ITEMS_PER_CLAIM, read_claim
 from greenline.store.pool import Pool
+from greenline.store.precedence import Delay
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
 from greenline.store.worker import Lease, Worker
@@ -34,7 +35,7 @@ class Inbox:
     """Takes webhook bodies. Concurrent requests share one commit.
 
     ``turns``: the worker of this process, which has the chats that nobody works on claimed by that commit too.
-    ``inflow`` is told of each message, for the rate of its number.
+    ``inflow`` is told of each message, for the rate of its number; ``delay`` of each commit.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Inbox:
         vault: Vault,
         turns: Worker | None = None,
         inflow: Inflow | None = None,
+        delay: Delay | None = None,
         *,
         limit: int = 200,
         depth: int = 20_000,
@@ -53,6 +55,7 @@ class Inbox:
         self._clock = clock
         self._turns = turns
         self._inflow = inflow or Inflow()
+        self._delay = delay or Delay()
         self._batcher: Batcher[Event, None] = Batcher(self._ingest, limit=limit, depth=depth)
 
     async def accept(self, body: bytes) -> None:
@@ -102,7 +105,10 @@ class Inbox:
         calls = [event.call_id for event in events]
         lease = self._turns.lease if self._turns else NOBODY
         claiming = (lease.owner, lease.seconds, lease.limit, ITEMS_PER_CLAIM)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         rows = await self._pool.fetch(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper, *claiming)
+        self._delay.note(began, loop.time())
         if self._turns is not None:
             self._turns.adopt(read_claim(row) for row in rows if row["id"] is not None)
         return [None] * len(events)

@@ -29,6 +29,7 @@ from greenline.speech.models import Speech
 from greenline.store.mailbox import Mailboxes
 from greenline.store.objects import Objects
 from greenline.store.pool import Pool
+from greenline.store.precedence import Delay
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
 
@@ -61,7 +62,7 @@ class WhatsApp:
 
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)
-        inflow = Inflow()
+        inflow, delay = Inflow(), Delay()
         sender = Sender(
             pool,
             mailboxes,
@@ -109,8 +110,9 @@ class WhatsApp:
             give_up=turns.give_up,
             room=settings.turn_concurrency,
             max_attempts=settings.turn_max_attempts,
+            after=delay,
         )
-        self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns, inflow)
+        self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns, inflow, delay)
         self.webhook = Webhook(self.inbox, settings)
         self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
 

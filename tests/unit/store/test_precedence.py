@@ -1,0 +1,66 @@
+"""What is late is judged by what it takes by itself; what yields to it never stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenline.store.precedence import STALE, UNNOTICED, WINDOW, Delay, Share
+
+
+def many(delay: Delay, took: float, *, at: float = 100.0, times: int = 50) -> float:
+    """Operations of ``took`` seconds, one after the other; returns when the last was over."""
+    for _ in range(times):
+        delay.note(at, at + took)
+        at += took
+    return at
+
+
+def test_nothing_is_late_before_anything_was_done() -> None:
+    assert not Delay().late(100.0)
+
+
+@pytest.mark.parametrize("usual", [0.001, 0.02])
+def test_late_is_what_takes_four_times_as_long_as_usual(usual: float) -> None:
+    delay = Delay()
+    at = many(delay, usual)
+    assert not delay.late(at)
+    at = many(delay, 3 * usual, at=at)
+    assert not delay.late(at)
+    at = many(delay, 6 * usual, at=at)
+    assert delay.late(at)
+
+
+def test_one_that_took_long_is_chance() -> None:
+    delay = Delay()
+    at = many(delay, 0.001)
+    delay.note(at, at + 0.03)
+    assert not delay.late(at + 0.03)
+
+
+def test_what_nobody_notices_is_not_late() -> None:
+    delay = Delay()
+    at = many(delay, UNNOTICED / 50)
+    assert not delay.late(many(delay, UNNOTICED, at=at))
+
+
+def test_a_delay_of_long_ago_says_nothing() -> None:
+    delay = Delay()
+    at = many(delay, 0.05, at=many(delay, 0.001))
+    assert delay.late(at)
+    assert not delay.late(at + STALE)
+
+
+def test_a_disk_that_became_slow_is_the_measure_in_the_end() -> None:
+    delay = Delay()
+    at = many(delay, 0.02, at=many(delay, 0.001))
+    assert delay.late(at)
+    at = many(delay, 0.02, at=at, times=int(2 * WINDOW / 0.02) + 2)
+    assert not delay.late(at)
+
+
+def test_a_share_falls_by_half_and_grows_by_one() -> None:
+    share, seen = Share(20), list[int]()
+    for late in (False, True, True, True, True, True, True, False, False):
+        share.adapt(late=late)
+        seen.append(share.size)
+    assert seen == [20, 10, 5, 2, 1, 1, 1, 2, 3]
