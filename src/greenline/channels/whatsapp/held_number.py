@@ -23,6 +23,10 @@ class HeldNumber:
     """The request that is in the air, or about to be, by chat: at most one each, or the order would be lost."""
     behind: set[str] = field(default_factory=set)
     """Chats in which more may wait for the landing."""
+    resting: dict[str, datetime] = field(default_factory=dict)
+    """Chats that are not looked at before a moment, so that others come into view where very many wait."""
+    full: bool = False
+    """The number's rate is used up: nothing that comes could leave before the next look."""
     used: bool = False
     """A booked message left since the last look: the number is not idle."""
     token: NumberToken | None = None
@@ -50,6 +54,11 @@ class HeldNumber:
         while self.landings and self.landings[0] < moment:
             self.landings.popleft()
         return len(self.landings) + len(self.flights)
+
+    def out_of_view(self, now: datetime) -> list[str]:
+        """Chats of which no message may leave now."""
+        self.resting = {chat_id: until for chat_id, until in self.resting.items() if until > now}
+        return [*self.flights, *self.resting]
 
     def check(self) -> None:
         """Raises what went wrong in a flight, beyond what Meta answers."""

@@ -52,6 +52,8 @@ STAY_SECONDS: Final = 1.0
 CROWD: Final = 100
 """Numbers in a process's hands above which an idle one is soon given up: others wait for its place."""
 CROWDED_LINGER_SECONDS: Final = 1.0
+HEADS: Final = 100
+"""Chats that a look reads at most: what a number of 1,000 messages a second sends in two looks."""
 LOOK_SECONDS: Final = 0.05
 """Between two looks whether a number whose last second was full has room again."""
 THROUGHPUT_SHARE: Final = 0.9
@@ -174,16 +176,17 @@ class Sender:
                 await self._mailboxes.release(claim, self._clock.now(), wake_at)
                 return
             self._held[number.phone_number_id] = number
+            if number.full:
+                await asyncio.sleep(LOOK_SECONDS)  # however much arrives meanwhile, it could not leave
             idle = not (await self._wait(number, wake_at) or number.used)
             number.check()
 
     async def _heads(self, number: HeldNumber) -> list[Head]:
-        """The first open message of each chat that has none in the air; none while nothing may be sent."""
+        """The first open messages of chats that have none in the air; none while nothing may be sent."""
         claim = number.claim
-        flying = list(number.flights)
-        number.behind.update(flying)
-        parameters = (claim.mailbox_id, claim.epoch, claim.workspace_id, number.phone_number_id, flying)
-        rows = await self._pool.fetch(sql["heads"], *parameters)
+        number.behind.update(number.flights)
+        place = (claim.mailbox_id, claim.epoch, claim.workspace_id, number.phone_number_id)
+        rows = await self._pool.fetch(sql["heads"], *place, number.out_of_view(self._clock.now()), HEADS)
         if not rows:
             raise LeaseLost(claim.mailbox_id)
         claim.arrivals = rows[0]["arrivals"]
@@ -206,23 +209,31 @@ class Sender:
         room = await self._room(number, len(heads), now) if heads else 0
         going: list[tuple[Head, Send]] = []
         refused: list[tuple[Head, Refuse]] = []
-        waits: list[datetime] = []
-        for head in sorted(heads, key=lambda row: row["due_at"]):
+        waits = list(number.resting.values())
+        number.full = False
+        for head in heads:
             verdict = await self._unsettled(number, head, now) or self._judge(head, number, now)
-            if isinstance(verdict, Send) and len(going) >= room:
-                waits.append(now + timedelta(seconds=LOOK_SECONDS))
-            elif isinstance(verdict, Send):
+            paced = self._rules.number.earliest(number.clock, now)
+            if paced > now or (isinstance(verdict, Send) and len(going) >= room):
+                waits.append(max(paced, now + timedelta(seconds=LOOK_SECONDS)))
+                number.full = True
+                break
+            if isinstance(verdict, Send):
                 number.clock = verdict.number_clock
                 going.append((head, verdict))
             elif isinstance(verdict, Wait):
                 waits.append(verdict.until)
+                if len(heads) == HEADS:
+                    number.resting[head["chat_id"]] = min(verdict.until, now + timedelta(seconds=STAY_SECONDS))
             else:
                 refused.append((head, verdict))
         if number.clock is not None:
             self._number_clocks[number.phone_number_id] = number.clock
         await asyncio.gather(*(self._refuse(head, verdict, now) for head, verdict in refused))
         await self._fly(number, going, now)
-        return now if refused else min(waits, default=None)
+        # Behind a full look more is due, unless the last of it was not: those that are due longest come first.
+        beyond = len(heads) == HEADS and not number.full and heads[-1]["due_at"] <= now
+        return now if refused or beyond else min(waits, default=None)
 
     async def _room(self, number: HeldNumber, more: int, now: datetime) -> int:
         room = self._throughput.room(number, more, now)

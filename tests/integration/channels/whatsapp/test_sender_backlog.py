@@ -1,0 +1,117 @@
+"""Very many messages behind one number: each look reads a few, nobody is passed over, nobody waits for others."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from greenline.channels.whatsapp.delivery import sql
+from greenline.channels.whatsapp.sender import HEADS
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.store.mailbox import ring
+from greenline.store.pool import Pool
+from support.channel import Channel, running_channel
+from support.rows import NUMBER, WORKSPACE
+from support.wait import until
+
+CHATS = 450
+PACED = 150
+"""Chats, the longest due, in which the rate of the pair makes everything wait."""
+PACE = timedelta(minutes=2)
+
+FILL = """
+with chat as (
+  insert into whatsapp_chat(id, workspace_id, phone_number_id, wa_id, last_user_message_at, pair_clock, created_at)
+  select 'chat_' || n, $1, $2, '1555000' || lpad(n::text, 4, '0'), $3, case when n <= $5 then $4::timestamptz end, $3
+  from generate_series(1, $6) n
+  returning id, wa_id, phone_number_id
+)
+insert into outbox(id, workspace_id, phone_number_id, chat_id, kind, body, due_at, created_at)
+select 'out_' || chat.wa_id || '_' || place, $1, chat.phone_number_id, chat.id, 'text',
+  jsonb_build_object('type', 'text', 'text', jsonb_build_object('body', place::text)), $3, $3
+from chat, generate_series(1, 2) place
+order by place, chat.wa_id
+"""
+
+
+async def fill(pool: Pool, clock: ManualClock, *, paced: int = PACED) -> None:
+    """Two messages wait in each chat."""
+    now = clock.now()
+    await pool.execute(FILL, WORKSPACE, NUMBER, now, now + PACE, paced, CHATS)
+    await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=now)
+
+
+def said(channel: Channel) -> dict[str, list[str]]:
+    """What each person was told, in order."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for message in channel.meta.sent:
+        found[message["to"]].append(message["text"]["body"])
+    return found
+
+
+async def sent(channel: Channel, count: int) -> None:
+    """Let the time pass in which ``count`` messages leave at the number's rate."""
+
+    async def enough() -> bool:
+        channel.clock.advance(timedelta(milliseconds=50))
+        return len(channel.meta.sent) >= count
+
+    await until(enough)
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    """A number of the highest throughput."""
+    return settings.model_copy(update={"throughput_per_second": 1000, "pair_burst": 10})
+
+
+async def test_everyone_is_told_everything_in_order(
+    pool: Pool, dsn: str, clock: ManualClock, quick: Settings
+) -> None:
+    async with running_channel(pool, dsn, clock, quick) as channel:
+        await fill(pool, clock, paced=0)
+        await sent(channel, 2 * CHATS)
+        assert list(said(channel).values()) == [["1", "2"]] * CHATS
+
+
+async def test_those_who_must_wait_keep_nobody_from_view(
+    pool: Pool, dsn: str, clock: ManualClock, quick: Settings
+) -> None:
+    async with running_channel(pool, dsn, clock, quick) as channel:
+        await fill(pool, clock)
+        begun = clock.now()
+        await sent(channel, 2 * (CHATS - PACED))
+        assert clock.now() < begun + PACE - timedelta(seconds=60)  # what the burst of ten leaves to wait for
+        assert len(said(channel)) == CHATS - PACED
+        clock.advance(PACE)
+        await sent(channel, 2 * CHATS)
+        assert list(said(channel).values()) == [["1", "2"]] * CHATS
+
+
+async def test_a_look_reads_what_it_can_use(pool: Pool, dsn: str, clock: ManualClock, quick: Settings) -> None:
+    """However many wait: Postgres walks the index of what is due and stops."""
+    async with running_channel(pool, dsn, clock, quick):
+        pass
+    await fill(pool, clock)
+    await pool.execute("analyze outbox")
+    connection = await asyncpg.connect(dsn)
+    try:
+        for way in ("seqscan", "bitmapscan", "sort"):  # so few rows as here may be read quicker by them
+            await connection.execute(f"set enable_{way} = off")
+        parameters = (f"sender:{NUMBER}", await epoch(pool), WORKSPACE, NUMBER, list[str](), HEADS)
+        rows = await connection.fetch(f"explain (analyze, costs off, timing off) {sql['heads']}", *parameters)
+    finally:
+        await connection.close()
+    plan = "\n".join(row[0] for row in rows)
+    (walked,) = re.findall(r"using outbox_due on outbox o.*rows=([\d.]+)", plan)
+    assert float(walked) == HEADS
+
+
+async def epoch(pool: Pool) -> int:
+    found: int = await pool.fetchval("select epoch from mailbox where id = $1", f"sender:{NUMBER}")
+    return found
