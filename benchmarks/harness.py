@@ -93,11 +93,13 @@ async def _fill(pool: Pool, settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def serve(data_dir: Path, **settings: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """`greenline serve` as a process; gives its port when it is ready."""
+def serve(
+    data_dir: Path, program: Sequence[str] = ("-m", "greenline"), **settings: str
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """`greenline serve` as a process, or another ``program`` with its commands; gives its port when it is ready."""
     fixed = {"META_APP_SECRET": load.SECRET, "LOG_LEVEL": "error", "API_KEY": "gl_benchmark"}
     environment = {**os.environ, **{f"GREENLINE_{name}": value for name, value in fixed.items()}, **settings}
-    command = [sys.executable, "-m", "greenline", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command = [sys.executable, *program, "serve", "--port", "0", "--data-dir", str(data_dir)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -2,12 +2,15 @@
 
     python benchmarks/webhooks.py [--rate 4000] [--seconds 10]
 
-Load generator, server and Postgres share the machine; latency counts from the scheduled time of a request.
+Beside them turns: of three journaled steps, which is the engine alone, and answered by an agent with a model that
+answers at once. Load generator, server and Postgres share the machine; latency counts from the scheduled time of a
+request.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -16,7 +19,12 @@ from pathlib import Path
 
 import load
 import uvloop
-from harness import place, serve, table
+from harness import Place, place, serve, table
+from turns import Sink
+
+REPLIES = "select count(*) from outbox"
+"""Each turn has one."""
+UNANSWERED = "select exists (select 1 from inbox where kind = 'message' and done_at is null)"
 
 BASELINE = """
 import hashlib, hmac, json, sys
@@ -68,14 +76,26 @@ def only_statuses(prefix: str) -> Callable[[int], bytes]:
     return lambda number: load.request(load.status_body(f"wamid.{prefix}{number}", f"1555{number % 2000:07}"))
 
 
+async def beside_turns(
+    where: Place, prefix: str, port: int, rate: float, seconds: float
+) -> tuple[load.Result, float]:
+    """Webhooks of which a quarter are messages; also the turns a second that ended meanwhile. Waits for the rest."""
+    before = await where.pool.fetchval(REPLIES)
+    result = await load.open_loop("127.0.0.1", port, statuses_and_messages(prefix), rate=rate, seconds=seconds)
+    turns = (await where.pool.fetchval(REPLIES) - before) / result.seconds
+    async with asyncio.timeout(120):
+        while await where.pool.fetchval(UNANSWERED):  # noqa: ASYNC110 - it is another process that works
+            await asyncio.sleep(0.2)
+    return result, turns
+
+
 async def measure(rate: float, seconds: float) -> None:
     """Run every row of the table."""
     rows: list[list[object]] = []
 
-    def row(name: str, result: load.Result) -> None:
-        rows.append(
-            [name, f"{rate:.0f}", result.rate, result.percentile(0.5), result.percentile(0.99), result.refused]
-        )
+    def row(name: str, result: load.Result, turns: float | str = "") -> None:
+        p50, p99 = result.percentile(0.5), result.percentile(0.99)
+        rows.append([name, f"{rate:.0f}", result.rate, p50, p99, result.refused, turns])
 
     with baseline("-c", BASELINE, load.SECRET) as port:
         await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
@@ -83,30 +103,36 @@ async def measure(rate: float, seconds: float) -> None:
             "FastAPI, verify and drop",
             await load.open_loop("127.0.0.1", port, only_statuses("b"), rate=rate, seconds=seconds),
         )
+    sink = Sink()
+    graph = await asyncio.start_server(sink.serve, "127.0.0.1", 0)
+    settings = {"GREENLINE_GRAPH_URL": f"http://127.0.0.1:{graph.sockets[0].getsockname()[1]}"}
     async with place() as where:
         with baseline(Path(__file__).parent / "webhooks_plain.py", load.SECRET, where.dsn) as port:
             await load.open_loop("127.0.0.1", port, statuses_and_messages("warm"), rate=rate / 4, seconds=2)
             result = await load.open_loop("127.0.0.1", port, statuses_and_messages("p"), rate=rate, seconds=seconds)
             row("bare ASGI, kept and no more", result)
         await where.pool.execute("drop table plain_event, plain_chat")
-        await where.pool.execute("update whatsapp_account set enable_messaging = false")
-        with serve(where.data_dir, GREENLINE_GRAPH_URL="http://127.0.0.1:9") as (port, _):
+        with serve(where.data_dir, (str(Path(__file__).parent / "webhooks_steps.py"),), **settings) as (port, _):
             await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
             row(
                 "greenline, statuses",
                 await load.open_loop("127.0.0.1", port, only_statuses("a"), rate=rate, seconds=seconds),
             )
             row(
-                "greenline, 25 % messages, each to a turn without model",
-                await load.open_loop("127.0.0.1", port, statuses_and_messages("m"), rate=rate, seconds=seconds),
+                "greenline, 25 % messages, each a turn of three journaled steps",
+                *await beside_turns(where, "s", port, rate, seconds),
             )
-            kept = await where.pool.fetchval("select count(*) from inbox")
-            print(f"kept in the inbox: {kept}", file=sys.stderr)
-    table(
-        "Signed webhooks to durable 200s",
-        ["server", "asked/s", "answered/s", "p50 ms", "p99 ms", "not 200"],
-        rows,
-    )
+        await where.pool.execute("truncate outbox, inbox, whatsapp_chat, chat_identity, mailbox")
+        settings |= {"GREENLINE_PAIR_INTERVAL_SECONDS": "0", "GREENLINE_THROUGHPUT_PER_SECOND": "100000"}
+        with serve(where.data_dir, **settings) as (port, _):
+            await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
+            row(
+                "greenline, 25 % messages, each answered by an agent and sent",
+                *await beside_turns(where, "m", port, rate, seconds),
+            )
+    graph.close()
+    columns = ["server", "asked/s", "answered/s", "p50 ms", "p99 ms", "not 200", "turns/s"]
+    table("Signed webhooks to durable 200s", columns, rows)
 
 
 def main() -> None:
