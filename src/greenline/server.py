@@ -37,6 +37,7 @@ from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
 from greenline.tools.guard import guarded_client
+from greenline.tools.mcp.toolbox import Mcp
 from greenline.web.app import install as install_pages
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
@@ -92,6 +93,8 @@ async def open_services(
             made = build_speech(settings, clock)
             stack.push_async_callback(made.aclose)
             speech = made
+        mcp = Mcp(pool, clock, settings)
+        stack.push_async_callback(mcp.aclose)
         whatsapp = WhatsApp(
             pool=pool,
             inbox_pool=inbox_pool,
@@ -147,6 +150,7 @@ async def open_services(
             keyring=keyring,
             graph=graph,
             models=models,
+            mcp=mcp,
             objects=objects,
             whatsapp=whatsapp,
             sockets=sockets,

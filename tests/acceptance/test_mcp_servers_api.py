@@ -1,4 +1,4 @@
-"""MCP servers as a user of the official SDK meets them, before anybody connects to one."""
+"""MCP servers as a user of the official SDK meets them; those that are connected to are real ones on loopback."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import pytest
 from elevenlabs import McpServerConfigInput
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core import ApiError
+from elevenlabs.environment_variables.types.environment_variables_create_request_body import (
+    EnvironmentVariablesCreateRequestBody_String as StringVariable,
+)
 from elevenlabs.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from greenline.workspaces import service as workspaces
+from support.mcp_server import ORDER, TRANSPORTS, Shop, Transport, mcp_server
 from support.server import RunningServer
 from support.shapes import assert_complete
 
@@ -99,6 +103,103 @@ async def test_tools_are_approved_as_they_are(client: AsyncElevenLabs) -> None:
     with pytest.raises(ApiError) as missing:
         await servers.tool_approvals.delete(server.id, "shop/order")
     assert missing.value.status_code == 404
+
+
+async def of(client: AsyncElevenLabs, shop: Shop, **more: Any) -> sdk.McpServerResponseModel:
+    return await made(client, url=shop.url, transport=shop.transport, **more)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_tools_of_a_server_are_listed(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, transport: Transport
+) -> None:
+    servers = client.conversational_ai.mcp_servers
+    async with mcp_server(transport) as shop:
+        server = await of(client, shop)
+        listed = await servers.tools.list(server.id)
+        raw = await http.get(f"{PATH}/{server.id}/tools")
+
+    assert (listed.success, listed.error_message, listed.tool_approval_statuses) == (True, None, [])
+    assert [tool.name for tool in listed.tools] == ["price", "order"]
+    assert listed.tools[0].input_schema == ORDER.input_schema
+    assert_complete(sdk.ListMcpToolsResponseModel, raw.json())
+
+
+async def test_a_server_that_cannot_be_asked_is_no_error_of_the_request(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient
+) -> None:
+    server = await made(client, url="http://127.0.0.1:2/mcp", transport="STREAMABLE_HTTP")
+    listed = await client.conversational_ai.mcp_servers.tools.list(server.id)
+    assert (listed.success, listed.tools, listed.error_message) == (False, [], "It can't be reached.")
+    answer = await http.get(f"{PATH}/{server.id}/tools")
+    assert answer.status_code == 200
+    assert_complete(sdk.ListMcpToolsResponseModel, answer.json())
+
+    caller = {"X-Caller": {"variable_name": "caller"}}
+    dynamic = await made(client, url="http://127.0.0.1:1/mcp", request_headers=caller)
+    listed = await client.conversational_ai.mcp_servers.tools.list(dynamic.id)
+    assert "no dynamic variable caller" in str(listed.error_message)
+
+
+async def test_a_secret_reaches_its_server_and_nobody_else(client: AsyncElevenLabs) -> None:
+    secrets, servers = client.conversational_ai.secrets, client.conversational_ai.mcp_servers
+    token = (await secrets.create(name="token", value="t0p-secret")).secret_id
+    async with mcp_server("STREAMABLE_HTTP") as shop:
+        address = (await secrets.create(name="address", value=shop.url)).secret_id
+        server = await of(client, shop, secret_token={"secret_id": token})
+        hidden = await made(client, url={"secret_id": address}, transport=shop.transport)
+        assert (await servers.tools.list(server.id)).success
+        assert {headers["authorization"] for headers in shop.headers} == {"Bearer t0p-secret"}
+        assert (await servers.tools.list(hidden.id)).success
+    away = await servers.tools.list(hidden.id)
+    assert not away.success
+    assert shop.url not in str(away.error_message)
+
+
+async def test_an_environment_has_an_address_of_its_own(client: AsyncElevenLabs) -> None:
+    async with mcp_server("SSE") as shop:
+        values = {"production": "127.0.0.1:2", "staging": shop.url.removeprefix("http://").removesuffix("/sse")}
+        variable = await client.environment_variables.create(request=StringVariable(label="shop", values=values))
+        server = await made(client, url="http://{{system__env_shop}}/sse")
+        tools = client.conversational_ai.mcp_servers.tools
+        assert not (await tools.list(server.id)).success
+        assert (await tools.list(server.id, environment="staging")).success
+    with pytest.raises(ApiError) as refused:
+        await client.environment_variables.delete(variable.id)
+    assert (refused.value.status_code, "Shop" in refused.value.body["detail"]["message"]) == (400, True)
+    await client.conversational_ai.mcp_servers.delete(server.id)
+    await client.environment_variables.delete(variable.id)
+
+
+async def test_a_changed_tool_needs_approval_anew(client: AsyncElevenLabs) -> None:
+    servers = client.conversational_ai.mcp_servers
+    async with mcp_server("STREAMABLE_HTTP") as shop:
+        server = await of(client, shop, approval_policy="require_approval_per_tool")
+        (price, order) = (await servers.tools.list(server.id)).tools
+        await servers.tool_approvals.create(
+            server.id,
+            tool_name=price.name,
+            tool_description=price.description or "",
+            input_schema=price.input_schema,
+            approval_policy="auto_approved",
+        )
+        (first, second) = (await servers.tools.list(server.id)).tool_approval_statuses or []
+        assert (first.tool_id, first.state, first.approval_policy) == (
+            f"mcp:{server.id}:price",
+            "up_to_date",
+            "auto_approved",
+        )
+        assert (second.tool_id, second.state, second.approval_policy) == (
+            f"mcp:{server.id}:{order.name}",
+            "not_approved",
+            None,
+        )
+
+        shop.tools[0] = shop.tools[0].model_copy(update={"description": "Charges a card."})
+        (first, _) = (await servers.tools.list(server.id)).tool_approval_statuses or []
+    assert first.state == "needs_review"
+    assert first.approved_definition is not None
+    assert first.approved_definition.description == "What something costs."
 
 
 async def test_a_tool_has_a_configuration_of_its_own(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:

@@ -32,3 +32,6 @@ class ScriptedEffects:
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         return await tool.run(arguments, context)
+
+    def returned(self) -> ToolResult | None:
+        return None

@@ -26,6 +26,7 @@ from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
 from greenline.workspaces.keyring import Keyring
 from greenline.workspaces.models import Workspace
 
@@ -42,6 +43,7 @@ class AppServices:
     keyring: Keyring
     graph: GraphClient
     models: LanguageModels
+    mcp: Mcp
     objects: Objects
     whatsapp: WhatsApp
     sockets: Sockets

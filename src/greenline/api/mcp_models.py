@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from greenline.agents.config.base import Map, Name
 from greenline.agents.config.locators import AuthConnection, HeaderValue, SecretLocator
 from greenline.agents.config.service_tools import SchemaOverride
 from greenline.agents.config.tool_common import DynamicVariableAssignment, ExecutionMode, ServiceSeconds
 from greenline.api.access_info import ADMIN, AccessInfo
+from greenline.tools.mcp.client import ListedTool
 from greenline.tools.mcp.models import (
     ApprovalPolicy,
     DependentAgent,
@@ -24,6 +25,8 @@ from greenline.tools.mcp.models import (
     SoundBehavior,
     ToolName,
     ToolPolicy,
+    tool_hash,
+    tool_id,
 )
 
 
@@ -121,7 +124,9 @@ class McpServerList(BaseModel):
 
 
 class ToolAnswer(BaseModel):
-    """A tool as its server tells of it (SDK: Tool)."""
+    """A tool as its server tells of it, with whatever else it tells (SDK: Tool)."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str
     title: str | None = None
@@ -155,6 +160,31 @@ class ToolList(BaseModel):
     tools: list[ToolAnswer] = []
     tool_approval_statuses: list[ApprovalStatus] = []
     error_message: str | None = None
+
+
+def tool_list(server: McpServer, tools: Iterable[ListedTool]) -> ToolList:
+    """What a server offers, and what was approved of it: that is told where each tool has an approval of its own."""
+    found = list(tools)
+    per_tool = server.config.approval_policy == "require_approval_per_tool"
+    return ToolList(
+        success=True,
+        tools=[ToolAnswer.model_validate(dict(tool.told)) for tool in found],
+        tool_approval_statuses=[_status(server, tool) for tool in found] if per_tool else [],
+    )
+
+
+def _status(server: McpServer, tool: ListedTool) -> ApprovalStatus:
+    approval = server.config.approval_of(tool.name)
+    if approval is None:
+        return ApprovalStatus(tool_id=tool_id(server.id, tool.name), state="not_approved")
+    same = approval.tool_hash == tool_hash(tool.name, tool.description, tool.input_schema)
+    before = server.approved.get(tool.name)
+    return ApprovalStatus(
+        tool_id=tool_id(server.id, tool.name),
+        state="up_to_date" if same else "needs_review",
+        approval_policy=approval.approval_policy,
+        approved_definition=None if same or before is None else ApprovedDefinition.model_validate(before),
+    )
 
 
 def server_answer(server: McpServer, agents: Iterable[DependentAgent]) -> McpServerAnswer:

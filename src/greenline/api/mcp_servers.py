@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.api.deps import Caller, Services
 from greenline.api.mcp_models import (
     ApproveTool,
@@ -13,14 +14,20 @@ from greenline.api.mcp_models import (
     CreateToolConfig,
     McpServerAnswer,
     McpServerList,
+    ToolList,
     UpdateMcpServer,
     UpdatePolicy,
     UpdateToolConfig,
     server_answer,
+    tool_list,
 )
 from greenline.api.refusing import refusing
+from greenline.tools.mcp.catalogue import LIST_SECONDS
+from greenline.tools.mcp.client import McpFailure
+from greenline.tools.mcp.endpoint import endpoint_of
 from greenline.tools.mcp.models import McpServer, ToolConfig
 from greenline.tools.mcp.service import McpServers
+from greenline.workspaces.environments import check_environment
 from greenline.workspaces.models import Workspace
 
 router = APIRouter(prefix="/v1/convai/mcp-servers", tags=["MCP servers"])
@@ -137,6 +144,24 @@ async def delete_tool_config(
     """Let a tool be as its server again."""
     server = await _servers(services, workspace).delete_tool_config(mcp_server_id, tool_name)
     return await _answer(services, workspace, server)
+
+
+@router.get("/{mcp_server_id}/tools")
+async def list_tools(
+    mcp_server_id: str, services: Services, workspace: Caller, environment: Environment = None
+) -> ToolList:
+    """Ask the server for its tools. One that can't be asked is no error of this request."""
+    server = await _servers(services, workspace).get(mcp_server_id)
+    chosen = await check_environment(services.pool, workspace.id, environment)
+    lookup = Lookup(services.pool, services.vault, workspace.id, "", {}, environment=chosen)
+    try:
+        endpoint = await endpoint_of(server.config, lookup)
+        tools = await services.mcp.clients.tools(endpoint, LIST_SECONDS)
+    except ValueUnavailable as error:
+        return ToolList(success=False, error_message=error.message)
+    except McpFailure as failure:
+        return ToolList(success=False, error_message=failure.reason)
+    return tool_list(server, tools)
 
 
 def _servers(services: Services, workspace: Workspace) -> McpServers:

@@ -134,6 +134,8 @@ class ToolCalled(_Event):
     type: str = "system"
     tool_id: str = ""
     params: dict[str, Any] = {}
+    details: dict[str, Any] = {}
+    """Which service it is of, as the transcript tells (reference: ``tool_details``)."""
 
 
 class ToolReturned(_Event):
@@ -148,6 +150,10 @@ class ToolReturned(_Event):
     result: str = ""
     is_error: bool = False
     error_type: str = ""
+    is_blocked: bool = False
+    """It was not run, since it may not be."""
+    raw_error: str = ""
+    """What went wrong, where ``result`` does not say it."""
     seconds: float = 0.0
     said: str = ""
     """What the call said to the person (buttons, a list, a farewell), as the transcript shows it."""

@@ -43,7 +43,9 @@ from greenline.conversations.transcript_models import (
 from greenline.conversations.usage import Prices, llm_usage, no_prices
 from greenline.conversations.voices import heard_parts
 
-NEVER_RAN: Final = frozenset({"unknown_tool", "invalid_arguments"})
+NEVER_RAN: Final = frozenset(
+    {"unknown_tool", "invalid_arguments", "approval_unavailable", "approval_timeout", "not_approved"}
+)
 """Errors of calls that were refused before the tool did anything."""
 WAIT_METRICS: Final = {
     "recognition": "convai_asr_trailing_service_latency",
@@ -208,6 +210,7 @@ class _Fold:
             tool_id=_tool_id(event),
             params_as_json=json.dumps(event.params, ensure_ascii=False),
             tool_has_been_called=returned is not None and _ran(returned),
+            tool_details=event.details or None,
         )
 
     def _result(self, event: ToolReturned) -> ToolResultView:
@@ -218,10 +221,11 @@ class _Fold:
             tool_id=_tool_id(event),
             result_value=event.result,
             is_error=event.is_error,
+            is_blocked=event.is_blocked,
             tool_has_been_called=_ran(event),
             tool_latency_secs=event.seconds,
             error_type=event.error_type,
-            raw_error_message=event.result if event.is_error else "",
+            raw_error_message=(event.raw_error or event.result) if event.is_error else "",
             result=self._system_result(event),
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -52,6 +52,12 @@ class Effects(Protocol):
         """One call of a tool."""
         ...
 
+    def returned(self) -> ToolResult | None:
+        """What a call has returned of a tool that is there no more: its service went away before the turn went on."""
+        ...
+
+
+_NOT_THERE: Final = "There was no such tool when it was called."
 
 _results: dict[str, TypeAdapter[Any]] = {
     "reply": TypeAdapter(ModelReply),
@@ -108,6 +114,8 @@ class JournaledEffects:
         """One call of a tool. One without effects is not recorded: to run it again is the same."""
         if not tool.has_effect:
             return await tool.run(arguments, context)
+        if self._went_on_without():
+            return ToolResult(_NOT_THERE, is_error=True, error_type="unknown_tool")
         recorded = self._next()
         if recorded is not None:
             result: ToolResult = _load(recorded)
@@ -122,6 +130,20 @@ class JournaledEffects:
         self._unsaved.append(self._step("tool", result, has_effect=True))
         await self._save()
         return result
+
+    def returned(self) -> ToolResult | None:
+        """What a call of a tool that is there no more has returned before the turn died."""
+        step = self._recorded.get(self._number + 1)
+        if step is None or step.kind != "tool":
+            return None
+        result: ToolResult = _load(step)
+        self._next()
+        return result
+
+    def _went_on_without(self) -> bool:
+        """Whether the turn, before it died, had no such tool: what comes next is recorded, and no call is."""
+        step = self._recorded.get(self._number + 1)
+        return step is not None and step.kind != "tool"
 
     async def _generate(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
         try:

@@ -22,7 +22,7 @@ from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.prompt import messages, system_message
 from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
-from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult
+from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult, service_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +150,21 @@ async def _call(
 ) -> ToolResult:
     kind = tool.type if tool else "system"
     params = clean_data(dict(call.arguments))
-    outcome.events.append(
-        ToolCalled(message_id=message.id, request_id=call.id, name=call.name, type=kind, params=params)
+    service = service_of(tool)
+    called = ToolCalled(
+        message_id=message.id,
+        request_id=call.id,
+        name=call.name,
+        type=kind,
+        tool_id=service.tool_id if service else "",
+        params=params,
+        details=service.details(params) if service else {},
     )
+    outcome.events.append(called)
     begun = effects.now()
     if tool is None:
-        result = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
+        unknown = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
+        result = effects.returned() or unknown
     else:
         result = await effects.tool(tool, params, ToolContext(turn.conversation_id, f"{message.id}:{call.id}"))
     outcome.events.append(
@@ -164,9 +173,12 @@ async def _call(
             request_id=call.id,
             name=call.name,
             type=kind,
+            tool_id=called.tool_id,
             result=clean_text(result.text),
             is_error=result.is_error,
             error_type=result.error_type,
+            is_blocked=result.is_blocked,
+            raw_error=clean_text(result.raw_error),
             seconds=(effects.now() - begun).total_seconds(),
             said="\n\n".join(say.text for say in result.say),
             language=result.language,

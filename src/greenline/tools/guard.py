@@ -93,6 +93,10 @@ class OutboundRefused(httpx2.ConnectError):
     """The guard does not let a request out. The text says why, and which setting would."""
 
 
+class AnswerTooLarge(httpx2.ReadError):
+    """The body of an answer is larger than may be read."""
+
+
 class Allowance:
     """What ``GREENLINE_OUTBOUND_ALLOW`` names besides the public internet."""
 
@@ -259,7 +263,7 @@ class _Bounded(httpx2.AsyncByteStream):
         while (part := await self._next()) is not None:
             self._left -= len(part)
             if self._left < 0:
-                raise httpx2.ReadError("The answer is larger than may be read.")
+                raise AnswerTooLarge("The answer is larger than may be read.")
             yield part
 
     async def _next(self) -> bytes | None:

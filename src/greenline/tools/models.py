@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from greenline.llm.models import ToolSpec
 
@@ -82,7 +82,8 @@ class ToolResult:
 
     ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over. ``language`` is
     the one in which the conversation goes on from here. ``pause``: for how many seconds the agent says nothing of its
-    own accord; less than one means until the person speaks.
+    own accord; less than one means until the person speaks. ``is_blocked``: it was not run since it may not be.
+    ``raw_error`` is what went wrong where ``text`` does not say it.
     """
 
     text: str
@@ -93,6 +94,8 @@ class ToolResult:
     reason: str = ""
     language: str = ""
     pause: float | None = None
+    is_blocked: bool = False
+    raw_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +128,22 @@ class Tool(Protocol):
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Carry the call out. Bad arguments give a result with ``is_error``, worded so that a model can mend them."""
         ...
+
+
+@runtime_checkable
+class ServiceTool(Protocol):
+    """A tool of another service: the transcript tells of which."""
+
+    @property
+    def tool_id(self) -> str:
+        """How it is addressed."""
+        ...
+
+    def details(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What the transcript tells of a call (reference: ``tool_details``)."""
+        ...
+
+
+def service_of(tool: object) -> ServiceTool | None:
+    """``tool`` if it is of another service."""
+    return tool if isinstance(tool, ServiceTool) else None

@@ -59,6 +59,12 @@ class VariableNotFound(NotFound):
     code = "environment_variable_not_found"
 
 
+class VariableInUse(BadRequest):
+    """MCP servers use this environment variable. Take it out there first."""
+
+    code = "environment_variable_in_use"
+
+
 class LabelTaken(Conflict):
     """The workspace has an environment variable with this label. Update it, or choose another label."""
 
@@ -180,7 +186,14 @@ async def update_variable(
 
 
 async def delete_variable(pool: Pool, workspace_id: str, variable_id: str) -> None:
-    """Delete a variable. Agents that use it are not asked: they fail when they need it. Raises `VariableNotFound`."""
+    """Delete a variable that no MCP server uses. Agents are not asked: they fail when they need it.
+
+    Raises `VariableNotFound` and `VariableInUse`.
+    """
+    users = await pool.fetch(_sql["mcp_servers"], workspace_id, variable_id)
+    if users:
+        names = ", ".join(row["name"] for row in users)
+        raise VariableInUse(f"This environment variable is used by the MCP server {names}. Take it out there first.")
     if await pool.fetchval(_sql["delete_variable"], workspace_id, variable_id) is None:
         raise VariableNotFound
 

@@ -44,6 +44,18 @@ for update;
 update environment_variable set by_environment = $3, updated_at = $4 where workspace_id = $1 and id = $2
 returning id, label, type, by_environment as values, created_by, created_at, updated_at;
 
+-- name: mcp_servers
+-- MCP servers that name the variable $2 by its label, or have it in a text.
+select m.config ->> 'name' as name
+from environment_variable v
+join mcp_server m on m.workspace_id = v.workspace_id
+where v.workspace_id = $1 and v.id = $2
+  and (
+    jsonb_path_exists(m.config, '$.** ? (@.env_var_label == $label)', jsonb_build_object('label', v.label))
+    or m.config::text ~ ('\{\{\s*system__env_' || v.label || '\s*\}\}')
+  )
+order by m.created_at;
+
 -- name: delete_variable
 delete from environment_variable where workspace_id = $1 and id = $2 returning id;
 

@@ -92,6 +92,10 @@ class LiveEffects:
         self._speaker.tool_returned(tool, call_id, result)
         return result
 
+    def returned(self) -> ToolResult | None:
+        """Nothing is resumed here."""
+        return None
+
 
 @contextlib.asynccontextmanager
 async def _closing(events: object) -> AsyncGenerator[None, None]:

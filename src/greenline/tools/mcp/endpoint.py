@@ -1,0 +1,92 @@
+"""Where a server is reached from one conversation, and what is sent along: locators and secrets filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from greenline.agents.config.locators import (
+    EnvironmentLocator,
+    HeaderValue,
+    SecretLocator,
+    VariableLocator,
+)
+from greenline.agents.lookup import Lookup, ValueUnavailable
+from greenline.text import clean_text
+from greenline.tools.mcp.models import McpServerConfig, Transport
+
+MASK: Final = "***"
+MAX_REASON: Final = 500
+"""Characters of a server's own words that an error repeats."""
+
+_URL: Final = "url"
+_TOKEN: Final = "secret_token"  # noqa: S105 - the name of a field
+_HEADERS: Final = "request_headers."
+_META: Final = "request_meta."
+_NO_CONNECTIONS: Final = (
+    "auth_connection: the workspace has no auth connections. Use secret_token or request_headers."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Nothing of it is logged or shown: ``secrets`` are the values that no text may repeat."""
+
+    transport: Transport
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def discreet(self, text: str) -> str:
+        """``text`` without secrets, and short: a server may repeat what it was sent."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return clean_text(text)[:MAX_REASON]
+
+
+async def endpoint_of(config: McpServerConfig, lookup: Lookup) -> Endpoint:
+    """Raises `greenline.agents.lookup.ValueUnavailable`."""
+    if config.auth_connection is not None:
+        raise ValueUnavailable(_NO_CONNECTIONS)
+    named: dict[str, HeaderValue] = {_HEADERS + name: value for name, value in config.request_headers.items()}
+    named[_URL] = config.url
+    if config.secret_token is not None:
+        named[_TOKEN] = config.secret_token
+    texts = await lookup.texts(named)
+    headers = {name: texts[_HEADERS + name] for name in config.request_headers}
+    if config.secret_token is not None:
+        headers["Authorization"] = _authorization(texts[_TOKEN])
+    secrets = {texts[place] for place, value in named.items() if not isinstance(value, str)}
+    if isinstance(config.url, SecretLocator):
+        secrets |= set(_parts(texts[_URL]))
+    url = texts[_URL].strip()
+    return Endpoint(config.transport, url, tuple(headers.items()), frozenset(secret for secret in secrets if secret))
+
+
+async def meta_of(config: McpServerConfig, lookup: Lookup) -> dict[str, Any]:
+    """What a call has in ``_meta``. Raises `greenline.agents.lookup.ValueUnavailable`."""
+    named = {
+        _META + name: value
+        for name, value in config.request_meta.items()
+        if isinstance(value, SecretLocator | VariableLocator | EnvironmentLocator)
+    }
+    texts: Mapping[str, str] = await lookup.texts(named) if named else {}
+    return {name: texts.get(_META + name, value) for name, value in config.request_meta.items()}
+
+
+def _authorization(token: str) -> str:
+    """A token alone is a bearer token; one with a scheme is sent as it is."""
+    token = token.strip()
+    return token if " " in token else f"Bearer {token}"
+
+
+def _parts(url: str) -> list[str]:
+    """What an error of the connection could tell of a secret address."""
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return []
+    parts = (split.netloc, split.hostname or "", split.path.strip("/"), split.query)
+    return [part for part in parts if len(part) > 3]

@@ -1,0 +1,184 @@
+"""Sessions with real MCP servers over HTTP, on both transports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mcp import types
+
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.tools.mcp.catalogue import FRESH, RETRY, STALE, Catalogue
+from greenline.tools.mcp.client import MAX_BYTES, McpClients, McpFailure
+from greenline.tools.mcp.endpoint import Endpoint
+from support.loopback import tcp_server
+from support.mcp_server import TRANSPORTS, Shop, Transport, mcp_server
+from support.wait import until
+
+SECRET = "sk-nobody-may-read-this"
+
+
+@pytest.fixture
+async def clients(settings: Settings) -> AsyncIterator[McpClients]:
+    made = McpClients(settings)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    async with mcp_server(request.param) as running:
+        yield running
+
+
+def endpoint(shop: Shop, **more: Any) -> Endpoint:
+    return Endpoint(shop.transport, shop.url, **more)
+
+
+async def test_a_server_tells_of_its_tools(clients: McpClients, shop: Shop) -> None:
+    price, order = await clients.tools(endpoint(shop), 10)
+    assert (price.name, price.description) == ("price", "What something costs.")
+    assert price.input_schema["properties"] == {"what": {"type": "string"}}
+    assert (order.name, order.told["inputSchema"]) == ("order", order.input_schema)
+
+
+async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
+    there = endpoint(shop, headers=(("X-Shop", "tea"),))
+    answer = await clients.call(there, "price", {"what": "tea"}, {"greenline/idempotency-key": "k1"}, 10)
+
+    assert (answer.blocks, answer.is_error) == (({"type": "text", "text": "price of tea: 7 euros"},), False)
+    assert shop.ran == [("price", {"what": "tea"})]
+    assert shop.metas[0]["greenline/idempotency-key"] == "k1"
+    assert all(headers["x-shop"] == "tea" for headers in shop.headers)
+    if shop.transport == "SSE":  # the other one asks itself which arguments it wants as headers
+        assert shop.listings == 0, "a call does not ask for the tools as well"
+
+
+async def test_a_tool_that_fails_says_so(clients: McpClients, shop: Shop) -> None:
+    answer = await clients.call(endpoint(shop), "price", {"what": "coffee"}, {}, 10)
+    assert (answer.blocks[0]["text"], answer.is_error) == ("We have no coffee.", True)
+
+
+async def test_a_call_that_takes_too_long_may_have_run(clients: McpClients, shop: Shop) -> None:
+    shop.hold = asyncio.Event()
+    with pytest.raises(McpFailure) as caught:
+        await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 0.5)
+    assert (caught.value.kind, caught.value.sent) == ("mcp_timeout", True)
+
+
+async def test_an_answer_that_is_too_large_is_not_read(clients: McpClients, shop: Shop) -> None:
+    shop.size = MAX_BYTES
+    with pytest.raises(McpFailure) as caught:
+        await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+    assert (caught.value.kind, caught.value.sent) == ("mcp_too_large", True)
+
+
+async def test_a_server_that_dies_in_a_call_is_noticed_at_once(clients: McpClients, shop: Shop) -> None:
+    shop.hold = asyncio.Event()
+    call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
+    await shop.called.wait()
+    shop.die()
+    with pytest.raises(McpFailure) as caught:
+        await call
+    assert (caught.value.kind, caught.value.sent) == ("mcp_unreachable", True)
+
+
+async def test_a_call_can_be_cancelled(clients: McpClients, shop: Shop) -> None:
+    shop.hold = asyncio.Event()
+    call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
+    await shop.called.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    shop.hold.set()
+    shop.hold = None
+    assert (await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)).is_error is False
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_server_that_comes_back_is_met_anew(clients: McpClients, transport: Transport) -> None:
+    async with mcp_server(transport) as first:
+        there, port = endpoint(first), int(first.url.split(":")[2].split("/")[0])
+        await clients.tools(there, 10)
+    with pytest.raises(McpFailure) as caught:
+        await clients.tools(there, 10)
+    assert (caught.value.kind, caught.value.sent) == ("mcp_unreachable", False)
+    async with mcp_server(transport, port=port):
+        assert len(await clients.tools(there, 10)) == 2
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_guard_judges_every_address(transport: Transport, settings: Settings) -> None:
+    clients = McpClients(settings.model_copy(update={"outbound_allow": ()}))
+    async with mcp_server(transport) as shop, contextlib.aclosing(clients):
+        with pytest.raises(McpFailure) as caught:
+            await clients.tools(endpoint(shop), 10)
+        assert shop.headers == []
+    assert caught.value.kind == "mcp_refused"
+    assert "GREENLINE_OUTBOUND_ALLOW" in caught.value.reason
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_who_speaks_no_mcp_is_a_failure(clients: McpClients, transport: Transport) -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>")
+        await writer.drain()
+
+    async with tcp_server(page) as port:
+        with pytest.raises(McpFailure) as caught:
+            await clients.tools(Endpoint(transport, f"http://127.0.0.1:{port}/"), 2)
+    assert not caught.value.sent
+
+
+async def test_no_secret_is_in_an_error(clients: McpClients, shop: Shop) -> None:
+    shop.tools = [types.Tool(name=f"about {SECRET}", input_schema={"type": "object"})]
+    there = endpoint(shop, headers=(("X-Key", SECRET),), secrets=frozenset({SECRET}))
+    assert SECRET not in repr(there)
+    assert there.discreet(f"No such key: {SECRET}.") == "No such key: ***."
+    gone = Endpoint(shop.transport, f"http://127.0.0.1:1/{SECRET}", secrets=frozenset({SECRET}))
+    with pytest.raises(McpFailure) as caught:
+        await clients.tools(gone, 5)
+    assert SECRET not in str(caught.value)
+
+
+async def test_a_listing_is_used_again(clients: McpClients, shop: Shop, clock: ManualClock) -> None:
+    catalogue = Catalogue(clients, clock)
+    first, second = await asyncio.gather(*(catalogue.listing("mcp_1", endpoint(shop)) for _ in range(2)))
+    assert first is second
+    clock.advance(FRESH - timedelta(seconds=1))
+    assert await catalogue.listing("mcp_1", endpoint(shop)) is first
+    assert shop.listings == 1
+
+    shop.tools = []
+    clock.advance(timedelta(seconds=1))
+    assert await catalogue.listing("mcp_1", endpoint(shop)) is first, "nobody waits while it is asked again"
+
+    async def renewed() -> bool:
+        return (await catalogue.listing("mcp_1", endpoint(shop))).tools == ()
+
+    await until(renewed)
+    clock.advance(STALE)
+    shop.tools = [types.Tool(name="new", input_schema={"type": "object"})]
+    assert [tool.name for tool in (await catalogue.listing("mcp_1", endpoint(shop))).tools] == ["new"]
+    await catalogue.aclose()
+
+
+async def test_a_server_that_is_away_is_asked_again(clients: McpClients, shop: Shop, clock: ManualClock) -> None:
+    catalogue = Catalogue(clients, clock)
+    catalogue.lost(endpoint(shop), "The connection to it broke.")
+    assert not (await catalogue.listing("mcp_1", endpoint(shop))).is_connected
+    assert shop.listings == 0
+    clock.advance(RETRY)
+    await catalogue.listing("mcp_1", endpoint(shop))
+
+    async def back() -> bool:
+        return (await catalogue.listing("mcp_1", endpoint(shop))).is_connected
+
+    await until(back)
+    await catalogue.aclose()

@@ -1,0 +1,136 @@
+"""A real MCP server of the official SDK, over HTTP on loopback, whose tools do what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import uvicorn
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Transport = Literal["SSE", "STREAMABLE_HTTP"]
+TRANSPORTS: tuple[Transport, ...] = ("SSE", "STREAMABLE_HTTP")
+PATHS = {"SSE": "/sse", "STREAMABLE_HTTP": "/mcp"}
+
+
+def schema(**properties: str) -> dict[str, Any]:
+    """Of an object with required properties of these types."""
+    shapes = {name: {"type": kind} for name, kind in properties.items()}
+    return {"type": "object", "properties": shapes, "required": list(properties)}
+
+
+PRICE = types.Tool(name="price", description="What something costs.", input_schema=schema(what="string"))
+ORDER = types.Tool(name="order", description="Orders something.", input_schema=schema(what="string"))
+
+
+@dataclass
+class Shop:
+    """``tools`` are offered; ``ran`` are the calls that ran, ``metas`` what they had in ``_meta``.
+
+    ``hold``: a call waits for it; ``called`` is set when a call has begun. ``size`` is the length of an answer.
+    """
+
+    tools: list[types.Tool] = field(default_factory=lambda: [PRICE, ORDER])
+    ran: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    metas: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    listings: int = 0
+    hold: asyncio.Event | None = None
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    size: int = 0
+    url: str = ""
+    transport: Transport = "STREAMABLE_HTTP"
+    _server: uvicorn.Server | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """As the API takes it."""
+        return {"name": "Shop", "url": self.url, "transport": self.transport}
+
+    async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
+        self.listings += 1
+        return types.ListToolsResult(tools=self.tools)
+
+    async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        self.called.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        arguments = dict(params.arguments or {})
+        if params.name not in [tool.name for tool in self.tools]:
+            return _said(f"There is no tool {params.name}.", is_error=True)
+        self.ran.append((params.name, arguments))
+        self.metas.append({str(name): value for name, value in (params.meta or {}).items()})
+        if arguments.get("what") == "coffee":
+            return _said("We have no coffee.", is_error=True)
+        return _said("x" * self.size if self.size else f"{params.name} of {arguments.get('what')}: 7 euros")
+
+    def die(self) -> None:
+        """As when its machine is switched off: every connection is cut."""
+        assert self._server is not None
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
+        for listener in self._server.servers:
+            listener.close()
+
+
+def _said(text: str, *, is_error: bool = False) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
+
+
+class _Stream:
+    """The endpoint that holds the event stream of a session."""
+
+    def __init__(self, server: Server[Any], messages: SseServerTransport) -> None:
+        self._server = server
+        self._messages = messages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._messages.connect_sse(scope, receive, send) as (incoming, outgoing):
+            await self._server.run(incoming, outgoing, self._server.create_initialization_options())
+
+
+def _sse_app(server: Server[Any]) -> ASGIApp:
+    messages = SseServerTransport("/messages/")
+    routes = [
+        Route(PATHS["SSE"], endpoint=_Stream(server, messages), methods=["GET"]),
+        Mount("/messages/", app=messages.handle_post_message),
+    ]
+    return Starlette(routes=routes)
+
+
+@contextlib.asynccontextmanager
+async def mcp_server(transport: Transport = "STREAMABLE_HTTP", port: int = 0) -> AsyncIterator[Shop]:
+    """A shop on a free port, or on this one."""
+    shop = Shop(transport=transport)
+    server: Server[Any] = Server("shop", on_list_tools=shop.list_tools, on_call_tool=shop.call_tool)
+    app: ASGIApp = server.streamable_http_app() if transport == "STREAMABLE_HTTP" else _sse_app(server)
+
+    async def seen(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            shop.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        await app(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", port))
+    shop.url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATHS[transport]}"
+    shop._server = running = uvicorn.Server(
+        uvicorn.Config(seen, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
+    )
+    task = asyncio.create_task(running._serve([listener]))
+    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    try:
+        yield shop
+    finally:
+        if shop.hold is not None:
+            shop.hold.set()
+        running.should_exit = True
+        await task
