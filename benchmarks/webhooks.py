@@ -122,7 +122,7 @@ async def measure(rate: float, seconds: float) -> None:
                 "greenline, 25 % messages, each a turn of three journaled steps",
                 *await beside_turns(where, "s", port, rate, seconds),
             )
-        await where.pool.execute("truncate outbox, inbox, whatsapp_chat, chat_identity, mailbox")
+    async with place() as where:
         settings |= {"GREENLINE_PAIR_INTERVAL_SECONDS": "0", "GREENLINE_THROUGHPUT_PER_SECOND": "100000"}
         with serve(where.data_dir, **settings) as (port, _):
             await load.open_loop("127.0.0.1", port, only_statuses("warm"), rate=rate / 4, seconds=2)
