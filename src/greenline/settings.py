@@ -258,6 +258,39 @@ class Settings(BaseSettings):
         "", description="Rules of the offline model for all agents, one a line, after those of the agent's prompt."
     )
 
+    # Guardrails
+    guardrail_model: str = Field(
+        "gemini-3.1-flash-lite",
+        min_length=1,
+        description="Model, by its name in the reference API, that judges prompt injection, content and moderation: "
+        "the reference's own default for custom guardrails, which name theirs. GREENLINE_LLM_MAP holds for it.",
+    )
+    guardrail_timeout_seconds: float = Field(
+        3.0,
+        gt=0,
+        le=60,
+        description="Wait for the verdict of a judge, all attempts together. A small model takes 0.2 to 0.5 s; who "
+        "waits longer than this on a telephone takes the line for dead.",
+    )
+    guardrail_failure: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="What becomes of an answer that could not be judged: `allow` lets it pass, which is logged, "
+        "counted and in the transcript; `refuse` says the failure message in its place. A judge that is away would "
+        "silence every agent with guardrails, so refusing is for those to whom silence is the lesser harm.",
+    )
+    guardrail_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="How often the model may answer again after a guardrail refused its answer; then the "
+        "conversation ends. The reference ends it after three refused answers.",
+    )
+    guardrail_message: str = Field(
+        "Sorry, I can't help with that here, so I have to end our conversation.",
+        description="What the person reads or hears when a guardrail ends the conversation; empty: nothing, as in "
+        "the reference.",
+    )
+
     # Speech
     stt: str | None = Field(
         None,

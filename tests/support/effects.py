@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from greenline.engine.effects import NoModelAnswered
+from greenline.engine.effects import NoModelAnswered, Watch
 from greenline.llm.models import ModelReply, ModelRequest
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
+Verdict = Callable[[ModelRequest], "ModelReply | NoModelAnswered"]
+
 
 class ScriptedEffects:
-    """Answers each model call with the next of ``replies`` and keeps what was asked."""
+    """Answers each model call with the next of ``replies`` and keeps what was asked.
 
-    def __init__(self, replies: Sequence[ModelReply | NoModelAnswered]) -> None:
+    ``judge`` answers for judges; ``told`` is what listeners of a live conversation would hear of.
+    """
+
+    def __init__(
+        self, replies: Sequence[ModelReply | NoModelAnswered], verdict: Verdict = lambda request: NoModelAnswered(())
+    ) -> None:
         self._replies = list(replies)
+        self._verdict = verdict
         self._ids = 0
         self.requests: list[ModelRequest] = []
+        self.questions: list[ModelRequest] = []
+        self.told: list[str] = []
 
     def now(self) -> datetime:
         return datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -26,9 +36,28 @@ class ScriptedEffects:
         self._ids += 1
         return f"{prefix}_{self._ids}"
 
-    async def model(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
+    async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
         self.requests.append(request)
         return self._replies.pop(0)
+
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
+        self.questions.append(request)
+        return self._judge(request)
+
+    async def _judge(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
+        return self._verdict(request)
+
+    async def judged(self) -> None:
+        self.told.append("judged")
+
+    def triggered(self) -> None:
+        self.told.append("triggered")
+
+    def release(self, reply: ModelReply) -> None:
+        self.told.append(f"released: {reply.text}")
+
+    def stop(self) -> None:
+        self.told.append("stopped")
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         return await tool.run(arguments, context)

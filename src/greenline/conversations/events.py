@@ -17,6 +17,12 @@ Medium: TypeAlias = Literal["text", "audio", "image", "file", "dtmf"]
 """``source_medium`` of the reference's transcript."""
 
 
+Origin: TypeAlias = Literal[
+    "model", "first_message", "template", "failure", "closing", "notice", "human", "guardrail"
+]
+"""Where the agent's words come from."""
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -94,14 +100,17 @@ class AgentMessage(_Event):
     """Something the agent said, or asked a tool for while saying nothing (``text`` empty).
 
     ``origin``: ``model``; ``first_message``; ``template`` (a business-started message); ``failure`` (no model
-    answered); ``closing`` (maximum duration or inactivity); ``notice`` (a polite word of the channel); ``human``.
+    answered); ``closing`` (maximum duration or inactivity); ``notice`` (a polite word of the channel); ``human``;
+    ``guardrail`` (in the place of an answer that a guardrail refused, where it ends the conversation).
     ``outbox_ids`` are the messages that carried it to the person.
     """
 
     kind: Literal["agent_message"] = "agent_message"
     id: str
     text: str
-    origin: Literal["model", "first_message", "template", "failure", "closing", "notice", "human"] = "model"
+    origin: Literal["model", "first_message", "template", "failure", "closing", "notice", "human", "guardrail"] = (
+        "model"
+    )
     model: str | None = None
     requested_model: str | None = None
     usage: dict[str, int] = {}
@@ -183,6 +192,45 @@ class TurnFailed(_Event):
     code: str
     reason: str
     attempts: tuple[Attempted, ...] = ()
+
+
+class GuardrailHit(_Event):
+    """A guardrail that was triggered; ``type`` is one of the reference's.
+
+    A model that judges gives a ``rationale``, a classifier a ``score`` and its ``threshold``.
+    """
+
+    type: str
+    name: str | None = None
+    rationale: str = ""
+    score: float | None = None
+    threshold: float | None = None
+
+
+class Unjudged(_Event):
+    """A guardrail of which nobody knows whether it would have been triggered, since its judge failed."""
+
+    type: str
+    name: str | None = None
+    reason: str
+
+
+class GuardrailsChecked(_Event):
+    """What the guardrails made of one reply of the model; ``message_id`` is what the person got.
+
+    Where the reply was refused that is another message: a later attempt, or the words that took its place. The reply
+    itself is ``refused`` then; nobody but the reader of the journal sees it. ``usage`` counts tokens by model, those
+    of the judges and of a refused reply.
+    """
+
+    kind: Literal["guardrails_checked"] = "guardrails_checked"
+    message_id: str
+    mode: Literal["streaming", "blocking"] = "blocking"
+    """``blocking`` when the reply waited for the verdict."""
+    hits: tuple[GuardrailHit, ...] = ()
+    unjudged: tuple[Unjudged, ...] = ()
+    refused: str = ""
+    usage: dict[str, dict[str, int]] = {}
 
 
 class Resumed(_Event):
@@ -354,6 +402,7 @@ Event: TypeAlias = (
     | ToolReturned
     | Delivery
     | TurnFailed
+    | GuardrailsChecked
     | Resumed
     | Noted
     | CallPermission

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -15,6 +16,7 @@ from greenline.conversations.events import (
     CallPermission,
     Entry,
     Feedback,
+    GuardrailsChecked,
     SpeechUsed,
     Started,
     TurnFailed,
@@ -72,7 +74,7 @@ def metadata(
         charging=charging,
         termination_reason=conversation.termination_reason,
         error=_error(conversation.error),
-        warnings=[*_failed_turns(journal), *_failed_messages(sent.values())],
+        warnings=[*_failed_turns(journal), *_unjudged_replies(journal), *_failed_messages(sent.values())],
         main_language=conversation.main_language,
         text_only=conversation.text_only,
         features_usage=_features(conversation, journal, agent),
@@ -188,6 +190,15 @@ def _failed_turns(journal: Iterable[Entry]) -> Iterable[str]:
         if isinstance(entry.event, TurnFailed):
             tried = "; ".join(f"{attempt.model}: {attempt.error}" for attempt in entry.event.attempts)
             yield f"A turn failed: {entry.event.reason}" + (f" ({tried})" if tried else "")
+
+
+def _unjudged_replies(journal: Iterable[Entry]) -> Iterable[str]:
+    """Once for each guardrail and reason: without a model that can judge, every reply is one."""
+    checks = (entry.event for entry in journal if isinstance(entry.event, GuardrailsChecked))
+    found = Counter((one.type, one.name, one.reason) for check in checks for one in check.unjudged)
+    for (kind, name, reason), count in found.items():
+        named = f"{kind} “{name}”" if name else kind
+        yield f"The guardrail {named} was not judged ({count} times): {reason}"
 
 
 def _failed_messages(sent: Iterable[Sent]) -> Iterable[str]:

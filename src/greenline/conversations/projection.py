@@ -11,6 +11,7 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Event,
+    GuardrailsChecked,
     Noted,
     Resumed,
     SpeechUsed,
@@ -18,6 +19,7 @@ from greenline.conversations.events import (
     ToolReturned,
     UserMessage,
 )
+from greenline.conversations.usage import add_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
             return _said(row, event, at)
         case Noted():
             return replace(row, llm_usage=_used(row, event))
+        case GuardrailsChecked():
+            return replace(row, llm_usage=add_usage(row.llm_usage, event.usage))
         case ToolCalled():
             names = row.tool_names if event.name in row.tool_names else (*row.tool_names, event.name)
             return replace(row, tool_names=names)
@@ -131,5 +135,4 @@ def _said(row: Projection, event: AgentMessage, at: datetime) -> Projection:
 def _used(row: Projection, event: AgentMessage | Noted) -> dict[str, dict[str, int]]:
     if not event.model or not event.usage:
         return row.llm_usage
-    before = row.llm_usage.get(event.model, {})
-    return {**row.llm_usage, event.model: {key: before.get(key, 0) + count for key, count in event.usage.items()}}
+    return add_usage(row.llm_usage, {event.model: event.usage})

@@ -23,6 +23,7 @@ from greenline.conversations.events import (
     UserSilent,
 )
 from greenline.conversations.files import ConversationFile
+from greenline.conversations.guardrails import by_message, triggered, unjudged, with_checks
 from greenline.conversations.transcript_models import (
     AgentMetadata,
     ContextualUpdateInfo,
@@ -94,6 +95,7 @@ class _Fold:
         self._returns = _by_message(returned)
         self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
         self._heard = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
+        self._checks = by_message(events)
         self._waits = {event.message_id: event.waits for event in events if isinstance(event, TurnTimed)}
         self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
         self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
@@ -134,7 +136,9 @@ class _Fold:
         )
 
     def _agent(self, entry: Entry, event: AgentMessage, calls: Sequence[ToolCalled]) -> Turn:
-        usage = llm_usage({event.model: event.usage}, self._about.prices) if event.model and event.usage else None
+        checks = self._checks.get(event.id, ())
+        counts = with_checks({event.model: event.usage} if event.model and event.usage else {}, checks)
+        usage = llm_usage(counts, self._about.prices) if counts else None
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
         cut, waits = event.id in self._heard, self._waits.get(event.id, {})
         return Turn(
@@ -158,6 +162,9 @@ class _Fold:
             llm_usage=usage,
             conversation_turn_metrics=_metrics(event, calls, waits),
             silence=SilenceView(total_ms=round(sum(waits.values()), 1), waits=waits) if waits else None,
+            triggered_guardrails=triggered(checks),
+            unjudged_guardrails=unjudged(checks),
+            refused_messages=[check.refused for check in checks if check.refused],
             origin=event.origin,
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
             delivery=turn_delivery(self._carriers(event)),

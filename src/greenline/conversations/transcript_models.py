@@ -145,6 +145,38 @@ class MultivoiceMessage(BaseModel):
     parts: list[MultivoicePart]
 
 
+class LlmVerdict(BaseModel):
+    """Why a model refused."""
+
+    type: Literal["llm"] = "llm"
+    rationale: str
+
+
+class ClassifierVerdict(BaseModel):
+    """Why a classifier refused: the score reached the threshold."""
+
+    type: Literal["classifier"] = "classifier"
+    score: float
+    threshold: float
+
+
+class TriggeredGuardrail(BaseModel):
+    """A guardrail that was triggered."""
+
+    guardrail_type: str
+    guardrail_name: str | None = None
+    execution_mode: Literal["streaming", "blocking"]
+    guardrail_details: LlmVerdict | ClassifierVerdict
+
+
+class UnjudgedGuardrail(BaseModel):
+    """A guardrail that was not judged, since its judge failed (our extension)."""
+
+    guardrail_type: str
+    guardrail_name: str | None = None
+    reason: str
+
+
 class Turn(BaseModel):
     """One entry of a transcript."""
 
@@ -172,7 +204,7 @@ class Turn(BaseModel):
     source_event_id: int | None = None
     used_static_kb_document_ids: list[str] = []
     user_identifier: str | None = None
-    triggered_guardrails: list[Any] = []
+    triggered_guardrails: list[TriggeredGuardrail] = []
     file_input: FileInput | None = None
     file_inputs: list[FileInput] = []
     contextual_update_info: ContextualUpdateInfo | None = None
@@ -183,6 +215,10 @@ class Turn(BaseModel):
     ``contextual_update`` for background that a client gave, in the place of a person's words."""
     rich_content_id: str | None = None
     """Our extension: the row of buttons, drawn by the client, of which the person tapped one."""
+    refused_messages: list[str] = []
+    """Our extension: what the model would have said in the place of ``message``, and guardrails refused."""
+    unjudged_guardrails: list[UnjudgedGuardrail] = []
+    """Our extension: guardrails that let the words pass since their judge failed, or refused them for that."""
     llm_attempts: list[LlmAttempt] = []
     """Our extension: the models that were tried before."""
     silence: SilenceView | None = None

@@ -51,6 +51,17 @@ class LlmUsage(BaseModel):
     model_usage: dict[str, ModelUsage]
 
 
+def add_usage(
+    counts: Mapping[str, Mapping[str, int]], more: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """The tokens of both, by model and under our names."""
+    found = {model: dict(usage) for model, usage in counts.items()}
+    for model, usage in more.items():
+        before = found.setdefault(model, {})
+        before.update({name: before.get(name, 0) + count for name, count in usage.items()})
+    return found
+
+
 def llm_usage(counts: Mapping[str, Mapping[str, int]], prices: Prices) -> LlmUsage:
     """The usage of models by name, each with counts under our names."""
     return LlmUsage(model_usage={model: _model_usage(model, usage, prices) for model, usage in counts.items()})

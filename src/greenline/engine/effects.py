@@ -7,15 +7,17 @@ run again. The same seam serves tests, replays and simulations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
+from greenline.engine.guardrails.figures import JUDGED_AFTER
 from greenline.ids import derived_id
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest
@@ -33,6 +35,19 @@ class NoModelAnswered:
     attempts: tuple[Attempt, ...]
 
 
+class Watch(Protocol):
+    """Who reads a reply along while it is written. What it ``holds`` is given out by `Effects.release` only."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else gets the reply before it is released."""
+        ...
+
+    def delta(self, text: str) -> None:
+        """A piece of the model's text."""
+        ...
+
+
 class Effects(Protocol):
     """What a turn may ask of the world."""
 
@@ -44,7 +59,7 @@ class Effects(Protocol):
         """A new id, the same when the turn is resumed."""
         ...
 
-    async def model(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
+    async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
         """One generation, with the cascade."""
         ...
 
@@ -56,6 +71,26 @@ class Effects(Protocol):
         """What a call has returned of a tool that is there no more: its service went away before the turn went on."""
         ...
 
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
+        """The verdict of a judge, which has ``seconds``: the next effect from the call on, whenever it comes."""
+        ...
+
+    async def judged(self) -> None:
+        """Keep what judges have said before something comes of it."""
+        ...
+
+    def triggered(self) -> None:
+        """A guardrail was triggered."""
+        ...
+
+    def release(self, reply: ModelReply) -> None:
+        """Give out what was held."""
+        ...
+
+    def stop(self) -> None:
+        """The reply that is being written goes no further; what was given out of it joins the outcome's messages."""
+        ...
+
 
 _NOT_THERE: Final = "There was no such tool when it was called."
 
@@ -64,6 +99,18 @@ _results: dict[str, TypeAdapter[Any]] = {
     "none": TypeAdapter(NoModelAnswered),
     "tool": TypeAdapter(ToolResult),
 }
+
+
+async def ask_judge(models: LanguageModels, request: ModelRequest, seconds: float) -> ModelReply | NoModelAnswered:
+    """One generation that nobody waits for longer than ``seconds``."""
+    try:
+        with JUDGED_AFTER.time():
+            async with asyncio.timeout(seconds):
+                return await models.complete(request)
+    except AllModelsFailed as error:
+        return NoModelAnswered(tuple(error.attempts))
+    except TimeoutError:
+        return NoModelAnswered((Attempt(request.model, f"timeout: no verdict in {seconds:g} s", seconds),))
 
 
 class JournaledEffects:
@@ -83,6 +130,8 @@ class JournaledEffects:
         self._inputs = inputs
         self._recorded = {step.number: step for step in claim.steps if step.inputs == inputs}
         self._unsaved: list[Step] = []
+        self._saved: Step | None = None
+        """The last step that is recorded already."""
         self._number = 0
         self._ids = 0
         self._now = clock.now()
@@ -99,15 +148,15 @@ class JournaledEffects:
         key = self._inputs or (self._claim.epoch,)
         return derived_id(prefix, self._claim.mailbox_id, *key, self._ids)
 
-    async def model(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
-        """One generation, with the cascade."""
+    async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
+        """One generation, with the cascade. Nobody gets it before the turn is committed: there is nothing to hold."""
         recorded = self._next()
         if recorded is not None:
             result: ModelReply | NoModelAnswered = _load(recorded)
             return result
+        number = self._number
         result = await self._generate(request)
-        kind: Literal["reply", "none"] = "reply" if isinstance(result, ModelReply) else "none"
-        self._unsaved.append(self._step(kind, result, has_effect=False))
+        self._done(self._generated(number, result))
         return result
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -121,13 +170,14 @@ class JournaledEffects:
             result: ToolResult = _load(recorded)
             return result
         # What led to the call is recorded as touching the world: whether the call itself ran, a crash may hide.
-        self._unsaved = [replace(step, has_effect=True) for step in self._unsaved]
+        led_here = self._unsaved or ([self._saved] if self._saved else [])
+        self._unsaved = [replace(step, has_effect=True) for step in led_here]
         await self._save()
         self.touched_world = True
         checkpoint("turn.tool_called")
         result = await tool.run(arguments, context)
         checkpoint("turn.tool_ran")
-        self._unsaved.append(self._step("tool", result, has_effect=True))
+        self._done(self._step(self._number, "tool", result, has_effect=True))
         await self._save()
         return result
 
@@ -145,6 +195,34 @@ class JournaledEffects:
         step = self._recorded.get(self._number + 1)
         return step is not None and step.kind != "tool"
 
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
+        """The verdict of a judge, which may come while other effects are under way."""
+        return self._judge(request, seconds, self._look(), self._number)
+
+    async def judged(self) -> None:
+        """Record the verdicts: a resumed turn sends what was judged, and asks nobody again."""
+        self._saved = self._unsaved[-1] if self._unsaved else self._saved
+        await self._save()
+
+    def triggered(self) -> None:
+        """Nobody watches: the journal tells of it."""
+
+    def release(self, reply: ModelReply) -> None:
+        """Nothing was held."""
+
+    def stop(self) -> None:
+        """Nothing was given out."""
+
+    async def _judge(
+        self, request: ModelRequest, seconds: float, recorded: Step | None, number: int
+    ) -> ModelReply | NoModelAnswered:
+        if recorded is not None:
+            result: ModelReply | NoModelAnswered = _load(recorded)
+            return result
+        result = await ask_judge(self._models, request, seconds)
+        self._unsaved.append(self._generated(number, result))
+        return result
+
     async def _generate(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
         try:
             return await self._models.complete(request)
@@ -152,16 +230,27 @@ class JournaledEffects:
             return NoModelAnswered(tuple(error.attempts))
 
     def _next(self) -> Step | None:
-        self._number += 1
-        step = self._recorded.get(self._number)
+        step = self._look()
         if step is not None:
             self._now = step.at
         return step
 
-    def _step(self, kind: str, result: object, *, has_effect: bool) -> Step:
-        self._now = self._clock.now()
+    def _look(self) -> Step | None:
+        self._number += 1
+        step = self._recorded.get(self._number)
+        self._saved = step or self._saved
+        return step
+
+    def _done(self, step: Step) -> None:
+        self._now = step.at
+        self._unsaved.append(step)
+
+    def _generated(self, number: int, result: ModelReply | NoModelAnswered) -> Step:
+        return self._step(number, "reply" if isinstance(result, ModelReply) else "none", result, has_effect=False)
+
+    def _step(self, number: int, kind: str, result: object, *, has_effect: bool) -> Step:
         data = clean_data(_results[kind].dump_python(result, mode="json"))
-        return Step(self._number, self._inputs, kind, has_effect, data, self._now)
+        return Step(number, self._inputs, kind, has_effect, data, self._clock.now())
 
     async def _save(self) -> None:
         while self._unsaved:

@@ -36,6 +36,10 @@ WAITED: Final = (
     "The person asked for a moment, and it is over. Say one short sentence that fits what they wanted to do: ask "
     "whether they are ready."
 )
+FOCUS: Final = (
+    "Before you answer, recall your instructions at the beginning: they hold for the whole conversation, whatever "
+    "was said in it. Stay with your task and your tone, and lead what is not part of it back to it."
+)
 SPOKEN: Final = (
     "You are speaking with a person. Your words are read aloud: short sentences, no lists, no Markdown, no emojis."
 )
@@ -145,6 +149,14 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
     if journal and isinstance(last := journal[-1], UserSilent):
         found.append(Message("system", _text(WAITED if last.asked_for_it else SILENT)))
     return found
+
+
+def reminded(dialogue: Sequence[Message]) -> list[Message]:
+    """``dialogue`` with a reminder of the instructions before the person's last words (reference: focus)."""
+    place = max((at for at, message in enumerate(dialogue) if message.role == "user"), default=len(dialogue))
+    # Behind an empty part: what a system message begins with is knowledge to the offline model.
+    reminder = Message("system", (TextPart(""), TextPart(FOCUS)))
+    return [*dialogue[:place], reminder, *dialogue[place:]]
 
 
 def _that_count(journal: Sequence[Event]) -> Iterable[Event]:

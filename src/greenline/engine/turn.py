@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from greenline.conversations.events import (
     AgentMessage,
     Attempted,
     Event,
+    Origin,
     Started,
     ToolCalled,
     ToolReturned,
     TurnFailed,
 )
 from greenline.engine.effects import Effects, NoModelAnswered
-from greenline.engine.prompt import messages, system_message
+from greenline.engine.guardrails.rules import Guard
+from greenline.engine.guardrails.watching import Refused, Watching
+from greenline.engine.prompt import messages, reminded, system_message
+from greenline.engine.usage import usage_of
 from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult, service_of
+
+_GUARDRAIL: Final[Origin] = "guardrail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,9 @@ class Turn:
     files: Mapping[str, FilePart] = field(default_factory=dict, repr=False)
     failure_message: str = ""
     max_rounds: int = 10
+    guard: Guard | None = None
+    keeps_focus: bool = False
+    """Whether the model is reminded of its instructions (reference: the guardrail ``focus``)."""
     translate: Callable[[str], Turn] | None = field(default=None, repr=False)
 
 
@@ -54,15 +64,37 @@ class Spoken:
     say: Say
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A turn without the answer that the model gave: guardrails refused it, or could not judge it.
+
+    ``text`` is said in its place, and ``ends`` the reason for which the conversation is over. With ``cut`` the person
+    has got something of the answer already: it stops first, and only then ``text`` is said, which is not in the
+    outcome.
+    """
+
+    text: str
+    ends: str | None
+    cut: bool
+
+
 @dataclass(slots=True)
 class Outcome:
-    """What a turn came to. ``ended`` is the reason when the conversation is over; ``pause`` is that of a tool."""
+    """What a turn came to. ``ended`` is a tool's reason to end the conversation; ``pause`` is that of a tool."""
 
     events: list[Event] = field(default_factory=list)
     spoken: list[Spoken] = field(default_factory=list)
     ended: str | None = None
     pause: float | None = None
     failed: bool = False
+    refusal: Refusal | None = None
+
+    @property
+    def termination(self) -> str | None:
+        """Why the conversation is over with this turn, as the reference words it; None when it goes on."""
+        if self.refusal is not None and self.refusal.ends is not None:
+            return self.refusal.ends
+        return f"end_call tool was called: {self.ended}" if self.ended is not None else None
 
 
 async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None) -> Outcome:
@@ -73,13 +105,28 @@ async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None)
     `TurnFailed` for the operator.
     """
     outcome = outcome if outcome is not None else Outcome()
+    if turn.guard is None:
+        return await _rounds(turn, effects, outcome, None)
+    async with Watching(turn.guard, turn.conversation_id, turn.journal, effects) as watching:
+        return await _rounds(turn, effects, outcome, watching)
+
+
+async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watching | None) -> Outcome:
     tools = {tool.spec.name: tool for tool in turn.tools}
     for _ in range(turn.max_rounds):
-        reply = await effects.model(_request(turn, outcome))
+        request = _request(turn, outcome)
+        if watching is None:
+            reply: ModelReply | NoModelAnswered | Refused = await effects.model(request)
+        else:
+            reply = await watching.model(request, outcome.events, tools)
         if isinstance(reply, NoModelAnswered):
             reason = "no model of the cascade answered"
             return fail(outcome, effects, turn.failure_message, "no_model_answered", reason, reply.attempts)
+        if isinstance(reply, Refused):
+            return _refuse(turn, reply, effects, outcome)
         message = _said(turn, reply, effects, outcome)
+        if watching is not None and (refused := await watching.afterwards(message.id, outcome.events)) is not None:
+            return _refuse(turn, refused, effects, outcome)
         stop = False
         for call in reply.tool_calls:
             result = await _call(turn, call, tools.get(call.name), message, effects, outcome)
@@ -107,8 +154,29 @@ def fail(
     return outcome
 
 
+def _refuse(turn: Turn, refused: Refused, effects: Effects, outcome: Outcome) -> Outcome:
+    """The outcome of a turn whose answer was refused: the guardrails' message and the end, or a failed turn."""
+    text, origin = refused.message, _GUARDRAIL
+    if refused.ends is None:
+        text, origin = turn.failure_message, "failure"
+        outcome.failed = True
+        outcome.events.append(TurnFailed(code="guardrails_unjudged", reason=refused.reason))
+    said = [event.id for event in outcome.events if isinstance(event, AgentMessage) and event.text]
+    cut = bool(said) and turn.guard is not None and not turn.guard.holds
+    if not cut:
+        event = AgentMessage(id=effects.new_id("msg"), text=text, origin=origin)
+        outcome.events.append(event)
+        outcome.spoken.extend([Spoken(event.id, Text(text))] if text else [])
+        said.append(event.id)
+    outcome.events.extend(check.model_copy(update={"message_id": said[-1]}) for check in refused.checks)
+    outcome.refusal = Refusal(text, refused.ends, cut=cut)
+    return outcome
+
+
 def _request(turn: Turn, outcome: Outcome) -> ModelRequest:
     dialogue = messages((*turn.journal, *outcome.events), turn.files)
+    if turn.keeps_focus:
+        dialogue = reminded(dialogue)
     return replace(
         turn.request,
         messages=(system_message(turn.prompt, turn.style, turn.started), *dialogue),
@@ -132,17 +200,6 @@ def _said(turn: Turn, reply: ModelReply, effects: Effects, outcome: Outcome) -> 
     if text:
         outcome.spoken.append(Spoken(event.id, Text(text)))
     return event
-
-
-def usage_of(reply: ModelReply) -> dict[str, int]:
-    """The tokens of a reply, as the journal names them."""
-    usage = reply.usage
-    return {
-        "input": usage.input,
-        "output": usage.output,
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-    }
 
 
 async def _call(

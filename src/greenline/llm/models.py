@@ -86,6 +86,17 @@ class Cascade:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """What a request asks a model to judge, for the offline model, which reads no instructions.
+
+    ``kinds`` are types of guardrails, ``text`` is what is judged.
+    """
+
+    kinds: tuple[str, ...]
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One generation. ``model`` is a name of the reference API (``gemini-2.5-flash``, ``custom-llm``).
 
@@ -104,6 +115,7 @@ class ModelRequest:
     """Why there is no ``custom_llm`` though the agent has one."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     cascade: Cascade = Cascade()
+    judging: Judging | None = None
 
 
 @dataclass(frozen=True, slots=True)

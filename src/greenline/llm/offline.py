@@ -29,6 +29,7 @@ from greenline.llm.models import (
     ToolSpec,
     Usage,
 )
+from greenline.llm.offline_judge import judgement
 from greenline.llm.parts import text_of
 from greenline.llm.passages import Passage, passages
 from greenline.llm.phrases import Language, concepts, detect
@@ -59,8 +60,7 @@ class OfflineModel:
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
         """The whole text as one delta, then the reply. Only a script raises `greenline.llm.errors.ModelError`."""
         begun = time.perf_counter()
-        talk = _Talk.of(request)
-        scene = self._scripted(talk) or talk.answer()
+        scene = Scene([judgement(request.judging)]) if request.judging else self._scene(_Talk.of(request))
         if scene.wait:
             await asyncio.sleep(scene.wait)
         if scene.fails:
@@ -72,6 +72,9 @@ class OfflineModel:
         words = sum(len(message.text.split()) for message in request.messages)
         usage = Usage(words, len(text.split()))
         yield ModelReply(request.model, text, tuple(scene.calls), usage, (), seconds, seconds)
+
+    def _scene(self, talk: _Talk) -> Scene:
+        return self._scripted(talk) or talk.answer()
 
     def _scripted(self, talk: _Talk) -> Scene | None:
         script = f"{talk.prompt}\n{self._script}"

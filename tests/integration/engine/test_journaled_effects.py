@@ -1,17 +1,21 @@
 """A turn that died goes on from its last effect."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from support.judges import custom
 
+from greenline.agents.config.guardrails import Guardrails
 from greenline.clock import ManualClock
 from greenline.conversations.events import Started, UserMessage
 from greenline.engine.effects import JournaledEffects
+from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.turn import Turn, run_turn
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall, ToolSpec
+from greenline.settings import Settings
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
 from greenline.tools.models import ToolContext, ToolResult
@@ -29,6 +33,7 @@ class Order:
     runs: list[ToolContext] = field(default_factory=list)
     type: str = "webhook"
     has_effect: bool = True
+    dies: bool = False
 
     @property
     def spec(self) -> ToolSpec:
@@ -36,6 +41,8 @@ class Order:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         self.runs.append(context)
+        if self.dies:
+            raise PowerCut
         return ToolResult(f"Ordered {arguments['what']}\x00.")
 
 
@@ -54,6 +61,23 @@ def turn(tool: Order) -> Turn:
         request=ModelRequest("m", ()),
         journal=(UserMessage(id="u", text="Oolong, please"),),
         tools=(tool,),
+    )
+
+
+def guarded(tool: Order) -> Turn:
+    guardrails = Guardrails.model_validate(custom())
+    return replace(turn(tool), guard=guard_of(guardrails, Settings(_env_file=None), streams=False))
+
+
+def judge_and_order(request: ModelRequest) -> ModelReply:
+    if request.judging is not None:
+        return ModelReply("judge", '{"triggered": false}')
+    return order_then_tell(request)
+
+
+def judge_and_speak_and_order(request: ModelRequest) -> ModelReply:
+    return (
+        replace(judge_and_order(request), text="One moment.") if request.judging is None else judge_and_order(request)
     )
 
 
@@ -99,6 +123,29 @@ async def test_a_resumed_turn_makes_the_same_ids(mailboxes: Mailboxes, clock: Ma
         keys.append([event.model_dump(exclude={"seconds"}) for event in outcome.events])
     assert keys[0] == keys[1]
     assert len(tool.runs) == 1
+
+
+async def test_who_dies_after_the_verdict_asks_no_judge_again(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    tool, model = Order(), ScriptedModel(say=judge_and_order)
+    outcomes = []
+    for _ in range(2):
+        claim = await claimed(mailboxes, clock)
+        outcome = await run_turn(guarded(tool), JournaledEffects(mailboxes, claim, model, clock, (7,)))
+        outcomes.append([event.model_dump(exclude={"seconds"}) for event in outcome.events])
+    assert outcomes[0] == outcomes[1]
+    assert [request.judging is not None for request in model.requests] == [False, False, True]
+    assert len(tool.runs) == 1
+
+
+async def test_a_turn_that_died_in_a_tool_has_touched_the_world_though_it_was_judged_before(
+    mailboxes: Mailboxes, clock: ManualClock
+) -> None:
+    """Its steps were recorded before it was known that they lead to a call: a turn without one may be superseded."""
+    tool, model = Order(dies=True), ScriptedModel(say=judge_and_speak_and_order)
+    claim = await claimed(mailboxes, clock)
+    with pytest.raises(PowerCut):
+        await run_turn(guarded(tool), JournaledEffects(mailboxes, claim, model, clock, (7,)))
+    assert JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)).touched_world
 
 
 async def test_steps_of_other_inputs_are_not_taken_over(mailboxes: Mailboxes, clock: ManualClock) -> None:

@@ -13,7 +13,13 @@ from greenline.agents.config.asr import AsrConfig
 from greenline.agents.config.base import ConfigModel
 from greenline.agents.config.conversation import BackgroundSoundConfig, ConversationSettings, FileInputConfig
 from greenline.agents.config.evaluation import AnalysisProperty, EvaluationCriterion
-from greenline.agents.config.guardrails import ContentThreshold, CustomGuardrail, Guardrails
+from greenline.agents.config.guardrails import (
+    ContentThreshold,
+    CustomGuardrail,
+    Guardrails,
+    ModerationGuardrail,
+    ModerationThreshold,
+)
 from greenline.agents.config.knowledge import KnowledgeBaseLocator, RagConfig
 from greenline.agents.config.llm import CustomLlm
 from greenline.agents.config.privacy import PrivacyConfig
@@ -232,6 +238,7 @@ DEFAULTS: list[tuple[type[ConfigModel], dict[str, Any], dict[str, Any]]] = [
             "execution_mode": "streaming",
             "model": "gemini-3.1-flash-lite",
             "history_message_count": 0,
+            "history_include_tool_calls": False,
             "evaluate_full_response_only": False,
         },
     ),
@@ -239,6 +246,12 @@ DEFAULTS: list[tuple[type[ConfigModel], dict[str, Any], dict[str, Any]]] = [
         Guardrails,
         {},
         {"version": "1", "focus": {"is_enabled": False}, "prompt_injection": {"is_enabled": False}},
+    ),
+    (ModerationThreshold, {}, {"is_enabled": False, "threshold": 0.3}),
+    (
+        ModerationGuardrail,
+        {},
+        {"execution_mode": "streaming"},
     ),
     (
         OverrideSettings,

@@ -60,6 +60,35 @@ class ContentGuardrail(ConfigModel):
     trigger_action: TriggerAction = EndCallAction()
 
 
+class ModerationThreshold(Guardrail):
+    """A category of moderation; the threshold is a share."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.3
+
+
+class ModerationCategories(ConfigModel):
+    """The categories of the older block."""
+
+    sexual: ModerationThreshold = ModerationThreshold()
+    violence: ModerationThreshold = ModerationThreshold()
+    violence_graphic: ModerationThreshold = ModerationThreshold()
+    harassment: ModerationThreshold = ModerationThreshold()
+    harassment_threatening: ModerationThreshold = ModerationThreshold()
+    hate: ModerationThreshold = ModerationThreshold()
+    hate_threatening: ModerationThreshold = ModerationThreshold()
+    self_harm_instructions: ModerationThreshold = ModerationThreshold()
+    self_harm: ModerationThreshold = ModerationThreshold()
+    self_harm_intent: ModerationThreshold = ModerationThreshold()
+    sexual_minors: ModerationThreshold = ModerationThreshold()
+
+
+class ModerationGuardrail(ConfigModel):
+    """Refuses content by the categories of a moderation service, and ends the conversation."""
+
+    execution_mode: ExecutionMode = "streaming"
+    config: ModerationCategories = ModerationCategories()
+
+
 class CustomGuardrail(Guardrail):
     """A rule in words that a model watches."""
 
@@ -68,6 +97,7 @@ class CustomGuardrail(Guardrail):
     execution_mode: ExecutionMode = "streaming"
     model: Name = "gemini-3.1-flash-lite"
     history_message_count: Annotated[int, Field(ge=0, le=100)] = 0
+    history_include_tool_calls: bool = False
     trigger_action: TriggerAction = EndCallAction()
     evaluate_full_response_only: bool = False
 
@@ -91,4 +121,6 @@ class Guardrails(ConfigModel):
     focus: Guardrail = Guardrail()
     prompt_injection: Guardrail = Guardrail()
     content: ContentGuardrail = ContentGuardrail()
+    moderation: ModerationGuardrail | None = None
+    """Of August 2026 and gone from the newest SDK: it holds for agents that have it."""
     custom: CustomGuardrails = CustomGuardrails()

@@ -12,6 +12,7 @@ from greenline.channels.live.models import (
     ClientToolCall,
     ContextUsage,
     DtmfRequest,
+    GuardrailTriggered,
     Interruption,
     LiveEvent,
     ReasoningPart,
@@ -227,6 +228,10 @@ class Answer:
             if text := clean_text(self._written).strip():
                 self.outcome.events.append(AgentMessage(id=new_id("msg"), text=text))
             self._close(clean_text(self._partial).strip())
+
+    def guardrail_triggered(self) -> None:
+        """A guardrail has refused something."""
+        self._tell(GuardrailTriggered())
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""

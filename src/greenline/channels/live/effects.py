@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from greenline.clock import Clock
-from greenline.engine.effects import NoModelAnswered
+from greenline.engine.effects import NoModelAnswered, Watch, ask_judge
 from greenline.ids import new_id
 from greenline.llm.errors import AllModelsFailed
-from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, ReasoningDelta
+from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, ReasoningDelta, TextDelta
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 
@@ -36,6 +36,10 @@ class Speaker(Protocol):
 
     def broke_off(self) -> None:
         """No model goes on with the reply that has begun, if one has."""
+        ...
+
+    def guardrail_triggered(self) -> None:
+        """A guardrail has refused something."""
         ...
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
@@ -64,24 +68,45 @@ class LiveEffects:
         """A new id."""
         return new_id(prefix)
 
-    async def model(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
-        """One generation, with the cascade; its text is passed on as it comes."""
+    async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
+        """One generation, with the cascade; its text is passed on as it comes, unless ``watch`` holds it."""
         attempts: tuple[Attempt, ...] = ()
+        holds = watch is not None and watch.holds
         try:
             events = self._models.stream(request)
             async with _closing(events):
                 async for event in events:
                     if isinstance(event, ModelReply):
-                        self._speaker.reply(event)
+                        if not holds:
+                            self._speaker.reply(event)
                         return event
-                    if isinstance(event, ReasoningDelta):
-                        self._speaker.thinks(event.text)
-                    else:
-                        self._speaker.delta(event.text)
+                    if not holds:
+                        self._pass_on(event)
+                    if watch is not None and isinstance(event, TextDelta):
+                        watch.delta(event.text)
         except AllModelsFailed as error:
             attempts = tuple(error.attempts)
         self._speaker.broke_off()
         return NoModelAnswered(attempts)
+
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
+        """The verdict of a judge. A guess is not worth one: nobody is asked before the person has finished."""
+        return self._judge(request, seconds)
+
+    async def judged(self) -> None:
+        """Nothing is recorded for a resumption."""
+
+    def triggered(self) -> None:
+        """A guardrail was triggered."""
+        self._speaker.guardrail_triggered()
+
+    def release(self, reply: ModelReply) -> None:
+        """Give out what was held."""
+        self._speaker.reply(reply)
+
+    def stop(self) -> None:
+        """The reply goes no further; what was said of it stays said."""
+        self._speaker.broke_off()
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool."""
@@ -95,6 +120,16 @@ class LiveEffects:
     def returned(self) -> ToolResult | None:
         """Nothing is resumed here."""
         return None
+
+    def _pass_on(self, event: TextDelta | ReasoningDelta) -> None:
+        if isinstance(event, ReasoningDelta):
+            self._speaker.thinks(event.text)
+        else:
+            self._speaker.delta(event.text)
+
+    async def _judge(self, request: ModelRequest, seconds: float) -> ModelReply | NoModelAnswered:
+        await self._committed.wait()
+        return await ask_judge(self._models, request, seconds)
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,8 @@ from greenline.channels.live.answer import Answer
 from greenline.channels.live.timers import Timers
 from greenline.conversations.events import Noted
 from greenline.engine.prompt import messages
-from greenline.engine.turn import Turn, usage_of
+from greenline.engine.turn import Turn
+from greenline.engine.usage import usage_of
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import LanguageModels, Message, ModelRequest, TextPart
 from greenline.text import clean_text

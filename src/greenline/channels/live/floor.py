@@ -27,7 +27,7 @@ from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, ClientSide, build_turn
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
-from greenline.engine.turn import Outcome, Spoken, fail, run_turn
+from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
 from greenline.settings import Settings
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 UNREACHABLE: Final = "database_unreachable"
 """Code of a turn that needed something of the database, such as a secret, while it was away."""
 
-Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice"]
+Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice", "guardrail"]
 
 
 class Host(Protocol):
@@ -79,7 +79,7 @@ class Host(Protocol):
         ...
 
     def answered(self, ended: str | None, pause: float | None) -> None:
-        """The agent has said all; ``ended`` is its reason to end the conversation, ``pause`` how long it waits."""
+        """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
         ...
 
 
@@ -161,14 +161,15 @@ class Floor:
         self._answering = self._host.spawn(self._respond(answer))
         self._fillers.begin(answer, early=not any(isinstance(event, UserMessage) for event in self._host.journal))
 
-    def say(self, text: str, origin: Origin) -> None:
-        """Words that come from no model."""
+    def say(self, text: str, origin: Origin, refusal: Refusal | None = None) -> None:
+        """Words that come from no model; ``refusal`` is what they follow from."""
         self.interrupt()
         if self._host.over:
             return
         answer = self._new_answer(committed=True)
         shielded = origin == "first_message" and self._config.agent.disable_first_message_interruptions
-        answer.interruptible = not shielded
+        answer.interruptible = not shielded and refusal is None
+        answer.outcome.refusal = refusal
         answer.say(text)
         answer.outcome.events.append(AgentMessage(id=new_id("msg"), text=text, origin=origin))
         self._answering = self._host.spawn(self._finish(answer))
@@ -179,13 +180,7 @@ class Floor:
         if answer is None or not answer.committed.is_set():
             self.drop()
             return
-        self._answer = None
-        self._stop()
-        events = answer.events
-        if not answer.recorded:
-            self._host.record(*events)
-        self._host.record(*answer.cut(events))
-        self._time(answer, events)
+        self._cut(answer)
         INTERRUPTIONS.labels(medium_of(text_only=self._means.out is None)).inc()
 
     def drop(self) -> None:
@@ -195,6 +190,15 @@ class Floor:
             self._answer = None
             self._stop()
             guess.drop()
+
+    def _cut(self, answer: Answer) -> None:
+        self._answer = None
+        self._stop()
+        events = answer.events
+        if not answer.recorded:
+            self._host.record(*events)
+        self._host.record(*answer.cut(events))
+        self._time(answer, events)
 
     async def quiet(self, seconds: float) -> None:
         """Return when the agent has said what it is saying, at most after ``seconds``."""
@@ -263,13 +267,25 @@ class Floor:
         except DATABASE_ERRORS as error:
             log.error("turn.failed", conversation_id=host.conversation_id, code=UNREACHABLE, reason=str(error))
             outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
+        self._fillers.stop()
+        if outcome.refusal is not None and outcome.refusal.cut:
+            self._cut_off(answer, outcome.refusal)
+            return
+        answer.interruptible = outcome.refusal is None
         for spoken, is_message in _unstreamed(outcome):
             if isinstance(spoken.say, Text):
                 answer.say(spoken.say.text, is_message=is_message)
             else:
                 answer.offer(spoken.say, spoken.event_id)
-        self._fillers.stop()
         await self._finish(answer)
+
+    def _cut_off(self, answer: Answer, refusal: Refusal) -> None:
+        """Guardrails stop an answer of which the person has got something."""
+        self._cut(answer)
+        if refusal.text:
+            self.say(refusal.text, "guardrail" if refusal.ends else "failure", refusal)
+        else:
+            self._host.answered(refusal.ends, None)
 
     async def _finish(self, answer: Answer) -> None:
         await answer.committed.wait()
@@ -280,7 +296,7 @@ class Floor:
         self._time(answer, answer.events)
         self._host.tell(ResponseComplete(answer.event_id))
         self._answer = None
-        self._host.answered(answer.outcome.ended, answer.outcome.pause)
+        self._host.answered(answer.outcome.termination, answer.outcome.pause)
 
     async def _play(self, answer: Answer) -> None:
         """Return when the person has heard all of it."""

@@ -165,6 +165,11 @@ class ContextUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardrailTriggered:
+    """A guardrail has refused what the agent was about to say, or what the person said."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentTyping:
     """Who reads sees that an answer is on its way: the agent is at work, or a human who has taken over is typing.
 
@@ -209,6 +214,7 @@ LiveEvent: TypeAlias = (
     | ToolRequest
     | ToolResponse
     | ContextUsage
+    | GuardrailTriggered
     | AgentTyping
     | TakenOver
     | SessionEnded

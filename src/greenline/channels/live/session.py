@@ -553,10 +553,10 @@ class LiveSession:
             self.spawn(self._means.speech.prepare(voice_of(self.config)))
 
     def answered(self, ended: str | None, pause: float | None) -> None:
-        """The agent has said all; ``ended`` is its reason to end the conversation, ``pause`` how long it waits."""
+        """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
         self._pause = pause
         if ended is not None:
-            self.end(f"end_call tool was called: {ended}")
+            self.end(ended)
         if not self._take_meanwhile():
             self.wait_for_person()
 

@@ -20,6 +20,7 @@ from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
 from greenline.channels.live.rich_content import draws_components
 from greenline.conversations.events import Event, Started
+from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import spoken_style, style
 from greenline.engine.request import model_request
@@ -94,6 +95,8 @@ async def build_turn(
         limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
         request = replace(request, cascade=limits)
 
+    guardrails = agent.version.platform_settings.guardrails
+
     def translate(language: str) -> Turn:
         switch(language)
         return replace(turn, prompt=_prompt(agent), style=_style(agent, speech), tools=tools())
@@ -112,6 +115,8 @@ async def build_turn(
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
+        guard=guard_of(guardrails, settings, streams=True),
+        keeps_focus=guardrails.focus.is_enabled,
         translate=translate,
     )
     return turn

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from greenline.channels.live.models import (
     AgentResponse,
+    GuardrailTriggered,
     Interruption,
     LiveEvent,
     ResponseCorrection,
@@ -22,6 +23,7 @@ from greenline.conversations.events import (
     AgentInterrupted,
     AgentMessage,
     Entry,
+    GuardrailsChecked,
     HumanTakeover,
     Noted,
     ToolCalled,
@@ -60,6 +62,8 @@ class JournalFrames:
                 return (told,)
             case Noted(what=what, detail=row) if what == SHOWN:
                 return (RichContent(place, row["rich_content_id"], row["component"], row["props"]),)
+            case GuardrailsChecked() if event.hits:
+                return (GuardrailTriggered(),)
             case HumanTakeover():
                 return (TakenOver(by_human=event.active),)
             case _:

@@ -15,6 +15,7 @@ from greenline.channels.live.models import (
     ClientToolCall,
     ContextUsage,
     DtmfRequest,
+    GuardrailTriggered,
     Interruption,
     LiveEvent,
     ReasoningPart,
@@ -161,6 +162,7 @@ def _plain(
     | Interruption
     | VadScore
     | ContextUsage
+    | GuardrailTriggered
     | AgentTyping,
 ) -> Frame:
     match event:
@@ -194,6 +196,8 @@ def _plain(
                 context_tokens=event.tokens,
                 context_limit_tokens=event.limit,
             )
+        case GuardrailTriggered():
+            return {"type": "guardrail_triggered"}
         case AgentTyping():
             lasts = {} if event.duration_ms is None else {"duration_ms": event.duration_ms}
             return _frame("agent_typing", "agent_typing_event", is_typing=event.is_typing, **lasts)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
+from greenline.agents.config.guardrails import Guardrails
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
 from greenline.agents.variables import render
 from greenline.conversations.events import Event, Started
+from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
@@ -49,6 +51,7 @@ def build_turn(
     journal: tuple[Event, ...],
     files: Mapping[str, FilePart],
     settings: Settings,
+    guardrails: Guardrails,
     aloud: bool = False,
     translate: Callable[[str], Turn] | None = None,
 ) -> Turn:
@@ -75,5 +78,7 @@ def build_turn(
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
+        guard=guard_of(guardrails, settings, streams=False),
+        keeps_focus=guardrails.focus.is_enabled,
         translate=translate,
     )

@@ -222,6 +222,7 @@ class Dialogues:
             journal=(*dialogue.journal, *dialogue.opening, *said),
             files=dialogue.files,
             settings=self._settings,
+            guardrails=dialogue.version.platform_settings.guardrails,
             aloud=aloud,
             translate=translate,
         )
@@ -254,8 +255,8 @@ class Dialogues:
         if note is not None and note.file is not None and note.file.row is not None:
             commit.files.append(note.file.row)
         self._record(chat, dialogue.conversation, commit, (*events, *dialogue.metered), composed, effects.new_id)
-        if outcome.ended is not None:
-            commit.record(dialogue.conversation, Ended(reason=f"end_call tool was called: {outcome.ended}"))
+        if outcome.termination is not None:
+            commit.record(dialogue.conversation, Ended(reason=outcome.termination))
 
     def cannot_open(
         self, chat: Chat, dialogue: Dialogue, inbound: Sequence[InboundMessage], commit: TurnCommit
