@@ -1,4 +1,4 @@
-"""The examples of docs/agents.md, run in order against a server."""
+"""The examples of docs/agents.md and docs/guardrails.md, run in order against a server."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 from elevenlabs import ElevenLabs
 
 from support.server import RunningServer
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "agents.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def run(examples: list[str], url: str, api_key: str) -> None:
+def run(examples: list[str], document: Path, url: str, api_key: str) -> None:
     with httpx.Client(trust_env=False, timeout=30) as transport:
         names = {"client": ElevenLabs(base_url=url, api_key=api_key, httpx_client=transport)}
         for example in examples:
-            exec(compile(example, str(DOCUMENT), "exec"), names)  # noqa: S102 - our own document
+            exec(compile(example, str(document), "exec"), names)  # noqa: S102 - our own document
 
 
-async def test_the_examples_work(server: RunningServer) -> None:
-    examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-
-    assert len(examples) >= 5
-    await asyncio.to_thread(run, examples, server.url, server.api_key)
+@pytest.mark.parametrize(("name", "least"), [("agents.md", 5), ("guardrails.md", 1)])
+async def test_the_examples_work(server: RunningServer, name: str, least: int) -> None:
+    document = DOCS / name
+    examples = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(examples) >= least
+    await asyncio.to_thread(run, examples, document, server.url, server.api_key)

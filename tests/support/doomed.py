@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from support.meta import Emulator
@@ -32,10 +32,11 @@ async def doomed_server(
     *,
     grace: float = 4.0,
     shop: str = "",
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServeProcess]:
     """`greenline serve` on a fixed port; with ``crash`` it dies at the nth passage of a checkpoint.
 
-    With ``shop``, the address of a `support.shop`, every agent can order there.
+    With ``shop``, the address of a `support.shop`, every agent can order there. ``settings`` are further variables.
 
     ``grace`` is how long a send of unknown outcome waits for a status, in seconds: longer than any time in which
     no server takes Meta's webhooks, since a status that nobody took can't settle anything.
@@ -52,6 +53,7 @@ async def doomed_server(
         "GREENLINE_PAIR_BURST": "30",
         "GREENLINE_LOG_LEVEL": "warning",
         "GREENLINE_DRAIN_SECONDS": "3",
+        **(settings or {}),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     process = await asyncio.create_subprocess_exec(

@@ -39,7 +39,8 @@ class Play:
     """What the server does with one request.
 
     ``events`` are sent as server-sent events; after ``hang_after`` of them the server falls silent, after
-    ``cut_after`` of them it drops the connection. ``end`` is the event after the last one, if any.
+    ``cut_after`` of them it drops the connection. ``end`` is the event after the last one, if any. Nothing is sent
+    before ``after`` is set.
     """
 
     events: list[Json | str] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Play:
     hang_after: int | None = None
     cut_after: int | None = None
     end: str | None = "[DONE]"
+    after: asyncio.Event | None = None
 
 
 def chunk(delta: Json | None = None, finish: str | None = None, **more: Any) -> Json:
@@ -151,6 +153,8 @@ class FakeLlm:
         seen.closed.set()
 
     async def _play(self, play: Play, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if play.after is not None:
+            await play.after.wait()
         if play.body is not None:
             whole = play.body if isinstance(play.body, str) else json.dumps(play.body)
             await _send(writer, play, whole.encode())
