@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.judges import custom
 
 from greenline.agents.config.guardrails import Guardrails
 from greenline.clock import ManualClock
@@ -20,6 +19,7 @@ from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
 from greenline.tools.models import ToolContext, ToolResult
 from support.channel import ScriptedModel
+from support.judges import custom
 
 
 class PowerCut(BaseException):
