@@ -35,6 +35,7 @@ from greenline.speech.models import (
 from greenline.store.objects import FolderObjects
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
 
 CONFIG = {
     "agent": {"first_message": "", "prompt": {"prompt": "You are Luma of Fern & Field, a plant shop."}},
@@ -187,11 +188,13 @@ async def serve() -> None:
         version = await agents.live_version(where.pool, "ws_bench", agent_id)
         wakeups, speech = Wakeups(where.dsn), ScriptedSpeech()
         await wakeups.start()
+        mcp = Mcp(where.pool, clock, settings)
         live = LiveSessions(
             pool=where.pool,
             wakeups=wakeups,
             vault=open_vault(settings),
             models=Model(),
+            mcp=mcp,
             speech=speech,
             objects=FolderObjects(settings.data_dir),
             clock=clock,
@@ -205,6 +208,7 @@ async def serve() -> None:
 
         await script.serve(call)
         await live.stop(5.0)
+        await mcp.aclose()
         await wakeups.aclose()
 
 

@@ -30,6 +30,7 @@ from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
 from support.channel import Channel, Meta, ScriptedModel
 from support.graph_stand_in import GraphStandIn
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
@@ -269,12 +270,14 @@ async def calling_channel(
         await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
         wakeups, graph = Wakeups(dsn), GraphClient(settings)
         await wakeups.start()
+        mcp = Mcp(pool, clock, settings)
         whatsapp = WhatsApp(
             pool=pool,
             wakeups=wakeups,
             graph=graph,
             vault=vault,
             models=model,
+            mcp=mcp,
             speech=speech or NoSpeech(),
             objects=FolderObjects(settings.data_dir),
             clock=clock,
@@ -304,6 +307,7 @@ async def calling_channel(
             await calls.stop(0.0)
             await whatsapp.stop(1.0)
             await wakeups.aclose()
+            await mcp.aclose()
             await graph.aclose()
 
 

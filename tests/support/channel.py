@@ -27,6 +27,7 @@ from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.scripted import Answer, Request, answer, scripted
 from support.wait import until
@@ -262,12 +263,14 @@ async def running_channel(
         await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
         wakeups, graph = Wakeups(dsn), GraphClient(settings, token_alarm(pool, clock))
         await wakeups.start()
+        mcp = Mcp(pool, clock, settings)
         whatsapp = WhatsApp(
             pool=pool,
             wakeups=wakeups,
             graph=graph,
             vault=vault,
             models=model,
+            mcp=mcp,
             speech=speech or NoSpeech(),
             objects=objects or FolderObjects(settings.data_dir),
             clock=clock,
@@ -282,4 +285,5 @@ async def running_channel(
             await whatsapp.stop(1.0)
             await insight.stop(1.0)
             await wakeups.aclose()
+            await mcp.aclose()
             await graph.aclose()

@@ -28,6 +28,7 @@ from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
 from support.channel import ScriptedModel
 from support.rows import WORKSPACE, insert_workspace
 from support.wait import until
@@ -155,11 +156,13 @@ async def stage(
     agent_id = await agents.create(pool, clock, WORKSPACE, definition)
     wakeups, model = Wakeups(dsn), ScriptedModel()
     await wakeups.start()
+    mcp = Mcp(pool, clock, settings)
     live = LiveSessions(
         pool=pool,
         wakeups=wakeups,
         vault=open_vault(settings),
         models=models or model,
+        mcp=mcp,
         speech=speech or NoSpeech(),
         objects=FolderObjects(settings.data_dir),
         clock=clock,
@@ -173,3 +176,4 @@ async def stage(
         await live.stop(0.0)
         await asyncio.gather(*set_up.tasks, return_exceptions=True)
         await wakeups.aclose()
+        await mcp.aclose()

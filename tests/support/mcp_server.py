@@ -17,6 +17,14 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from greenline.agents import service as agents
+from greenline.agents.models import AgentChanges
+from greenline.clock import Clock
+from greenline.store.pool import Pool
+from greenline.tools.mcp.models import McpServer, McpServerConfig
+from greenline.tools.mcp.service import McpServers
+from support.rows import WORKSPACE
+
 Transport = Literal["SSE", "STREAMABLE_HTTP"]
 TRANSPORTS: tuple[Transport, ...] = ("SSE", "STREAMABLE_HTTP")
 PATHS = {"SSE": "/sse", "STREAMABLE_HTTP": "/mcp"}
@@ -134,3 +142,13 @@ async def mcp_server(transport: Transport = "STREAMABLE_HTTP", port: int = 0) ->
             shop.hold.set()
         running.should_exit = True
         await task
+
+
+async def equip(pool: Pool, clock: Clock, agent_id: str, shop: Shop, **more: Any) -> McpServer:
+    """A server of the workspace that the agent uses; ``more`` belongs to its configuration."""
+    config = McpServerConfig.model_validate({**shop.config, **more})
+    server = await McpServers(pool, clock, WORKSPACE).create(config)
+    prompt = {"mcp_server_ids": [server.id]}
+    changes = AgentChanges(conversation_config={"agent": {"prompt": prompt}})
+    await agents.update(pool, clock, WORKSPACE, agent_id, changes)
+    return server

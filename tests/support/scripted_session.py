@@ -59,6 +59,9 @@ class ScriptedSession:
     def contextual_update(self, text: str, context_id: str | None = None) -> None:
         self.heard.append(("context", text, context_id))
 
+    def mcp_approval(self, tool_call_id: str, *, is_approved: bool) -> None:
+        self.heard.append(("mcp_approval", tool_call_id, is_approved))
+
     def tool_result(self, tool_call_id: str, result: str, *, is_error: bool) -> None:
         self.heard.append(("tool", tool_call_id, result, is_error))
 

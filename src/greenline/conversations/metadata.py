@@ -19,6 +19,7 @@ from greenline.conversations.events import (
     GuardrailsChecked,
     SpeechUsed,
     Started,
+    ToolReturned,
     TurnFailed,
     UserMessage,
 )
@@ -228,7 +229,9 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
         transfer_to_number=tool("transfer_to_number"),
         dtmf_tones=tool("play_keypad_touch_tone"),
         voicemail_detection=tool("voicemail_detection"),
-        external_mcp_servers=FeatureStatus(enabled=bool(prompt.mcp_server_ids or prompt.native_mcp_server_ids)),
+        external_mcp_servers=FeatureStatus(
+            enabled=bool(prompt.mcp_server_ids or prompt.native_mcp_server_ids), used=_used_mcp(journal)
+        ),
         pii_zrm_agent=settings.privacy.zero_retention_mode,
         workflow=WorkflowFeatures(enabled=bool(agent.workflow.edges)),
         agent_testing=TestingFeatures(enabled=bool(settings.testing.attached_tests)),
@@ -238,6 +241,10 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
             enabled=config.conversation.file_input.enabled, used=any(event.file_ids for event in said)
         ),
     )
+
+
+def _used_mcp(journal: Iterable[Entry]) -> bool:
+    return any(isinstance(entry.event, ToolReturned) and entry.event.type == "mcp" for entry in journal)
 
 
 def _source_version(initiation: Mapping[str, Any]) -> str | None:

@@ -46,6 +46,22 @@ class Order:
         return ToolResult(f"Ordered {arguments['what']}\x00.")
 
 
+@dataclass
+class Late:
+    """A tool of the name that the model has made up before."""
+
+    order: Order
+    type: str = "webhook"
+    has_effect: bool = True
+
+    @property
+    def spec(self) -> ToolSpec:
+        return replace(self.order.spec, name="unknown")
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        return await self.order.run(arguments, context)
+
+
 def order_then_tell(request: ModelRequest) -> ModelReply:
     if request.messages[-1].role == "tool":
         return ModelReply("m", f"Done: {request.messages[-1].text}")
@@ -164,3 +180,32 @@ async def test_whoever_lost_the_mailbox_runs_no_tool(mailboxes: Mailboxes, clock
     with pytest.raises(LeaseLost):
         await run_turn(turn(tool), JournaledEffects(mailboxes, zombie, model, clock, (7,)))
     assert tool.runs == []
+
+
+async def test_a_tool_whose_service_went_away_meanwhile_has_returned_all_the_same(
+    mailboxes: Mailboxes, clock: ManualClock
+) -> None:
+    tool, model = Order(), ScriptedModel(say=order_then_tell)
+    await run_turn(turn(tool), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
+    claim = await claimed(mailboxes, clock)
+    effects = JournaledEffects(mailboxes, claim, model, clock, (7,))
+    outcome = await run_turn(replace(turn(tool), tools=()), effects)
+    assert len(tool.runs) == 1
+    assert outcome.spoken[-1].say.text == "Done: Ordered oolong\ufffd."
+
+
+async def test_a_tool_that_came_only_after_a_turn_died_is_not_run(mailboxes: Mailboxes, clock: ManualClock) -> None:
+    def order_twice(request: ModelRequest) -> ModelReply:
+        asked = sum(message.role == "tool" for message in request.messages)
+        if asked == 2:
+            raise PowerCut
+        return ModelReply("m", "", (ToolCall(f"call_{asked + 1}", "order" if asked else "unknown", {"what": "tea"}),))
+
+    tool, late = Order(), Order()
+    model = ScriptedModel(say=order_twice)
+    with pytest.raises(PowerCut):
+        await run_turn(turn(tool), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
+    model.say = lambda request: "Done."
+    there = replace(turn(tool), tools=(tool, Late(late)))
+    await run_turn(there, JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
+    assert (len(tool.runs), len(late.runs)) == (1, 0)

@@ -247,7 +247,7 @@ class Answer:
         if self._tools_running == 0 and "sentence" not in self.marks:
             self._tools_seconds += self._now() - self._tools_since
         name = tool.spec.name
-        told = ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text)
+        told = ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text, result.is_blocked)
         if result.ends == "conversation":
             self._end = told
         else:

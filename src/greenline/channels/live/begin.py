@@ -42,6 +42,7 @@ from greenline.store.outage import DATABASE_ERRORS, patiently
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
+from greenline.tools.mcp.toolbox import Mcp
 from greenline.tools.models import Tool
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,8 @@ class Beginning:
     summary: str | None = field(default=None, repr=False)
     remembered: Sequence[Remembered] = ()
     tools: tuple[Tool, ...] = ()
+    has_client: bool = True
+    """Whether a client follows it, which can show something and answer: a telephone can't."""
     chat_id: str | None = None
     phone_number_id: str | None = None
     queued_seconds: float | None = None
@@ -97,12 +100,14 @@ class LiveSessions:
         wakeups: Wakeups,
         vault: Vault,
         models: LanguageModels,
+        mcp: Mcp,
         speech: Speech,
         objects: Objects,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._pool = pool
+        self._mcp = mcp
         self._vault = vault
         self._models = models
         self._speech = speech
@@ -161,6 +166,7 @@ class LiveSessions:
         means = Means(
             agent=agent,
             models=self._models,
+            mcp=self._mcp,
             speech=self._speech,
             out=voice,
             files=Files(self._pool, self._objects, beginning.workspace_id, conversation_id),
@@ -251,6 +257,7 @@ class LiveSessions:
             data.custom_llm_extra_body,
             beginning.tools,
             data.tool_mock_config,
+            beginning.has_client,
         )
 
     async def _abandoned(self, claim: Claim) -> None:

@@ -17,6 +17,7 @@ from greenline.agents.lookup import ValueUnavailable
 from greenline.agents.speech import labels_of, voice_of, voices_of
 from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
+from greenline.channels.live.approvals import Approvals, ClientDesk
 from greenline.channels.live.effects import ClientCalls, LiveEffects
 from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
 from greenline.channels.live.files import Files
@@ -34,12 +35,16 @@ from greenline.settings import Settings
 from greenline.speech.models import Speech, Voice
 from greenline.speech.usage import SpeechUsage
 from greenline.store.outage import DATABASE_ERRORS
+from greenline.tools.mcp.toolbox import Mcp, Toolbox
 from greenline.tools.models import Text
 
 log = structlog.get_logger(__name__)
 
 UNREACHABLE: Final = "database_unreachable"
 """Code of a turn that needed something of the database, such as a secret, while it was away."""
+
+TOOL_CALL: Final = "mcp_tool_call"
+"""The event by which a client learns that a call waits for its approval."""
 
 Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice", "guardrail"]
 
@@ -89,6 +94,7 @@ class Means:
 
     agent: Agent
     models: LanguageModels
+    mcp: Mcp = field(repr=False)
     speech: Speech
     out: AudioOut | None
     files: Files = field(repr=False)
@@ -112,6 +118,10 @@ class Floor:
         self.usage = SpeechUsage()
         """What was heard and spoken, for its price."""
         self.client_calls = ClientCalls()
+        self.approvals = Approvals(means.clock)
+        agent = means.agent
+        asks = agent.has_client and TOOL_CALL in agent.config.conversation.client_events
+        self._toolbox = Toolbox(means.mcp, agent.lookup, ClientDesk(asks, host.tell, self.approvals))
 
     @property
     def free(self) -> bool:
@@ -205,6 +215,20 @@ class Floor:
         if self._answering is not None:
             await asyncio.wait({self._answering}, timeout=seconds)
 
+    async def meet_servers(self) -> None:
+        """Ask the agent's MCP servers for their tools, so that no answer waits for that."""
+        try:
+            await self._toolbox.offer(self._mcp_servers)
+        except DATABASE_ERRORS as error:
+            log.warning("mcp.not_met", conversation_id=self._host.conversation_id, error=str(error))
+
+    @property
+    def _mcp_servers(self) -> list[str]:
+        """None in zero-retention mode (reference: MCP servers)."""
+        agent = self._means.agent
+        off = agent.version.platform_settings.privacy.zero_retention_mode
+        return [] if off else agent.config.agent.prompt.mcp_server_ids
+
     @property
     def _config(self) -> ConversationConfig:
         return self._means.agent.config
@@ -258,6 +282,7 @@ class Floor:
                 means.speech,
                 means.clock.now(),
                 partial(self._switch, answer),
+                await self._toolbox.offer(self._mcp_servers),
             )
             self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)

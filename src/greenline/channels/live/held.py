@@ -26,6 +26,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.session import LiveSession
 from greenline.clock import Clock
+from greenline.tools.mcp.desk import McpConnections, McpToolCall
 
 HISTORY: Final = 100
 """Past events of which who begins to watch is told (reference: about the last 100)."""
@@ -35,6 +36,8 @@ _LASTING: Final = (
     DtmfRequest,
     GuardrailTriggered,
     Interruption,
+    McpConnections,
+    McpToolCall,
     ResponseCorrection,
     ResponseMetadata,
     RichContent,

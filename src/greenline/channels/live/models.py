@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from greenline.speech.models import Alignment
+from greenline.tools.mcp.desk import McpConnections, McpToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,8 @@ class ToolResponse:
     tool_type: str
     is_error: bool
     result: str = field(default="", repr=False)
+    is_blocked: bool = False
+    """It was not run, since it may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,8 @@ LiveEvent: TypeAlias = (
     | RichContent
     | ToolRequest
     | ToolResponse
+    | McpToolCall
+    | McpConnections
     | ContextUsage
     | GuardrailTriggered
     | AgentTyping

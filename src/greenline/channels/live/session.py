@@ -169,7 +169,7 @@ class LiveSession:
     @property
     def waits_for_client(self) -> bool:
         """Whether a tool waits for the client's answer."""
-        return self._floor.client_calls.waiting
+        return self._floor.client_calls.waiting or self._floor.approvals.waiting
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
@@ -245,6 +245,10 @@ class LiveSession:
         """The answer to a client tool call; one to an unknown call changes nothing."""
         self._floor.client_calls.answer(tool_call_id, clean_text(result), is_error=is_error)
 
+    def mcp_approval(self, tool_call_id: str, *, is_approved: bool) -> None:
+        """The word on a call of an MCP tool; one for a call that does not wait for it changes nothing."""
+        self._floor.approvals.answer(tool_call_id, is_approved=is_approved)
+
     def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
         """A rating of one answer."""
         self.record(Feedback(score=score, event_id=event_id))
@@ -297,6 +301,7 @@ class LiveSession:
     async def _open(self) -> None:
         self.spawn(self._follow_orders())
         self.spawn(self._watch_journal())
+        self.spawn(self._floor.meet_servers())
         if self._recorder is not None:
             self.spawn(self._recorder.run())
         if self._means.out is not None:

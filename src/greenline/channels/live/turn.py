@@ -31,6 +31,7 @@ from greenline.settings import Settings
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Speech, Voice
 from greenline.speech.tags import takes_tags
+from greenline.tools.mcp.toolbox import Offer
 from greenline.tools.models import Tool
 from greenline.tools.system import system_tools
 
@@ -60,6 +61,8 @@ class Agent:
     tools: tuple[Tool, ...] = ()
     """Tools of the channel besides those of the agent."""
     mocks: ToolMockConfig | None = None
+    has_client: bool = True
+    """Whether a client follows the conversation, which can show something and answer."""
 
     @property
     def text_only(self) -> bool:
@@ -84,8 +87,11 @@ async def build_turn(
     speech: Speech,
     now: datetime,
     switch: Callable[[str], None],
+    offer: Offer,
 ) -> Turn:
     """The turn that answers the end of ``journal``; ``switch`` changes the language of ``agent`` and its voice.
+
+    ``offer`` is what the agent's MCP servers have.
 
     The model that began a turn goes on with it in another language. Raises
     `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
@@ -102,7 +108,7 @@ async def build_turn(
         return replace(turn, prompt=_prompt(agent), style=_style(agent, speech), tools=tools())
 
     def tools() -> tuple[Tool, ...]:
-        return _tools(agent, journal, client, now)
+        return _tools(agent, journal, client, now, offer)
 
     turn = Turn(
         conversation_id=conversation_id,
@@ -146,15 +152,19 @@ def _takes_tags(voice: Voice, speech: Speech) -> bool:
         return False
 
 
-def _tools(agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime) -> tuple[Tool, ...]:
+def _tools(
+    agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime, offer: Offer
+) -> tuple[Tool, ...]:
     prompt, variables = agent.config.agent.prompt, agent.started.variables
-    found: tuple[Tool, ...] = (
+    present = at_call(variables, journal, now)
+    own: tuple[Tool, ...] = (
         *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),
         *language_tools(agent.config, journal, variables),
-        *client_tools(prompt.tools, at_call(variables, journal, now), client.ask, client.calls),
+        *client_tools(prompt.tools, present, client.ask, client.calls),
         *_keypad(agent, client),
         *agent.tools,
     )
+    found: tuple[Tool, ...] = (*own, *offer.named((tool.spec.name for tool in own), present))
     return mocked(found, agent.mocks) if agent.mocks else found
 
 

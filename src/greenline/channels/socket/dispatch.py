@@ -44,7 +44,7 @@ class Dispatch:
             case ClientToolResult():
                 self._session.tool_result(message.tool_call_id, message.text, is_error=message.is_error)
             case McpToolApproval():
-                pass  # one for a call that does not wait for it changes nothing
+                self._session.mcp_approval(message.tool_call_id, is_approved=message.is_approved)
             case Initiation():
                 raise InvalidMessage("The conversation has begun: its start data can't change any more.")
             case EnclaveSetup():

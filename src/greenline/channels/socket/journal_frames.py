@@ -57,7 +57,13 @@ class JournalFrames:
                 return (ToolRequest(place, event.request_id, event.name, event.type),)
             case ToolReturned():
                 told = ToolResponse(
-                    place, event.request_id, event.name, event.type, is_error=event.is_error, result=event.result
+                    place,
+                    event.request_id,
+                    event.name,
+                    event.type,
+                    is_error=event.is_error,
+                    result=event.result,
+                    is_blocked=event.is_blocked,
                 )
                 return (told,)
             case Noted(what=what, detail=row) if what == SHOWN:

@@ -34,7 +34,9 @@ from greenline.channels.live.models import (
     VadScore,
 )
 from greenline.channels.socket.errors import SocketClosed
+from greenline.channels.socket.mcp_frames import mcp_frame
 from greenline.speech.models import Alignment
+from greenline.tools.mcp.desk import McpConnections, McpToolCall
 
 Frame: TypeAlias = dict[str, Any]
 
@@ -127,17 +129,16 @@ def frames(event: LiveEvent) -> tuple[Frame, ...]:
     match event:
         case ToolResponse():
             return _tool_response(event)
-        case ToolRequest():
-            return (_tool("agent_tool_request", event),)
-        case ClientToolCall():
-            call = {"parameters": dict(event.parameters), **_ids(event)}
-            return ({"type": "client_tool_call", "client_tool_call": call},)
+        case ToolRequest() | ClientToolCall():
+            return (_tool_request(event),)
         case DtmfRequest():
             tones = {"dtmf_tones": event.tones, "use_out_of_band_dtmf": event.out_of_band, "event_id": event.event_id}
             return (_frame("dtmf_request", "dtmf_request_event", **tones),)
         case RichContent():
             shown = {"component": event.component, "props": dict(event.props), "event_id": event.event_id}
             return (_frame("rich_content", "rich_content", rich_content_id=event.rich_content_id, **shown),)
+        case McpToolCall() | McpConnections():
+            return (mcp_frame(event),)
         case TakenOver():
             kind = "external_agent_connected" if event.by_human else "external_agent_disconnected"
             return ({"type": kind, f"{kind}_event": {}},)
@@ -248,14 +249,21 @@ def _response(event: AgentResponse | ResponsePart | ResponseCorrection | Respons
             return _frame("agent_response_complete", "agent_response_complete_event", event_id=event.event_id)
 
 
+def _tool_request(event: ToolRequest | ClientToolCall) -> Frame:
+    if isinstance(event, ToolRequest):
+        return _tool("agent_tool_request", event)
+    call = {"parameters": dict(event.parameters), **_ids(event)}
+    return {"type": "client_tool_call", "client_tool_call": call}
+
+
 def _tool_response(event: ToolResponse) -> tuple[Frame, ...]:
-    brief = _tool("agent_tool_response", event, is_error=event.is_error, is_called=True)
+    brief = _tool("agent_tool_response", event, is_error=event.is_error, is_called=not event.is_blocked)
     whole = _tool(
         "agent_tool_response_full_payload",
         event,
         is_error=event.is_error,
-        is_called=True,
-        is_blocked=False,
+        is_called=not event.is_blocked,
+        is_blocked=event.is_blocked,
         full_tool_result=event.result[:MAX_TOOL_RESULT],
         truncated=len(event.result) > MAX_TOOL_RESULT,
     )

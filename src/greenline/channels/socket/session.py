@@ -67,6 +67,10 @@ class Session(Protocol):
         """The answer to a client tool call; one to an unknown call changes nothing."""
         ...
 
+    def mcp_approval(self, tool_call_id: str, *, is_approved: bool) -> None:
+        """The word on a call of an MCP tool; one for a call that does not wait for it changes nothing."""
+        ...
+
     def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
         """A rating of one answer."""
         ...

@@ -18,6 +18,8 @@ from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
+from greenline.tools.mcp.toolbox import Offer
+from greenline.tools.models import Tool
 from greenline.tools.system import system_tools
 
 SOURCE: Final = "whatsapp"
@@ -52,6 +54,7 @@ def build_turn(
     files: Mapping[str, FilePart],
     settings: Settings,
     guardrails: Guardrails,
+    offer: Offer,
     aloud: bool = False,
     translate: Callable[[str], Turn] | None = None,
 ) -> Turn:
@@ -61,6 +64,10 @@ def build_turn(
     """
     agent = config.agent
     labels = {voice.label: voice.description for voice in config.tts.supported_voices}
+    own: tuple[Tool, ...] = (
+        *system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
+        *language_tools(config, journal, started.variables),
+    )
     behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
     return Turn(
         conversation_id=conversation_id,
@@ -71,10 +78,7 @@ def build_turn(
         else style(SOURCE, behaviour),
         request=request,
         journal=journal,
-        tools=(
-            *system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
-            *language_tools(config, journal, started.variables),
-        ),
+        tools=(*own, *offer.named((tool.spec.name for tool in own), started.variables)),
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,

@@ -53,6 +53,8 @@ from greenline.speech.labels import unlabelled
 from greenline.speech.usage import SpeechUsage
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.tools.mcp.desk import NobodyAsked
+from greenline.tools.mcp.toolbox import Mcp, Offer, Toolbox
 from greenline.tools.models import Text
 
 log = structlog.get_logger(__name__)
@@ -122,8 +124,9 @@ class Dialogue:
 class Dialogues:
     """Conversations of WhatsApp chats, over the store. Writes only into the `TurnCommit` that it is given."""
 
-    def __init__(self, pool: Pool, vault: Vault, settings: Settings) -> None:
+    def __init__(self, pool: Pool, vault: Vault, settings: Settings, mcp: Mcp) -> None:
         self._pool = pool
+        self._mcp = mcp
         self._vault = vault
         self._settings = settings
 
@@ -201,18 +204,22 @@ class Dialogues:
         extra_body = conversation.initiation.get("custom_llm_extra_body") or {}
         try:
             request = await model_request(dialogue.config, lookup, extra_body)
-            return self._build_turn(dialogue, said, request, aloud=aloud)
+            servers = dialogue.config.agent.prompt.mcp_server_ids
+            offer = await Toolbox(self._mcp, lookup, NobodyAsked()).offer(servers)
+            return self._build_turn(dialogue, said, request, offer, aloud=aloud)
         except (MissingVariables, SecretVariable) as error:
             dialogue.failure = Failure(error.code, error.message, ends=True)
         except ValueUnavailable as error:
             dialogue.failure = Failure(error.code, error.message)
         return None
 
-    def _build_turn(self, dialogue: Dialogue, said: tuple[Event, ...], request: ModelRequest, *, aloud: bool) -> Turn:
+    def _build_turn(
+        self, dialogue: Dialogue, said: tuple[Event, ...], request: ModelRequest, offer: Offer, *, aloud: bool
+    ) -> Turn:
         def translate(language: str) -> Turn:
             """The model that began a turn goes on with it in another language."""
             dialogue.switch_to(language)
-            return self._build_turn(dialogue, said, request, aloud=aloud)
+            return self._build_turn(dialogue, said, request, offer, aloud=aloud)
 
         return build_turn(
             conversation_id=dialogue.conversation.id,
@@ -223,6 +230,7 @@ class Dialogues:
             files=dialogue.files,
             settings=self._settings,
             guardrails=dialogue.version.platform_settings.guardrails,
+            offer=offer,
             aloud=aloud,
             translate=translate,
         )

@@ -32,6 +32,7 @@ from greenline.store.pool import Pool
 from greenline.store.precedence import Delay
 from greenline.store.vault import Vault
 from greenline.store.worker import Wakeups, Worker
+from greenline.tools.mcp.toolbox import Mcp
 
 SENDERS_PER_PROCESS: Final = 200
 """Numbers that one process sends for at once; a sender that waits costs nothing but a task."""
@@ -48,6 +49,7 @@ class WhatsApp:
         graph: GraphClient,
         vault: Vault,
         models: LanguageModels,
+        mcp: Mcp,
         speech: Speech,
         objects: Objects,
         clock: Clock,
@@ -81,7 +83,7 @@ class WhatsApp:
             pool=pool,
             mailboxes=mailboxes,
             committer=Committer(pool, wakeups, clock, sender.book),
-            dialogues=Dialogues(pool, vault, settings),
+            dialogues=Dialogues(pool, vault, settings, mcp),
             hearing=Hearing(pool, files, voice_notes),
             voice_notes=voice_notes,
             presence=presence,

@@ -165,7 +165,7 @@ async def test_words_and_signs_reach_the_conversation(place: Place) -> None:
         await connection.send(type="mcp_tool_approval_result", tool_call_id="t1", is_approved=True)
         await connection.send(type="pong", event_id=99)
         await connection.send(user_audio_chunk=base64.b64encode(b"\0\0" * 10).decode())
-        await eventually(lambda: len(session.heard) == 6)
+        await eventually(lambda: len(session.heard) == 7)
     assert session.heard == [
         ("message", "Hi", (), None),
         ("message", "Look", ("f1",), None),
@@ -173,6 +173,7 @@ async def test_words_and_signs_reach_the_conversation(place: Place) -> None:
         ("context", "cart", "page"),
         ("tool", "t1", "ok", False),
         ("feedback", 1, "like"),
+        ("mcp_approval", "t1", True),
     ]
 
 

@@ -135,6 +135,7 @@ class LiveCallAgents:
             conversation_id=projection.id,
             text_only=False,
             tools=self._tools(row, line, projection.id),
+            has_client=False,
             projection=projection,
             events=tuple(entry.event for entry in read_journal(rows)),
         )
@@ -155,6 +156,7 @@ class LiveCallAgents:
             summary=summary,
             remembered=remembered,
             tools=self._tools(row, line, conversation_id),
+            has_client=False,
             chat_id=row.chat_id,
             phone_number_id=row.phone_number_id,
         )

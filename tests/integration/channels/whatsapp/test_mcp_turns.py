@@ -1,0 +1,89 @@
+"""Tools of real MCP servers in turns of WhatsApp chats."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from greenline.conversations.events import ToolCalled, ToolReturned
+from greenline.llm.models import ModelReply, ModelRequest, ToolCall
+from greenline.tools.mcp.tool import NOT_HERE
+from support.channel import Channel
+from support.mcp_server import TRANSPORTS, Shop, equip, mcp_server
+
+
+def asks_for_the_price(request: ModelRequest) -> ModelReply | str:
+    if request.messages[-1].role == "tool":
+        return f"It says: {request.messages[-1].text}"
+    return ModelReply("m", "", (ToolCall("call_1", "price", {"what": "tea"}),))
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    async with mcp_server(request.param) as running:
+        yield running
+
+
+async def tool_events(channel: Channel) -> tuple[ToolCalled, ToolReturned]:
+    (conversation,) = await channel.conversations()
+    journal = await channel.journal(conversation["id"])
+    called, returned = [event for event in journal if isinstance(event, ToolCalled | ToolReturned)]
+    assert isinstance(called, ToolCalled)
+    assert isinstance(returned, ToolReturned)
+    return called, returned
+
+
+async def test_an_auto_approved_tool_runs(channel: Channel, shop: Shop) -> None:
+    channel.model.say = asks_for_the_price
+    server = await equip(channel.pool, channel.clock, channel.agent_id, shop, approval_policy="auto_approve_all")
+    await channel.hear("How much is tea?")
+    assert await channel.told(1) == ["It says: price of tea: 7 euros"]
+
+    assert shop.ran == [("price", {"what": "tea"})]
+    called, returned = await tool_events(channel)
+    assert (called.type, called.tool_id) == ("mcp", f"mcp:{server.id}:price")
+    assert called.details["approval_policy"] == "auto_approve_all"
+    assert (returned.result, returned.is_error) == ("price of tea: 7 euros", False)
+    assert shop.metas[0]["greenline/idempotency-key"].endswith(":call_1")
+
+
+async def test_a_tool_that_nobody_can_approve_is_blocked(channel: Channel, shop: Shop) -> None:
+    channel.model.say = asks_for_the_price
+    await equip(channel.pool, channel.clock, channel.agent_id, shop)
+    await channel.hear("How much is tea?")
+    assert await channel.told(1) == [f"It says: {NOT_HERE}"]
+
+    assert shop.ran == []
+    called, returned = await tool_events(channel)
+    assert called.details["requires_approval"] is True
+    assert (returned.is_blocked, returned.error_type) == (True, "approval_unavailable")
+
+
+async def test_a_server_that_is_away_hinders_nobody(channel: Channel) -> None:
+    async with mcp_server() as shop:
+        await equip(channel.pool, channel.clock, channel.agent_id, shop, approval_policy="auto_approve_all")
+    await channel.hear("Hi")
+    assert await channel.told(1) == ["Hello!"]
+    assert channel.model.requests[0].tools == ()
+
+
+async def test_what_the_business_gives_is_not_asked_of_the_model(channel: Channel, shop: Shop) -> None:
+    def orders(request: ModelRequest) -> ModelReply | str:
+        if request.messages[-1].role == "tool":
+            return "Done."
+        return ModelReply("m", "", (ToolCall("call_1", "order", {}),))
+
+    channel.model.say = orders
+    own: dict[str, Any] = {
+        "tool_name": "order",
+        "input_overrides": {"what": {"source": "dynamic_variable", "dynamic_variable": "system__caller_id"}},
+    }
+    policy = {"approval_policy": "auto_approve_all", "tool_config_overrides": [own]}
+    await equip(channel.pool, channel.clock, channel.agent_id, shop, **policy)
+    await channel.hear("Tea, please.")
+    await channel.told(1)
+    (order,) = [tool for tool in channel.model.requests[0].tools if tool.name == "order"]
+    assert order.parameters["properties"] == {}
+    assert shop.ran == [("order", {"what": "15551230000"})]
