@@ -96,8 +96,7 @@ class Settings(BaseSettings):
     throughput_per_second: float = Field(
         80.0,
         gt=0,
-        description="Messages a number sends and takes in each second (Meta: Throughput). Less leaves room for what "
-        "Meta has counted and not told of yet, when many people begin to write at once.",
+        description="Messages a number sends and takes in each second (Meta: Throughput).",
     )
     pair_interval_seconds: float = Field(
         6.0, ge=0, description="Steady time between messages to one person (Meta: pair rate limit)."

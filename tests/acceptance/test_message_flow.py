@@ -118,13 +118,10 @@ async def test_a_file_reaches_the_agent_whatever_its_name(dsn: str, tmp_path: Pa
 
 @pytest.mark.timeout(120)
 async def test_neither_a_crowd_nor_a_chatterbox_provokes_a_refusal(dsn: str, tmp_path: Path) -> None:
-    """Meta counts what comes in as well: 150 messages in a second leave no room for answers until it is over.
-
-    Of Meta's 80 a second a fifth is left for what Meta has counted and not told of yet.
-    """
+    """Meta counts what comes in as well: 150 messages in a second leave no room for answers until it is over."""
     pace = {"pair_interval": 0.5, "pair_burst": 8}
     slow = {"GREENLINE_PAIR_INTERVAL_SECONDS": "0.5", "GREENLINE_PAIR_BURST": "4"}
-    async with world(dsn, tmp_path, **slow, GREENLINE_THROUGHPUT_PER_SECOND="64") as (meta, _):
+    async with world(dsn, tmp_path, **slow) as (meta, _):
         await meta.call("PATCH", "/config", **pace)
         people = [await meta.person(f"Person {n}", f"1555020{n:04}") for n in range(150)]
         await crowd(meta, people)

@@ -3,27 +3,16 @@
 -- name: heads
 -- For the holder of a number's mailbox ($1, epoch $2): the number's token, and the first open message of each chat
 -- but those in $5: $6 at most, longest due first. One row without a message when none is open, no row when the mailbox
--- was taken over. Both orders are those of an index, so that a plan that was made while the outbox was empty stays right.
-select m.arrivals, a.token, a.is_token_expired, h.*
+-- was taken over.
+select m.arrivals, a.token, a.is_token_expired, o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt,
+  o.unknown_outcomes, o.attempted_at, o.created_at, o.due_at, c.wa_id, c.bsuid, c.group_id, c.last_user_message_at,
+  c.pair_clock
 from mailbox m
 left join whatsapp_account a on a.workspace_id = $3 and a.phone_number_id = $4
-left join lateral (
-  select
-    o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.unknown_outcomes, o.attempted_at, o.created_at,
-    o.due_at, o.position, c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
-  from outbox o
-  cross join lateral (
-    select p.id from outbox p
-    where p.phone_number_id = o.phone_number_id and p.chat_id = o.chat_id and p.state in ('queued', 'sending', 'unknown')
-    order by p.position limit 1) f
-  join whatsapp_chat c on c.id = o.chat_id
-  where o.workspace_id = $3 and o.phone_number_id = $4 and o.state in ('queued', 'sending', 'unknown')
-    and o.chat_id <> all($5::text[]) and o.id = f.id
-  order by o.due_at, o.position
-  limit $6
-) h on true
+left join lateral outbox_heads($3, $4, $5::text[], $6) o on true
+left join whatsapp_chat c on c.id = o.chat_id
 where m.id = $1 and m.epoch = $2
-order by h.due_at, h.position;
+order by o.due_at, o.position;
 
 -- name: orphaned
 -- A send that its process did not survive becomes unknown: nobody knows whether Meta has it. While nobody listened

@@ -36,6 +36,8 @@ class HeldNumber:
     inbound_elsewhere: int = 0
     counted_at: datetime | None = None
     """Messages a second that come in by other processes, and when they were counted last."""
+    busy_since: datetime | None = None
+    """Since when much comes in."""
     full_since: datetime | None = None
     """Since when what comes in alone takes the number's throughput."""
     _fault: BaseException | None = None

@@ -15,14 +15,20 @@ from typing import Final
 from greenline.channels.whatsapp.held_number import HeldNumber
 
 SECOND: Final = timedelta(seconds=1)
-FORESIGHT: Final = (1, 4, 20)
-"""While a burst begins, what a shorter part of the last second promises: its quarter, its twentieth."""
+FORESIGHT: Final = ((1, 0), (4, 1), (20, 2))
+"""While a burst begins, what a shorter part of the last second promises: its quarter, its twentieth.
+
+Not counted are as many messages as may come together by chance: three people at once are no crowd.
+"""
 LITTLE: Final = 1 / 16
 """Part of the throughput below which what leaves, and what comes in here, is too little for the rest to matter."""
 FRESH: Final = timedelta(milliseconds=250)
 """How long a number with much traffic goes by the last count of what came in by other processes."""
 UNTOLD: Final = 1 / 4
 """What Meta has counted more than it has told of, as a part of what it told."""
+RESERVE: Final = 1 / 5
+"""Part of the throughput that stays free when much begins to come in: how much it will be, Meta has not told yet."""
+RESERVE_SECONDS: Final = 5.0
 PORTIONS: Final = 20
 """While much comes in, the room is used up in so many portions: more may come in before Meta has taken the first."""
 FULL: Final = 7 / 8
@@ -50,7 +56,7 @@ class Inflow:
 
     def rate(self, phone_number_id: str, now: datetime) -> int:
         """Messages a second, foreseen while a burst begins: Meta has counted more than it has told of yet."""
-        return max(times * self.count(phone_number_id, now, SECOND / times) for times in FORESIGHT)
+        return max(times * (self.count(phone_number_id, now, SECOND / times) - chance) for times, chance in FORESIGHT)
 
 
 class Throughput:
@@ -68,13 +74,21 @@ class Throughput:
             inbound += number.inbound_elsewhere
         elif max(self._inflow.count(name, now), sent + more) > self._per_second * LITTLE:
             return None
-        room = max(0, int(self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)))
-        return room if inbound <= self._per_second * LITTLE else ceil(room / PORTIONS)
+        room = self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)
+        if inbound <= self._per_second * LITTLE:
+            number.busy_since = None
+            return max(0, int(room))
+        return max(0, ceil((room - self._reserve(number, now)) / PORTIONS))
 
     def counted(self, number: HeldNumber, inbound: int, now: datetime) -> None:
         """Messages a second that come in by whatever process."""
         number.inbound_elsewhere = max(0, inbound - self._inflow.rate(number.phone_number_id, now))
         number.counted_at = now
+
+    def _reserve(self, number: HeldNumber, now: datetime) -> float:
+        number.busy_since = number.busy_since or now
+        begins = now < number.busy_since + timedelta(seconds=RESERVE_SECONDS)
+        return self._per_second * RESERVE if begins else 0.0
 
     def _heeded(self, number: HeldNumber, inbound: float, now: datetime) -> float:
         """What comes in, as far as it is waited for: nobody knows for sure that Meta refuses what leaves then."""

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenline.channels.whatsapp.held_number import HeldNumber
-from greenline.channels.whatsapp.throughput import FULL_SECONDS, PORTIONS, Inflow, Throughput
+from greenline.channels.whatsapp.throughput import (
+    FULL_SECONDS,
+    PORTIONS,
+    RESERVE,
+    RESERVE_SECONDS,
+    Inflow,
+    Throughput,
+)
 from greenline.store.mailbox import Claim
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -44,14 +51,29 @@ def test_much_traffic_is_counted_first_and_again_soon() -> None:
 def test_what_other_processes_took_in_counts() -> None:
     number, throughput = held(), Throughput(800, Inflow())
     throughput.counted(number, 480, NOW)
-    assert throughput.room(number, 1, NOW) == 200 / PORTIONS
+    assert throughput.room(number, 1, NOW) == ceil((200 - RESERVE * 800) / PORTIONS)
 
 
-@pytest.mark.parametrize(("messages", "over", "room"), [(4, 0.04, 0), (8, 0.2, 30), (20, 0.2, 0), (40, 1.0, 30)])
+@pytest.mark.parametrize(
+    ("messages", "over", "room"), [(3, 0.04, 39), (5, 0.04, 0), (8, 0.2, 29), (20, 0.2, 0), (40, 1.0, 14)]
+)
 def test_a_burst_is_foreseen_from_its_beginning(messages: int, over: float, room: int) -> None:
     number, throughput = held(), Throughput(80, crowd(messages, timedelta(seconds=over)))
     throughput.counted(number, 0, NOW)
     assert throughput.room(number, 1, NOW) == ceil(room / PORTIONS)
+
+
+def test_what_is_left_free_for_a_crowd_that_begins_is_used_once_it_is_known() -> None:
+    number, throughput, rooms = held(), Throughput(800, Inflow()), list[int | None]()
+    for tick in range(int(RESERVE_SECONDS) + 2):
+        throughput.counted(number, 400, NOW + tick * SECOND)
+        rooms.append(throughput.room(number, 1, NOW + tick * SECOND))
+    begun, known = ceil((300 - RESERVE * 800) / PORTIONS), 300 / PORTIONS
+    assert rooms == [begun] * int(RESERVE_SECONDS) + [known] * 2
+    throughput.counted(number, 0, NOW)
+    assert throughput.room(number, 1, NOW) == 800
+    throughput.counted(number, 400, NOW)
+    assert throughput.room(number, 1, NOW) == begun
 
 
 def test_what_comes_in_is_waited_for_but_not_for_ever() -> None:
