@@ -60,12 +60,12 @@ def baseline(*program: str | Path) -> Iterator[int]:
 
 
 def statuses_and_messages(prefix: str, share: int = 4) -> Callable[[int], bytes]:
-    """One message in ``share`` requests, statuses otherwise; a person's words come from one of 2,000 people."""
+    """One message in ``share`` requests, statuses otherwise; the messages are of 2,000 people."""
 
     def make(number: int) -> bytes:
         person = f"1555{number % 2000:07}"
         if number % share == 0:
-            return load.request(load.message_body(f"wamid.{prefix}{number}", person))
+            return load.request(load.message_body(f"wamid.{prefix}{number}", person, "When do you open?"))
         return load.request(load.status_body(f"wamid.{prefix}s{number}", person))
 
     return make
