@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from greenline.engine.effects import NoModelAnswered, Watch
+from greenline.engine.guardrails.refused import Refused
 from greenline.llm.models import ModelReply, ModelRequest
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
@@ -58,6 +59,9 @@ class ScriptedEffects:
 
     def stop(self) -> None:
         self.told.append("stopped")
+
+    def left(self, judging: Coroutine[Any, Any, Refused]) -> bool:
+        return False
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         return await tool.run(arguments, context)

@@ -8,7 +8,7 @@ run again. The same seam serves tests, replays and simulations.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.engine.guardrails.figures import JUDGED_AFTER
+from greenline.engine.guardrails.refused import Refused
 from greenline.ids import derived_id
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest
@@ -89,6 +90,10 @@ class Effects(Protocol):
 
     def stop(self) -> None:
         """The reply that is being written goes no further; what was given out of it joins the outcome's messages."""
+        ...
+
+    def left(self, judging: Coroutine[Any, Any, Refused]) -> bool:
+        """The turn was cut while its reply was given out; whether somebody waits for ``judging``, its verdict."""
         ...
 
 
@@ -212,6 +217,10 @@ class JournaledEffects:
 
     def stop(self) -> None:
         """Nothing was given out."""
+
+    def left(self, judging: Coroutine[Any, Any, Refused]) -> bool:
+        """Nothing was given out."""
+        return False
 
     async def _judge(
         self, request: ModelRequest, seconds: float, recorded: Step | None, number: int

@@ -21,8 +21,9 @@ from greenline.conversations.events import (
     TurnFailed,
 )
 from greenline.engine.effects import Effects, NoModelAnswered
+from greenline.engine.guardrails.refused import Refused
 from greenline.engine.guardrails.rules import Guard
-from greenline.engine.guardrails.watching import Refused, Watching
+from greenline.engine.guardrails.watching import Watching
 from greenline.engine.prompt import messages, reminded, system_message
 from greenline.engine.usage import usage_of
 from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
@@ -168,7 +169,7 @@ def _refuse(turn: Turn, refused: Refused, effects: Effects, outcome: Outcome) ->
         outcome.events.append(event)
         outcome.spoken.extend([Spoken(event.id, Text(text))] if text else [])
         said.append(event.id)
-    outcome.events.extend(check.model_copy(update={"message_id": said[-1]}) for check in refused.checks)
+    outcome.events.extend(refused.of(said[-1]))
     outcome.refusal = Refusal(text, refused.ends, cut=cut)
     return outcome
 

@@ -90,6 +90,9 @@ class Answer:
         self._typing = False
         self.marks: dict[str, float] = {}
         self._usage: ContextUsage | None = None
+        self.last_id = ""
+        """The message that was cut."""
+        self._is_cut = False
         self._end: ToolResponse | None = None
         """The result of a tool that ends the conversation: clients leave when they hear of it."""
         self._tools_running = 0
@@ -139,6 +142,8 @@ class Answer:
 
     def cut(self, events: tuple[Event, ...]) -> Iterator[Event]:
         """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer."""
+        self._is_cut = True
+        self.last_id = next((event.id for event in reversed(events) if isinstance(event, AgentMessage)), "")
         heard = self.utterance.cut() if self.utterance else None
         self._thought()
         self._told(self._partial.strip())
@@ -191,7 +196,9 @@ class Answer:
     # What the effects tell
 
     def delta(self, text: str) -> None:
-        """A piece of the model's text."""
+        """A piece of the model's text; one that comes after a cut was never said."""
+        if self._is_cut:
+            return
         self._written += text
         self._pass_on(self._reader.push(text))
 
@@ -204,6 +211,8 @@ class Answer:
 
     def reply(self, reply: ModelReply) -> None:
         """The model has finished a reply."""
+        if self._is_cut:
+            return
         self._thought()
         if reply.text and not self._written:
             self.delta(reply.text)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from greenline.clock import Clock
 from greenline.engine.effects import NoModelAnswered, Watch, ask_judge
+from greenline.engine.guardrails.refused import Refused
 from greenline.ids import new_id
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest, ReasoningDelta, TextDelta
@@ -52,13 +53,24 @@ class Speaker(Protocol):
 
 
 class LiveEffects:
-    """Effects of one turn. ``committed`` is set when the turn is no guess any more: only then tools run."""
+    """Effects of one turn. ``committed`` is set when the turn is no guess any more: only then tools run.
 
-    def __init__(self, models: LanguageModels, clock: Clock, speaker: Speaker, committed: asyncio.Event) -> None:
+    ``late`` takes the verdict on a turn that was cut, where it is still wanted.
+    """
+
+    def __init__(
+        self,
+        models: LanguageModels,
+        clock: Clock,
+        speaker: Speaker,
+        committed: asyncio.Event,
+        late: Callable[[Coroutine[Any, Any, Refused]], bool] = lambda judging: False,
+    ) -> None:
         self._models = models
         self._clock = clock
         self._speaker = speaker
         self._committed = committed
+        self._late = late
 
     def now(self) -> datetime:
         """The present moment."""
@@ -107,6 +119,10 @@ class LiveEffects:
     def stop(self) -> None:
         """The reply goes no further; what was said of it stays said."""
         self._speaker.broke_off()
+
+    def left(self, judging: Coroutine[Any, Any, Refused]) -> bool:
+        """The person has cut the turn short. Of a guess that was dropped they have got nothing."""
+        return self._committed.is_set() and self._late(judging)
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool."""

@@ -28,6 +28,7 @@ from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, ClientSide, build_turn
 from greenline.clock import Clock
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
+from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
 from greenline.ids import new_id
 from greenline.llm.models import FilePart, LanguageModels
@@ -268,7 +269,9 @@ class Floor:
 
     async def _respond(self, answer: Answer) -> None:
         means, host = self._means, self._host
-        effects = LiveEffects(means.models, means.clock, answer, answer.committed)
+        effects = LiveEffects(
+            means.models, means.clock, answer, answer.committed, late=partial(self._wait_for_verdict, answer)
+        )
         journal = host.journal if answer.said is None else (*host.journal, answer.said)
         try:
             await self._bring_files(journal)
@@ -307,9 +310,26 @@ class Floor:
     def _cut_off(self, answer: Answer, refusal: Refusal) -> None:
         """Guardrails stop an answer of which the person has got something."""
         self._cut(answer)
+        self._part(refusal)
+
+    def _wait_for_verdict(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> bool:
+        """What was said of an answer that was cut is judged to the end, unless the conversation is over."""
+        if self._host.over:
+            return False
+        self._host.spawn(self._judge_late(answer, judging))
+        return True
+
+    async def _judge_late(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> None:
+        found = await judging
+        self._host.record(*found.of(answer.last_id))
+        if found.ends is not None and not self._host.over:
+            self._part(Refusal(found.message, found.ends, cut=True))
+
+    def _part(self, refusal: Refusal) -> None:
         if refusal.text:
             self.say(refusal.text, "guardrail" if refusal.ends else "failure", refusal)
         else:
+            self.interrupt()
             self._host.answered(refusal.ends, None)
 
     async def _finish(self, answer: Answer) -> None:

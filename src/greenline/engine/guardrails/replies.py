@@ -32,13 +32,14 @@ class Streaming:
 
     def __init__(self, ask: Callable[[str, Callable[[], None]], None]) -> None:
         self._ask = ask
-        self._text = ""
+        self.text = ""
+        """What is written so far."""
         self._judged = 0
         self._asking = False
 
     def delta(self, text: str) -> None:
         """A piece of the model's text."""
-        self._text += text
+        self.text += text
         self._look()
 
     def close(self) -> None:
@@ -49,10 +50,10 @@ class Streaming:
     def _look(self) -> None:
         if self._asking:
             return
-        ends = [match.end() for match in _END.finditer(self._text, self._judged)]
+        ends = [match.end() for match in _END.finditer(self.text, self._judged)]
         if ends:
             self._asking, self._judged = True, ends[-1]
-            self._ask(self._text[: self._judged], self._answered)
+            self._ask(self.text[: self._judged], self._answered)
 
     def _answered(self) -> None:
         self._asking = False

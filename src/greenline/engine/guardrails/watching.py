@@ -2,7 +2,8 @@
 
 The person's words are judged beside the first reply of the model. A reply that is held is judged when it is whole,
 and then given out, written again, or refused. A reply that streams is judged while it is written, sentence by
-sentence, and once more when it is whole: what was given out stays given out. Either way everything is judged before a
+sentence, and once more when it is whole: what was given out stays given out, and is judged to the end also when the
+person cuts it short, or nobody who interrupts in time would ever be stopped. Either way everything is judged before a
 tool runs, and judges are asked at the same time.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,7 @@ from greenline.conversations.usage import add_usage
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.guardrails.figures import CHECKS
 from greenline.engine.guardrails.questions import Question, questions_on_input, questions_on_reply
+from greenline.engine.guardrails.refused import Refused
 from greenline.engine.guardrails.replies import Held, Streaming, words_of
 from greenline.engine.guardrails.rules import Guard, Rule
 from greenline.engine.guardrails.verdicts import Verdict, verdict
@@ -33,19 +35,6 @@ log = structlog.get_logger(__name__)
 
 TRIGGERED: Final = "Guardrail triggered"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No reply may be given out. ``checks`` have no message yet.
-
-    ``ends`` is the reason for which the conversation is over; None where a reply could not be judged, for ``reason``.
-    """
-
-    checks: tuple[GuardrailsChecked, ...]
-    message: str
-    ends: str | None
-    reason: str
 
 
 class Watching:
@@ -66,6 +55,11 @@ class Watching:
         self._again: list[Message] = []
         """Refused replies and why they were, for the model that tries again."""
         self._retries = 0
+        self._generating: asyncio.Task[ModelReply | NoModelAnswered] | None = None
+        self._streaming: Streaming | None = None
+        self._before: Sequence[Event] = ()
+        self._is_asked = False
+        """Whether a whole reply that was given out is being judged."""
 
     async def __aenter__(self) -> Watching:
         self._ask(questions_on_input(self._guard.of("input"), self._journal, self._guard.seconds))
@@ -74,9 +68,14 @@ class Watching:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if kind is asyncio.CancelledError and self._is_given_out:
+            if self._generating is not None:
+                self._generating.cancel()
+            judging = self._afterthought()
+            if self._effects.left(judging):
+                return
+            judging.close()
+        await self._stop()
 
     async def model(
         self, request: ModelRequest, events: Sequence[Event], tools: Mapping[str, Tool]
@@ -121,20 +120,50 @@ class Watching:
         """The next reply; None when something was found before it was whole."""
         self._alarm.clear()
         asked = replace(request, messages=(*request.messages, *self._again))
-        held = self._guard.holds
-        watch = Held() if held else Streaming(lambda text, answered: self._ask_partly(text, answered, before))
-        generating = self._spawn(self._effects.model(asked, watch))
+        watch = Held() if self._guard.holds else self._stream(before)
+        generating = self._generating = self._spawn(self._effects.model(asked, watch))
         alarm = self._spawn(self._alarm.wait())
         await asyncio.wait({generating, alarm}, return_when=asyncio.FIRST_COMPLETED)
         alarm.cancel()
         if isinstance(watch, Streaming):
             watch.close()
+            self._streaming = None
         if generating.done():
             return generating.result()
         generating.cancel()
         await asyncio.wait({generating})
         self._effects.stop()
         return None
+
+    def _stream(self, before: Sequence[Event]) -> Streaming:
+        self._before = before
+        self._streaming = Streaming(lambda text, answered: self._ask_partly(text, answered, before))
+        return self._streaming
+
+    @property
+    def _is_given_out(self) -> bool:
+        """Whether the person has got something on which there is no verdict yet."""
+        being_written = self._streaming is not None and bool(self._streaming.text.strip())
+        return not self._guard.holds and (being_written or self._is_asked)
+
+    async def _afterthought(self) -> Refused:
+        """What is found of a reply that was cut short; without an end and a reason it passes."""
+        try:
+            if self._streaming is not None:
+                self._streaming.close()
+                self._ask_about(self._streaming.text.strip(), self._before)
+            found = await self._verdict()
+            return self._refused(found, "")
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Nothing is judged any more."""
+        own = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _may_try_again(self, found: Verdict) -> bool:
         """Whether all that was broken may be mended."""
@@ -158,6 +187,7 @@ class Watching:
         """About a whole reply; what is still being judged of its beginning is part of that."""
         for task in self._partly:
             task.cancel()
+        self._is_asked = True
         if words:
             self._ask(questions_on_reply(self._guard.of("reply"), before, words, self._guard.seconds))
 
@@ -188,16 +218,16 @@ class Watching:
 
     async def _verdict(self, *, at_once: bool = False) -> Verdict:
         """All that was asked; ``at_once``: as far as it is known."""
-        tasks, self._judging = self._judging, []
-        partly, self._partly = self._partly, []
-        if not at_once and tasks:
-            await asyncio.wait(tasks)
+        if not at_once and self._judging:
+            await asyncio.wait(self._judging)
         whole = Verdict()
-        for task in (*partly, *tasks):
+        tasks, self._judging, self._partly = [*self._partly, *self._judging], [], []
+        for task in tasks:
             if task.done() and not task.cancelled():
                 whole.add(task.result())
             else:
                 task.cancel()
+        self._is_asked = False
         await self._effects.judged()
         if whole.hits:
             self._effects.triggered()

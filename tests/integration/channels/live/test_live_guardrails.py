@@ -267,6 +267,39 @@ async def test_the_last_words_of_a_guardrail_can_not_be_interrupted(
         assert not on.events(Interruption)
 
 
+async def test_who_interrupts_in_time_is_stopped_all_the_same(opens: Opens, small: Settings) -> None:
+    """A person who writes faster than a judge would never meet a guardrail otherwise."""
+    judged = asyncio.Event()
+    async with scene(opens, small, **custom()) as on:
+        on.answers.will(says("It costs nine euro."), says("It is ", "oolong.", hang_after=2))
+        on.judge.will(refuses(after=judged), passes(after=judged))
+        on.session.user_message("What is it?")
+        await told_of(on.told, AgentResponse)
+        on.session.user_message("And the other?")
+        await eventually(lambda: len(on.answers.seen) == 2)
+        judged.set()
+        (ended,) = await told_of(on.told, SessionEnded)
+        assert ended.reason == ENDED
+        assert len(on.events(GuardrailTriggered)) == 1
+        (checked, *_) = await on.journal(GuardrailsChecked)
+        (first, *_) = await on.journal(AgentMessage)
+        assert (checked.message_id, first.text, len(checked.hits)) == (first.id, "It costs nine euro.", 1)
+
+
+async def test_what_was_said_before_a_cut_is_judged(opens: Opens, small: Settings) -> None:
+    """No sentence of it was whole, so nobody had been asked yet."""
+    async with scene(opens, small, **custom()) as on:
+        on.answers.will(says("It costs nine ", "euro.", hang_after=2), says("Fine."))
+        on.session.user_message("What is it?")
+        await eventually(lambda: "nine" in streamed(on.told))
+        on.judge.will(refuses(), passes())
+        assert on.judge.seen == []
+        on.session.user_message("Never mind")
+        (ended,) = await told_of(on.told, SessionEnded)
+        assert ended.reason == ENDED
+        assert "It costs nine" in on.judge.seen[0].body["messages"][1]["content"]
+
+
 async def test_a_guess_is_not_judged(opens: Opens, small: Settings, speech: SpokenSpeech) -> None:
     """What is written on suspicion is thrown away as often as not."""
     async with scene(opens, small, Room(), **custom(execution_mode="blocking")) as on:
