@@ -163,6 +163,7 @@ async def test_filters_reach_the_list(server: RunningServer, client: AsyncEleven
     assert await found(dynamic_variable_params=["name:eq:Ada", "name:neq:Bob"]) == both
     assert await found(dynamic_variable_filter="name:in:Bob|Eve") == []
     assert await found(conversation_product_type="agents") == both
+    assert await found(guardrail_types=["custom"]) == await found(custom_guardrail_names=["g"]) == []
     assert await found(data_collection_params="order:eq:") == both  # nothing was collected anywhere
     for impossible in (
         {"evaluation_params": "polite:success"},
@@ -170,8 +171,6 @@ async def test_filters_reach_the_list(server: RunningServer, client: AsyncEleven
         {"topic_ids": ["t"]},
         {"tag_ids": ["t"]},
         {"triggered_procedure_ids": ["p"]},
-        {"guardrail_types": ["custom"]},
-        {"custom_guardrail_names": ["g"]},
         {"parent_conversation_id": "conv_1"},
         {"workflow_node_entered_id": "start_node"},
         {"conversation_product_type": "speech_engine"},

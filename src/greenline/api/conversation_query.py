@@ -1,6 +1,6 @@
 """The filters of the list of conversations as the reference names them, checked and put into a `Filter`.
 
-Filters on what no conversation has yet (collected data, evaluations, topics, tags, procedures, guardrails, workflow
+Filters on what no conversation has yet (collected data, evaluations, topics, tags, procedures, workflow
 nodes, sub-agents) are checked like all others; a wish for such a thing matches nothing.
 """
 
@@ -154,6 +154,8 @@ class ConversationQuery(BaseModel):
             whatsapp_phone_number_ids=tuple(self.whatsapp_phone_number_ids),
             exclude_statuses=tuple(self.exclude_statuses),
             termination_reasons=tuple(self.termination_reasons),
+            guardrail_types=tuple(self.guardrail_types),
+            custom_guardrail_names=tuple(self.custom_guardrail_names),
             tool_names=ToolFilter(
                 tuple(self.tool_names), tuple(self.tool_names_successful), tuple(self.tool_names_errored)
             ),
@@ -173,8 +175,6 @@ class ConversationQuery(BaseModel):
             self.evaluation_params,
             self.topic_ids,
             self.tag_ids,
-            self.guardrail_types,
-            self.custom_guardrail_names,
             self.conversation_product_type == "speech_engine",
         )
         collected = _comparisons(self.data_collection_params, self.data_collection_filter)

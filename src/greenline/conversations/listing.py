@@ -59,7 +59,7 @@ class Filter:
 
     ``started_from`` and ``started_to`` are Unix seconds, both included; durations are whole seconds, both included.
     ``search``: words that must all stand in messages, in any case. ``impossible`` is a wish for something that no
-    conversation has (collected data, evaluations, topics, tags, guardrails): it matches nothing.
+    conversation has (collected data, evaluations, topics, tags): it matches nothing.
     """
 
     agent_id: str | None = None
@@ -83,6 +83,8 @@ class Filter:
     whatsapp_phone_number_ids: tuple[str, ...] = ()
     exclude_statuses: tuple[str, ...] = ()
     termination_reasons: tuple[str, ...] = ()
+    guardrail_types: tuple[str, ...] = ()
+    custom_guardrail_names: tuple[str, ...] = ()
     tool_names: ToolFilter = ToolFilter()
     tool_ids: ToolFilter = ToolFilter()
     include_invalid_tool_calls: bool = False
@@ -169,6 +171,8 @@ _PLAIN: Final = (
     "whatsapp_phone_number_ids",
     "exclude_statuses",
     "termination_reasons",
+    "guardrail_types",
+    "custom_guardrail_names",
 )
 """Filters that go to the statement as they are."""
 

@@ -54,6 +54,16 @@ with matching as not materialized (
             or (wish.outcome = 'errored') = coalesce((e.data ->> 'is_error')::boolean, false))
       )
     ))
+    and (not $2 ? 'guardrail_types' or exists (
+      select from conversation_event e cross join jsonb_array_elements(e.data -> 'hits') as hit
+      where e.conversation_id = c.id and e.workspace_id = c.workspace_id and e.kind = 'guardrails_checked'
+        and $2 -> 'guardrail_types' ? (hit ->> 'type')
+    ))
+    and (not $2 ? 'custom_guardrail_names' or exists (
+      select from conversation_event e cross join jsonb_array_elements(e.data -> 'hits') as hit
+      where e.conversation_id = c.id and e.workspace_id = c.workspace_id and e.kind = 'guardrails_checked'
+        and hit ->> 'type' = 'custom' and $2 -> 'custom_guardrail_names' ? (hit ->> 'name')
+    ))
     and (not $2 ? 'variables' or not exists (
       -- A variable that is not set counts as the empty text. Only plain numbers are compared as numbers.
       select from jsonb_to_recordset($2 -> 'variables') as wish(name text, op text, "values" jsonb, number numeric)

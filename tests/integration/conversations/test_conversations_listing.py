@@ -16,6 +16,8 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Event,
+    GuardrailHit,
+    GuardrailsChecked,
     Started,
     ToolCalled,
     ToolReturned,
@@ -29,6 +31,11 @@ from support.journal import BEGIN, Timed, projection, started, write
 from support.rows import WORKSPACE, insert_workspace
 
 WORDS = ("refund", "Order", "late", "GREEN tea", "100%", "under_score", "ÄPFEL")
+HITS: tuple[tuple[GuardrailHit, ...], ...] = (
+    (),
+    (GuardrailHit(type="custom", name="Prices"),),
+    (GuardrailHit(type="sexual", score=0.9, threshold=0.3), GuardrailHit(type="custom", name="Health")),
+)
 TOOLS = (("end_call", "system", ""), ("find", "webhook", "tool_1"), ("find", "webhook", "tool_2"))
 
 
@@ -41,6 +48,9 @@ class Written:
 
     def said(self) -> list[str]:
         return [e.text for e in self.events if isinstance(e, UserMessage | AgentMessage)]
+
+    def hits(self) -> list[GuardrailHit]:
+        return [hit for e in self.events if isinstance(e, GuardrailsChecked) for hit in e.hits]
 
     def variable(self, name: str) -> str:
         first = next(e for e in self.events if isinstance(e, Started))
@@ -90,6 +100,8 @@ def make(dice: random.Random, number: int) -> tuple[Any, list[Timed], dict[str, 
         events.append((at, AgentMessage(id=f"a{place}", text=dice.choice(["", *WORDS]))))
         if dice.random() < 0.5:
             events.extend((at, event) for event in tool(dice, f"a{place}"))
+        if dice.random() < 0.4:
+            events.append((at, GuardrailsChecked(message_id=f"a{place}", hits=dice.choice(HITS))))
     if dice.random() < 0.6:
         at += dice.random() * 60
         status = dice.choice(["done", "done", "failed"])
@@ -197,6 +209,14 @@ CASES: dict[str, Case] = {
     "voice": (Filter(text_only=False), lambda c: not c.row.text_only),
     "statuses": (Filter(exclude_statuses=("done", "initiated")), lambda c: c.row.status not in {"done", "initiated"}),
     "reasons": (Filter(termination_reasons=("end_call",)), lambda c: c.row.termination_reason == "end_call"),
+    "guardrails": (
+        Filter(guardrail_types=("sexual", "violence")),
+        lambda c: any(hit.type == "sexual" for hit in c.hits()),
+    ),
+    "guardrails of a name": (
+        Filter(custom_guardrail_names=("Health", "Nothing"), guardrail_types=("custom",)),
+        lambda c: any(hit.name == "Health" for hit in c.hits()),
+    ),
     "tool": (
         Filter(tool_names=ToolFilter(called=("find", "nothing"))),
         lambda c: "find" in names(c.calls(invalid=False)),
