@@ -9,17 +9,16 @@ processing is repeated at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import structlog
 
-from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
-from greenline.channels.whatsapp.graph import GraphClient, SendResult
-from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
-from greenline.channels.whatsapp.graph_token import NumberToken, TokenDied, open_token
+from greenline.channels.whatsapp.delivery import sql
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_token import TokenDied, open_token
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import (
     STATUS_SECONDS,
@@ -34,16 +33,14 @@ from greenline.channels.whatsapp.pacing import (
     number_pace,
     repeat_at,
 )
-from greenline.channels.whatsapp.people import learn
+from greenline.channels.whatsapp.posting import Head, Posting, Settled
 from greenline.channels.whatsapp.throughput import SECOND, Inflow, Throughput
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
-from greenline.store.batch import Batcher
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault
-from greenline.text import clean_data
 
 log = structlog.get_logger(__name__)
 
@@ -60,13 +57,6 @@ THROUGHPUT_SHARE: Final = 0.9
 """Part of the throughput at which messages leave steadily: what comes in next can't be foreseen."""
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
-
-Settled = Callable[[str], Awaitable[None]]
-"""Waits until the typing bubble of a chat is through: one that came after its message would stay."""
-
-
-Head: TypeAlias = Mapping[str, Any]
-"""A message that is the first open one of its chat, with what is known of the person: a row of ``heads``."""
 
 
 class Sender:
@@ -88,12 +78,9 @@ class Sender:
         """``listening_since``: from when on this process could take what Meta delivers, without a break."""
         self._pool = pool
         self._mailboxes = mailboxes
-        self._graph = graph
         self._vault = vault
         self._clock = clock
         self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
-        self._token_died = token_died
-        self._settled = settled
         self._listening_since = listening_since
         self._linger = settings.sender_linger_seconds
         self._throughput = Throughput(settings.throughput_per_second, inflow)
@@ -105,7 +92,7 @@ class Sender:
         )
         self._number_clocks: dict[str, datetime] = {}
         self._held: dict[str, HeldNumber] = {}
-        self._facts: Batcher[Fact, None] = Batcher(self._raise)
+        self._posting = Posting(pool, graph, clock, self._grace, token_died, settled)
 
     async def handle(self, claim: Claim) -> None:
         """Send until nothing of the number can go, then give its mailbox back with a timer."""
@@ -154,7 +141,7 @@ class Sender:
         if await leaves:
             checkpoint("sender.marked")
             try:
-                await self._post(number, head)
+                await self._posting.post(number, head)
             finally:
                 number.landings.append(self._clock.now())
 
@@ -229,7 +216,7 @@ class Sender:
                 refused.append((head, verdict))
         if number.clock is not None:
             self._number_clocks[number.phone_number_id] = number.clock
-        await asyncio.gather(*(self._refuse(head, verdict, now) for head, verdict in refused))
+        await asyncio.gather(*(self._posting.refuse(head, verdict, now) for head, verdict in refused))
         await self._fly(number, going, now)
         # Behind a full look more is due, unless the last of it was not: those that are due longest come first.
         beyond = len(heads) == HEADS and not number.full and heads[-1]["due_at"] <= now
@@ -249,7 +236,7 @@ class Sender:
             until = head["attempted_at"] + self._grace
             if until <= now:
                 until = now + self._grace
-                await self._defer(number, head, "unknown", until)
+                await self._posting.defer(number, head, "unknown", until)
             return Wait(until)
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
@@ -262,11 +249,6 @@ class Sender:
     def _judge(self, head: Head, number: HeldNumber, now: datetime) -> Verdict:
         candidate = Candidate(**{column.name: head[column.name] for column in fields(Candidate)})
         return judge(candidate, self._rules, number.clock, now)
-
-    async def _refuse(self, head: Head, verdict: Refuse, now: datetime) -> None:
-        log.warning("sender.refused", outbox_id=head["id"], code=verdict.code)
-        error = {"code": verdict.code, "title": verdict.title, "details": verdict.details}
-        await self._facts.put(Fact(head["id"], "failed", now, error=error))
 
     async def _fly(self, number: HeldNumber, going: list[tuple[Head, Send]], now: datetime) -> None:
         """Mark what goes and send it. A chat in which a message was booked since the look waits for its landing."""
@@ -308,61 +290,3 @@ class Sender:
 
     def _soon(self, moment: datetime | None) -> bool:
         return moment is not None and moment <= self._clock.now() + timedelta(seconds=STAY_SECONDS)
-
-    async def _post(self, number: HeldNumber, head: Head) -> None:
-        body = {**head["body"], **_recipient(head), "biz_opaque_callback_data": head["id"]}
-        await self._settled(head["chat_id"])
-        token = number.token
-        if token is None:  # found dead since the message was booked
-            await self._defer(number, head, "queued", self._clock.now())
-            return
-        try:
-            result = await self._graph.send_message(number.phone_number_id, token, body)
-        except GraphError as error:
-            checkpoint("sender.posted")
-            await self._settle_error(number, head, error, token)
-        else:
-            checkpoint("sender.posted")
-            await self._facts.put(Fact(head["id"], "accepted", self._clock.now(), wamid=result.wamid))
-            await self._learn(number, head, result)
-        checkpoint("sender.settled")
-
-    async def _settle_error(self, number: HeldNumber, head: Head, error: GraphError, token: NumberToken) -> None:
-        log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
-        now = self._clock.now()
-        if error.token_dead:
-            await self._token_died(token)
-            await self._defer(number, head, "queued", now)  # it goes as soon as the number has another token
-        elif error.outcome is Outcome.REFUSED:
-            await self._defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
-        elif error.outcome is Outcome.UNKNOWN:
-            await self._defer(number, head, "unknown", now + self._grace)
-        else:
-            facts = {"code": error.code, "title": error.title, "details": error.details}
-            await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
-
-    async def _defer(self, number: HeldNumber, head: Head, state: str, until: datetime) -> None:
-        number.behind.add(head["chat_id"])  # the sender looks again when it has landed: the number may be in use
-        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
-
-    async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:
-        is_known = result.wa_id in (None, head["wa_id"]) and result.user_id in (None, head["bsuid"])
-        if is_known or head["group_id"]:
-            return
-        workspace_id, now = number.claim.workspace_id, self._clock.now()
-        place = (workspace_id, number.phone_number_id, head["chat_id"])
-        await learn(self._pool, *place, wa_id=result.wa_id, bsuid=result.user_id, now=now)
-
-    async def _raise(self, facts: list[Fact]) -> list[None]:
-        await raise_states(self._pool, facts, self._clock.now())
-        return [None] * len(facts)
-
-
-def _recipient(head: Head) -> dict[str, Any]:
-    """Whom to send to. A phone number always with its plus: Meta would add the business's country code."""
-    base: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual"}
-    if head["group_id"]:
-        return {**base, "recipient_type": "group", "to": head["group_id"]}
-    if head["wa_id"]:
-        return {**base, "to": f"+{head['wa_id']}"}
-    return {**base, "recipient": head["bsuid"]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenline.channels.whatsapp.sender import sql
+from greenline.channels.whatsapp.delivery import sql
 from greenline.clock import ManualClock
 from greenline.store.pool import Pool
 from support.rows import NUMBER, WORKSPACE, insert_workspace
