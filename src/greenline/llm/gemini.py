@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from greenline.llm.calls import arguments_of
+from greenline.llm.endpoint import Endpoint
 from greenline.llm.models import (
     FilePart,
     ModelRequest,
@@ -40,25 +41,14 @@ def address(api_key: str, url: str = URL) -> Address:
     return Address(url, headers={"x-goog-api-key": api_key})
 
 
-class GeminiContents:
+class GeminiContents(Endpoint):
     """The API and all of its models."""
 
     def __init__(self, client: SdkClient, *, traits: Callable[[str], Traits] = lambda _: DEFAULT) -> None:
-        self._client = client
+        super().__init__(client)
         self._traits = traits
 
-    def __repr__(self) -> str:
-        return f"<GeminiContents {self._client.address.url}>"
-
-    async def aclose(self) -> None:
-        """Close the kept connections."""
-        await self._client.aclose()
-
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
-
-        Raises `ModelError` only.
-        """
         reply = _Reply()
         body = request_json(request, model, replace(self._traits(model), documents=True))
         path = f"models/{model}:streamGenerateContent"

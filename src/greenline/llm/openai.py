@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from greenline.llm.calls import CallBuilder
+from greenline.llm.endpoint import Endpoint
 from greenline.llm.models import (
     Message,
     ModelRequest,
@@ -26,7 +27,7 @@ from greenline.llm.sdk import SdkClient
 from greenline.llm.traits import DEFAULT, NO_SIGNATURE, Traits
 
 
-class ChatCompletions:
+class ChatCompletions(Endpoint):
     """One endpoint and all of its models."""
 
     def __init__(
@@ -37,22 +38,11 @@ class ChatCompletions:
         extra_body_key: str | None = None,
     ) -> None:
         """``extra_body_key`` names the field that carries the request's extra body; None sends none."""
-        self._client = client
+        super().__init__(client)
         self._traits = traits
         self._extra_body_key = extra_body_key
 
-    def __repr__(self) -> str:
-        return f"<ChatCompletions {self._client.address.url or 'OpenAI'}>"
-
-    async def aclose(self) -> None:
-        """Close the kept connections."""
-        await self._client.aclose()
-
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
-
-        Raises `ModelError` only.
-        """
         generate = partial(self._generate, request, model)
         async with contextlib.aclosing(with_files_if_taken(generate, request, self._traits(model))) as events:
             async for event in events:

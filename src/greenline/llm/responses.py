@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from greenline.llm.calls import arguments_of
+from greenline.llm.endpoint import Endpoint
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     FilePart,
@@ -29,26 +30,15 @@ from greenline.llm.traits import Traits
 TRAITS: Final = Traits(documents=True)
 
 
-class Responses:
+class Responses(Endpoint):
     """One endpoint and all of its models."""
 
     def __init__(self, client: SdkClient, *, extra_body_key: str | None = None) -> None:
         """``extra_body_key`` names the field that carries the request's extra body; None sends none."""
-        self._client = client
+        super().__init__(client)
         self._extra_body_key = extra_body_key
 
-    def __repr__(self) -> str:
-        return f"<Responses {self._client.address.url or 'OpenAI'}>"
-
-    async def aclose(self) -> None:
-        """Close the kept connections."""
-        await self._client.aclose()
-
     async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Deltas as they come (an empty one for the first sign of anything else), one `ModelReply` last.
-
-        Raises `ModelError` only.
-        """
         generate = partial(self._generate, request, model)
         async with contextlib.aclosing(with_files_if_taken(generate, request, TRAITS)) as events:
             async for event in events:
