@@ -107,7 +107,7 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         goodbye=re.compile(rf"\b{_any(data['goodbyes'])}\b", re.I),
         nod=re.compile(nod, re.I),
         who=re.compile(_any(data["who"]), re.I),
-        options=re.compile(rf"\b{_any(data['options'])}\b", re.I),
+        options=re.compile(rf"\b(?:{_any(data['options'])}\b|{_any(data['kinds'])}\W*$)", re.I),
         say=data["say"],
     )
 
@@ -119,4 +119,5 @@ def _talks(text: str, language: Language) -> bool:
 
 def _any(phrases: Iterable[str]) -> str:
     longest_first = sorted(phrases, key=len, reverse=True)
-    return "(?:" + "|".join(re.escape(phrase).replace("'", "['’]") for phrase in longest_first) + ")"
+    patterns = (re.escape(phrase).replace("'", "['’]").replace("…", r"\w+(?:\s\w+)?") for phrase in longest_first)
+    return "(?:" + "|".join(patterns) + ")"

@@ -109,6 +109,7 @@ async def test_it_says_what_it_is(said: str) -> None:
         ("hi, do you deliver in Vienna?", "We deliver in Vienna for 6 €."),
         ("How tall is the Tower?", "Tower: 90 €, steel, 150 cm tall."),
         ("how much does the Moon cost?", "Moon: 25 €, runs on a battery."),
+        ("how often should I change the battery of the Moon?", "Moon: 25 €, runs on a battery."),
         ("Was kostet der Tower?", "Tower: 90 €, steel, 150 cm tall."),
         ("can I pay with a credit card", "You can pay in cash or by card."),
         ("Kann ich mit Kreditkarte zahlen?", "You can pay in cash or by card."),
@@ -157,6 +158,18 @@ async def test_a_question_that_says_goodbye_too_is_answered() -> None:
     answered = await reply(said, tools=(tool("end_call"),))
     assert answered.tool_calls == ()
     assert "Delivery takes two working days." in answered.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["What lamps do you sell?", "Which kinds do you have", "Welche Lampen habt ihr?", "Quelles lampes vendez-vous ?"],
+)
+async def test_a_question_for_all_of_a_kind_is_answered_by_what_there_is(said: str) -> None:
+    assert "Globe, Tower, Moon, Candle" in await text(said)
+
+
+async def test_a_question_for_some_of_a_kind_is_looked_up() -> None:
+    assert (await text("Which lamps do you have for the bedroom?")).startswith("Globe: 40 €, paper, for the bedroom.")
 
 
 async def test_everything_there_is_comes_as_a_list_that_whatsapp_takes() -> None:
