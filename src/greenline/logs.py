@@ -17,6 +17,8 @@ SECRET_VALUES: Final = re.compile(r"\b(gl_[\w-]{16,}|EAA\w{16,}|sk-[\w-]{16,})|(
 MASK: Final = "***"
 QUIET: Final = ("uvicorn.access", "uvicorn.error", "httpx2", "httpcore2", "openai", "asyncio")
 """Loggers of libraries that tell every request or step; their warnings are kept."""
+SILENT: Final = ("mcp", "client")
+"""Loggers of the MCP SDK, which tell addresses and messages with what they hold: what matters of it we tell."""
 
 
 def configure_logging(level: str, style: Literal["json", "console"]) -> None:
@@ -49,6 +51,8 @@ def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     logging.basicConfig(handlers=[handler], level=number, force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -17,6 +17,7 @@ from support.browser import chromium
 from support.embedded_voice import spoken
 from support.fake_llm import Play, chunk, fake_llm
 from support.js_client import ARGUMENTS, JsClient, js_client
+from support.mcp_server import mcp_server
 from support.postgres import PostgresOfTests
 from support.server import RunningServer, run_server
 from support.socket_agents import ECHO, EVENTS, client_tool, finished, make_agent
@@ -162,6 +163,36 @@ async def test_a_button_is_drawn_and_tapped(js: JsClient, http: httpx2.AsyncClie
     tapped = row["props"]["buttons"][1]["message"]
     await js.call("sendUserMessage", tapped, {"richContentId": row["rich_content_id"]})
     await js.wait("onMessage", "it.message === 'You said [Button: Black (id: b)]'")
+
+
+async def test_the_person_at_a_page_approves_tools(js: JsClient, http: httpx2.AsyncClient) -> None:
+    async with mcp_server() as shop:
+        made = await http.post("/v1/convai/mcp-servers", json={"config": shop.config})
+        listed = [*EVENTS, "mcp_tool_call", "mcp_connection_status"]
+        prompt = {"prompt": TOOLS, "llm": "offline", "mcp_server_ids": [made.json()["id"]]}
+        agent_id = await make_agent(http, agent={"prompt": prompt}, conversation={"client_events": listed})
+        await js.start(agentId=agent_id, textOnly=True)
+        (status,) = (await js.wait("onMCPConnectionStatus"))["integrations"]
+        assert status["integration_id"] == made.json()["id"]
+        assert (status["is_connected"], status["tool_count"]) == (True, 2)
+
+        await js.call("sendUserMessage", "How much?")
+        asked = await js.wait("onMCPToolApprovalRequest")
+        assert (asked["tool_name"], asked["parameters"]) == ("price", {"what": "tea"})
+        await js.decide(approved=True)
+        await js.wait("onMessage", "it.message === 'It costs price of tea: 7 euros'")
+        assert [call["state"] for call in await js.happened("onMCPToolCall")] == [
+            "awaiting_approval",
+            "loading",
+            "success",
+        ]
+
+        await js.call("sendUserMessage", "And how much now?")
+        await js.wait("onMCPToolApprovalRequest", f"it.tool_call_id !== '{asked['tool_call_id']}'")
+        await js.decide(approved=False)
+        await js.wait("onMCPToolCall", "it.state === 'failure'")
+        assert len(shop.ran) == 1
+    assert await js.happened("onError") == []
 
 
 async def test_a_tool_that_the_page_lacks(js: JsClient, http: httpx2.AsyncClient) -> None:

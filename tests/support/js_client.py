@@ -47,8 +47,12 @@ window.start = async (options, tools) => {
   const callbacks = {};
   for (const name of ["onConnect", "onDisconnect", "onError", "onMessage", "onModeChange", "onInterruption",
       "onAgentChatResponsePart", "onAgentToolResponse", "onAgentResponseCorrection", "onPing", "onVadScore",
-      "onAgentTyping", "onDebug", "onIncomingEvent", "onRichContent"])
+      "onAgentTyping", "onDebug", "onIncomingEvent", "onRichContent", "onMCPToolCall", "onMCPConnectionStatus"])
     callbacks[name] = window.keep(name);
+  callbacks.onMCPToolApprovalRequest = call => {
+    window.keep("onMCPToolApprovalRequest")(call);
+    return new Promise(resolve => { window.decide = resolve; });
+  };
   window.conversation = await ElevenLabsClient.Conversation.startSession({ ...options, ...callbacks, clientTools });
   return window.conversation.getId();
 };
@@ -88,6 +92,10 @@ class JsClient:
     async def answer(self, result: Any) -> None:
         """The answer of the tool that waits for it."""
         await self.page.evaluate("result => window.answer(result)", result)
+
+    async def decide(self, approved: bool) -> None:
+        """The person's word on the call that waits for it."""
+        await self.page.evaluate("approved => window.decide(approved)", approved)
 
     async def speak(self, pcm: bytes) -> None:
         """Speak into the microphone, at `greenline.speech.models.HEARING_RATE`."""

@@ -44,7 +44,8 @@ ORDER = types.Tool(name="order", description="Orders something.", input_schema=s
 class Shop:
     """``tools`` are offered; ``ran`` are the calls that ran, ``metas`` what they had in ``_meta``.
 
-    ``hold``: a call waits for it; ``called`` is set when a call has begun. ``size`` is the length of an answer.
+    ``hold``: a call waits for it, ``hold_listing``: so does the listing; ``called`` is set when a call has begun.
+    ``size`` is the length of an answer.
     """
 
     tools: list[types.Tool] = field(default_factory=lambda: [PRICE, ORDER])
@@ -53,6 +54,7 @@ class Shop:
     headers: list[dict[str, str]] = field(default_factory=list)
     listings: int = 0
     hold: asyncio.Event | None = None
+    hold_listing: asyncio.Event | None = None
     called: asyncio.Event = field(default_factory=asyncio.Event)
     size: int = 0
     url: str = ""
@@ -66,6 +68,8 @@ class Shop:
 
     async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
         self.listings += 1
+        if self.hold_listing is not None:
+            await self.hold_listing.wait()
         return types.ListToolsResult(tools=self.tools)
 
     async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -138,8 +142,9 @@ async def mcp_server(transport: Transport = "STREAMABLE_HTTP", port: int = 0) ->
     try:
         yield shop
     finally:
-        if shop.hold is not None:
-            shop.hold.set()
+        for held in (shop.hold, shop.hold_listing):
+            if held is not None:
+                held.set()
         running.should_exit = True
         await task
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import Final
 
 from greenline.conversations.events import (
@@ -129,7 +130,7 @@ async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watc
         if watching is not None and (refused := await watching.afterwards(message.id, outcome.events)) is not None:
             return _refuse(turn, refused, effects, outcome)
         stop = False
-        for call in reply.tool_calls:
+        for call in _told_apart(reply.tool_calls, turn.journal, outcome.events):
             result = await _call(turn, call, tools.get(call.name), message, effects, outcome)
             stop = stop or result.ends is not None
             if result.language and turn.translate is not None:
@@ -139,6 +140,20 @@ async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watc
             return outcome
     reason = "the model kept calling tools without answering"
     return fail(outcome, effects, turn.failure_message, "too_many_tool_rounds", reason)
+
+
+def _told_apart(calls: Sequence[ToolCall], *told: Sequence[Event]) -> list[ToolCall]:
+    """``calls`` under ids that are new to the conversation.
+
+    Some endpoints number the calls of each reply from 0, and clients tell calls apart by their ids alone.
+    """
+    used = {event.request_id for events in told for event in events if isinstance(event, ToolCalled)}
+    found = []
+    for call in calls:
+        numbered = (f"{call.id}_{number}" for number in count(2))
+        found.append(replace(call, id=next(name for name in chain([call.id], numbered) if name not in used)))
+        used.add(found[-1].id)
+    return found
 
 
 def fail(

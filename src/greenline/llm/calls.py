@@ -55,7 +55,7 @@ def arguments_of(name: str, text: str) -> dict[str, Any]:
     What JSON can say and other parts of the system can't hold (integers over 64 bits, ``NaN``) becomes text.
     """
     try:
-        arguments = clean_data(json.loads(text, parse_int=_integer, parse_constant=str)) if text.strip() else {}
+        arguments = clean_data(json.loads(text, parse_int=integer_of, parse_constant=str)) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         raise ModelError("empty", f"the arguments of the tool {name} are no JSON") from error
     if not isinstance(arguments, dict):
@@ -63,7 +63,8 @@ def arguments_of(name: str, text: str) -> dict[str, Any]:
     return arguments
 
 
-def _integer(digits: str) -> int | str:
+def integer_of(digits: str) -> int | str:
+    """A number of JSON, as text where it has more than 64 bits."""
     if len(digits) <= _DIGITS and -(2**63) <= (number := int(digits)) < 2**63:
         return number
     return digits

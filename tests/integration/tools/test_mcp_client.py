@@ -16,6 +16,7 @@ from greenline.settings import Settings
 from greenline.tools.mcp.catalogue import FRESH, RETRY, STALE, Catalogue
 from greenline.tools.mcp.client import MAX_BYTES, McpClients, McpFailure
 from greenline.tools.mcp.endpoint import Endpoint
+from greenline.tools.mcp.models import tool_hash
 from support.loopback import tcp_server
 from support.mcp_server import TRANSPORTS, Shop, Transport, mcp_server
 from support.wait import until
@@ -62,6 +63,15 @@ async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
 async def test_a_tool_that_fails_says_so(clients: McpClients, shop: Shop) -> None:
     answer = await clients.call(endpoint(shop), "price", {"what": "coffee"}, {}, 10)
     assert (answer.blocks[0]["text"], answer.is_error) == ("We have no coffee.", True)
+
+
+async def test_what_no_database_holds_is_made_storable(clients: McpClients, shop: Shop) -> None:
+    odd = {"type": "object", "properties": {"a": {"type": "integer", "default": 2**70, "title": "a\x00b"}}}
+    shop.tools = [types.Tool(name="odd", description="\x00", input_schema=odd)]
+    (tool,) = await clients.tools(endpoint(shop), 10)
+    assert tool.input_schema["properties"]["a"] == {"type": "integer", "default": str(2**70), "title": "a\ufffdb"}
+    assert tool.description == "\ufffd"
+    tool_hash(tool.name, tool.description, tool.input_schema)
 
 
 async def test_a_call_that_takes_too_long_may_have_run(clients: McpClients, shop: Shop) -> None:

@@ -164,3 +164,16 @@ async def test_unstorable_characters_do_not_enter_the_journal() -> None:
     [event] = outcome.events
     assert isinstance(event, AgentMessage)
     assert event.text == "a\ufffdb\ufffdc"
+
+
+async def test_calls_have_ids_of_their_own_in_a_conversation() -> None:
+    """An endpoint that numbers the calls of each reply from 0 would have a client take two for one."""
+    effects = ScriptedEffects([called("nonsense"), called("nonsense"), ModelReply("gpt-4o", "Anyway.")])
+    outcome = await run_turn(turn(), effects)
+    ids = [event.request_id for event in outcome.events if isinstance(event, ToolCalled)]
+    assert ids == ["call_1", "call_1_2"]
+    assert [message.tool_call_id for message in effects.requests[-1].messages if message.role == "tool"] == ids
+
+    later = ScriptedEffects([called("nonsense"), ModelReply("gpt-4o", "Anyway.")])
+    again = await run_turn(turn(*outcome.events, UserMessage(id="u2", text="Again")), later)
+    assert [event.request_id for event in again.events if isinstance(event, ToolCalled)] == ["call_1_3"]

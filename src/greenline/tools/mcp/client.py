@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import logging
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
+from greenline.llm.calls import integer_of
 from greenline.settings import Settings
 from greenline.text import clean_data, clean_text
 from greenline.tools.guard import Allowance, AnswerTooLarge, GuardedTransport, OutboundRefused
@@ -35,6 +36,7 @@ MAX_BYTES: Final = 1_048_576
 WHOLE_SECONDS: Final = 330.0
 """Longest exchange: the longest call that may be configured (300 s), and time to connect."""
 CONNECT_SECONDS: Final = 10.0
+_MODULES: Final = ("mcp", "mcp.client.sse", "mcp.client.streamable_http")
 VERSION: Final = version("greenline")
 MAX_TOOLS: Final = 500
 """Tools that are read of one server; a model is offered far fewer."""
@@ -85,9 +87,12 @@ class McpClients:
         self._connections = GuardedTransport(
             Allowance(settings.outbound_allow), max_bytes=MAX_BYTES, whole_seconds=WHOLE_SECONDS
         )
+        self._loading: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
         await self._connections.aclose()
 
     async def tools(self, endpoint: Endpoint, seconds: float) -> tuple[ListedTool, ...]:
@@ -98,8 +103,8 @@ class McpClients:
             while len(found) < MAX_TOOLS:
                 page = await session.client.list_tools(cursor=cursor)
                 for tool in page.tools:
-                    schema = clean_data(tool.input_schema)
-                    told = clean_data(tool.model_dump(mode="json", by_alias=True, exclude_none=True))
+                    schema = _storable(tool.input_schema)
+                    told = _storable(tool.model_dump(mode="json", by_alias=True, exclude_none=True))
                     name, description = clean_text(tool.name), clean_text(tool.description or "")
                     found.append(ListedTool(name, description, schema, {**told, "inputSchema": schema}))
                 cursor = page.next_cursor
@@ -114,11 +119,13 @@ class McpClients:
         async with self._session(endpoint, seconds) as session:
             result = await session.call(name, arguments, meta)
         blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
-        return Answer(tuple(clean_data(blocks)), clean_data(result.structured_content), bool(result.is_error))
+        return Answer(tuple(_storable(blocks)), _storable(result.structured_content), bool(result.is_error))
 
     @contextlib.asynccontextmanager
     async def _session(self, endpoint: Endpoint, seconds: float) -> AsyncIterator[_Session]:
-        await _load()
+        if self._loading is None:
+            self._loading = asyncio.create_task(_load())
+        await asyncio.shield(self._loading)
         exchange = Exchange(self._connections)
         session = _Session()
         try:
@@ -157,12 +164,9 @@ class _Session:
 
 
 async def _load() -> None:
-    """Import the SDK when it is first used: half a second that the event loop must not stand still."""
-    for name in ("mcp", "mcp.client.sse", "mcp.client.streamable_http"):
+    """Import the SDK when it is first used: half a second in which the event loop must not stand still."""
+    for name in _MODULES:
         await asyncio.to_thread(importlib.import_module, name)
-    # It logs addresses and messages with what they hold; what matters is told by `McpFailure`.
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)
-    logging.getLogger("client").setLevel(logging.CRITICAL)
 
 
 @contextlib.asynccontextmanager
@@ -228,6 +232,11 @@ def _protocol_failure(cause: BaseException, told: str, seconds: float, *, sent: 
     if cause.code == CONNECTION_CLOSED:
         return McpFailure("mcp_unreachable", "The connection to it broke.", sent=sent)
     return McpFailure("mcp_error", f"It answered with an error: {told}", sent=sent)
+
+
+def _storable(value: Any) -> Any:
+    """JSON as every part of the system can hold it: without NUL, and with large integers as text."""
+    return clean_data(json.loads(json.dumps(value), parse_int=integer_of, parse_constant=str))
 
 
 def _innermost(error: BaseException) -> BaseException:

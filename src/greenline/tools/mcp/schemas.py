@@ -46,7 +46,8 @@ def _faults(node: Any, place: str, levels: int) -> Iterator[str]:
 
 def _own_faults(node: Mapping[str, Any], place: str) -> Iterator[str]:
     types = node.get("type", [])
-    if not set(types if isinstance(types, list) else [types]) <= _TYPES:
+    named = types if isinstance(types, list) else [types]
+    if not all(isinstance(name, str) and name in _TYPES for name in named):
         yield f"its input schema names an unknown type at {place}"
     if not str(node.get("$ref", "#")).startswith("#"):
         yield f"its input schema points out of itself at {place}"

@@ -9,12 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from mcp import types
 
 from greenline.channels.live.models import Interruption, LiveEvent, ResponseComplete, ToolRequest, ToolResponse
 from greenline.channels.live.session import LiveSession
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
+from greenline.tools.mcp import toolbox
 from greenline.tools.mcp.catalogue import RETRY
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Integration, McpConnections, McpToolCall
 from greenline.tools.mcp.service import McpServers
@@ -241,6 +243,50 @@ async def test_a_server_that_is_away_hinders_nobody(live: Stage, clock: ManualCl
         assert [event.integrations for event in told if isinstance(event, McpConnections)][1:] == [
             (Integration(server.id, is_connected=True, tools=2),)
         ]
+
+
+@pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)
+async def test_nobody_waits_long_for_a_slow_server(live: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolbox, "OFFER_SECONDS", 0.1)
+    live.model.say = lambda request: "Hello!"
+    shop.hold_listing = asyncio.Event()
+    server = await equip(live.pool, live.clock, live.agent_id, shop, approval_policy="auto_approve_all")
+    session, told = await live.begin()
+    session.user_message("Hi")
+    await answered(told)
+    assert live.model.requests[0].tools == ()
+
+    shop.hold_listing.set()
+    shop.hold_listing = None
+    await told_of(told, McpConnections)
+
+    async def offered() -> bool:
+        session.user_message("Are you there?")
+        await told_of(told, ResponseComplete, len([1 for e in told if isinstance(e, ResponseComplete)]) + 1)
+        return bool(live.model.requests[-1].tools)
+
+    await until(offered)
+    assert [event.integrations for event in told if isinstance(event, McpConnections)] == [
+        (Integration(server.id, is_connected=False),),
+        (Integration(server.id, is_connected=True, tools=2),),
+    ]
+
+
+@pytest.mark.parametrize("shop", ["SSE"], indirect=True)
+async def test_a_tool_that_no_provider_would_take_is_left_out(live: Stage, shop: Shop) -> None:
+    bad = {"type": "object", "properties": {"what": {"type": "tea"}}}
+    shop.tools.append(types.Tool(name="bad", input_schema=bad))
+    shop.tools.append(types.Tool(name="shop/price", input_schema={"type": "object"}))
+    live.model.say = asks_for("shop_price")
+    server = await equip(live.pool, live.clock, live.agent_id, shop, approval_policy="auto_approve_all")
+    session, told = await live.begin()
+    session.user_message("How much is tea?")
+    await answered(told)
+
+    assert [tool.name for tool in live.model.requests[0].tools] == ["price", "order", "shop_price"]
+    assert shop.ran == [("shop/price", {"what": "tea"})]
+    (status,) = [event for event in told if isinstance(event, McpConnections)]
+    assert status.integrations == (Integration(server.id, is_connected=True, tools=3),)
 
 
 async def test_a_server_that_dies_in_a_call_is_told_of(live: Stage, shop: Shop) -> None:
