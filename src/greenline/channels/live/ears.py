@@ -189,7 +189,7 @@ class Ears:
     def _while_silent(self, score: float) -> None:
         voiced = score >= VOICED
         self._voiced = self._voiced + WINDOW_SECONDS if voiced else max(0.0, self._voiced - WINDOW_SECONDS)
-        if voiced and self._voiced >= self._patience.begin:
+        if voiced and self._lasts(self._patience.begin):
             self._speaking, self._paused = True, False
             self._voice()
             for pcm in self._before:
@@ -197,6 +197,22 @@ class Ears:
             self._before.clear()
             self._kept = 0
             self._tell(Moment.BEGAN)
+
+    def _lasts(self, seconds: float) -> bool:
+        """Whether there was voice for so long.
+
+        A detector believes in a voice a window or two after it began: one window less is enough where the sound is so
+        long by its loudness.
+        """
+        if self._voiced >= seconds:
+            return True
+        if self._voiced + WINDOW_SECONDS < seconds:
+            return False
+        kept = np.abs(np.frombuffer(b"".join(self._before), "<i2").astype(np.int32))
+        end = len(kept) - round((self._heard - self._scored) * HEARING_RATE)
+        sound = kept[max(0, end - int((seconds + 2 * WINDOW_SECONDS) * HEARING_RATE)) : end]
+        loud = np.flatnonzero(sound * QUIETER > sound.max(initial=0))
+        return len(loud) > 0 and bool((loud[-1] - loud[0] + 1) / HEARING_RATE >= seconds)
 
     def _while_speaking(self, score: float) -> None:
         if score < STILL_VOICED:

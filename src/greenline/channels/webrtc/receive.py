@@ -1,26 +1,31 @@
 """The way in: packets put in order, decoded at once, and their holes filled.
 
 A listener on a server needs no playout clock. What is in order is handed on when it arrives; behind a hole we wait
-for `GAP_SECONDS` and go on with silence in its place. Peers that stop sending (mute, discontinuous transmission,
-loss) are heard as silence too: who waits for the end of speech must hear it.
+for as long as this network has shown that it may pay, and go on with the sound before the hole in its place. Peers
+that stop sending (mute, discontinuous transmission, loss) are heard as silence: who waits for the end of speech must
+hear it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
+from greenline.channels.webrtc.conceal import Concealment
 from greenline.channels.webrtc.dtmf import read_event
 from greenline.channels.webrtc.opus import CLOCK_RATE, FRAME_BYTES, FRAME_SECONDS, RATE, OpusDecoder, ticks
 
 log = structlog.get_logger(__name__)
 
-GAP_SECONDS: Final = 0.06
-"""How long a missing packet is waited for: three packets' time; later ones come too late to be understood."""
+ORDERLY_SECONDS: Final = 0.005
+"""How long a missing packet is waited for where none ever came out of order: it is lost, as a rule."""
+DISORDERLY_SECONDS: Final = 0.06
+"""And where one did: three packets' time; later ones come too late to be understood."""
 STARVED_SECONDS: Final = 0.08
 """When nothing came for four packets' time, the peer is taken to be silent."""
 HELD_PACKETS: Final = 50
@@ -82,9 +87,14 @@ class OpusIn:
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._decoder = OpusDecoder()
+        self._concealment = Concealment()
+        self._lost = False
+        """Whether packets before the next one were given up: a leap of the time without a loss is a pause."""
         self._held: dict[int, Packet] = {}
         self._ssrc: int | None = None
         self._next: int | None = None
+        self._given_up: deque[int] = deque(maxlen=HELD_PACKETS)
+        self._patience = ORDERLY_SECONDS
         self._expected: int | None = None
         """The timestamp that follows what was handed on."""
         self._ahead = 0
@@ -126,6 +136,8 @@ class OpusIn:
             self._begin(packet)
         elif distance >= 0x8000 or packet.sequence_number in self._held:
             self.received.late += 1
+            if packet.sequence_number in self._given_up:
+                self._patience = DISORDERLY_SECONDS
             return
         self._held[packet.sequence_number] = packet
         self._drain()
@@ -150,7 +162,7 @@ class OpusIn:
             self._gap.cancel()
             self._gap = None
         elif self._held and self._gap is None:
-            self._gap = self._loop.call_later(GAP_SECONDS, self._give_up)
+            self._gap = self._loop.call_later(self._patience, self._give_up)
 
     def _give_up(self) -> None:
         self._gap = None
@@ -163,8 +175,10 @@ class OpusIn:
         """Go on behind the hole."""
         if self._held:
             nearest = min(self._held, key=lambda number: (number - self._begun) & 0xFFFF)
-            self.received.lost += (nearest - self._begun) & 0xFFFF
-            self._next = nearest
+            missing = (nearest - self._begun) & 0xFFFF
+            self._given_up.extend((self._begun + n) & 0xFFFF for n in range(min(missing, HELD_PACKETS)))
+            self.received.lost += missing
+            self._next, self._lost = nearest, True
             self._drain()
 
     def _deliver(self, packet: Packet) -> None:
@@ -178,17 +192,25 @@ class OpusIn:
             sound = self._decoder.decode(packet.payload)
         except ValueError:
             self.received.undecodable += 1
-            sound = bytes(_pcm_bytes(ticks(packet.payload)))
+            sound = self._concealment.fill(_pcm_bytes(ticks(packet.payload)))
+        self._concealment.hear(sound)
         self._on_pcm(sound)
 
     def _fill(self, timestamp: int) -> None:
         """Silence for the time between what was handed on and ``timestamp``, unless it was heard already."""
         ahead, self._ahead = self._ahead, 0
+        lost, self._lost = self._lost, False
         if self._expected is None:
             return
         missing = (timestamp - self._expected) & 0xFFFFFFFF
-        if ahead < missing <= ahead + LARGEST_JUMP_TICKS:
-            self._silence(_pcm_bytes(missing - ahead))
+        if not ahead < missing <= ahead + LARGEST_JUMP_TICKS:
+            return
+        length = _pcm_bytes(missing - ahead)
+        if lost and not ahead:
+            self.received.filled_seconds += length / 2 / RATE
+            self._on_pcm(self._concealment.fill(length))
+        else:
+            self._silence(length)
 
     def _press(self, packet: Packet) -> None:
         event = read_event(packet.payload)
@@ -201,6 +223,9 @@ class OpusIn:
         """Runs when the peer may have gone silent, and then every 20 ms until it speaks."""
         now = self._loop.time()
         silent = now - self._delivered_at
+        if self._held:  # it speaks: `_give_up` ends the waiting for what is missing
+            self._hunger = self._loop.call_later(FRAME_SECONDS, self._starve)
+            return
         if silent < STARVED_SECONDS:
             self._hunger = self._loop.call_later(STARVED_SECONDS - silent, self._starve)
             return

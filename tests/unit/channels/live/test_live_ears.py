@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from greenline.channels.live.ears import Ears, Moment, Patience
-from greenline.speech.models import HEARING_RATE, Hint
+from greenline.speech.models import HEARING_RATE
+from support.tape import Tape
 from support.wait import eventually
+
+
+VOICE = b"\x10\x10" * 512
+"""A window."""
 
 
 class Loud:
@@ -20,27 +24,6 @@ class Loud:
         return [1.0 if any(pcm) else 0.0] * windows
 
     def reset(self) -> None: ...
-
-
-class Tape:
-    """A recogniser that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.pushed = bytearray()
-
-    def push(self, pcm: bytes) -> None:
-        self.pushed += pcm
-
-    async def finish(self) -> str:
-        return ""
-
-    def drop(self) -> None: ...
-
-    async def hints(self) -> AsyncIterator[Hint]:
-        for hint in ():
-            yield hint
-
-    async def aclose(self) -> None: ...
 
 
 @pytest.mark.parametrize("part", [8_000, 2_048])
@@ -84,3 +67,38 @@ def test_a_pause_that_the_recogniser_hears_first_is_believed_unless_voice_goes_o
     ears.finish()
     ears.pause()
     assert moments[3:] == [Moment.PAUSED, Moment.FINISHED]
+
+
+@pytest.mark.parametrize(("begin", "windows"), [(0.03, 1), (0.1, 4), (0.128, 4), (0.5, 16)])
+def test_voice_begins_once_it_was_so_long(begin: float, windows: int) -> None:
+    moments: list[Moment] = []
+    ears = Ears(Loud(), Tape(), Patience(begin=begin), now=lambda: 0.0, tell=moments.append)
+    for number in range(1, windows + 1):
+        assert moments == []
+        ears.hear(VOICE)
+        assert (moments == [Moment.BEGAN]) is (number == windows)
+
+
+class Slow(Loud):
+    """A detector that takes a window before it believes in a voice."""
+
+    def __init__(self) -> None:
+        self._believes = False
+
+    def score(self, pcm: bytes) -> list[float]:
+        scores = super().score(pcm)
+        believed, self._believes = self._believes, bool(scores[-1])
+        return [1.0 if believed and score else 0.0 for score in scores]
+
+
+@pytest.mark.parametrize(("before", "windows"), [(VOICE, 4), (bytes(64) + VOICE[:-64], 4), (b"\1\1" * 512, 5)])
+def test_what_a_detector_is_late_for_counts_by_its_loudness(before: bytes, windows: int) -> None:
+    """Sound that is as quiet as a room counts for nothing."""
+    moments: list[Moment] = []
+    ears = Ears(Slow(), Tape(), Patience(begin=0.1), now=lambda: 0.0, tell=moments.append)
+    ears.hear(before)
+    heard = 1
+    while not moments:
+        ears.hear(VOICE)
+        heard += 1
+    assert heard == windows

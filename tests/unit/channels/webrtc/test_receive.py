@@ -3,32 +3,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenline.channels.webrtc.dtmf import press
-from greenline.channels.webrtc.opus import FRAME_BYTES, OpusEncoder, silence
-from greenline.channels.webrtc.receive import OpusIn
+from greenline.channels.webrtc.opus import FRAME_BYTES, FRAME_SECONDS, OpusEncoder
+from greenline.channels.webrtc.receive import DISORDERLY_SECONDS, ORDERLY_SECONDS, OpusIn
+from support.rtp import EVENT, Rtp, packets
+from support.virtual_time import run_in_virtual_time
 from support.voice import RATE, level, tone
 from support.wait import eventually
-
-EVENT = 126
-
-
-@dataclass
-class Rtp:
-    sequence_number: int
-    timestamp: int
-    payload: bytes = field(default_factory=silence)
-    payload_type: int = 111
-    ssrc: int = 1
-
-
-def packets(count: int, *, first: int = 0, time: int = 0) -> list[Rtp]:
-    return [Rtp((first + n) & 0xFFFF, (time + 960 * n) & 0xFFFFFFFF) for n in range(count)]
 
 
 class Listener:
@@ -82,15 +68,57 @@ async def test_reordered_packets_are_put_in_order(listener: Listener, first: int
     assert listener.pcm == straight.pcm
 
 
-async def test_a_lost_packet_is_waited_for_and_then_heard_as_silence(listener: Listener) -> None:
-    stream = packets(6)
-    listener.take(*stream[:2], *stream[3:])
-    assert listener.frames == 2
-    await eventually(lambda: listener.frames == 6)
+async def test_a_lost_packet_is_heard_as_the_sound_before_it(listener: Listener) -> None:
+    encoder, sound, stream = OpusEncoder(), tone(0.2), packets(10)
+    for n, packet in enumerate(stream):
+        packet.payload = encoder.encode(sound[n * FRAME_BYTES : (n + 1) * FRAME_BYTES])
+    listener.take(*stream[:5], *stream[6:])
+    assert listener.frames == 5
+    await eventually(lambda: listener.frames == 10)
     assert listener.buffer.received.lost == 1
-    listener.take(stream[2])
-    assert listener.frames == 6
+    levels = [level(bytes(listener.pcm[n * FRAME_BYTES : (n + 1) * FRAME_BYTES])) for n in range(10)]
+    assert min(levels[2:]) > 0.7 * max(levels)
+    listener.take(stream[5])
+    assert listener.frames == 10
     assert listener.buffer.received.late == 1
+
+
+@pytest.mark.parametrize(
+    ("is_late", "waited"), [(False, ORDERLY_SECONDS), (True, DISORDERLY_SECONDS)], ids=["orderly", "disorderly"]
+)
+def test_who_never_brought_a_packet_too_late_is_not_waited_for(is_late: bool, waited: float) -> None:
+    """And nothing but the hole itself is filled, however long it is waited for."""
+
+    async def run() -> None:
+        one, stream, loop = Listener(), packets(40), asyncio.get_running_loop()
+
+        async def send(*numbers: int) -> None:
+            for number in numbers:
+                one.take(stream[number])
+                await asyncio.sleep(FRAME_SECONDS)
+
+        await send(*range(10), 11, 12, *([10] if is_late else []), 13, 14, 15)
+        assert one.frames == 16
+        await send(*range(16, 20))
+        lost_at = loop.time()
+        one.take(stream[21])
+        while one.frames < 22:  # noqa: ASYNC110 - sound gives no event
+            await asyncio.sleep(0.001)
+        assert loop.time() - lost_at == pytest.approx(waited, abs=0.0015)
+        await send(*range(22, 40))
+        one.buffer.close()
+        assert one.frames == 40
+        assert one.buffer.received.filled_seconds == pytest.approx(2 * FRAME_SECONDS)
+
+    run_in_virtual_time(run())
+
+
+async def test_a_repeated_packet_shows_no_disorder(listener: Listener) -> None:
+    stream = packets(4)
+    listener.take(*stream[:2], stream[0], stream[1], stream[3])
+    await eventually(lambda: listener.frames == 4)
+    assert listener.buffer.received.late == 2
+    assert listener.buffer.received.lost == 1
 
 
 async def test_digits_share_the_sequence_of_the_sound(listener: Listener) -> None:

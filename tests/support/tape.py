@@ -1,0 +1,28 @@
+"""A recogniser that only keeps what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from greenline.speech.models import Hint
+
+
+class Tape:
+    """A recogniser that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.pushed = bytearray()
+
+    def push(self, pcm: bytes) -> None:
+        self.pushed += pcm
+
+    async def finish(self) -> str:
+        return ""
+
+    def drop(self) -> None: ...
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        for hint in ():
+            yield hint
+
+    async def aclose(self) -> None: ...
