@@ -11,7 +11,6 @@ from greenline.speech.models import HEARING_RATE
 from support.tape import Tape
 from support.wait import eventually
 
-
 VOICE = b"\x10\x10" * 512
 """A window."""
 
