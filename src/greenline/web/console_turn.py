@@ -10,7 +10,13 @@ from typing import Any, Final
 from nicegui import ui
 
 from greenline.conversations.deliveries import MessageDelivery, TurnDelivery
-from greenline.conversations.transcript_models import FileInput, Turn
+from greenline.conversations.transcript_models import (
+    FileInput,
+    LlmVerdict,
+    TriggeredGuardrail,
+    Turn,
+    UnjudgedGuardrail,
+)
 from greenline.web.console_inbox import clock_time
 from greenline.web.console_trouble import explain, turn_anchor
 from greenline.web.parts import Tag, box, link, rich_text
@@ -96,6 +102,8 @@ class Transcript:
         _show_tools(turn)
         for attempt in turn.llm_attempts:
             Tag("div", f"{attempt.model} did not answer ({seconds(attempt.seconds)}): {attempt.error}", "gl-bad")
+        for line in guardrail_lines(turn):
+            Tag("div", line, "gl-bad")
         if turn.silence:
             waterfall(turn.silence.waits)
         if turn.delivery:
@@ -138,6 +146,24 @@ def waterfall(waits: Mapping[str, float]) -> None:
                     box("gl-wait-bar").style(f"left: {left:.2f}%; width: {width:.2f}%")
                 Tag("span", f"{milliseconds:.0f} ms", "gl-small gl-wait-time")
             begun += milliseconds
+
+
+def guardrail_lines(turn: Turn) -> list[str]:
+    """What guardrails made of a turn, a line for each of them and each refused reply."""
+    lines = []
+    for hit in turn.triggered_guardrails:
+        why = hit.guardrail_details
+        reason = (
+            why.rationale if isinstance(why, LlmVerdict) else f"{why.score:g}, and the threshold is {why.threshold:g}"
+        )
+        lines.append(f"{_guardrail(hit)} was triggered" + (f": {reason}" if reason else ""))
+    lines += [f"Refused: {text}" for text in turn.refused_messages]
+    return lines + [f"{_guardrail(one)} was not judged: {one.reason}" for one in turn.unjudged_guardrails]
+
+
+def _guardrail(one: TriggeredGuardrail | UnjudgedGuardrail) -> str:
+    kind = one.guardrail_type.replace("_", " ")
+    return f"Guardrail {kind} “{one.guardrail_name}”" if one.guardrail_name else f"Guardrail {kind}"
 
 
 def heard_at(turn: Turn, recorded_from: float) -> float:
