@@ -47,7 +47,8 @@ window.start = async (options, tools) => {
   const callbacks = {};
   for (const name of ["onConnect", "onDisconnect", "onError", "onMessage", "onModeChange", "onInterruption",
       "onAgentChatResponsePart", "onAgentToolResponse", "onAgentResponseCorrection", "onPing", "onVadScore",
-      "onAgentTyping", "onDebug", "onIncomingEvent", "onRichContent", "onMCPToolCall", "onMCPConnectionStatus"])
+      "onAgentTyping", "onDebug", "onIncomingEvent", "onRichContent", "onMCPToolCall", "onMCPConnectionStatus",
+      "onGuardrailTriggered"])
     callbacks[name] = window.keep(name);
   callbacks.onMCPToolApprovalRequest = call => {
     window.keep("onMCPToolApprovalRequest")(call);
