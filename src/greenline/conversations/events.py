@@ -329,6 +329,14 @@ def waits_in_order(waits: Mapping[str, float]) -> dict[str, float]:
     return dict(sorted(waits.items(), key=lambda wait: places.get(wait[0], len(places))))
 
 
+class PartsBegan(_Event):
+    """When the parts of a message of several voices began to come out: as many as did, in their order."""
+
+    kind: Literal["parts_began"] = "parts_began"
+    message_id: str
+    at: tuple[datetime, ...]
+
+
 class SpeechUsed(_Event):
     """What was heard and spoken, by provider and model: in a whole call, or in a turn with voice notes.
 
@@ -411,6 +419,7 @@ Event: TypeAlias = (
     | AgentInterrupted
     | UserSilent
     | TurnTimed
+    | PartsBegan
     | SpeechUsed
     | ContextualUpdate
     | HumanTakeover

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Any, Final, TypeVar
 
 from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
@@ -15,6 +16,7 @@ from greenline.conversations.events import (
     ContextualUpdate,
     Entry,
     Feedback,
+    PartsBegan,
     Started,
     ToolCalled,
     ToolReturned,
@@ -96,6 +98,7 @@ class _Fold:
         self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
         self._heard = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
         self._checks = by_message(events)
+        self._parts_began = {event.message_id: event.at for event in events if isinstance(event, PartsBegan)}
         self._waits = {event.message_id: event.waits for event in events if isinstance(event, TurnTimed)}
         self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
         self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
@@ -155,7 +158,7 @@ class _Fold:
             id=event.id,
             created_at_unix_ms=milliseconds(entry.at),
             agent_metadata=self._about.agent,
-            multivoice_message=_multivoice(event, self._heard.get(event.id, event.text)),
+            multivoice_message=self._multivoice(event),
             tool_calls=[self._call(call) for call in calls],
             llm_override=self._override if event.origin == "model" else None,
             producing_llm=event.model,
@@ -169,6 +172,15 @@ class _Fold:
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
             delivery=turn_delivery(self._carriers(event)),
         )
+
+    def _multivoice(self, event: AgentMessage) -> MultivoiceMessage | None:
+        parts = heard_parts(event.parts, self._heard.get(event.id, event.text))
+        moments = chain((self._seconds(at) for at in self._parts_began.get(event.id, ())), repeat(None))
+        found = [
+            MultivoicePart(text=part.text.strip(), voice_label=part.label, time_in_call_secs=at)
+            for part, at in zip(parts, moments, strict=False)
+        ]
+        return MultivoiceMessage(parts=found) if found else None
 
     def _background(self, entry: Entry, event: ContextualUpdate) -> Turn:
         """Background in its place; with a ``context_id`` it may have been superseded."""
@@ -272,12 +284,6 @@ class _Fold:
 
     def _seconds(self, at: datetime) -> int:
         return max(0, int((at - self._about.begun_at).total_seconds()))
-
-
-def _multivoice(event: AgentMessage, heard: str) -> MultivoiceMessage | None:
-    parts = heard_parts(event.parts, heard)
-    found = [MultivoicePart(text=part.text.strip(), voice_label=part.label) for part in parts]
-    return MultivoiceMessage(parts=found) if found else None
 
 
 def _by_message(events: Iterable[_Tool]) -> dict[str, list[_Tool]]:

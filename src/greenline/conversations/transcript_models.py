@@ -132,11 +132,11 @@ class LlmAttempt(BaseModel):
 
 
 class MultivoicePart(BaseModel):
-    """What one voice said; ``voice_label`` is null for the agent's own. Nobody measures when it began."""
+    """What one voice said; ``voice_label`` is null for the agent's own. When a voice note is heard nobody knows."""
 
     text: str
     voice_label: str | None = None
-    time_in_call_secs: None = None
+    time_in_call_secs: int | None = None
 
 
 class MultivoiceMessage(BaseModel):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import accumulate
 
 from greenline.conversations.events import AgentMessage, Event, ToolReturned, VoicePart
 from greenline.speech.labels import spans, unlabelled
@@ -22,13 +24,29 @@ def voiced(event: Event, labels: Collection[str]) -> Event:
 
 def heard_parts(parts: Iterable[VoicePart], heard: str) -> Iterator[VoicePart]:
     """The parts up to where ``heard`` ends, which may differ from them in its spaces."""
-    left = len("".join(heard.split()))
+    left = _letters(heard)
     for part in parts:
-        letters = len("".join(part.text.split()))
+        letters = _letters(part.text)
         if left <= 0:
             return
         yield part if letters <= left else part.model_copy(update={"text": _beginning(part.text, left)})
         left -= letters
+
+
+def beginnings(parts: Iterable[VoicePart], sounded: Sequence[tuple[str, datetime | None]]) -> Iterator[datetime]:
+    """When the parts began that came out; ``sounded`` are their sentences, in order, with their moments.
+
+    A part whose first sentence could not be spoken began with the next one.
+    """
+    ends = list(accumulate(_letters(sentence) for sentence, _ in sounded))
+    before = 0
+    for part in parts:
+        moments = (at for end, (_, at) in zip(ends, sounded, strict=True) if at is not None and end > before)
+        at = next(moments, None)
+        if at is None:
+            return
+        yield at
+        before += _letters(part.text)
 
 
 def labelled(parts: Iterable[VoicePart]) -> str:
@@ -36,6 +54,10 @@ def labelled(parts: Iterable[VoicePart]) -> str:
     return "".join(
         part.text if part.label is None else f"<{part.label}>{part.text.strip()}</{part.label}> " for part in parts
     ).strip()
+
+
+def _letters(text: str) -> int:
+    return len("".join(text.split()))
 
 
 def _beginning(text: str, letters: int) -> str:

@@ -22,6 +22,7 @@ from greenline.conversations.events import (
     Event,
     Feedback,
     Noted,
+    PartsBegan,
     Resumed,
     Started,
     Summarised,
@@ -347,6 +348,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
         event_id=st.none() | st.integers(1, 3),
     ),
     st.builds(AgentInterrupted, message_id=_ids, heard=_texts),
+    st.builds(PartsBegan, message_id=_ids, at=st.lists(_moments, max_size=3).map(tuple)),
     st.builds(TurnTimed, message_id=_ids, waits=st.dictionaries(st.sampled_from(["model", "x"]), st.floats(0, 9))),
     st.builds(UserSilent, asked_for_it=st.booleans()),
     st.builds(ContextualUpdate, text=_texts, context_id=st.none() | _ids),
@@ -402,12 +404,13 @@ def test_what_several_voices_said_is_told_apart_as_far_as_it_was_heard() -> None
     cut = whole.model_copy(update={"id": "msg_2"})
     heard = AgentInterrupted(message_id="msg_2", heard="Joe says: Ahoy")
     plain = AgentMessage(id="msg_3", text="Bye.")
-    found = turns([(0, started(ROW)), (1, whole), (2, cut), (3, heard), (4, plain)])
+    began = PartsBegan(message_id="msg_1", at=tuple(BEGIN + timedelta(seconds=at) for at in (1.2, 2.9)))
+    found = turns([(0, started(ROW)), (1, whole), (2, began), (2, cut), (3, heard), (4, plain)])
     assert [turn.model_dump()["multivoice_message"] for turn in found] == [
         {
             "parts": [
-                {"text": "Joe says:", "voice_label": None, "time_in_call_secs": None},
-                {"text": "Ahoy there!", "voice_label": "Joe", "time_in_call_secs": None},
+                {"text": "Joe says:", "voice_label": None, "time_in_call_secs": 1},
+                {"text": "Ahoy there!", "voice_label": "Joe", "time_in_call_secs": 2},
                 {"text": "So he said.", "voice_label": None, "time_in_call_secs": None},
             ]
         },

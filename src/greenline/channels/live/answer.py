@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from greenline.channels.live.models import (
@@ -26,8 +27,8 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
-from greenline.conversations.voices import voiced
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage
+from greenline.conversations.voices import beginnings, voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
@@ -163,6 +164,18 @@ class Answer:
         """What the journal has to add when the voice failed, once all that it said was heard."""
         if self.utterance is not None:
             yield from self._corrections(self.events, self.utterance.heard())
+
+    def parts_began(self, events: Sequence[Event], now: datetime) -> Iterator[PartsBegan]:
+        """When the parts of messages of several voices came out; ``now`` is the present moment."""
+        texts = iter(self.utterance.sounded() if self.utterance is not None else ())
+        for message in events:
+            if isinstance(message, AgentMessage) and message.text:
+                sounded = [
+                    (text, None if at is None else now - timedelta(seconds=self._now() - at))
+                    for text, at in next(texts, [])
+                ]
+                if message.parts and (began := tuple(beginnings(message.parts, sounded))):
+                    yield PartsBegan(message_id=message.id, at=began)
 
     def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
         said = [event for event in events if isinstance(event, AgentMessage) and event.text]

@@ -263,6 +263,7 @@ class Floor:
                 seconds=means.settings.speech_patience_seconds,
                 held=not committed,
                 mark=answer.mark,
+                now=means.now,
             )
         self._answer = answer
         return answer
@@ -359,7 +360,8 @@ class Floor:
             self._host.record(*answer.unspoken())
 
     def _time(self, answer: Answer, events: Sequence[Event]) -> None:
-        """Keep the silence before an answer of which something was spoken."""
+        """Keep the silence before an answer of which something was spoken, and when each of its voices began."""
+        self._host.record(*answer.parts_began(events, self._means.clock.now()))
         waits = answer.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:

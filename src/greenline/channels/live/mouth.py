@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +33,8 @@ class _Piece:
     """A sentence, whose it is, and how far it was spoken.
 
     ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
-    its ``characters``, as far as the voice tells; ``whole`` is whether that is all.
+    its ``characters``, as far as the voice tells; ``whole`` is whether that is all. ``sounds_at`` is when its first
+    sound comes out, None before it was written.
     """
 
     text: str
@@ -43,6 +45,7 @@ class _Piece:
     seconds: float = 0.0
     said: int = 0
     characters: int = 0
+    sounds_at: float | None = None
 
     def heard(self, played: float) -> str:
         """The words of the first ``played`` seconds."""
@@ -82,6 +85,7 @@ class Utterance:
         seconds: float,
         held: bool = False,
         mark: Callable[[str], None] = lambda stage: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._event_id = event_id
         self._out = out
@@ -89,8 +93,9 @@ class Utterance:
         self._voice = self._speaker = voice
         self._others = others
         self._seconds = seconds
-        self._held: list[tuple[bytes, Alignment | None]] | None = [] if held else None
+        self._held: list[tuple[_Piece, bytes, Alignment | None]] | None = [] if held else None
         self._mark = mark
+        self._now = now
         self._marked: set[str] = set()
         self._sentences = Sentences()
         self._text = 0
@@ -134,8 +139,8 @@ class Utterance:
     def release(self) -> None:
         """The turn is no guess any more: write what was held."""
         held, self._held = self._held or [], None
-        for pcm, alignment in held:
-            self._write(pcm, alignment)
+        for piece, pcm, alignment in held:
+            self._write(piece, pcm, alignment)
 
     async def spoken(self) -> None:
         """Return when everything is written, or `failure` tells why not."""
@@ -161,6 +166,14 @@ class Utterance:
                 break
             left -= piece.seconds
         return [text.strip() for text in found]
+
+    def sounded(self) -> list[list[tuple[str, float | None]]]:
+        """The sentences of each text, and when each began to sound, by ``now``."""
+        found: list[list[tuple[str, float | None]]] = [[] for _ in range(self._text + self._text_begun)]
+        for piece in self._pieces:
+            if piece.part_of is not None:
+                found[piece.part_of].append((piece.text, piece.sounds_at))
+        return found
 
     def _voice_of(self, label: str | None) -> Voice:
         return self._others.get(label, self._voice) if label is not None else self._voice
@@ -237,11 +250,13 @@ class Utterance:
         self._reached("speech")
         piece.seconds += len(pcm) / BYTES_PER_SAMPLE / self._out.rate
         if self._held is not None:
-            self._held.append((pcm, alignment))
+            self._held.append((piece, pcm, alignment))
         else:
-            self._write(pcm, alignment)
+            self._write(piece, pcm, alignment)
 
-    def _write(self, pcm: bytes, alignment: Alignment | None) -> None:
+    def _write(self, piece: _Piece, pcm: bytes, alignment: Alignment | None) -> None:
+        if piece.sounds_at is None:
+            piece.sounds_at = self._now() + self._out.queued
         if "written" not in self._marked and self._out.queued <= 0:
             self._out.once_sounding(lambda: self._reached("sent"))
         self._out.write(pcm, self._event_id, alignment)

@@ -16,7 +16,7 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     ResponsePart,
 )
-from greenline.conversations.events import AgentInterrupted, AgentMessage
+from greenline.conversations.events import AgentInterrupted, AgentMessage, PartsBegan
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, TextDelta
 from support.live import Opens, Room, told_of
 from support.spoken import SpokenSpeech, ask, voice
@@ -113,6 +113,29 @@ async def test_of_an_answer_by_several_voices_what_was_heard_is_kept(opens: Open
         await ask(session, speech, "And coffee?")
         await eventually(lambda: len(model.requests) == 2)
         assert model.requests[-1].messages[2].text == "I say. <Joe>Ahoy you</Joe>"
+
+
+@pytest.mark.parametrize("eager", [False, True], ids=["known", "guessed"])
+async def test_when_each_voice_began_is_kept(opens: Opens, speech: SpokenSpeech, eager: bool) -> None:
+    """By what is queued before it; also of an answer that was spoken on suspicion and held."""
+    model = StreamingModel(["I say. <Joe>Ahoy you there!</Joe> So he said."])
+    async with opens({"tts": VOICES}, models=model) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        if eager:
+            await ask(session, speech, "Do you sell tea?")
+        else:
+            session.user_message("Do you sell tea?")
+        await eventually(lambda: room.seconds >= 1.59)  # 2, 3 and 3 words of 0.2 s
+        room.played = room.seconds
+        await told_of(told, ResponseComplete)
+        journal = await live.journal(session)
+        (message,) = [event for event in journal if isinstance(event, AgentMessage)]
+        (began,) = [event for event in journal if isinstance(event, PartsBegan)]
+        assert (began.message_id, len(began.at)) == (message.id, 3)
+        first, joe, last = began.at
+        assert (joe - first).total_seconds() > 0.399
+        assert (last - joe).total_seconds() > 0.599
 
 
 async def test_who_reads_sees_no_labels(opens: Opens) -> None:
