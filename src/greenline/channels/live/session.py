@@ -7,7 +7,6 @@ written as it happens. `run` lives as long as the conversation and writes its en
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -27,37 +26,31 @@ from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
 from greenline.channels.live.models import (
-    AgentTyping,
     Listener,
     LiveEvent,
     SessionEnded,
-    TakenOver,
     UserTranscript,
 )
+from greenline.channels.live.operator import Operator
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.timers import Timers
 from greenline.channels.metering import speech_used
-from greenline.channels.orders import ITEM, Order, load_order
 from greenline.conversations.events import (
-    AgentMessage,
     ContextualUpdate,
     Ended,
     Event,
     Feedback,
-    HumanTakeover,
     Medium,
-    Noted,
     UserMessage,
     UserSilent,
 )
-from greenline.conversations.lifecycle import ENDED_BY_OPERATOR, MAX_DURATION
+from greenline.conversations.lifecycle import MAX_DURATION
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import RecognitionOptions
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
-from greenline.store.outage import DATABASE_ERRORS
-from greenline.store.worker import POLL_SECONDS, Worker
+from greenline.store.worker import Worker
 from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
@@ -69,8 +62,6 @@ EAGER_SECONDS: Final = 0.2
 SPELLING_SECONDS: Final = 1.0
 """More silence for who spells something out: they look it up, or think, between the pieces."""
 LAST_WORDS_SECONDS: Final = 30.0
-HUMAN_TYPING_MS: Final = 5_000
-"""How long a sign of a human's typing holds good: that they went away no sign tells."""
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
 SILENCE: Final = "Silence"
@@ -112,11 +103,9 @@ class LiveSession:
         self._means = means
         self._journal = journal
         self._claim = claim
-        self._mailboxes = mailboxes
         self._holder = holder
         self._recorder = recorder
         self._listeners: list[Listener] = []
-        self._human = self._human_types = False
         self._nudges = 0
         self._pause: float | None = None
         """For how long the agent has left its turn out (reference: ``skip_turn``); it begins anew after a noise."""
@@ -128,6 +117,7 @@ class LiveSession:
         self._end: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         self._closed = False
         self._floor = Floor(means, self, self._timers)
+        self._operator = Operator(self, self._floor, journal, claim, mailboxes)
         self._hearing = Hearing(
             self._floor,
             self,
@@ -258,48 +248,10 @@ class LiveSession:
         if not self.over:
             self._end.set_result(SessionEnded(code, reason, error_type))
 
-    # What an operator does
-
-    def obey(self, order: Order) -> None:
-        """Carry an order out (reference: Real-time monitoring, commands)."""
-        match order.command:
-            case "enable_human_takeover" | "disable_human_takeover":
-                self._take_over(order.command == "enable_human_takeover")
-            case "human_typing":
-                self._type(active=self._human)
-            case "send_human_message":
-                self._type(active=False)
-                self._floor.say(order.text, "human")
-            case "contextual_update":
-                self.contextual_update(order.text)
-            case "end_call":
-                self.end(ENDED_BY_OPERATOR)
-            case "transfer_to_number":
-                self.record(Noted(what="order_refused", detail={"command": order.command}))
-
-    def _take_over(self, active: bool) -> None:
-        if active != self._human:
-            self._floor.interrupt()
-            self._type(active=False)
-            self._human = active
-            self.record(HumanTakeover(active=active))
-            self.tell(TakenOver(active))
-            if not active and self._is_unanswered():
-                self._floor.respond(committed=True)
-
-    def _type(self, *, active: bool) -> None:
-        if active or self._human_types:
-            self.tell(AgentTyping(active, HUMAN_TYPING_MS if active else None))
-        self._human_types = active
-
-    def _is_unanswered(self) -> bool:
-        words = (event for event in reversed(self._journal.events) if isinstance(event, UserMessage | AgentMessage))
-        return isinstance(next(words, None), UserMessage)
-
     # Beginning and end
 
     async def _open(self) -> None:
-        self.spawn(self._follow_orders())
+        self.spawn(self._operator.follow())
         self.spawn(self._watch_journal())
         self.spawn(self._floor.meet_servers())
         if self._recorder is not None:
@@ -366,23 +318,6 @@ class LiveSession:
         await self._floor.quiet(LAST_WORDS_SECONDS)
         self.end(reason, error_type=error_type)
 
-    async def _follow_orders(self) -> None:
-        while not self._journal.broken.is_set():
-            await self._claim.arrived.wait()
-            try:
-                await self._mailboxes.look_again(self._claim)
-            except DATABASE_ERRORS as error:
-                log.warning("live.orders_unknown", conversation_id=self.conversation_id, error=str(error))
-                await asyncio.sleep(POLL_SECONDS)
-                self._claim.arrived.set()
-                continue
-            for item in self._claim.items:
-                if item.kind == ITEM:
-                    self.obey(load_order(item.payload))
-                self._journal.obeyed(item.id)
-            with contextlib.suppress(JournalUnwritten):  # `_watch_journal` ends the conversation
-                await self._journal.flush()
-
     async def _watch_journal(self) -> None:
         await self._journal.broken.wait()
         try:
@@ -402,7 +337,7 @@ class LiveSession:
     @property
     def human(self) -> bool:
         """Whether a human answers instead of the agent."""
-        return self._human
+        return self._operator.speaks
 
     def person_said(
         self,
@@ -438,7 +373,7 @@ class LiveSession:
             unwritten=unwritten,
         )
         self.heard(said)
-        if not self._human:
+        if not self.human:
             self._floor.respond(committed=True, voice=voice)
 
     def heard(self, said: UserMessage, event_id: int | None = None) -> None:
@@ -462,7 +397,7 @@ class LiveSession:
 
     def _set_timers(self, seconds: float | None = None) -> None:
         turn, pause = self.config.turn, self._pause
-        if self.text_only or self._human or self.over:
+        if self.text_only or self.human or self.over:
             return
         patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
         speaks_again = patience > 0 and self._nudges < MOST_NUDGES
@@ -484,7 +419,7 @@ class LiveSession:
         """Unless it is none: the voice of a person may have been too quiet to be detected."""
         words = await self._listening.hear_again() if self._listening is not None else ""
         busy = self._listening is not None and self._listening.busy
-        if not self._floor.free or self._human or busy or self._timers.is_set("turn"):
+        if not self._floor.free or self.human or busy or self._timers.is_set("turn"):
             return
         if words:
             self.person_said(words, "audio")

@@ -204,17 +204,21 @@ async def test_who_reads_sees_that_the_agent_is_at_work(
     ]
 
 
-async def test_who_reads_sees_that_a_human_types(live: Stage) -> None:
+async def test_who_reads_sees_that_a_human_types(live: Stage, clock: ManualClock) -> None:
     session, told = await live.begin(**ANN)
     await told_of(told, ResponseComplete)
-    session.obey(Order("human_typing"))
-    assert not [event for event in told if isinstance(event, AgentTyping)], "the agent answers"
-    session.obey(Order("enable_human_takeover"))
-    session.obey(Order("human_typing"))
-    session.obey(Order("human_typing"))
-    session.obey(Order("send_human_message", "Yes, I am Bob."))
-    session.obey(Order("human_typing"))
-    session.obey(Order("disable_human_takeover"))
+    orders = (
+        Order("human_typing"),  # of somebody who only watches: the agent answers
+        Order("enable_human_takeover"),
+        Order("human_typing"),
+        Order("human_typing"),
+        Order("send_human_message", "Yes, I am Bob."),
+        Order("human_typing"),
+        Order("disable_human_takeover"),
+    )
+    for order in orders:
+        await place(live.pool, clock, WORKSPACE, session.conversation_id, order)
+    await told_of(told, TakenOver, 2)
     seen = [event for event in told if isinstance(event, AgentTyping | AgentResponse | TakenOver)][1:]
     types, rests = AgentTyping(is_typing=True, duration_ms=5_000), AgentTyping(is_typing=False)
     assert [event.text if isinstance(event, AgentResponse) else event for event in seen] == [
