@@ -37,6 +37,11 @@ class Talk(Protocol):
         """Whether a human answers instead of the agent."""
         ...
 
+    @property
+    def pausing(self) -> bool:
+        """Whether the agent leaves its turn out (reference: ``skip_turn``)."""
+        ...
+
     def record(self, *events: Event) -> None:
         """Add to the journal."""
         ...
@@ -161,7 +166,12 @@ class Hearing:
         return text
 
     def _tells_of_noise(self) -> bool:
-        """Whether the person is told, once, that they can't be understood (reference: noisy environments)."""
+        """Whether the person is told, once, that they can't be understood (reference: noisy environments).
+
+        Who asked for a moment is not: the agent is silent until they speak, or the moment is over.
+        """
+        if self._talk.pausing:
+            return False
         self._without_words += 1
         turn = self._config.turn
         if self._without_words < NOISES or self._told_of_noise or self._talk.human:

@@ -85,7 +85,9 @@ class Listening:
         self._now = now
         self._seconds = seconds
         self._texts: list[str] = []
-        self._finished = self._recogniser_judges = False
+        self._finished = False
+        self._judge = ""
+        """The recogniser that tells how likely the end of a turn is; empty while none does."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._finishing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -182,7 +184,7 @@ class Listening:
         ears, stream = self._ears, self._stream
         if not self._is_outdated or ears is None or stream is None or self.busy:
             return
-        self._is_outdated = self._recogniser_judges = False
+        self._is_outdated, self._judge = False, ""
         self._stream = OpeningStream(self._open, self._clock.sleep)
         ears.listen_by(self._stream)
         if self._following is not None:
@@ -247,7 +249,7 @@ class Listening:
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():
             if not isinstance(hint, TurnResumed) and hint.over is not None:
-                self._recogniser_judges = True
+                self._judge = stream.provider
                 self._hearer.may_be_over(hint.over)
             if isinstance(hint, Partial):
                 self._wait_for_more(hint.text)
@@ -268,8 +270,8 @@ class Listening:
                 ears.resume()
 
     def _may_be_over(self, probability: float) -> None:
-        """What the silence tells; a recogniser that knows words knows better."""
-        if not self._recogniser_judges:
+        """What the silence tells; a recogniser that knows words knows better, until another takes over from it."""
+        if self._stream is None or not self._judge or self._stream.provider != self._judge:
             self._hearer.may_be_over(probability)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

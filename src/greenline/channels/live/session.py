@@ -61,6 +61,8 @@ EAGER_SECONDS: Final = 0.2
 """Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
 SPELLING_SECONDS: Final = 1.0
 """More silence for who spells something out: they look it up, or think, between the pieces."""
+SHORTEST_SECONDS: Final = 0.001
+"""Of a wait that is over already."""
 LAST_WORDS_SECONDS: Final = 30.0
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
@@ -108,7 +110,8 @@ class LiveSession:
         self._listeners: list[Listener] = []
         self._nudges = 0
         self._pause: float | None = None
-        """For how long the agent has left its turn out (reference: ``skip_turn``); it begins anew after a noise."""
+        """For how long the agent has left its turn out (reference: ``skip_turn``)."""
+        self._paused_at = means.clock.now()
         self._meanwhile: list[_Words] = []
         """What the person wrote or pressed while the agent spoke and may not be interrupted."""
         self._timers = Timers(means.clock)
@@ -339,6 +342,11 @@ class LiveSession:
         """Whether a human answers instead of the agent."""
         return self._operator.speaks
 
+    @property
+    def pausing(self) -> bool:
+        """Whether the agent leaves its turn out."""
+        return self._pause is not None
+
     def person_said(
         self,
         text: str,
@@ -396,7 +404,7 @@ class LiveSession:
         self._set_timers(seconds)
 
     def _set_timers(self, seconds: float | None = None) -> None:
-        turn, pause = self.config.turn, self._pause
+        turn, pause = self.config.turn, self._pause_left()
         if self.text_only or self.human or self.over:
             return
         patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
@@ -408,6 +416,12 @@ class LiveSession:
             self._timers.set("silence", turn.silence_end_call_timeout, self._too_silent)
         if speaks_again:
             self._timers.set("turn", patience, self._turn_timed_out)
+
+    def _pause_left(self) -> float | None:
+        """What is left of the pause, which goes on through noises; negative where it lasts until they speak."""
+        if self._pause is None or self._pause <= 0:
+            return self._pause
+        return max(self._pause - (self._means.clock.now() - self._paused_at).total_seconds(), SHORTEST_SECONDS)
 
     def _too_silent(self) -> None:
         self.spawn(self._end_after_words(SILENCE, None))
@@ -494,7 +508,7 @@ class LiveSession:
 
     def answered(self, ended: str | None, pause: float | None) -> None:
         """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
-        self._pause = pause
+        self._pause, self._paused_at = pause, self._means.clock.now()
         if ended is not None:
             self.end(ended)
         if not self._take_meanwhile():

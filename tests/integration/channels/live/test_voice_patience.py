@@ -228,6 +228,27 @@ async def test_after_a_skipped_turn_without_a_wait_the_agent_is_silent_until_sil
         assert len(live.model.requests) == 1
 
 
+async def test_noises_neither_end_nor_prolong_the_wait_and_the_agent_is_silent(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    """Not even a noisy environment is told of: the person wanted a moment (reference: skip_turn)."""
+    config = skipping(30)
+    async with opens({**config, "turn": {**config["turn"], **NOISY["turn"]}}) as live:
+        session, told = await skipped(live, speech)
+        for number in range(1, 4):
+            clock.advance(timedelta(seconds=7))
+            await ask(session, speech, "")
+            await eventually(lambda: not speech.texts)
+            await eventually(lambda: session._timers.is_set("turn"))
+            assert speech.said == [], number
+        clock.advance(timedelta(seconds=9))
+        (answer,) = await told_of(told, AgentResponse)
+        assert answer.text == "Ready?"
+        noted = await live.journal(session)
+        assert [event.asked_for_it for event in noted if isinstance(event, UserSilent)] == [True]
+        assert not [event for event in noted if isinstance(event, Noted)]
+
+
 async def test_a_noise_while_a_turn_is_skipped_does_not_end_the_wait(
     opens: Opens, clock: ManualClock, speech: SpokenSpeech
 ) -> None:

@@ -138,6 +138,10 @@ async def test_how_likely_the_person_has_finished_is_told_where_it_is_listed(
         await told_of(told, TurnProbability, len(probabilities) + 1)
         await ask(session, speech, "And coffee?")
         assert [event.probability for event in told if isinstance(event, TurnProbability)] == [*probabilities, 0.21]
+        speech.streams[-1].provider = "backup"  # the one that judged has failed, and another hears
+        await ask(session, speech, "Or milk?")
+        again = [event.probability for event in told if isinstance(event, TurnProbability)][len(probabilities) + 1 :]
+        assert (again[0], again[-1]) == (0.0, 1.0)
 
 
 async def test_a_guess_that_was_wrong_leaves_no_trace(opens: Opens, speech: SpokenSpeech) -> None:
