@@ -12,7 +12,7 @@ from typing import Final
 from greenline.channels.orders import ITEM, load_order
 from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.commit import TurnCommit
-from greenline.channels.whatsapp.dialogue import Dialogues
+from greenline.channels.whatsapp.saying import speak
 from greenline.conversations.events import ContextualUpdate, Ended, HumanTakeover
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.conversations.projection import Projection
@@ -21,7 +21,7 @@ from greenline.store.mailbox import Item
 TOO_LATE: Final = "the conversation was over"
 
 
-def obey(chat: Chat, items: Iterable[Item], dialogues: Dialogues, commit: TurnCommit) -> Chat:
+def obey(chat: Chat, items: Iterable[Item], commit: TurnCommit) -> Chat:
     """Carry the orders among ``items`` out; returns the chat with what is still open.
 
     An order for a conversation that is over changes nothing.
@@ -33,20 +33,18 @@ def obey(chat: Chat, items: Iterable[Item], dialogues: Dialogues, commit: TurnCo
         if newest is None or newest.id != item.payload["conversation_id"]:
             commit.done[item.id] = TOO_LATE
             continue
-        if not _carry_out(chat, newest, item, dialogues, commit).is_open:
+        if not _carry_out(chat, newest, item, commit).is_open:
             chat = replace(chat, open=(), journal=())
     return chat
 
 
-def _carry_out(
-    chat: Chat, conversation: Projection, item: Item, dialogues: Dialogues, commit: TurnCommit
-) -> Projection:
+def _carry_out(chat: Chat, conversation: Projection, item: Item, commit: TurnCommit) -> Projection:
     order = load_order(item.payload)
     match order.command:
         case "enable_human_takeover" | "disable_human_takeover":
             commit.record(conversation, HumanTakeover(active=order.command == "enable_human_takeover"))
         case "send_human_message":
-            dialogues.speak(chat, conversation, commit, order.text, "human")
+            speak(chat, conversation, commit, order.text, "human")
         case "contextual_update":
             commit.record(conversation, ContextualUpdate(text=order.text))
         case "end_call":

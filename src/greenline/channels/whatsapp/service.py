@@ -8,7 +8,7 @@ from typing import Final
 
 from greenline.channels.whatsapp.account_checks import mark_token_expired
 from greenline.channels.whatsapp.commit import Committer
-from greenline.channels.whatsapp.dialogue import Dialogues
+from greenline.channels.whatsapp.dialogues import Dialogues
 from greenline.channels.whatsapp.facts import Facts
 from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient

@@ -19,7 +19,8 @@ from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.calls.texts import feed_call
 from greenline.channels.whatsapp.chat import Chat, load_chat, read_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
-from greenline.channels.whatsapp.dialogue import Dialogue, Dialogues
+from greenline.channels.whatsapp.dialogue import Dialogue
+from greenline.channels.whatsapp.dialogues import Dialogues
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.hearing import Hearing, as_written
 from greenline.channels.whatsapp.inbound import (
@@ -155,7 +156,7 @@ class Turns:
             commit.done[item.id] = None
             _note(item, commit)
         chat = await self._dialogues.close_expired(chat, commit)
-        chat = obey(chat, batch.others, self._dialogues, commit)
+        chat = obey(chat, batch.others, commit)
         if chat.call_mailbox_id is not None and not claim.steps:
             batch = await self._feed_call(chat, chat.call_mailbox_id, batch, commit)
         if batch.messages:
