@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         {"patient": 1.0, "normal": 0.5, "eager": 0.3},
         description="Silence after which a person has finished speaking, by the agent's turn_eagerness.",
     )
+    speculative_turns: Literal["always", "agent"] = Field(
+        "always",
+        description="Whether an answer is begun at a short pause, before it is known that the person has finished: "
+        "by every agent, or by those with turn.speculative_turn (off by default). It is heard up to 300 ms sooner, "
+        "and an answer that was begun too early costs its tokens.",
+    )
     barge_in_seconds: float = Field(
         0.1,
         ge=0.03,

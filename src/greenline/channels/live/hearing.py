@@ -80,6 +80,7 @@ class Hearing:
         *,
         voice: Callable[[], tuple[float, float]],
         failure_message: str,
+        always_guesses: bool,
     ) -> None:
         self._floor = floor
         self._talk = talk
@@ -88,6 +89,7 @@ class Hearing:
         self._clock = clock
         self._voice = voice
         self._failure_message = failure_message
+        self._always_guesses = always_guesses
         self._signs = _signs(config)
         self._meanwhile: list[str] = []
         self._without_words = 0
@@ -115,9 +117,9 @@ class Hearing:
             self._interrupt()
 
     def may_have_said(self, text: str) -> None:
-        """The person pauses: begin to answer on suspicion, unless the agent still speaks."""
+        """The person pauses: begin to answer on suspicion, where the agent does, unless it still speaks."""
         self._timers.stop(_BARGE)
-        if self._floor.free and not self._talk.human:
+        if (self._always_guesses or self._config.turn.speculative_turn) and self._floor.free and not self._talk.human:
             self._floor.respond(self._message(text), committed=False, voice=self._voice())
 
     def goes_on(self) -> None:

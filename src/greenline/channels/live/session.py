@@ -129,6 +129,7 @@ class LiveSession:
             means.clock,
             voice=self._voice,
             failure_message=means.settings.failure_message,
+            always_guesses=means.settings.speculative_turns == "always",
         )
         self._listening = self._make_listening() if means.out is not None else None
 

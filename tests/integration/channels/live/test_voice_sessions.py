@@ -124,6 +124,26 @@ async def test_a_guess_that_was_right_is_told_at_the_end_of_the_turn(live: Stage
     assert room.written
 
 
+@pytest.mark.parametrize("guesses", [False, True])
+async def test_where_the_operator_says_so_only_agents_that_want_it_guess(
+    opens: Opens, speech: SpokenSpeech, settings: Settings, guesses: bool
+) -> None:
+    frugal = settings.model_copy(update={"speculative_turns": "agent"})
+    async with opens({"turn": {"speculative_turn": guesses}}, settings=frugal) as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("Do you sell tea?")
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: live.model.requests if guesses else not speech.texts)
+        pause(session, 0.4)
+        await told_of(told, ResponseComplete)
+        assert len(live.model.requests) == 1
+        assert any(isinstance(event, TentativeResponse) for event in told) is guesses
+        (timed,) = [event for event in await live.journal(session) if isinstance(event, TurnTimed)]
+        assert list(timed.waits)[:3] == ["end_of_turn", "recognition", "model"]
+
+
 async def test_how_likely_the_person_has_finished_is_told_where_it_is_listed(
     opens: Opens, speech: SpokenSpeech
 ) -> None:
