@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,6 +80,22 @@ async def test_an_agent_uses_a_tool_and_the_sdk_sees_it(dsn: str, tmp_path: Path
     assert (result.tool_id, result.is_blocked) == (call.tool_id, False)
 
 
+async def test_a_call_that_a_crash_cut_short_is_not_made_again(dsn: str, tmp_path: Path) -> None:
+    async with mcp_server() as shop, emulator() as meta:
+        shop.hold = asyncio.Event()
+        async with running(meta, dsn, tmp_path) as server:
+            await furnish(meta, server, shop, "say {result}")
+            ann = await meta.person("Ann", "15550100001")
+            await meta.say(ann, "How much is tea?")
+            await shop.called.wait()
+            server.kill()
+        async with running(meta, dsn, tmp_path) as server:
+            await meta.send_webhooks_to(f"{server.url}/webhooks/whatsapp")
+            (told,) = await meta.told(ann, 1, 60.0)
+    assert told.startswith("Nobody knows whether this tool has run.")
+    assert shop.begun == 1
+
+
 async def test_a_tool_that_ran_is_not_run_again_after_a_crash(dsn: str, pool: Pool, tmp_path: Path) -> None:
     async with mcp_server() as shop, emulator() as meta:
         async with running(meta, dsn, tmp_path) as server:
@@ -87,7 +104,9 @@ async def test_a_tool_that_ran_is_not_run_again_after_a_crash(dsn: str, pool: Po
             await meta.say(ann, "How much is tea?")
 
             async def has_run() -> bool:
-                return bool(await pool.fetchval("select count(*) from turn_step where kind = 'tool'"))
+                return bool(
+                    await pool.fetchval("select count(*) from turn_step where result ->> 'text' like 'price%'")
+                )
 
             await until(has_run)
             server.kill()

@@ -116,6 +116,22 @@ async def test_a_client_without_the_event_is_not_asked(server: RunningServer, ht
         assert shop.ran == []
 
 
+async def test_a_conversation_without_its_server_says_so(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    config = {"name": "Gone shop", "url": "http://127.0.0.1:2/mcp", "transport": "STREAMABLE_HTTP"}
+    agent_id, _ = await agent_with(http, config, MCP)
+    async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as socket:
+        begun = (await socket.begin())["conversation_initiation_metadata_event"]
+        (item,) = (await socket.until("mcp_connection_status"))["mcp_connection_status"]["integrations"]
+        assert (item["is_connected"], item["tool_count"]) == (False, 0)
+        for _ in range(2):
+            await socket.send(type="user_message", text="Hello")
+            await socket.until("agent_response_complete")
+    shown = await finished(http, begun["conversation_id"])
+    assert shown["metadata"]["warnings"] == [
+        "The tools of the MCP server Gone shop were not offered: It can't be reached."
+    ]
+
+
 async def test_a_huge_answer_is_cut_for_all(server: RunningServer, http: httpx2.AsyncClient) -> None:
     async with mcp_server() as shop:
         shop.size = 200_000

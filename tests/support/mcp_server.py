@@ -14,6 +14,7 @@ from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -56,6 +57,8 @@ class Shop:
     hold: asyncio.Event | None = None
     hold_listing: asyncio.Event | None = None
     called: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: int = 0
+    """Calls that came, whether they ran or not."""
     size: int = 0
     url: str = ""
     transport: Transport = "STREAMABLE_HTTP"
@@ -73,6 +76,7 @@ class Shop:
         return types.ListToolsResult(tools=self.tools)
 
     async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        self.begun += 1
         self.called.set()
         if self.hold is not None:
             await self.hold.wait()
@@ -119,16 +123,35 @@ def _sse_app(server: Server[Any]) -> ASGIApp:
     return Starlette(routes=routes)
 
 
+class _OfYesterday:
+    """A server that knows sessions and no other protocol: it has not heard of ``server/discover`` (2026-07-28)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and dict(scope["headers"]).get(b"mcp-method") == b"server/discover":
+            await Response("Bad request", 400)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 @contextlib.asynccontextmanager
-async def mcp_server(transport: Transport = "STREAMABLE_HTTP", port: int = 0) -> AsyncIterator[Shop]:
+async def mcp_server(
+    transport: Transport = "STREAMABLE_HTTP", port: int = 0, *, of_yesterday: bool = False
+) -> AsyncIterator[Shop]:
     """A shop on a free port, or on this one."""
     shop = Shop(transport=transport)
     server: Server[Any] = Server("shop", on_list_tools=shop.list_tools, on_call_tool=shop.call_tool)
     app: ASGIApp = server.streamable_http_app() if transport == "STREAMABLE_HTTP" else _sse_app(server)
 
+    if of_yesterday:
+        app = _OfYesterday(app)
+
     async def seen(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            shop.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            shop.headers.append({":method": scope["method"], **headers})
         await app(scope, receive, send)
 
     listener = socket.create_server(("127.0.0.1", port))

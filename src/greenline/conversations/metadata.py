@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
+from greenline.conversations.away import away_warnings
 from greenline.conversations.deliveries import Sent, delivery_error, fold_deliveries
 from greenline.conversations.events import (
     AgentMessage,
@@ -75,7 +76,12 @@ def metadata(
         charging=charging,
         termination_reason=conversation.termination_reason,
         error=_error(conversation.error),
-        warnings=[*_failed_turns(journal), *_unjudged_replies(journal), *_failed_messages(sent.values())],
+        warnings=[
+            *_failed_turns(journal),
+            *_unjudged_replies(journal),
+            *away_warnings(journal),
+            *_failed_messages(sent.values()),
+        ],
         main_language=conversation.main_language,
         text_only=conversation.text_only,
         features_usage=_features(conversation, journal, agent),

@@ -24,7 +24,7 @@ from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import Attempt, LanguageModels, ModelReply, ModelRequest
 from greenline.store.mailbox import Claim, Mailboxes, Step
 from greenline.text import clean_data
-from greenline.tools.models import Tool, ToolContext, ToolResult
+from greenline.tools.models import Tool, ToolContext, ToolResult, service_of
 
 T = TypeVar("T")
 
@@ -97,6 +97,11 @@ class Effects(Protocol):
         ...
 
 
+_UNKNOWN_OUTCOME: Final = ToolResult(
+    "Nobody knows whether this tool has run. Don't call it again without asking the person.",
+    is_error=True,
+    error_type="unknown_outcome",
+)
 _NOT_THERE: Final = "There was no such tool when it was called."
 
 _results: dict[str, TypeAdapter[Any]] = {
@@ -177,6 +182,10 @@ class JournaledEffects:
         # What led to the call is recorded as touching the world: whether the call itself ran, a crash may hide.
         led_here = self._unsaved or ([self._saved] if self._saved else [])
         self._unsaved = [replace(step, has_effect=True) for step in led_here]
+        service = service_of(tool)
+        if service is not None and not service.may_repeat:
+            # What a turn finds that dies before the call returns: it does not make it again.
+            self._unsaved.append(self._step(self._number, "tool", _UNKNOWN_OUTCOME, has_effect=True))
         await self._save()
         self.touched_world = True
         checkpoint("turn.tool_called")

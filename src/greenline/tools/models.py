@@ -139,6 +139,11 @@ class ServiceTool(Protocol):
         """How it is addressed."""
         ...
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a call of which nobody knows if it ran may be made once more."""
+        ...
+
     def details(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What the transcript tells of a call (reference: ``tool_details``)."""
         ...

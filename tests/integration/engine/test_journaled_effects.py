@@ -9,7 +9,7 @@ import pytest
 
 from greenline.agents.config.guardrails import Guardrails
 from greenline.clock import ManualClock
-from greenline.conversations.events import Started, UserMessage
+from greenline.conversations.events import Started, ToolReturned, UserMessage
 from greenline.engine.effects import JournaledEffects
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.turn import Turn, run_turn
@@ -209,3 +209,39 @@ async def test_a_tool_that_came_only_after_a_turn_died_is_not_run(mailboxes: Mai
     there = replace(turn(tool), tools=(tool, Late(late)))
     await run_turn(there, JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
     assert (len(tool.runs), len(late.runs)) == (1, 0)
+
+
+@dataclass
+class Foreign(Order):
+    """A tool of another service, which has no idea of our keys unless it says so."""
+
+    may_repeat: bool = False
+    dies: bool = True
+    tool_id: str = "mcp:1:order"
+
+    def details(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        result = await super().run(arguments, context)
+        if self.dies:
+            raise PowerCut
+        return result
+
+
+@pytest.mark.parametrize("may_repeat", [False, True])
+async def test_a_call_of_which_nobody_knows_is_repeated_only_where_it_may_be(
+    mailboxes: Mailboxes, clock: ManualClock, may_repeat: bool
+) -> None:
+    tool, model = Foreign(may_repeat=may_repeat), ScriptedModel(say=order_then_tell)
+    with pytest.raises(PowerCut):
+        await run_turn(turn(tool), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,)))
+    tool.dies = False
+    effects = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    assert effects.touched_world
+    outcome = await run_turn(turn(tool), effects)
+
+    returned = next(event for event in outcome.events if isinstance(event, ToolReturned))
+    assert len(tool.runs) == (2 if may_repeat else 1)
+    assert returned.error_type == ("" if may_repeat else "unknown_outcome")
+    assert len({context.idempotency_key for context in tool.runs}) == 1

@@ -60,6 +60,23 @@ async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
         assert shop.listings == 0, "a call does not ask for the tools as well"
 
 
+async def test_a_server_of_yesterday_is_talked_to_as_it_knows(clients: McpClients) -> None:
+    async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
+        assert len(await clients.tools(endpoint(shop), 10)) == 2
+        answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+        assert answer.blocks[0]["text"] == "price of tea: 7 euros"
+        sessions = {headers["mcp-session-id"] for headers in shop.headers if "mcp-session-id" in headers}
+        left = {headers["mcp-session-id"] for headers in shop.headers if headers[":method"] == "DELETE"}
+        assert (len(sessions), left) == (2, sessions)
+
+        shop.hold, shop.called = asyncio.Event(), asyncio.Event()
+        call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
+        await shop.called.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
 async def test_a_tool_that_fails_says_so(clients: McpClients, shop: Shop) -> None:
     answer = await clients.call(endpoint(shop), "price", {"what": "coffee"}, {}, 10)
     assert (answer.blocks[0]["text"], answer.is_error) == ("We have no coffee.", True)

@@ -17,7 +17,7 @@ from greenline.tools.mcp.endpoint import Endpoint
 from greenline.tools.mcp.models import McpServerConfig, tool_hash
 from greenline.tools.mcp.overrides import given_arguments, shown_schema
 from greenline.tools.mcp.results import CUT, MAX_SHOWN, MAX_TEXT, NOTHING, blocks_of, text_of
-from greenline.tools.mcp.schemas import MAX_DEPTH, fault_of
+from greenline.tools.mcp.schemas import MAX_DEPTH, fault_of, plain_object
 from greenline.tools.mcp.toolbox import MAX_NAME, unique_name
 
 ORDER: dict[str, Any] = {
@@ -77,6 +77,7 @@ def test_schemas_that_a_model_can_be_told_of(schema: dict[str, Any]) -> None:
         ({"type": "object", "properties": {"a": "string"}}, "no schema at /properties/a"),
         ({"type": "object", "properties": []}, "no object properties at its root"),
         ({"type": "object", "required": "a"}, "no list required"),
+        ({"type": "object", "properties": {"two words": {}}}, "unusual name at its root"),
         ({"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}, "points out of itself"),
         ({"type": "object", "properties": {"a": {"items": 7}}}, "no schema at /properties/a/items"),
         (deep(MAX_DEPTH), "nested deeper"),
@@ -90,7 +91,27 @@ def test_schemas_that_a_provider_would_refuse(schema: dict[str, Any], fault: str
 @given(st.dictionaries(st.sampled_from(["type", "properties", "items", "required", "$defs"]), JSON, max_size=4))
 def test_no_schema_makes_the_check_fail(schema: dict[str, Any]) -> None:
     assert isinstance(fault_of(schema), str)
-    assert isinstance(fault_of({**schema, "type": "object"}), str)
+    whole = {**schema, "type": "object"}
+    assert isinstance(fault_of(whole), str)
+    if not fault_of(whole):
+        assert fault_of(plain_object(whole)) == ""
+
+
+def test_what_only_some_providers_take_is_taken_off() -> None:
+    given = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {"names": {"type": "array"}, "pair": {"type": "array", "items": {"type": "string"}}},
+        "anyOf": [{"required": ["names"]}, {"required": ["pair"]}],
+    }
+    assert plain_object(given) == {
+        "type": "object",
+        "properties": {
+            "names": {"type": "array", "items": {}},
+            "pair": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    assert plain_object({"type": "object"}) == {"type": "object", "properties": {}}
 
 
 def overrides(**by_path: dict[str, Any]) -> dict[str, Any]:

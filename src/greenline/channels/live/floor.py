@@ -27,6 +27,7 @@ from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, ClientSide, build_turn
 from greenline.clock import Clock
+from greenline.conversations.away import away_notes
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
@@ -276,6 +277,8 @@ class Floor:
         journal = host.journal if answer.said is None else (*host.journal, answer.said)
         try:
             await self._bring_files(journal)
+            offer = await self._toolbox.offer(self._mcp_servers)
+            host.record(*away_notes(offer.away, journal))
             turn = await build_turn(
                 means.agent,
                 host.conversation_id,
@@ -286,7 +289,7 @@ class Floor:
                 means.speech,
                 means.clock.now(),
                 partial(self._switch, answer),
-                await self._toolbox.offer(self._mcp_servers),
+                offer,
             )
             self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)

@@ -22,6 +22,7 @@ from greenline.channels.whatsapp.dialogue import Dialogue, Failure
 from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.channels.whatsapp.saying import record, speak
 from greenline.channels.whatsapp.voice_notes import SpokenNote
+from greenline.conversations.away import away_notes
 from greenline.conversations.events import (
     AgentMessage,
     Ended,
@@ -147,6 +148,7 @@ class Dialogues:
             request = await model_request(dialogue.config, lookup, extra_body)
             servers = dialogue.config.agent.prompt.mcp_server_ids
             offer = await Toolbox(self._mcp, lookup, NobodyAsked()).offer(servers)
+            dialogue.opening += away_notes(offer.away, dialogue.journal)
             return self._build_turn(dialogue, said, request, offer, aloud=aloud)
         except (MissingVariables, SecretVariable) as error:
             dialogue.failure = Failure(error.code, error.message, ends=True)

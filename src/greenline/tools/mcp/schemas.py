@@ -1,11 +1,13 @@
 """Whether a model can be told of a tool whose schema a foreign server wrote.
 
 A provider refuses a whole request for one schema that it does not understand: a bad tool would silence its agent. So
-what is no JSON Schema, or is endless, or points out of itself, is left out, and the others are offered.
+what is no JSON Schema, or is endless, or points out of itself, is left out, and the others are offered. What only
+some providers refuse is taken off: the server checks the arguments anyway.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +20,12 @@ MAX_DEPTH: Final = 32
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 _SCHEMAS: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
+_NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+"""Anthropic takes no other names of properties."""
+_NOT_AT_ROOT: Final = frozenset(
+    {"$schema", "$id", "anyOf", "oneOf", "allOf", "not", "enum", "const", "if", "then", "else"}
+)
+"""OpenAI and Anthropic want a plain object there; Gemini does not know the first two."""
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 
 
@@ -28,6 +36,22 @@ def fault_of(schema: Mapping[str, Any]) -> str:
     if schema.get("type") != "object":
         return "its input schema is not of type object"
     return next(_faults(schema, "", MAX_DEPTH), "")
+
+
+def plain_object(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema without `fault_of` as every provider takes it."""
+    whole: dict[str, Any] = _with_items(schema)
+    return {"properties": {}, **{key: value for key, value in whole.items() if key not in _NOT_AT_ROOT}}
+
+
+def _with_items(node: Any) -> Any:
+    """OpenAI refuses an array that does not say of what."""
+    if isinstance(node, list):
+        return [_with_items(inner) for inner in node]
+    if not isinstance(node, Mapping):
+        return node
+    found = {key: _with_items(inner) for key, inner in node.items()}
+    return {"items": {}, **found} if found.get("type") == "array" else found
 
 
 def _faults(node: Any, place: str, levels: int) -> Iterator[str]:
@@ -51,6 +75,10 @@ def _own_faults(node: Mapping[str, Any], place: str) -> Iterator[str]:
         yield f"its input schema names an unknown type at {place}"
     if not str(node.get("$ref", "#")).startswith("#"):
         yield f"its input schema points out of itself at {place}"
+    properties = node.get("properties")
+    for name in properties if isinstance(properties, Mapping) else ():
+        if not _NAME.fullmatch(name):
+            yield f"its input schema has a property with an unusual name at {place}"
     for key in ("required", "enum"):
         if key in node and not isinstance(node[key], list):
             yield f"its input schema has no list {key} at {place}"

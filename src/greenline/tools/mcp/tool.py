@@ -20,6 +20,7 @@ from greenline.tools.mcp.figures import CALLS
 from greenline.tools.mcp.models import McpServer, ToolConfig, tool_hash, tool_id
 from greenline.tools.mcp.overrides import given_arguments, shown_schema
 from greenline.tools.mcp.results import blocks_of, text_of
+from greenline.tools.mcp.schemas import plain_object
 from greenline.tools.models import ToolContext, ToolResult
 
 log = structlog.get_logger(__name__)
@@ -60,13 +61,19 @@ class McpTool:
     @property
     def spec(self) -> ToolSpec:
         """What the model sees."""
-        schema = shown_schema(self.listed.input_schema, self._config.input_overrides)
-        return ToolSpec(self.name, self.listed.description[:MAX_DESCRIPTION], {"properties": {}, **schema})
+        schema = shown_schema(plain_object(self.listed.input_schema), self._config.input_overrides)
+        return ToolSpec(self.name, self.listed.description[:MAX_DESCRIPTION], schema)
 
     @property
     def tool_id(self) -> str:
         """How the reference addresses it."""
         return tool_id(self.server.id, self.listed.name)
+
+    @property
+    def may_repeat(self) -> bool:
+        """What the server itself says of it: it changes nothing, or a second call of the same does nothing more."""
+        hints = self.listed.told.get("annotations") or {}
+        return hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
 
     def details(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What the transcript tells of a call (reference: ``tool_details``)."""

@@ -30,6 +30,7 @@ OFFER_SECONDS: Final = 3.0
 MAX_OFFERED: Final = 100
 """Tools of MCP servers in a turn: providers take 128 in all."""
 MAX_NAME: Final = 64
+UNKNOWN: Final = "The workspace has no MCP server with this id."
 
 _UNUSUAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -70,10 +71,14 @@ class _Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What may be offered in a turn; made into tools once the names of the others are known."""
+    """What may be offered in a turn; made into tools once the names of the others are known.
+
+    ``away`` are the servers that could not be asked, by name with the reason.
+    """
 
     box: Toolbox | None = field(default=None, repr=False)
     tools: tuple[tuple[McpServer, Endpoint, ListedTool], ...] = ()
+    away: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, taken: Iterable[str], variables: Mapping[str, Any]) -> tuple[McpTool, ...]:
         """The tools, with names that a provider takes and that are not ``taken``."""
@@ -109,8 +114,10 @@ class Toolbox:
         usable = {shelf.server.id: shelf.usable() for shelf in shelves}
         connected = {shelf.server.id for shelf in shelves if shelf.listing.is_connected}
         self._tell(Integration(name, name in connected, len(usable.get(name, ()))) for name in server_ids)
+        away = {shelf.server.config.name: shelf.listing.error for shelf in shelves if shelf.listing.error}
         if unknown := [name for name in server_ids if name not in usable]:
             log.warning("mcp.unknown_servers", server_ids=unknown)
+            away |= dict.fromkeys(unknown, UNKNOWN)
         tools = [
             (shelf.server, shelf.endpoint, tool)
             for shelf in shelves
@@ -119,7 +126,7 @@ class Toolbox:
         ]
         if len(tools) > MAX_OFFERED:
             log.warning("mcp.too_many_tools", tools=len(tools), offered=MAX_OFFERED)
-        return Offer(self, tuple(tools[:MAX_OFFERED]))
+        return Offer(self, tuple(tools[:MAX_OFFERED]), away)
 
     def tool(
         self, name: str, server: McpServer, endpoint: Endpoint, listed: ListedTool, variables: Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenline.conversations.events import ToolCalled, ToolReturned
+from greenline.conversations.events import Noted, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.tools.mcp.tool import NOT_HERE
 from support.channel import Channel
@@ -64,9 +64,15 @@ async def test_a_tool_that_nobody_can_approve_is_blocked(channel: Channel, shop:
 async def test_a_server_that_is_away_hinders_nobody(channel: Channel) -> None:
     async with mcp_server() as shop:
         await equip(channel.pool, channel.clock, channel.agent_id, shop, approval_policy="auto_approve_all")
-    await channel.hear("Hi")
-    assert await channel.told(1) == ["Hello!"]
+    for count in (1, 2):
+        await channel.hear("Hi")
+        assert await channel.told(count) == ["Hello!"] * count
     assert channel.model.requests[0].tools == ()
+    (conversation,) = await channel.conversations()
+    notes = [event for event in await channel.journal(conversation["id"]) if isinstance(event, Noted)]
+    assert [(note.what, note.detail) for note in notes] == [
+        ("mcp_server_away", {"server": "Shop", "reason": "It can't be reached."})
+    ]
 
 
 async def test_what_the_business_gives_is_not_asked_of_the_model(channel: Channel, shop: Shop) -> None:
