@@ -31,7 +31,7 @@ from greenline.speech.models import (
     Voice,
 )
 from greenline.speech.resample import Resampler
-from greenline.speech.tags import takes_tags, untagged
+from greenline.speech.tags import readable
 from greenline.speech.usage import SpeechUsage
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class SynthesiserCascade:
         for candidate in (*order, order[0]):
             if len(errors) == len(order) and not _passes(errors[0]):
                 break
-            text = text if takes_tags(candidate.name) else untagged(text)
+            text = readable(candidate.name, text)
             if not text:
                 return
             resampler = Resampler(candidate.rate, self.rate)

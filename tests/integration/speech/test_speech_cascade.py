@@ -70,15 +70,21 @@ async def test_when_the_voice_fails_the_embedded_voice_says_the_sentence(
 
 
 @pytest.mark.parametrize(
-    ("model", "asked_for"), [("eleven_v3", "[sad] Where is my order?"), ("eleven_flash_v2_5", "Where is my order?")]
+    ("model", "written", "asked_for"),
+    [
+        ("eleven_v3", "[sad] Where is my order?", "[sad] Where is my order?"),
+        ("eleven_flash_v2_5", "[sad] Where is my order?", "Where is my order?"),
+        ("eleven_v3", "Where is <break time='1s'/>my order?", "Where is [pause] my order?"),
+        ("eleven_flash_v2_5", "Where <break time='1s'/> is my order?", "Where <break time='1s'/> is my order?"),
+    ],
 )
 async def test_a_tag_reaches_a_voice_that_acts_and_no_other(
-    clock: ManualClock, voice_server: SpeechHttp, model: str, asked_for: str
+    clock: ManualClock, voice_server: SpeechHttp, model: str, written: str, asked_for: str
 ) -> None:
     services = speech(clock, {"elevenlabs": voice_server.url})
     voice = Voice(model_id=model)
     synthesiser = services.synthesiser(voice)
-    chunks = [chunk async for chunk in synthesiser.say("[sad] Where is my order?", voice)]
+    chunks = [chunk async for chunk in synthesiser.say(written, voice)]
     assert voice_server.seen[0].json["text"] == asked_for
     assert await heard_of(chunks, synthesiser.rate, services) == "Where is my order?"  # by the embedded voice
     assert await say(services, "[sad]") == ([], synthesiser.rate)
