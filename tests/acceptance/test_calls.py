@@ -18,6 +18,7 @@ from greenline.speech.models import Voice
 from greenline.speech.resample import Resampler
 from support.calling import CallingMeta, permitted
 from support.graph_stand_in import NUMBER, asking, connect
+from support.mcp_server import mcp_server
 from support.rtc_peer import RtcPeer
 from support.server import RunningServer
 from support.voice import level, voiced_seconds
@@ -155,6 +156,44 @@ async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     assert "opening hours" in heard.message.lower()
     assert heard.source_medium == "audio"
     assert answer.role == "agent"
+
+
+@pytest.mark.parametrize("policy", ["require_approval_all", "auto_approve_all"])
+async def test_a_call_has_the_tools_that_nobody_need_approve(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str, policy: str
+) -> None:
+    async with mcp_server() as shop:
+        config: Any = {**shop.config, "approval_policy": policy}
+        server = await client.conversational_ai.mcp_servers.create(config=config)
+        rules = 'offline: when tea -> call price {"what": "tea"}\noffline: after price -> say It is {result}'
+        prompt = {"prompt": rules, "llm": "offline", "mcp_server_ids": [server.id]}
+        listed = ["agent_response", "mcp_tool_call"]
+        changed: Any = {"agent": {"prompt": prompt}, "conversation": {"client_events": listed}}
+        await client.conversational_ai.agents.update(agent_id, conversation_config=changed)
+        peer = RtcPeer()
+        session = {"sdp_type": "offer", "sdp": await peer.offer()}
+        await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
+        await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+        await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+        typed = {
+            "from": ANN,
+            "timestamp": str(int(time.time())),
+            "type": "text",
+            "text": {"body": "How much is tea?"},
+        }
+        await deliver(http, "messages", messages=[{**typed, "id": "wamid.1"}])
+
+        async def results() -> Any:
+            (summary,) = (await client.conversational_ai.conversations.list()).conversations
+            found = await client.conversational_ai.conversations.get(summary.conversation_id)
+            return [result for turn in found.transcript for result in turn.tool_results or []]
+
+        (result,) = await until(results)
+        over = call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=9)
+        await deliver(http, "calls", calls=[over])
+        await peer.close()
+    assert (result.type, result.is_blocked) == ("mcp", policy == "require_approval_all")
+    assert len(shop.ran) == (0 if result.is_blocked else 1)
 
 
 async def spoken(text: str) -> bytes:
