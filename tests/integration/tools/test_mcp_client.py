@@ -174,6 +174,13 @@ async def test_no_secret_is_in_an_error(clients: McpClients, shop: Shop) -> None
     assert SECRET not in str(caught.value)
 
 
+async def test_a_server_that_repeats_its_key_does_not_tell_it_on(clients: McpClients, shop: Shop) -> None:
+    there = endpoint(shop, headers=(("X-Key", SECRET),), secrets=frozenset({SECRET}))
+    answer = await clients.call(there, "price", {"what": SECRET}, {}, 10)
+    assert shop.ran == [("price", {"what": SECRET})]
+    assert answer.blocks[0]["text"] == "price of ***: 7 euros"
+
+
 async def test_a_listing_is_used_again(clients: McpClients, shop: Shop, clock: ManualClock) -> None:
     catalogue = Catalogue(clients, clock)
     first, second = await asyncio.gather(*(catalogue.listing("mcp_1", endpoint(shop)) for _ in range(2)))

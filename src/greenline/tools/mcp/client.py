@@ -22,7 +22,7 @@ import httpx2
 
 from greenline.llm.calls import integer_of
 from greenline.settings import Settings
-from greenline.text import clean_data, clean_text
+from greenline.text import clean_data
 from greenline.tools.guard import Allowance, AnswerTooLarge, GuardedTransport, OutboundRefused
 from greenline.tools.mcp.endpoint import Endpoint
 from greenline.tools.mcp.exchange import Exchange
@@ -103,10 +103,11 @@ class McpClients:
             while len(found) < MAX_TOOLS:
                 page = await session.client.list_tools(cursor=cursor)
                 for tool in page.tools:
-                    schema = _storable(tool.input_schema)
-                    told = _storable(tool.model_dump(mode="json", by_alias=True, exclude_none=True))
-                    name, description = clean_text(tool.name), clean_text(tool.description or "")
-                    found.append(ListedTool(name, description, schema, {**told, "inputSchema": schema}))
+                    schema = _storable(tool.input_schema, endpoint)
+                    whole = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+                    told = _storable(whole, endpoint)
+                    description = told.get("description", "")
+                    found.append(ListedTool(tool.name, description, schema, {**told, "inputSchema": schema}))
                 cursor = page.next_cursor
                 if cursor is None:
                     break
@@ -119,7 +120,8 @@ class McpClients:
         async with self._session(endpoint, seconds) as session:
             result = await session.call(name, arguments, meta)
         blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
-        return Answer(tuple(_storable(blocks)), _storable(result.structured_content), bool(result.is_error))
+        told = _storable([blocks, result.structured_content], endpoint)
+        return Answer(tuple(told[0]), told[1], bool(result.is_error))
 
     @contextlib.asynccontextmanager
     async def _session(self, endpoint: Endpoint, seconds: float) -> AsyncIterator[_Session]:
@@ -234,9 +236,17 @@ def _protocol_failure(cause: BaseException, told: str, seconds: float, *, sent: 
     return McpFailure("mcp_error", f"It answered with an error: {told}", sent=sent)
 
 
-def _storable(value: Any) -> Any:
-    """JSON as every part of the system can hold it: without NUL, and with large integers as text."""
-    return clean_data(json.loads(json.dumps(value), parse_int=integer_of, parse_constant=str))
+def _storable(value: Any, endpoint: Endpoint) -> Any:
+    """JSON as every part of the system can hold it: without secrets and NUL, and with large integers as text."""
+    return clean_data(_masked(json.loads(json.dumps(value), parse_int=integer_of, parse_constant=str), endpoint))
+
+
+def _masked(value: Any, endpoint: Endpoint) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(inner, endpoint) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner, endpoint) for inner in value]
+    return endpoint.masked(value) if isinstance(value, str) else value
 
 
 def _innermost(error: BaseException) -> BaseException:

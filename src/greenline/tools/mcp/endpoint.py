@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,10 +14,13 @@ from greenline.agents.config.locators import (
     VariableLocator,
 )
 from greenline.agents.lookup import Lookup, ValueUnavailable
+from greenline.agents.variables import SECRET
 from greenline.text import clean_text
 from greenline.tools.mcp.models import McpServerConfig, Transport
 
 MASK: Final = "***"
+SHORTEST: Final = 4
+"""Characters of a value that is masked: who masks a single digit masks every price."""
 MAX_REASON: Final = 500
 """Characters of a server's own words that an error repeats."""
 
@@ -39,11 +42,19 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
-    def discreet(self, text: str) -> str:
-        """``text`` without secrets, and short: a server may repeat what it was sent."""
+    def keeping(self, secrets: Iterable[str]) -> Endpoint:
+        """The same with further secrets."""
+        return replace(self, secrets=self.secrets | {secret for secret in secrets if len(secret) >= SHORTEST})
+
+    def masked(self, text: str) -> str:
+        """``text`` without secrets: a server may repeat what it was sent."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        return clean_text(text)[:MAX_REASON]
+        return text
+
+    def discreet(self, text: str) -> str:
+        """``text`` as an error may repeat it."""
+        return clean_text(self.masked(text))[:MAX_REASON]
 
 
 async def endpoint_of(config: McpServerConfig, lookup: Lookup) -> Endpoint:
@@ -58,22 +69,32 @@ async def endpoint_of(config: McpServerConfig, lookup: Lookup) -> Endpoint:
     headers = {name: texts[_HEADERS + name] for name in config.request_headers}
     if config.secret_token is not None:
         headers["Authorization"] = _authorization(texts[_TOKEN])
-    secrets = {texts[place] for place, value in named.items() if not isinstance(value, str)}
+    secrets = {texts[place] for place, value in named.items() if _is_secret(value)}
     if isinstance(config.url, SecretLocator):
         secrets |= set(_parts(texts[_URL]))
     url = texts[_URL].strip()
-    return Endpoint(config.transport, url, tuple(headers.items()), frozenset(secret for secret in secrets if secret))
+    return Endpoint(config.transport, url, tuple(headers.items())).keeping(secrets)
 
 
-async def meta_of(config: McpServerConfig, lookup: Lookup) -> dict[str, Any]:
-    """What a call has in ``_meta``. Raises `greenline.agents.lookup.ValueUnavailable`."""
+async def meta_of(config: McpServerConfig, endpoint: Endpoint, lookup: Lookup) -> tuple[dict[str, Any], Endpoint]:
+    """What a call has in ``_meta``, and the endpoint that knows of the secrets in it.
+
+    Raises `greenline.agents.lookup.ValueUnavailable`.
+    """
     named = {
         _META + name: value
         for name, value in config.request_meta.items()
         if isinstance(value, SecretLocator | VariableLocator | EnvironmentLocator)
     }
     texts: Mapping[str, str] = await lookup.texts(named) if named else {}
-    return {name: texts.get(_META + name, value) for name, value in config.request_meta.items()}
+    meta = {name: texts.get(_META + name, value) for name, value in config.request_meta.items()}
+    return meta, endpoint.keeping(texts[place] for place, value in named.items() if _is_secret(value))
+
+
+def _is_secret(value: HeaderValue) -> bool:
+    return isinstance(value, SecretLocator | EnvironmentLocator) or (
+        isinstance(value, VariableLocator) and value.variable_name.startswith(SECRET)
+    )
 
 
 def _authorization(token: str) -> str:
@@ -89,4 +110,4 @@ def _parts(url: str) -> list[str]:
     except ValueError:
         return []
     parts = (split.netloc, split.hostname or "", split.path.strip("/"), split.query)
-    return [part for part in parts if len(part) > 3]
+    return list(parts)

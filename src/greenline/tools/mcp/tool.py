@@ -140,8 +140,9 @@ class McpTool:
         seconds = self._config.response_timeout_secs or config.response_timeout_secs
         self._tell(call, state="loading")
         try:
-            meta = {**await meta_of(config, self.lookup), IDEMPOTENCY_KEY: context.idempotency_key}
-            answer = await self.clients.call(self.endpoint, self.listed.name, call.parameters, meta, seconds)
+            meta, endpoint = await meta_of(config, self.endpoint, self.lookup)
+            meta[IDEMPOTENCY_KEY] = context.idempotency_key
+            answer = await self.clients.call(endpoint, self.listed.name, call.parameters, meta, seconds)
         except ValueUnavailable as error:
             return self._failed(call, McpFailure("mcp_misconfigured", error.message))
         except McpFailure as failure:
