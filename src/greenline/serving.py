@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)
 """Python's are (700, 10, 10)."""
+ROOM_TO_REFUSE: Final = 2
+"""A message on a socket may be so many times too large to be told so; beyond that the connection ends with 1009."""
 WORK_SHARE: Final = 0.8
 """Part of the drain time that running work has; connections and the store get the rest."""
 KEEP_ALIVE_SECONDS: Final = 65
@@ -47,7 +49,8 @@ class AddressInUse(ConfigurationError):
 class HttpServer(uvicorn.Server):
     """uvicorn without signal handlers of its own; ``listening`` is set when requests are answered."""
 
-    def __init__(self, app: FastAPI, *, close_seconds: float = 2.0) -> None:
+    def __init__(self, app: FastAPI, *, message_bytes: int, close_seconds: float = 2.0) -> None:
+        """``message_bytes``: a message on a WebSocket that is larger is cut off while it comes."""
         super().__init__(
             uvicorn.Config(
                 Shortcut(app),
@@ -58,6 +61,8 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                ws_max_size=message_bytes,
+                ws_per_message_deflate=False,  # 15 kB from anybody would be 16 MB here, before they are judged
                 timeout_graceful_shutdown=max(1, round(close_seconds)),
             )
         )
@@ -100,7 +105,11 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     app = create_app(settings)
     try:
         async with app.router.lifespan_context(app):
-            http = HttpServer(app, close_seconds=settings.drain_seconds * (1 - WORK_SHARE) / 2)
+            http = HttpServer(
+                app,
+                message_bytes=ROOM_TO_REFUSE * settings.socket_message_max_bytes,
+                close_seconds=settings.drain_seconds * (1 - WORK_SHARE) / 2,
+            )
             running = asyncio.create_task(http.serve([listener]))
             await _listening(http, running)
             started = True

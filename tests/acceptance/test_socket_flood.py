@@ -1,4 +1,4 @@
-"""How long others wait while clients flood a server with noise: measured on a machine that does nothing else."""
+"""What floods of clients cost a server: memory, and time of others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from statistics import quantiles
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from support.server import serve_process
@@ -25,6 +26,9 @@ FLOODS = 3
 SECONDS = 110
 """Of sound at once, just within the limit: what is judged, and not cut."""
 MOST_DELAY_MS = 100.0
+FLOODERS = 24
+MOST_MB = 8.0
+"""Of one of them: twice the largest message, and a copy of it."""
 
 
 async def answers(socket: SocketClient, count: int) -> float:
@@ -67,6 +71,38 @@ async def floods(url: str, agent_id: str) -> AsyncIterator[None]:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def send_all(url: str, agent_id: str, frames: list[str]) -> int:
+    """Send ``frames`` before the first word of anybody, compressed if the server takes that; the close code."""
+    address = f"ws{url.removeprefix('http')}/v1/convai/conversation?agent_id={agent_id}"
+    async with connect(address, proxy=None, max_size=None) as connection:
+        with contextlib.suppress(ConnectionClosed):
+            for frame in frames:
+                await connection.send(frame)
+            await connection.wait_closed()
+    return connection.close_code or 0
+
+
+async def test_messages_of_any_size_cost_little_memory(dsn: str, tmp_path: Path) -> None:
+    """Strangers send what is too large, all at once: it is refused while it comes."""
+    environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": KEY, "GREENLINE_SECRET_KEY": "F" * 43 + "="}
+    async with serve_process(tmp_path, environment=environment) as process:
+        running = await process.ready()
+        async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+            agent_id = await make_agent(http)
+            before = peak_mb(process.process.pid)
+            frame = json.dumps({"user_audio_chunk": "A" * 15_000_000})
+            codes = await asyncio.gather(*(send_all(running.url, agent_id, [frame] * 4) for _ in range(FLOODERS)))
+            assert set(codes) == {1009}
+            assert peak_mb(process.process.pid) - before < FLOODERS * MOST_MB
+            assert (await http.get("/healthz")).status_code == 200
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has had."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 @pytest.mark.soak

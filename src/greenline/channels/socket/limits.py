@@ -9,6 +9,7 @@ from greenline.channels.socket.client_messages import (
     AudioChunk,
     ClientMessage,
     ContextualUpdate,
+    Feedback,
     MultimodalMessage,
     UserMessage,
 )
@@ -75,6 +76,8 @@ class Limits:
             allowed = allowed and self._audio.take(len(message.audio) / self._bytes_per_second)
         elif isinstance(message, UserMessage | MultimodalMessage | ContextualUpdate):
             allowed = allowed and self._turns.take() and self._text.take(len(_text(message)))
+        elif isinstance(message, Feedback):
+            allowed = allowed and self._turns.take()
         if not allowed:
             raise TooFast
 

@@ -8,6 +8,7 @@ from greenline.channels.socket.client_messages import (
     MAX_TEXT,
     AudioChunk,
     ContextualUpdate,
+    Feedback,
     UserActivity,
     UserMessage,
 )
@@ -59,6 +60,14 @@ def test_messages_and_turns_are_counted_apart() -> None:
         limits.check(UserActivity(type="user_activity"))
     with pytest.raises(TooFast):
         limits.check(UserActivity(type="user_activity"))
+
+
+def test_ratings_are_written_down_and_counted_as_turns_are() -> None:
+    limits, rating = Limits(RATE, Watch()), Feedback(type="feedback", event_id=1, score="like")
+    for _ in range(TURNS_AT_ONCE):
+        limits.check(rating)
+    with pytest.raises(TooFast):
+        limits.check(rating)
 
 
 def test_sound_is_taken_in_small_parts() -> None:
