@@ -34,6 +34,7 @@ from greenline.channels.live.models import (
 from greenline.channels.live.operator import Operator
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.rich_content import tapped
+from greenline.channels.live.silence import Silence
 from greenline.channels.live.timers import Timers
 from greenline.channels.metering import speech_used
 from greenline.conversations.events import (
@@ -55,14 +56,10 @@ from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
-MOST_NUDGES: Final = 3
-"""How often in a row the agent speaks into silence before it waits for the person."""
 EAGER_SECONDS: Final = 0.2
 """Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
 SPELLING_SECONDS: Final = 1.0
 """More silence for who spells something out: they look it up, or think, between the pieces."""
-SHORTEST_SECONDS: Final = 0.001
-"""Of a wait that is over already."""
 LAST_WORDS_SECONDS: Final = 30.0
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
@@ -108,13 +105,10 @@ class LiveSession:
         self._holder = holder
         self._recorder = recorder
         self._listeners: list[Listener] = []
-        self._nudges = 0
-        self._pause: float | None = None
-        """For how long the agent has left its turn out (reference: ``skip_turn``)."""
-        self._paused_at = means.clock.now()
         self._meanwhile: list[_Words] = []
         """What the person wrote or pressed while the agent spoke and may not be interrupted."""
         self._timers = Timers(means.clock)
+        self._silence = Silence(self._timers, means.clock, speak_again=self._turn_timed_out, give_up=self._too_silent)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._end: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
@@ -229,7 +223,7 @@ class LiveSession:
         """The person is there: no turn timeout for now."""
         self.person_is_there()
         if self._floor.free:
-            self._set_timers()
+            self._await_person()
 
     def contextual_update(self, text: str, context_id: str | None = None) -> None:
         """Background for the agent."""
@@ -346,7 +340,7 @@ class LiveSession:
     @property
     def pausing(self) -> bool:
         """Whether the agent leaves its turn out."""
-        return self._pause is not None
+        return self._silence.pausing
 
     def person_said(
         self,
@@ -387,42 +381,24 @@ class LiveSession:
 
     def heard(self, said: UserMessage, event_id: int | None = None) -> None:
         """The person has said something; ``event_id`` is that of the answer, if there is one already."""
-        self.person_is_there()
-        self._nudges, self._pause = 0, None
+        self._silence.end()
         self.record(said)
         medium: Literal["audio", "text"] = "audio" if said.medium == "audio" else "text"
         self.tell(UserTranscript(event_id or self._floor.next_id, said.text, medium=medium))
 
     def person_is_there(self) -> None:
         """No turn timeout for now."""
-        self._timers.stop("turn")
-        self._timers.stop("silence")
+        self._silence.hold()
 
     def wait_for_person(self, seconds: float | None = None) -> None:
         """It is the person's turn; ``seconds`` takes the place of the agent's turn timeout."""
         if self._listening is not None:
             self._listening.begin_turn()
-        self._set_timers(seconds)
+        self._await_person(seconds)
 
-    def _set_timers(self, seconds: float | None = None) -> None:
-        turn, pause = self.config.turn, self._pause_left()
-        if self.text_only or self.human or self.over:
-            return
-        patience = next(wait for wait in (pause, seconds, turn.turn_timeout) if wait is not None)
-        speaks_again = patience > 0 and self._nudges < MOST_NUDGES
-        if pause is not None and speaks_again:
-            self._timers.stop("silence")  # a moment that the person asked for is no silence
-        elif turn.silence_end_call_timeout > 0 and not self._timers.is_set("silence"):
-            # What the agent says into the silence does not end it.
-            self._timers.set("silence", turn.silence_end_call_timeout, self._too_silent)
-        if speaks_again:
-            self._timers.set("turn", patience, self._turn_timed_out)
-
-    def _pause_left(self) -> float | None:
-        """What is left of the pause, which goes on through noises; negative where it lasts until they speak."""
-        if self._pause is None or self._pause <= 0:
-            return self._pause
-        return max(self._pause - (self._means.clock.now() - self._paused_at).total_seconds(), SHORTEST_SECONDS)
+    def _await_person(self, seconds: float | None = None) -> None:
+        if not (self.text_only or self.human or self.over):
+            self._silence.wait(self.config.turn, seconds)
 
     def _too_silent(self) -> None:
         self.spawn(self._end_after_words(SILENCE, None))
@@ -434,13 +410,13 @@ class LiveSession:
         """Unless it is none: the voice of a person may have been too quiet to be detected."""
         words = await self._listening.hear_again() if self._listening is not None else ""
         busy = self._listening is not None and self._listening.busy
-        if not self._floor.free or self.human or busy or self._timers.is_set("turn"):
+        if not self._floor.free or self.human or busy or self._silence.nudging:
             return
         if words:
             self.person_said(words, "audio")
             return
-        self._nudges += 1
-        self.record(UserSilent(asked_for_it=self._pause is not None))
+        self._silence.nudge()
+        self.record(UserSilent(asked_for_it=self._silence.pausing))
         self._floor.respond(committed=True)
 
     def _keys_pressed(self, keys: str) -> None:
@@ -509,7 +485,7 @@ class LiveSession:
 
     def answered(self, ended: str | None, pause: float | None) -> None:
         """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
-        self._pause, self._paused_at = pause, self._means.clock.now()
+        self._silence.pause(pause)
         if ended is not None:
             self.end(ended)
         if not self._take_meanwhile():
