@@ -253,8 +253,9 @@ async def _call(
             is_blocked=result.is_blocked,
             raw_error=clean_text(result.raw_error),
             seconds=(effects.now() - begun).total_seconds(),
-            said="\n\n".join(say.text for say in result.say),
+            said="\n\n".join([*(say.text for say in result.say), *([result.said] if result.said else [])]),
             language=result.language,
+            outbox_ids=result.outbox_ids,
         )
     )
     outcome.spoken.extend(Spoken(call.id, say) for say in result.say)

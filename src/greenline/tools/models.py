@@ -80,6 +80,7 @@ Say: TypeAlias = Text | Buttons | Menu
 class ToolResult:
     """``text`` is what the model reads; ``say`` goes to the person.
 
+    ``said`` is what the tool has told the person itself, by the messages ``outbox_ids``.
     ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over. ``language`` is
     the one in which the conversation goes on from here. ``pause``: for how many seconds the agent says nothing of its
     own accord; less than one means until the person speaks. ``is_blocked``: it was not run since it may not be.
@@ -96,6 +97,8 @@ class ToolResult:
     pause: float | None = None
     is_blocked: bool = False
     raw_error: str = ""
+    said: str = ""
+    outbox_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

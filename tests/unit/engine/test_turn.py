@@ -1,6 +1,8 @@
 """What a turn makes of what a model answers."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from greenline.conversations.events import (
     AgentMessage,
@@ -14,8 +16,8 @@ from greenline.conversations.events import (
 )
 from greenline.engine.effects import NoModelAnswered
 from greenline.engine.turn import Turn, run_turn
-from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall, Usage
-from greenline.tools.models import Text
+from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall, ToolSpec, Usage
+from greenline.tools.models import Text, ToolContext, ToolResult
 from greenline.tools.system import system_tools
 from support.effects import ScriptedEffects
 
@@ -177,3 +179,18 @@ async def test_calls_have_ids_of_their_own_in_a_conversation() -> None:
     later = ScriptedEffects([called("nonsense"), ModelReply("gpt-4o", "Anyway.")])
     again = await run_turn(turn(*outcome.events, UserMessage(id="u2", text="Again")), later)
     assert [event.request_id for event in again.events if isinstance(event, ToolCalled)] == ["call_1_3"]
+
+
+async def test_what_a_tool_has_told_the_person_itself_is_recorded_with_its_messages() -> None:
+    class Write:
+        type, has_effect = "system", True
+        spec = ToolSpec("write", "Writes.", {"type": "object"})
+
+        async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+            return ToolResult("Sent.", said="Rose Street 5", outbox_ids=("out_1",))
+
+    effects = ScriptedEffects([called("write"), ModelReply("gpt-4o", "I have sent it.")])
+    outcome = await run_turn(turn(tools=(Write(),)), effects)
+    [returned] = [event for event in outcome.events if isinstance(event, ToolReturned)]
+    assert (returned.said, returned.outbox_ids) == ("Rose Street 5", ("out_1",))
+    assert [spoken.say for spoken in outcome.spoken] == [Text("I have sent it.")]

@@ -67,22 +67,28 @@ class SendChatMessage:
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Queue the message, once for each call of the tool."""
         try:
-            messages = _compose(_Arguments.model_validate(arguments))
+            message = _Arguments.model_validate(arguments)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             return ToolResult(f"Not sent. {faults}", is_error=True, error_type="invalid_arguments")
+        bodies = _compose(message)
+        names = [derived_id("out", self.conversation_id, context.idempotency_key, at) for at in range(len(bodies))]
+        await self._queue(dict(zip(names, bodies, strict=True)))
+        return ToolResult("The message is on its way to the chat.", said=_shown(message), outbox_ids=tuple(names))
+
+    async def _queue(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
-            for place, message in enumerate(messages):
+            for outbox_id, body in bodies.items():
                 await connection.execute(
                     sql["write"],
                     self.workspace_id,
-                    derived_id("out", self.conversation_id, context.idempotency_key, place),
+                    outbox_id,
                     self.phone_number_id,
                     self.chat_id,
                     self.conversation_id,
-                    message["type"],
-                    message,
+                    body["type"],
+                    body,
                     now,
                 )
             await ring(
@@ -92,7 +98,6 @@ class SendChatMessage:
                 kind="sender",
                 due_at=now,
             )
-        return ToolResult("The message is on its way to the chat.")
 
 
 def _compose(message: _Arguments) -> list[dict[str, Any]]:
@@ -107,3 +112,11 @@ def _compose(message: _Arguments) -> list[dict[str, Any]]:
     if len(text) > MAX_CAPTION:
         return [written, {"type": "document", "document": document}]
     return [{"type": "document", "document": {**document, "caption": text}}]
+
+
+def _shown(message: _Arguments) -> str:
+    """The message as the transcript shows it, and as the chat remembers it."""
+    text = clean_text(message.text)
+    if message.document_url is None:
+        return text
+    return f"{text}\n[Document: {clean_text(message.document_name or str(message.document_url))}]"
