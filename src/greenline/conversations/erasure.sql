@@ -45,11 +45,13 @@ with gone as (
 delete from mailbox m using gone where m.id = gone.mailbox_id and m.workspace_id = $1 and m.owner is null;
 
 -- name: forget_memories
--- Later conversations of the thread began with the last messages and the summary of this one.
+-- Later conversations of the thread began, or went on, with the last messages and the summary of this one.
 with gone as materialized (
   select c.chat_id, c.summary, array(
-    select e.data ->> 'text' from conversation_event e
-    where e.conversation_id = c.id and e.workspace_id = $1 and e.kind in ('user_message', 'agent_message')
+    select words from conversation_event e,
+      unnest(array[e.data ->> 'text', e.data ->> 'heard', e.data ->> 'said']) as words
+    where e.conversation_id = c.id and e.workspace_id = $1 and words is not null
+      and e.kind in ('user_message', 'agent_message', 'agent_interrupted', 'tool_returned')
   ) as texts
   from conversation c where c.workspace_id = $1 and c.id = $2
 )
@@ -62,7 +64,8 @@ update conversation_event e set data =
   ))
 from gone, conversation later
 where later.workspace_id = $1 and later.chat_id = gone.chat_id and later.id <> $2
-  and e.conversation_id = later.id and e.workspace_id = $1 and e.kind = 'started' and e.data ? 'remembered';
+  and e.conversation_id = later.id and e.workspace_id = $1 and e.kind in ('started', 'resumed')
+  and e.data ? 'remembered';
 
 -- name: leave_chat
 -- The chat is not to know the person any longer than it has conversations.

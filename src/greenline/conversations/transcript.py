@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
 from greenline.conversations.events import (
-    AgentInterrupted,
     AgentMessage,
     ContextualUpdate,
     Entry,
@@ -26,6 +25,7 @@ from greenline.conversations.events import (
 )
 from greenline.conversations.files import ConversationFile
 from greenline.conversations.guardrails import by_message, triggered, unjudged, with_checks
+from greenline.conversations.heard import Heard
 from greenline.conversations.transcript_models import (
     AgentMetadata,
     ContextualUpdateInfo,
@@ -96,7 +96,7 @@ class _Fold:
         self._calls = _by_message(called)  # those of messages that are still to come
         self._returns = _by_message(returned)
         self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
-        self._heard = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
+        self._heard = Heard(events)
         self._checks = by_message(events)
         self._parts_began = {event.message_id: event.at for event in events if isinstance(event, PartsBegan)}
         self._waits = {event.message_id: event.waits for event in events if isinstance(event, TurnTimed)}
@@ -143,10 +143,10 @@ class _Fold:
         counts = with_checks({event.model: event.usage} if event.model and event.usage else {}, checks)
         usage = llm_usage(counts, self._about.prices) if counts else None
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
-        cut, waits = event.id in self._heard, self._waits.get(event.id, {})
+        cut, waits = self._heard.is_cut(event), self._waits.get(event.id, {})
         return Turn(
             role="agent",
-            message=self._heard.get(event.id, event.text) or None,
+            message=self._heard.text(event) or None,
             original_message=event.text if cut else None,
             interrupted=cut,
             source_medium=event.medium if event.medium == "audio" else None,
@@ -174,7 +174,7 @@ class _Fold:
         )
 
     def _multivoice(self, event: AgentMessage) -> MultivoiceMessage | None:
-        parts = heard_parts(event.parts, self._heard.get(event.id, event.text))
+        parts = heard_parts(event.parts, self._heard.text(event))
         moments = chain((self._seconds(at) for at in self._parts_began.get(event.id, ())), repeat(None))
         found = [
             MultivoicePart(text=part.text.strip(), voice_label=part.label, time_in_call_secs=at)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from greenline.conversations.events import (
-    AgentInterrupted,
     AgentMessage,
     ContextualUpdate,
     Event,
@@ -17,6 +16,7 @@ from greenline.conversations.events import (
     UserMessage,
     UserSilent,
 )
+from greenline.conversations.heard import Heard
 from greenline.conversations.voices import heard_parts, labelled
 from greenline.llm.models import FilePart, Message, TextPart, ToolCall
 
@@ -125,7 +125,7 @@ def _thread(summary: str | None, remembered: Sequence[Remembered]) -> str:
 def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Message]:
     """The dialogue so far, as the person heard it. What they sent one after the other becomes one message."""
     journal = list(events)
-    heard = {event.message_id: event.heard for event in journal if isinstance(event, AgentInterrupted)}
+    heard = Heard(journal)
     calls: dict[str, list[ToolCall]] = {}
     for event in journal:
         if isinstance(event, ToolCalled):
@@ -137,7 +137,7 @@ def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Mes
             case UserMessage():
                 _add_user(found, event, files)
             case AgentMessage():
-                said, text = tuple(calls.get(event.id, ())), heard.get(event.id, event.text)
+                said, text = tuple(calls.get(event.id, ())), heard.text(event)
                 text = labelled(heard_parts(event.parts, text)) if event.parts else text
                 if text or said:
                     found.append(Message("assistant", _text(text), said))

@@ -6,7 +6,7 @@ A prompt and a first message keep the values of the start; a tool's parameters a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentVersion
 from greenline.conversations.events import AgentMessage, Event, ToolCalled, ToolReturned, UserMessage
+from greenline.conversations.heard import Heard
 
 HISTORY: Final = "x-elevenlabs-history"
 """Marks a conversation's history, so that one inside of another is known (reference: System variables)."""
@@ -59,12 +60,13 @@ def _changing(journal: Sequence[Event], zone: str, *, began: datetime, now: date
     }
 
 
-def _entries(journal: Iterable[Event]) -> Iterator[dict[str, Any]]:
+def _entries(journal: Sequence[Event]) -> Iterator[dict[str, Any]]:
+    heard = Heard(journal)
     for event in journal:
         match event:
             case UserMessage(text=text):
                 yield {"role": "user", "message": text}
-            case AgentMessage(text=text) if text:
+            case AgentMessage() if text := heard.text(event):
                 yield {"role": "agent", "message": text}
             case ToolCalled():
                 call = {"request_id": event.request_id, "tool_name": event.name}

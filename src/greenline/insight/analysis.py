@@ -10,7 +10,8 @@ import structlog
 
 from greenline.agents.service import get_version
 from greenline.clock import Clock
-from greenline.conversations.events import AgentMessage, Event, Summarised, UserMessage, dump_event
+from greenline.conversations.events import Event, Summarised, UserMessage, dump_event
+from greenline.conversations.heard import Heard
 from greenline.conversations.journal import read_event
 from greenline.errors import NotFound
 from greenline.llm.errors import AllModelsFailed
@@ -80,11 +81,12 @@ class Analysis:
 
 
 async def summarise(models: LanguageModels, model: str, events: Sequence[Event]) -> Summarised | None:
-    """Title and summary of what was said; None when the person said nothing.
+    """Title and summary of what was said and heard; None when the person said nothing.
 
     Where no model answers, or not in the form asked for, both are taken from the words themselves.
     """
-    lines = [(event, event.text) for event in events if isinstance(event, UserMessage | AgentMessage) and event.text]
+    heard = Heard(events)
+    lines = [(event, text) for event in events if (text := heard.text(event))]
     asked = [text for event, text in lines if isinstance(event, UserMessage)]
     if not asked:
         return None

@@ -3,7 +3,9 @@
 -- name: journal
 select c.agent_id, c.version_id, c.status,
   (select jsonb_agg(jsonb_build_object('kind', e.kind, 'data', e.data) order by e.seq) from conversation_event e
-   where e.conversation_id = c.id and e.kind in ('user_message', 'agent_message')) as journal
+   where e.conversation_id = c.id and (
+     e.kind in ('user_message', 'agent_message', 'agent_interrupted')
+     or e.kind = 'tool_returned' and e.data ? 'said')) as journal
 from conversation c
 where c.workspace_id = $1 and c.id = $2;
 

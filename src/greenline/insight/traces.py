@@ -22,6 +22,7 @@ from greenline.conversations.events import (
     TurnTimed,
     UserMessage,
 )
+from greenline.conversations.heard import Heard
 from greenline.conversations.models import Conversation
 from greenline.insight import otlp
 
@@ -53,7 +54,7 @@ def otlp_traces(conversation: Conversation, journal: Sequence[Entry], *, source:
 
 
 def _spans(journal: Sequence[Entry], root: otlp.Span) -> list[otlp.Span]:
-    times = _working_times(journal)
+    times, heard = _working_times(journal), Heard(entry.event for entry in journal)
     returned = {
         (entry.event.message_id, entry.event.request_id): entry
         for entry in journal
@@ -71,7 +72,7 @@ def _spans(journal: Sequence[Entry], root: otlp.Span) -> list[otlp.Span]:
         elif isinstance(event, TurnFailed):
             failed = event
         elif isinstance(event, AgentMessage):
-            messages[event.id] = _agent(event, times[entry.seq], turns, root, failed)
+            messages[event.id] = _agent(event, heard.text(event), times[entry.seq], turns, root, failed)
             spans.append(messages[event.id])
             turns += 1
             failed = None
@@ -112,10 +113,12 @@ def _user(event: UserMessage, entry: Entry, turn: int, root: otlp.Span) -> otlp.
     )
 
 
-def _agent(event: AgentMessage, times: _Times, turn: int, root: otlp.Span, failed: TurnFailed | None) -> otlp.Span:
+def _agent(
+    event: AgentMessage, heard: str, times: _Times, turn: int, root: otlp.Span, failed: TurnFailed | None
+) -> otlp.Span:
     usage = event.usage
     attributes: dict[str, str | int | None] = {
-        "elevenlabs.agent.text": event.text or None,
+        "elevenlabs.agent.text": heard or None,
         "elevenlabs.turn.index": turn,
     }
     if event.model is not None:

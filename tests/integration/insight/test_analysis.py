@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 
 from greenline.clock import ManualClock
-from greenline.conversations.events import Summarised
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Summarised, ToolReturned, dump_event
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import ModelRequest
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.channel import Channel, running_channel
+from support.rows import WORKSPACE
 
 
 @pytest.fixture
@@ -68,3 +69,31 @@ async def test_the_thread_carries_the_summary_on(channel: Channel) -> None:
 async def test_nothing_is_left_behind(channel: Channel, pool: Pool) -> None:
     await ended(channel)
     assert await pool.fetchval("select count(*) from mailbox where kind = 'analysis'") == 0
+
+
+async def test_the_summary_is_of_what_came_across(channel: Channel) -> None:
+    """What a tool has told the person belongs to it, and of an answer that was cut short what was heard."""
+    channel.model.say = lambda request: "Title: T\nSummary: S" if is_analysis(request) else "Sure!"
+    await channel.hear("I would like oolong")
+    await channel.told(1)
+    await channel.quiet()
+    [conversation] = await channel.conversations()
+    more = (
+        AgentMessage(id="a1", text="We have green tea, black tea and oolong."),
+        AgentInterrupted(message_id="a1", heard="We have green"),
+        ToolReturned(message_id="a2", request_id="r1", name="send_chat_message", said="Rose Street 5"),
+        ToolReturned(message_id="a2", request_id="r2", name="look_up", result="a secret of the house"),
+    )
+    await channel.pool.executemany(
+        """insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
+           values ($1, $2, $3, $4, $5, $6)""",
+        [
+            (conversation["id"], place, WORKSPACE, channel.clock.now(), event.kind, dump_event(event))
+            for place, event in enumerate(more, start=50)
+        ],
+    )
+    await channel.pool.execute("update conversation set last_seq = 60")
+    channel.clock.advance(timedelta(minutes=11))
+    await channel.quiet()
+    transcript = channel.model.requests[-1].messages[1].text
+    assert transcript == "Person: I would like oolong\nAgent: Sure!\nAgent: We have green\nAgent: Rose Street 5"

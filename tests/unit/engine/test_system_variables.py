@@ -8,7 +8,7 @@ from pathlib import Path
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentVersion
 from greenline.agents.variables import OF_THE_SERVER
-from greenline.conversations.events import AgentMessage, ToolCalled, ToolReturned, UserMessage
+from greenline.conversations.events import AgentInterrupted, AgentMessage, ToolCalled, ToolReturned, UserMessage
 from greenline.engine.system_variables import HISTORY, at_call, at_start
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -65,3 +65,14 @@ def test_a_call_of_a_tool_sees_what_has_changed() -> None:
             "tool_results": [{"request_id": "c1", "tool_name": "find", "result": "oolong", "is_error": False}],
         },
     ]
+
+
+def test_the_history_holds_what_was_heard_of_an_answer() -> None:
+    journal = (
+        AgentMessage(id="m0", text="We have green tea, black tea and oolong."),
+        AgentInterrupted(message_id="m0", heard="We have green"),
+        AgentMessage(id="m1", text="Nobody heard this."),
+        AgentInterrupted(message_id="m1", heard=""),
+    )
+    history = json.loads(at_call(begun(), journal, NOW)["system__conversation_history"])
+    assert history["entries"] == [{"role": "agent", "message": "We have green"}]

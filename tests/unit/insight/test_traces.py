@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from greenline.conversations.events import (
+    AgentInterrupted,
     AgentMessage,
     Attempted,
     Ended,
@@ -179,3 +180,8 @@ def test_the_silence_before_a_spoken_answer_is_a_span_with_its_waits_one_after_t
     assert edges[0] == (edges[1][0], edges[-1][1])
     assert [(end - begin) / 1e6 for begin, end in edges[1:]] == list(waits.values())
     assert all(before[1] == after[0] for before, after in itertools.pairwise(edges[1:]))
+
+
+def test_an_answer_that_was_cut_short_says_what_was_heard() -> None:
+    _, span = traced((1, TOLD), (2, AgentInterrupted(message_id="a2", heard="It comes")))
+    assert attributes(span)["elevenlabs.agent.text"] == "It comes"

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from greenline.channels.whatsapp.commit import sql
-from greenline.conversations.events import Event, Remembered
+from greenline.conversations.events import Event, Remembered, UserMessage
+from greenline.conversations.heard import Heard
 from greenline.conversations.journal import read_event
 from greenline.conversations.projection import COLUMNS, Projection
 from greenline.engine.language import switched_to
@@ -109,19 +110,27 @@ def _moment(text: str | None) -> datetime | None:
 
 
 async def thread(
-    pool: Pool, chat: Chat, settings: Settings, now: datetime
+    pool: Pool, chat: Chat, settings: Settings, now: datetime, *, but: str | None = None
 ) -> tuple[str | None, tuple[Remembered, ...]]:
-    """The summary and the last messages of the chat's earlier conversations, oldest first, as settings allow."""
+    """The summary and the last messages of the chat's conversations, oldest first, as settings allow.
+
+    ``but`` is the conversation that is to remember the others. Of an answer that was cut short is remembered what was
+    heard.
+    """
     if settings.thread_memory == "forget":
         return None, ()
     since = now - timedelta(days=settings.thread_max_age_days)
-    rows = await pool.fetch(sql["remembered"], chat.workspace_id, chat.id, since, settings.thread_exchanges)
+    rows = await pool.fetch(sql["remembered"], chat.workspace_id, chat.id, since, settings.thread_exchanges, but)
     if not rows:
         return None, ()
     summary = await pool.fetchval(sql["last_summary"], chat.workspace_id, chat.id, since)
+    read = ((row["at"], read_event(row["kind"], row["data"])) for row in rows)
+    said = [(at, event) for at, event in read if event is not None]
+    heard = Heard(event for _, event in said)
     remembered = (
-        Remembered(role="user" if row["kind"] == "user_message" else "agent", text=row["text"], at=row["at"])
-        for row in reversed(rows)
+        Remembered(role="user" if isinstance(event, UserMessage) else "agent", text=text, at=at)
+        for at, event in said
+        if (text := heard.text(event))
     )
     return summary, tuple(remembered)
 

@@ -5,13 +5,24 @@
 select whatsapp_turn($1, $2);
 
 -- name: remembered
--- The last messages of the thread's earlier conversations, newest first.
-select e.at, e.kind, e.data ->> 'text' as text
-from conversation_event e join conversation v on v.id = e.conversation_id
-where v.workspace_id = $1 and v.chat_id = $2 and e.kind in ('user_message', 'agent_message')
-  and e.at > $3 and e.data ->> 'text' <> ''
-order by e.at desc, e.seq desc
-limit $4;
+-- The last messages of the thread's conversations but $5, and how far those that were cut short were heard; oldest
+-- first.
+with said as materialized (
+  select e.conversation_id, e.seq, e.at, e.kind, e.data
+  from conversation_event e join conversation v on v.id = e.conversation_id
+  where v.workspace_id = $1 and v.chat_id = $2 and v.id is distinct from $5
+    and e.kind in ('user_message', 'agent_message', 'tool_returned') and e.at > $3
+    and coalesce(nullif(e.data ->> 'said', ''), e.data ->> 'text') <> ''
+  order by e.at desc, e.seq desc
+  limit $4
+)
+select at, seq, kind, data from said
+union all
+select e.at, e.seq, e.kind, e.data from said m
+join conversation_event e on e.conversation_id = m.conversation_id and e.workspace_id = $1
+  and e.kind = 'agent_interrupted' and e.data ->> 'message_id' = m.data ->> 'id'
+where m.kind = 'agent_message'
+order by at, seq;
 
 -- name: last_summary
 select summary from conversation

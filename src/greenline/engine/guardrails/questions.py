@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenline.conversations.events import (
-    AgentInterrupted,
     AgentMessage,
     Event,
     ToolCalled,
     ToolReturned,
     UserMessage,
 )
+from greenline.conversations.heard import Heard
 from greenline.engine.guardrails.rules import INJECTION, Rule
 from greenline.llm.models import Cascade, Judging, Message, ModelRequest, TextPart
 
@@ -138,12 +138,12 @@ def _history(rule: Rule, journal: Sequence[Event]) -> Iterator[str]:
 
 
 def _lines(events: Sequence[Event], *, with_tools: bool) -> Iterator[str]:
-    heard = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
+    heard = Heard(events)
     for event in events:
         match event:
             case UserMessage(is_sign=False):
                 yield f"USER: {_quoted(event.text)}"
-            case AgentMessage() if text := heard.get(event.id, event.text):
+            case AgentMessage() if text := heard.text(event):
                 yield f"AGENT: {_quoted(text)}"
             case ToolCalled() if with_tools:
                 arguments = json.dumps(event.params, ensure_ascii=False)

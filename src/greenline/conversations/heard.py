@@ -1,0 +1,30 @@
+"""What came across of what was said: an answer that was cut short counts up to where it was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, ToolReturned, UserMessage
+
+
+class Heard:
+    """The words of a journal as the other side got them. Made of its events, in their order."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._cut = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
+
+    def is_cut(self, message: AgentMessage) -> bool:
+        """Whether the person cut it short."""
+        return message.id in self._cut
+
+    def text(self, event: Event) -> str:
+        """What ``event`` says to the other side; empty for one that says nothing, or of which nothing was heard."""
+        match event:
+            case UserMessage():
+                return event.text
+            case AgentMessage():
+                return self._cut.get(event.id, event.text)
+            case ToolReturned():
+                return event.said
+            case _:
+                return ""
