@@ -19,6 +19,9 @@ from greenline.channels.live.models import AudioOut, LiveEvent, SessionEnded
 from greenline.channels.live.session import LiveSession
 from greenline.clock import ManualClock
 from greenline.conversations.events import Event, load_event
+from greenline.conversations.journal import read_journal
+from greenline.conversations.transcript import Surroundings, transcript
+from greenline.conversations.transcript_models import AgentMetadata, Turn
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
@@ -115,6 +118,15 @@ class Stage:
             session.conversation_id,
         )
         return [load_event(row["kind"], row["data"]) for row in rows]
+
+    async def transcript(self, session: LiveSession) -> list[Turn]:
+        """What is durable of a conversation, as clients read it."""
+        await self.journal(session)
+        rows = await self.pool.fetch(
+            "select seq, at, kind, data from conversation_event where conversation_id = $1 order by seq",
+            session.conversation_id,
+        )
+        return transcript(read_journal(rows), Surroundings(self.clock.now(), AgentMetadata(agent_id=self.agent_id)))
 
     async def row(self, session: LiveSession) -> dict[str, Any]:
         """The conversation's row."""

@@ -60,6 +60,8 @@ class Shop:
     begun: int = 0
     """Calls that came, whether they ran or not."""
     size: int = 0
+    structured: dict[str, Any] | None = None
+    """The structured content of an answer."""
     url: str = ""
     transport: Transport = "STREAMABLE_HTTP"
     _server: uvicorn.Server | None = None
@@ -87,7 +89,8 @@ class Shop:
         self.metas.append({str(name): value for name, value in (params.meta or {}).items()})
         if arguments.get("what") == "coffee":
             return _said("We have no coffee.", is_error=True)
-        return _said("x" * self.size if self.size else f"{params.name} of {arguments.get('what')}: 7 euros")
+        answer = _said("x" * self.size if self.size else f"{params.name} of {arguments.get('what')}: 7 euros")
+        return answer.model_copy(update={"structured_content": self.structured})
 
     def die(self) -> None:
         """As when its machine is switched off: every connection is cut."""

@@ -52,8 +52,10 @@ class MissingVariables(BadRequest):
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
+        of_environment = any(name.startswith(ENVIRONMENT) for name in self.names)
+        more = f" Those that begin with {ENVIRONMENT} are environment variables: give them a value." * of_environment
         super().__init__(
-            f"Missing required dynamic variables: {', '.join(self.names)}. Send them in dynamic_variables.",
+            f"Missing required dynamic variables: {', '.join(self.names)}. Send them in dynamic_variables.{more}",
             variables=list(self.names),
         )
 
@@ -135,11 +137,11 @@ def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> Non
     """Whether a conversation with the start data ``values`` can begin: what the agent uses, it brings.
 
     Raises `MissingVariables` with every variable that ``values`` lacks, and `SecretVariable` when a prompt or a first
-    message names a secret one. Variables of the server and those that a tool's answer fills in later are not asked
-    for.
+    message names a secret one. Variables of the server, of the environment and those that a tool's answer fills in
+    later are not asked for: `render` misses them.
     """
     _refuse_secrets([*placeholders(config.agent.first_message), *placeholders(config.agent.prompt.prompt)])
-    later = {assignment.dynamic_variable for assignment in _assignments(config)}
+    later = assigned_later(config)
     missing = [
         name
         for name in used(config)
@@ -150,6 +152,16 @@ def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> Non
     ]
     if missing:
         raise MissingVariables(missing)
+
+
+def assigned_later(config: ConversationConfig) -> frozenset[str]:
+    """The variables that answers of the tools written into the agent set."""
+    return frozenset(assignment.dynamic_variable for assignment in _assignments(config))
+
+
+def render_prompt(config: ConversationConfig, values: Mapping[str, Any]) -> str:
+    """The agent's prompt, filled in: a variable that no tool has set yet is empty. Raises as `render` does."""
+    return render(config.agent.prompt.prompt, {**dict.fromkeys(assigned_later(config), ""), **values})
 
 
 def check_system(config: ConversationConfig) -> None:

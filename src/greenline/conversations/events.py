@@ -147,6 +147,14 @@ class ToolCalled(_Event):
     """Which service it is of, as the transcript tells (reference: ``tool_details``)."""
 
 
+class AssignedVariable(_Event):
+    """A dynamic variable that a tool's answer set; ``is_hidden``: no model and no transcript may see the value."""
+
+    name: str
+    value: Any = Field(repr=False)
+    is_hidden: bool = False
+
+
 class ToolReturned(_Event):
     """What a tool answered."""
 
@@ -168,6 +176,7 @@ class ToolReturned(_Event):
     """What the call said to the person (buttons, a list, a farewell), as the transcript shows it."""
     language: str = ""
     """The language to which it switched the conversation."""
+    assigned: tuple[AssignedVariable, ...] = ()
     outbox_ids: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Any, Final, TypeVar
 
+from greenline.agents.variables import as_text
 from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
 from greenline.conversations.events import (
     AgentMessage,
@@ -29,6 +30,7 @@ from greenline.conversations.heard import Heard
 from greenline.conversations.transcript_models import (
     AgentMetadata,
     ContextualUpdateInfo,
+    DynamicVariableUpdate,
     FileInput,
     LanguageDetectionResult,
     LlmAttempt,
@@ -56,6 +58,9 @@ WAIT_METRICS: Final = {
     "synthesis": "convai_tts_service_ttfb",
 }
 """The reference's names for parts of the silence before a spoken answer."""
+
+REDACTED: Final = "[REDACTED]"
+"""In the place of a variable's value that no transcript may show."""
 
 _Tool = TypeVar("_Tool", ToolCalled, ToolReturned)
 
@@ -103,6 +108,7 @@ class _Fold:
         self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
         self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
         self._override = _llm_override(journal)
+        self._updates = _updates(journal)
 
     def turns(self) -> Iterable[Turn]:
         for entry in self._journal:
@@ -245,6 +251,7 @@ class _Fold:
             tool_latency_secs=event.seconds,
             error_type=event.error_type,
             raw_error_message=(event.raw_error or event.result) if event.is_error else "",
+            dynamic_variable_updates=self._updates.get(_request(event), []),
             result=self._system_result(event),
         )
 
@@ -299,6 +306,30 @@ def _request(event: ToolCalled | ToolReturned) -> tuple[str, str]:
 
 def _ran(event: ToolReturned) -> bool:
     return event.error_type not in NEVER_RAN
+
+
+def _updates(journal: Sequence[Entry]) -> dict[tuple[str, str], list[DynamicVariableUpdate]]:
+    """What the answers of tools changed in the dynamic variables, by their calls."""
+    values: dict[str, Any] = {}
+    found: dict[tuple[str, str], list[DynamicVariableUpdate]] = {}
+    for entry in journal:
+        event = entry.event
+        if isinstance(event, Started):
+            values |= event.variables
+        elif isinstance(event, ToolReturned):
+            for one in event.assigned:
+                before, now = values.get(one.name), REDACTED if one.is_hidden else one.value
+                update = DynamicVariableUpdate(
+                    variable_name=one.name,
+                    old_value=None if before is None else as_text(before),
+                    new_value=as_text(now),
+                    updated_at=entry.at.timestamp(),
+                    tool_name=event.name,
+                    tool_request_id=event.request_id,
+                )
+                values[one.name] = now
+                found.setdefault(_request(event), []).append(update)
+    return found
 
 
 def _tool_id(event: ToolCalled | ToolReturned) -> str | None:

@@ -54,6 +54,17 @@ class LanguageDetectionResult(BaseModel):
     language: str | None = None
 
 
+class DynamicVariableUpdate(BaseModel):
+    """A dynamic variable that a tool's answer set."""
+
+    variable_name: str
+    old_value: str | None = None
+    new_value: str
+    updated_at: float
+    tool_name: str
+    tool_request_id: str
+
+
 class ToolResultView(BaseModel):
     """What a tool answered. ``result`` is there for the system tools that the reference describes."""
 
@@ -68,7 +79,7 @@ class ToolResultView(BaseModel):
     tool_latency_secs: float
     error_type: str
     raw_error_message: str
-    dynamic_variable_updates: list[Any] = []
+    dynamic_variable_updates: list[DynamicVariableUpdate] = []
     result: SystemToolResult | LanguageDetectionResult | None = None
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from greenline.conversations.events import (
     AgentMessage,
+    AssignedVariable,
     Attempted,
     Event,
     Origin,
@@ -27,6 +28,7 @@ from greenline.engine.guardrails.rules import Guard
 from greenline.engine.guardrails.watching import Watching
 from greenline.engine.prompt import messages, reminded, system_message
 from greenline.engine.usage import usage_of
+from greenline.engine.variables import assigned_in
 from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult, service_of
@@ -239,7 +241,9 @@ async def _call(
         unknown = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
         result = effects.returned() or unknown
     else:
-        result = await effects.tool(tool, params, ToolContext(turn.conversation_id, f"{message.id}:{call.id}"))
+        variables = assigned_in((*turn.journal, *outcome.events))
+        context = ToolContext(turn.conversation_id, f"{message.id}:{call.id}", variables)
+        result = await effects.tool(tool, params, context)
     outcome.events.append(
         ToolReturned(
             message_id=message.id,
@@ -256,6 +260,10 @@ async def _call(
             said="\n\n".join([*(say.text for say in result.say), *([result.said] if result.said else [])]),
             language=result.language,
             outbox_ids=result.outbox_ids,
+            assigned=tuple(
+                AssignedVariable(name=one.name, value=clean_data(one.value), is_hidden=one.is_hidden)
+                for one in result.assigned
+            ),
         )
     )
     outcome.spoken.extend(Spoken(call.id, say) for say in result.say)

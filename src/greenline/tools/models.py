@@ -77,6 +77,15 @@ Say: TypeAlias = Text | Buttons | Menu
 
 
 @dataclass(frozen=True, slots=True)
+class Assigned:
+    """A dynamic variable that an answer set; ``is_hidden``: no model and no transcript may see the value."""
+
+    name: str
+    value: Any
+    is_hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """``text`` is what the model reads; ``say`` goes to the person.
 
@@ -99,11 +108,15 @@ class ToolResult:
     raw_error: str = ""
     said: str = ""
     outbox_ids: tuple[str, ...] = ()
+    assigned: tuple[Assigned, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """In which turn a tool runs. ``idempotency_key`` is the same when a turn is resumed after a crash."""
+    """In which turn a tool runs. ``idempotency_key`` is the same when a turn is resumed after a crash.
+
+    ``variables`` are the dynamic variables that answers of tools have set so far.
+    """
 
     conversation_id: str
     idempotency_key: str

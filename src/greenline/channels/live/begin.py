@@ -16,7 +16,7 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.lookup import Lookup, environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
-from greenline.agents.variables import check_supplied, shown
+from greenline.agents.variables import check_supplied, render, render_prompt, shown
 from greenline.channels.live.files import Files
 from greenline.channels.live.floor import Means
 from greenline.channels.live.held import Held
@@ -239,6 +239,8 @@ class LiveSessions:
                 summary=beginning.summary,
                 remembered=tuple(beginning.remembered),
             )
+        # What it lacks now nothing can bring later: no turn would ever come to an answer.
+        render_prompt(config, started.variables)
         lookup = Lookup(
             pool=self._pool,
             vault=self._vault,
@@ -257,6 +259,7 @@ class LiveSessions:
             data.custom_llm_extra_body,
             beginning.tools,
             data.tool_mock_config,
+            render(config.agent.first_message, started.variables).strip(),
             beginning.has_client,
         )
 

@@ -11,6 +11,7 @@ from greenline.agents.config.tools import ClientTool, InlineTool
 from greenline.agents.variables import as_text
 from greenline.channels.live.effects import ClientCalls
 from greenline.llm.models import ToolSpec
+from greenline.tools.assignments import assign
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 Ask = Callable[[str, str, Mapping[str, Any]], None]
@@ -37,7 +38,7 @@ class ClientToolCall:
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Ask the client, and wait for its answer where one is expected."""
         call_id = context.idempotency_key.rsplit(":", 1)[-1]
-        given = _given(self.config.parameters, self.variables, arguments)
+        given = _given(self.config.parameters, {**self.variables, **context.variables}, arguments)
         self.ask(call_id, self.config.name, given)
         if not self.config.expects_response:
             return ToolResult("The client was told.")
@@ -46,7 +47,8 @@ class ClientToolCall:
             text, is_error = await self.calls.wait(call_id, None if limit < 0 else limit)
         except TimeoutError:
             return ToolResult(f"The client did not answer in {limit} seconds.", is_error=True, error_type="timeout")
-        return ToolResult(text, is_error=is_error, error_type="client_error" if is_error else "")
+        result = ToolResult(text, is_error=is_error, error_type="client_error" if is_error else "")
+        return assign(result, self.config.assignments)
 
 
 def client_tools(

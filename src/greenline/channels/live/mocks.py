@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from greenline.agents.initiation import ToolMockConfig
+from greenline.agents.variables import as_text
 from greenline.llm.models import ToolSpec
+from greenline.tools.assignments import value_at
+from greenline.tools.mcp.tool import McpTool
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
 class MockedTool:
-    """Looks like a tool to the model and has no answer: no mock of it matches."""
+    """Looks like a tool to the model; a mock of it answers.
+
+    Where none matches, the tool itself is run, or without ``runs`` an error is the answer.
+    """
 
     tool: Tool
+    runs: bool = False
 
     @property
     def spec(self) -> ToolSpec:
@@ -29,22 +37,54 @@ class MockedTool:
 
     @property
     def has_effect(self) -> bool:
-        """Nothing happens."""
-        return False
+        """Whether it may be run after all."""
+        return self.runs and self.tool.has_effect
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        """An error that says why."""
+        """The first mock that matches."""
+        if isinstance(self.tool, McpTool):
+            for mock in self.tool.mocks:
+                if all(_holds(condition, arguments) for condition in mock.parameter_conditions):
+                    kind = "mocked_error" if mock.is_error else ""
+                    return self.tool.assign(ToolResult(mock.mock_result, is_error=mock.is_error, error_type=kind))
+        if self.runs:
+            return await self.tool.run(arguments, context)
         name = self.tool.spec.name
         return ToolResult(f"No mock matched this call of {name}.", is_error=True, error_type="no_mock_matched")
 
 
 def mocked(tools: Iterable[Tool], config: ToolMockConfig) -> tuple[Tool, ...]:
-    """``tools``, with those that may not be run replaced. System tools always run."""
+    """``tools``, with mocks in the place of those that are not to be run. System tools always run."""
 
     def is_mocked(tool: Tool) -> bool:
         chosen = config.mocking_strategy == "all" or tool.spec.name in config.mocked_tool_names
         return config.mocking_strategy != "none" and chosen and tool.type != "system"
 
-    if config.fallback_strategy == "call_real_tool":
-        return tuple(tools)
-    return tuple(MockedTool(tool) if is_mocked(tool) else tool for tool in tools)
+    runs = config.fallback_strategy == "call_real_tool"
+    return tuple(MockedTool(tool, runs) if is_mocked(tool) else tool for tool in tools)
+
+
+def _holds(condition: Any, arguments: Mapping[str, Any]) -> bool:
+    """Whether an argument is as a mock wants it (reference: ``parameter_conditions``).
+
+    A condition that only a model could judge, or one of an unknown kind, never holds.
+    """
+    wanted, path = (condition.get("eval"), condition.get("path")) if isinstance(condition, dict) else (None, None)
+    if not isinstance(wanted, dict) or not isinstance(path, str):
+        return False
+    value = value_at(dict(arguments), path)
+    match wanted:
+        case {"type": "anything"}:
+            return True
+        case {"type": "exact", "expected_value": str(expected)}:
+            return value is not None and as_text(value) == expected
+        case {"type": "regex", "pattern": str(pattern)}:
+            return value is not None and _matches(pattern, as_text(value))
+    return False
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False

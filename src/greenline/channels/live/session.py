@@ -16,7 +16,6 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of, voice_of
-from greenline.agents.variables import render
 from greenline.channels.choices import chosen
 from greenline.channels.live.ears import Patience
 from greenline.channels.live.figures import RUNNING, medium_of
@@ -262,9 +261,8 @@ class LiveSession:
                 self._listening.begin()
             except SpeechError as error:
                 self._hearing.is_deaf(error)
-        text = render(self.config.agent.first_message, self._means.agent.started.variables).strip()
-        if text and self._floor.free:
-            self._floor.say(text, "first_message")
+        if self._means.agent.greeting and self._floor.free:
+            self._floor.say(self._means.agent.greeting, "first_message")
         elif self._floor.free:
             self.wait_for_person(self.config.turn.initial_wait_time)
 

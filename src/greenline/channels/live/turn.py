@@ -13,7 +13,7 @@ from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
 from greenline.agents.speech import voice_of
-from greenline.agents.variables import render
+from greenline.agents.variables import render_prompt
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
@@ -26,6 +26,7 @@ from greenline.engine.prompt import spoken_style, style
 from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
+from greenline.engine.variables import known
 from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.speech.errors import SpeechError
@@ -61,6 +62,8 @@ class Agent:
     tools: tuple[Tool, ...] = ()
     """Tools of the channel besides those of the agent."""
     mocks: ToolMockConfig | None = None
+    greeting: str = ""
+    """The first message, filled in."""
     has_client: bool = True
     """Whether a client follows the conversation, which can show something and answer."""
 
@@ -96,7 +99,8 @@ async def build_turn(
     The model that began a turn goes on with it in another language. Raises
     `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
     """
-    request = await model_request(agent.config, agent.lookup, agent.extra_body)
+    variables = known(agent.started, journal)
+    request = await model_request(agent.config, replace(agent.lookup, variables=variables), agent.extra_body)
     if not agent.text_only:
         limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
         request = replace(request, cascade=limits)
@@ -105,15 +109,17 @@ async def build_turn(
 
     def translate(language: str) -> Turn:
         switch(language)
-        return replace(turn, prompt=_prompt(agent), style=_style(agent, speech), tools=tools())
+        return replace(
+            turn, prompt=render_prompt(agent.config, variables), style=_style(agent, speech), tools=tools()
+        )
 
     def tools() -> tuple[Tool, ...]:
-        return _tools(agent, journal, client, now, offer)
+        return _tools(agent, variables, journal, client, now, offer)
 
     turn = Turn(
         conversation_id=conversation_id,
         started=agent.started,
-        prompt=_prompt(agent),
+        prompt=render_prompt(agent.config, variables),
         style=_style(agent, speech),
         request=request,
         journal=journal,
@@ -126,10 +132,6 @@ async def build_turn(
         translate=translate,
     )
     return turn
-
-
-def _prompt(agent: Agent) -> str:
-    return render(agent.config.agent.prompt.prompt, agent.started.variables)
 
 
 def _style(agent: Agent, speech: Speech) -> str:
@@ -153,9 +155,14 @@ def _takes_tags(voice: Voice, speech: Speech) -> bool:
 
 
 def _tools(
-    agent: Agent, journal: tuple[Event, ...], client: ClientSide, now: datetime, offer: Offer
+    agent: Agent,
+    variables: Mapping[str, Any],
+    journal: tuple[Event, ...],
+    client: ClientSide,
+    now: datetime,
+    offer: Offer,
 ) -> tuple[Tool, ...]:
-    prompt, variables = agent.config.agent.prompt, agent.started.variables
+    prompt = agent.config.agent.prompt
     present = at_call(variables, journal, now)
     own: tuple[Tool, ...] = (
         *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),

@@ -10,12 +10,13 @@ from greenline.agents.config.guardrails import Guardrails
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
-from greenline.agents.variables import render
+from greenline.agents.variables import render_prompt
 from greenline.conversations.events import Event, Started
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
+from greenline.engine.variables import known
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
 from greenline.tools.mcp.toolbox import Offer
@@ -62,23 +63,23 @@ def build_turn(
 
     Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.variables.SecretVariable`.
     """
-    agent = config.agent
+    agent, variables = config.agent, known(started, journal)
     labels = {voice.label: voice.description for voice in config.tts.supported_voices}
     own: tuple[Tool, ...] = (
         *system_tools(agent.prompt.built_in_tools.model_dump(), interactive=True),
-        *language_tools(config, journal, started.variables),
+        *language_tools(config, journal, variables),
     )
     behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
     return Turn(
         conversation_id=conversation_id,
         started=started,
-        prompt=render(agent.prompt.prompt, started.variables),
+        prompt=render_prompt(config, variables),
         style=note_style(labels, written_too=settings.voice_note_text != "never")
         if aloud
         else style(SOURCE, behaviour),
         request=request,
         journal=journal,
-        tools=(*own, *offer.named((tool.spec.name for tool in own), started.variables)),
+        tools=(*own, *offer.named((tool.spec.name for tool in own), variables)),
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,

@@ -19,12 +19,25 @@ MAX_SHOWN: Final = 65_536
 
 def text_of(answer: Answer) -> str:
     """What the model reads. Pictures and sounds are only named: no provider takes them as the result of a tool."""
-    text = "\n".join(part for block in answer.blocks for part in _parts(block))
+    text = _words(answer)
     if not text and answer.structured is not None:
         text = orjson.dumps(answer.structured).decode()
-    if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT] + CUT
-    return text or NOTHING
+    return shortened(text) or NOTHING
+
+
+def shortened(text: str) -> str:
+    """As much of it as a model reads."""
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + CUT
+
+
+def data_of(answer: Answer) -> Any:
+    """What the answer is as data; None for words. Of what is too long for the model, too."""
+    if answer.structured is not None:
+        return answer.structured
+    try:
+        return orjson.loads(_words(answer))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def blocks_of(answer: Answer) -> tuple[Mapping[str, Any], ...]:
@@ -32,6 +45,10 @@ def blocks_of(answer: Answer) -> tuple[Mapping[str, Any], ...]:
     if sum(len(orjson.dumps(block)) for block in answer.blocks) > MAX_SHOWN:
         return ({"type": "text", "text": text_of(answer)},)
     return answer.blocks
+
+
+def _words(answer: Answer) -> str:
+    return "\n".join(part for block in answer.blocks for part in _parts(block))
 
 
 def _parts(block: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,13 +13,14 @@ import structlog
 from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.clock import Clock
 from greenline.llm.models import ToolSpec
+from greenline.tools.assignments import assign
 from greenline.tools.mcp.client import ListedTool, McpClients, McpFailure
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Desk, McpToolCall
 from greenline.tools.mcp.endpoint import Endpoint, meta_of
 from greenline.tools.mcp.figures import CALLS
-from greenline.tools.mcp.models import McpServer, ToolConfig, tool_hash, tool_id
+from greenline.tools.mcp.models import McpServer, ResponseMock, ToolConfig, tool_hash, tool_id
 from greenline.tools.mcp.overrides import given_arguments, shown_schema
-from greenline.tools.mcp.results import blocks_of, text_of
+from greenline.tools.mcp.results import blocks_of, data_of, shortened, text_of
 from greenline.tools.mcp.schemas import plain_object
 from greenline.tools.models import ToolContext, ToolResult
 
@@ -90,6 +91,15 @@ class McpTool:
         }
 
     @property
+    def mocks(self) -> Sequence[ResponseMock]:
+        """What answers in its place where its calls are mocked."""
+        return self._config.response_mocks
+
+    def assign(self, result: ToolResult, data: Any = None) -> ToolResult:
+        """``result`` with the variables that it sets; ``data`` is what the answer is beside its text."""
+        return assign(result, self._config.assignments, data)
+
+    @property
     def requires_approval(self) -> bool:
         """Whether a person has to approve each call: also of a tool that has changed since it was approved."""
         config = self.server.config
@@ -101,7 +111,8 @@ class McpTool:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Have it approved and run it."""
-        given = given_arguments(arguments, self._config.input_overrides, self.variables)
+        variables = {**self.variables, **context.variables}
+        given = given_arguments(arguments, self._config.input_overrides, variables)
         call = McpToolCall(
             server_id=self.server.id,
             tool_call_id=context.idempotency_key.rsplit(":", 1)[-1],
@@ -151,8 +162,13 @@ class McpTool:
         if answer.is_error:
             self._tell(call, state="failure", error=text)
             return ToolResult(text, is_error=True, error_type="tool_error")
-        self._tell(call, state="success", result=blocks_of(answer))
-        return ToolResult(text)
+        result = self.assign(ToolResult(text), data_of(answer))
+        if result.text == text:
+            self._tell(call, state="success", result=blocks_of(answer))
+            return result
+        text = shortened(result.text)
+        self._tell(call, state="success", result=({"type": "text", "text": text},))
+        return replace(result, text=text)
 
     def _failed(self, call: McpToolCall, failure: McpFailure) -> ToolResult:
         """The model, and the client, learn what to do; the transcript and the log hold the reason."""

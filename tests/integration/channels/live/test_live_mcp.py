@@ -326,6 +326,82 @@ async def test_a_mocked_tool_is_not_run(live: Stage, shop: Shop) -> None:
     assert (await returned(live, session)).error_type == "no_mock_matched"
 
 
+@pytest.mark.parametrize(
+    ("what", "fallback", "answer", "ran"),
+    [
+        ("tea", "raise_error", '{"price": 3}', []),
+        ("coffee", "raise_error", "None left.", []),
+        ("milk", "raise_error", "No mock matched this call of price.", []),
+        ("tea", "call_real_tool", '{"price": 3}', []),
+        ("milk", "call_real_tool", "price of milk: 7 euros", [("price", {"what": "milk"})]),
+    ],
+)
+async def test_mocks_of_a_tool_answer_in_its_place(
+    live: Stage, shop: Shop, what: str, fallback: str, answer: str, ran: list[Any]
+) -> None:
+    def mock(result: str, *conditions: Any, is_error: bool = False) -> Any:
+        return {"parameter_conditions": list(conditions), "mock_result": result, "is_error": is_error}
+
+    mocks = [
+        mock("?", {"path": "what", "eval": {"type": "llm", "description": "Anything."}}),
+        mock("?", {"path": "what", "eval": {"type": "regex", "pattern": "("}}),
+        mock('{"price": 3}', {"path": "what", "eval": {"type": "exact", "expected_value": "tea"}}),
+        mock("None left.", {"path": "what", "eval": {"type": "regex", "pattern": "^cof+ee$"}}, is_error=True),
+    ]
+    own = {
+        "tool_name": "price",
+        "response_mocks": mocks,
+        "assignments": [{"dynamic_variable": "price", "value_path": "price"}],
+    }
+    policy = {"approval_policy": "auto_approve_all", "tool_config_overrides": [own]}
+    await equip(live.pool, live.clock, live.agent_id, shop, **policy)
+    live.model.say = asks_for("price", what)
+    session, told = await live.begin(tool_mock_config={"mocking_strategy": "all", "fallback_strategy": fallback})
+    session.user_message("How much is it?")
+    await answered(told)
+    assert shop.ran == ran
+    event = await returned(live, session)
+    assert (event.result, event.is_error) == (answer, what == "coffee" or answer.startswith("No mock"))
+    assert [one.value for one in event.assigned] == (["3"] if what == "tea" else [])
+
+
+async def test_an_answer_sets_variables_that_later_calls_are_given(live: Stage, shop: Shop) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        calls = sum(message.role == "tool" for message in request.messages)
+        names = ["price", "order"]
+        return (
+            ModelReply("m", "", (ToolCall(f"call_{calls}", names[calls], {"what": "tea"}),)) if calls < 2 else "Done."
+        )
+
+    shop.structured = {"offer": {"id": "o-1", "secret": "s"}}
+    assignments = [
+        {"dynamic_variable": "offer", "value_path": "offer.id"},
+        {"dynamic_variable": "hidden", "value_path": "offer.secret", "sanitize": True},
+    ]
+    overrides = [
+        {"tool_name": "price", "assignments": assignments},
+        {
+            "tool_name": "order",
+            "input_overrides": {"what": {"source": "dynamic_variable", "dynamic_variable": "offer"}},
+        },
+    ]
+    policy = {"approval_policy": "auto_approve_all", "tool_config_overrides": overrides}
+    await equip(live.pool, live.clock, live.agent_id, shop, **policy)
+    live.model.say = say
+    session, told = await live.begin()
+    session.user_message("Order some tea.")
+    await answered(told)
+    assert shop.ran == [("price", {"what": "tea"}), ("order", {"what": "o-1"})]
+    first, _ = [event for event in await live.journal(session) if isinstance(event, ToolReturned)]
+    assert first.result == '{"offer": {"id": "o-1", "secret": "[hidden]"}}'
+    assert [(one.name, one.value, one.is_hidden) for one in first.assigned] == [
+        ("offer", "o-1", False),
+        ("hidden", "s", True),
+    ]
+    shown = [event.result for event in told if isinstance(event, McpToolCall) and event.state == "success"]
+    assert shown[0] == ({"type": "text", "text": first.result},)
+
+
 async def test_an_unknown_server_is_shown_as_away(opens: Opens) -> None:
     config = {**CONFIG, "agent": {"prompt": {"prompt": "Hi", "mcp_server_ids": ["mcp_gone"]}}}
     async with opens(config) as live:
