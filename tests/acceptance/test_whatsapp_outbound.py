@@ -76,6 +76,9 @@ async def test_the_reply_goes_on_in_the_conversation_of_the_template(
     assert waiting.metadata.whatsapp is not None
     assert waiting.metadata.whatsapp.awaiting_first_user_message
     assert waiting.metadata.whatsapp.direction == "outbound"
+    assert waiting.metadata.main_language == "en"
+    (listed,) = (await client.conversational_ai.conversations.list(main_languages=["en"])).conversations
+    assert (listed.conversation_id, listed.main_language) == (conversation_id, "en")
     assert [turn.message for turn in waiting.transcript] == ["Hello Ann, your roses are ready."]
 
     await deliver(http, messages=[said("wamid.IN1", **ids)])

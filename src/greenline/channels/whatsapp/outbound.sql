@@ -30,15 +30,16 @@ with row as (
     id text, agent_id text, branch_id text, version_id text, environment text, source text, direction text,
     text_only boolean, chat_id text, phone_number_id text, user_id text, status text,
     awaiting_first_user_message boolean, started_at timestamptz, last_agent_message_at timestamptz,
-    message_count int, agent_message_count int, initiation jsonb, authorization_method text)
+    message_count int, agent_message_count int, initiation jsonb, authorization_method text,
+    main_language text)
 ), saved as (
   insert into conversation(
     id, workspace_id, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, started_at, last_agent_message_at, message_count,
-    agent_message_count, initiation, authorization_method, last_seq)
+    agent_message_count, initiation, authorization_method, main_language, last_seq)
   select id, $1, agent_id, branch_id, version_id, environment, source, direction, text_only, chat_id,
     phone_number_id, user_id, status, awaiting_first_user_message, started_at, last_agent_message_at, message_count,
-    agent_message_count, initiation, authorization_method, jsonb_array_length($3::jsonb)
+    agent_message_count, initiation, authorization_method, main_language, jsonb_array_length($3::jsonb)
   from row
   returning id
 )
