@@ -241,6 +241,42 @@ async def test_errors_of_an_update_name_their_place(client: AsyncElevenLabs) -> 
     assert problem["input"] == 1
 
 
+async def test_an_own_model_without_an_address_is_refused(client: AsyncElevenLabs) -> None:
+    own = {"prompt": {"llm": "custom-llm", "custom_llm": {"url": "https://llm.example/v1"}}}
+    agent_id = await create(client, conversation_config={"agent": own})
+    without: Any = {"agent": {"prompt": {"custom_llm": None}}}
+
+    problems = [
+        await refused(create(client, conversation_config={"agent": {"prompt": {"llm": "custom-llm"}}})),
+        await refused(client.conversational_ai.agents.update(agent_id, conversation_config=without)),
+    ]
+
+    for problem in problems:
+        assert problem["loc"] == ["body", "conversation_config", "agent", "prompt", "custom_llm"]
+        assert problem["type"] == "missing"
+        assert "custom_llm.url" in problem["msg"]
+
+
+async def test_what_a_limit_has_made_wrong_can_be_read_and_mended(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, server: RunningServer
+) -> None:
+    """A definition that was stored before there was the limit; another server of the fleet wrote it."""
+    agent_id = await create(client)
+    await server.services.pool.execute(
+        "update agent_version set config = jsonb_set(config, '{conversation_config,agent,prompt,max_tokens}', '-5')"
+    )
+    prompt = (await raw(http, f"/{agent_id}"))["conversation_config"]["agent"]["prompt"]
+    assert prompt["max_tokens"] == -5
+
+    problem = await refused(client.conversational_ai.agents.update(agent_id, conversation_config={}))
+    assert problem["loc"] == ["body", "conversation_config", "agent", "prompt", "max_tokens"]
+    silenced = await http.delete(f"/v1/convai/agents/{agent_id}/hold-audio")
+    assert silenced.status_code == 422
+    mended: Any = {"agent": {"prompt": {"max_tokens": 300}}}
+    changed = await client.conversational_ai.agents.update(agent_id, conversation_config=mended)
+    assert changed.conversation_config.agent.prompt.max_tokens == 300
+
+
 async def test_a_business_rule_is_a_400(client: AsyncElevenLabs) -> None:
     with pytest.raises(ApiError) as error:
         await create(client, conversation_config={"agent": {"language": "de"}})

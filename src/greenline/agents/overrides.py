@@ -7,12 +7,14 @@ from typing import Any
 
 from greenline.agents.config import ConfigOverride, ConversationConfig
 from greenline.agents.config.base import ConfigModel
+from greenline.agents.config.limits import STORED
 from greenline.agents.config.override import LanguagePreset
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.initiation import InitiationData
 from greenline.agents.merge import merge
 from greenline.agents.variables import check_given
 from greenline.errors import BadRequest
+from greenline.llm.cascade import CUSTOM
 
 # Dropped without an error when forbidden: recognition works without them (reference: Overrides).
 _DROPPED_SOFTLY = frozenset({("asr", "keywords")})
@@ -28,6 +30,12 @@ class OverrideNotAllowed(BadRequest):
 
     def __init__(self, field: str) -> None:
         super().__init__(f"Override for field '{field}' is not allowed by config.", param=field)
+
+
+class NoOwnModel(BadRequest):
+    """The start of the conversation chooses custom-llm, but the agent has no custom_llm. Give the agent one."""
+
+    code = "override_error"
 
 
 def apply_overrides(
@@ -71,10 +79,11 @@ def in_language(config: ConversationConfig, language: str) -> ConversationConfig
     return _merged(config, changes if preset is None else merge(_preset_changes(preset), changes))
 
 
-def check_start(data: InitiationData, settings: OverrideSettings) -> None:
-    """Refuse start data, apart from the configuration, that the agent or the reference does not allow.
+def check_start(data: InitiationData, settings: OverrideSettings, config: ConversationConfig) -> None:
+    """Refuse start data that the agent, whose own configuration is ``config``, or the reference does not allow.
 
-    Raises `OverrideNotAllowed` for a field whose switch is off, and `greenline.agents.variables.ReservedVariable`.
+    What it overrides is refused by `apply_overrides`. Raises `OverrideNotAllowed` for another field whose switch is
+    off, `NoOwnModel`, and `greenline.agents.variables.ReservedVariable`.
     """
     check_given(data.dynamic_variables)
     switched = {
@@ -86,6 +95,10 @@ def check_start(data: InitiationData, settings: OverrideSettings) -> None:
     for field, is_allowed in switched.items():
         if getattr(data, field) and not is_allowed:
             raise OverrideNotAllowed(field)
+    agent = data.conversation_config_override.agent
+    chosen = agent.prompt.llm if agent and agent.prompt else None
+    if chosen == CUSTOM and config.agent.prompt.custom_llm is None:
+        raise NoOwnModel
 
 
 def _allowed(given: Mapping[str, Any], switches: ConfigModel, path: tuple[str, ...]) -> dict[str, Any]:
@@ -122,4 +135,4 @@ def _preset_changes(preset: LanguagePreset) -> dict[str, Any]:
 def _merged(config: ConversationConfig, changes: Mapping[str, Any]) -> ConversationConfig:
     if not changes:
         return config
-    return ConversationConfig.model_validate(merge(config.model_dump(mode="json"), changes))
+    return ConversationConfig.model_validate(merge(config.model_dump(mode="json"), changes), context=STORED)

@@ -5,17 +5,28 @@ Some the reference applies without a word, so a client that reads back sees them
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
 from greenline.agents.config import ConversationConfig, Workflow
+from greenline.agents.config.llm import BackupLlmOverride
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.config.workflow import Edge
 from greenline.agents.models import AgentDefinition, EnglishOnlyModel
 from greenline.agents.speech import ENGLISH_ONLY
 from greenline.agents.variables import check_system
+from greenline.llm.cascade import CUSTOM
 
 
 def apply_rules(definition: AgentDefinition) -> AgentDefinition:
-    """The definition as it is stored. Raises `EnglishOnlyModel` or `UnknownVariable`."""
+    """The definition as it is stored.
+
+    Raises `EnglishOnlyModel`, `UnknownVariable` or, with its place, pydantic's ``ValidationError``.
+    """
     config, settings = definition.conversation_config, definition.platform_settings
+    _check_own_model(config)
     _check_language(config)
     check_system(config)
     return definition.model_copy(
@@ -25,6 +36,34 @@ def apply_rules(definition: AgentDefinition) -> AgentDefinition:
             "workflow": _unconditional_last(definition.workflow),
         }
     )
+
+
+def _check_own_model(config: ConversationConfig) -> None:
+    """A turn that asks for an own model without an address would fail, each time."""
+    chooser = next(_own_model_choosers(config), None)
+    if chooser is None or config.agent.prompt.custom_llm is not None:
+        return
+    problem = PydanticCustomError(
+        "missing",
+        "Field required: {chooser} is custom-llm. Give the address of that model in custom_llm.url",
+        {"chooser": chooser},
+    )
+    place = ("conversation_config", "agent", "prompt", "custom_llm")
+    raise ValidationError.from_exception_data("AgentDefinition", [{"type": problem, "loc": place, "input": None}])
+
+
+def _own_model_choosers(config: ConversationConfig) -> Iterator[str]:
+    """The fields, below ``conversation_config``, that choose the own model."""
+    prompt = config.agent.prompt
+    if prompt.llm == CUSTOM:
+        yield "agent.prompt.llm"
+    backups = prompt.backup_llm_config
+    if isinstance(backups, BackupLlmOverride) and CUSTOM in backups.order:
+        yield "agent.prompt.backup_llm_config.order"
+    for language, preset in config.language_presets.items():
+        changed = preset.overrides.agent and preset.overrides.agent.prompt
+        if changed and changed.llm == CUSTOM:
+            yield f"language_presets.{language}.overrides.agent.prompt.llm"
 
 
 def _check_language(config: ConversationConfig) -> None:

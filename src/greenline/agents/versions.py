@@ -8,6 +8,7 @@ from typing import Any
 
 from greenline.agents.config import PlatformSettings
 from greenline.agents.config.access import AuthSettings, CallLimits
+from greenline.agents.config.limits import STORED
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import Agent, AgentDefinition, AgentVersion, VersionNotFound
 from greenline.store.pool import Pool, Record
@@ -34,7 +35,7 @@ class _Definitions:
             config = await pool.fetchval(SQL["definition"], workspace_id, version_id)
             if config is None:  # deleted since its row was read
                 raise VersionNotFound
-            kept = self._kept[version_id] = AgentDefinition.model_validate(config)
+            kept = self._kept[version_id] = AgentDefinition.model_validate(config, context=STORED)
         self._kept.move_to_end(version_id)
         while len(self._kept) > _CACHED_DEFINITIONS:
             self._kept.popitem(last=False)

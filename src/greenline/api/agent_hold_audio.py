@@ -15,6 +15,7 @@ from greenline.agents.config.access import HoldAudio
 from greenline.agents.models import AgentChanges
 from greenline.api.conversation_auth import CORS
 from greenline.api.deps import Caller, Services
+from greenline.api.refusing import refusing
 from greenline.channels.socket.access import workspace_of_agent
 from greenline.conversations.files import clean_filename, file_key, write_file
 from greenline.conversations.models import FileNotFound, FileTooLarge
@@ -83,7 +84,8 @@ async def set_hold_audio(
     changes = AgentChanges(
         platform_settings={"queueing_config": {"hold_audio": recording.model_dump()}}, description="New hold audio"
     )
-    await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
+    with refusing():
+        await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
     return AgentHoldAudio(agent_id=agent_id, hold_audio=recording)
 
 
@@ -93,7 +95,8 @@ async def delete_hold_audio(agent_id: str, services: Services, workspace: Caller
     changes = AgentChanges(
         platform_settings={"queueing_config": {"hold_audio": None}}, description="Without hold audio"
     )
-    await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
+    with refusing():
+        await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
     return NoAgentHoldAudio(agent_id=agent_id)
 
 

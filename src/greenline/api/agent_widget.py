@@ -15,6 +15,7 @@ from greenline.agents.config.conversation import FileInputConfig
 from greenline.agents.models import AgentChanges, AgentNotFound, AgentVersion
 from greenline.api.conversation_auth import CORS, AccessRefused
 from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.refusing import refusing
 from greenline.channels.socket.access import Gate, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
 from greenline.conversations.files import file_key, write_file
@@ -139,7 +140,8 @@ async def set_avatar(
     changes = AgentChanges(
         platform_settings={"widget": {"avatar": {"type": "image", "url": url}}}, description="A new avatar"
     )
-    await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
+    with refusing():
+        await service.update(services.pool, services.clock, workspace.id, agent_id, changes)
     return AgentAvatar(agent_id=agent_id, avatar_url=url)
 
 

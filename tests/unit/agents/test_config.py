@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from greenline.agents.config import ConversationConfig, PlatformSettings
+from greenline.agents.config.limits import STORED
 
 ROOTS = {"conversation_config": ConversationConfig, "platform_settings": PlatformSettings}
 
@@ -44,6 +45,9 @@ LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("agent.prompt.cascade_timeout_seconds", [2, 15], [1.9, 15.1]),
     ("agent.prompt.mcp_server_ids", [["a"] * 10], [["a"] * 11]),
     ("agent.prompt.native_mcp_server_ids", [["a"] * 10], [["a"] * 11]),
+    ("agent.prompt.max_tokens", [-1, 1, 4096], [-5, -2, 0]),
+    ("conversation.max_duration_seconds", [1, 86_400], [0, -1]),
+    ("language_presets.de.overrides.conversation.max_duration_seconds", [1, None], [0]),
     ("agent.prompt.rag.max_vector_distance", [0.1], [0, -1]),
     ("agent.prompt.rag.max_documents_length", [1], [0]),
     ("agent.prompt.rag.max_retrieved_rag_chunks_count", [1, 20], [0, 21]),
@@ -88,8 +92,17 @@ PLATFORM_LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("privacy.retention_days", [-1, 0, 730], [-2]),
     (
         "evaluation.criteria",
-        [[{"id": "i", "name": "n", "conversation_goal_prompt": "a" * 2000}]],
-        [[{"id": "i", "name": "n", "conversation_goal_prompt": "a" * 2001}], [{"id": "i"}]],
+        [[{"id": "i", "name": "n", "conversation_goal_prompt": "a" * 2000}] * 30],
+        [
+            [{"id": "i", "name": "n", "conversation_goal_prompt": "a" * 2001}],
+            [{"id": "i"}],
+            [{"id": str(n), "name": "n", "conversation_goal_prompt": "a"} for n in range(31)],
+        ],
+    ),
+    (
+        "data_collection",
+        [{f"field_{n}": {"type": "string"} for n in range(40)}],
+        [{f"field_{n}": {"type": "string"} for n in range(41)}],
     ),
 ]
 
@@ -103,6 +116,29 @@ def test_limits_of_platform_settings(path: str, accepted: list[Any], refused: li
     for value in refused:
         with pytest.raises(ValidationError):
             PlatformSettings.model_validate(nested(path, value))
+
+
+def test_what_was_stored_before_there_was_a_limit_is_read() -> None:
+    criterion = {"id": "i", "name": "n", "conversation_goal_prompt": "a"}
+    config = {"conversation": {"max_duration_seconds": 0}, "agent": {"prompt": {"max_tokens": -5}}}
+    platform = {
+        "evaluation": {"criteria": [criterion] * 31},
+        "data_collection": {f"field_{n}": {"type": "string"} for n in range(41)},
+    }
+
+    read = ConversationConfig.model_validate(config, context=STORED)
+    assert (read.conversation.max_duration_seconds, read.agent.prompt.max_tokens) == (0, -5)
+    settings = PlatformSettings.model_validate(platform, context=STORED)
+    assert (len(settings.evaluation.criteria), len(settings.data_collection)) == (31, 41)
+
+
+def test_the_description_of_the_api_has_the_limits_that_hold_for_what_is_written() -> None:
+    described = ConversationConfig.model_json_schema()["$defs"]
+    platform = PlatformSettings.model_json_schema()
+
+    assert described["ConversationSettings"]["properties"]["max_duration_seconds"]["minimum"] == 1
+    assert platform["$defs"]["EvaluationSettings"]["properties"]["criteria"]["maxItems"] == 30
+    assert platform["properties"]["data_collection"]["maxProperties"] == 40
 
 
 @pytest.mark.parametrize(

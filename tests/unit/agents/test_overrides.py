@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenline.agents.config import ConfigOverride, ConversationConfig
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.initiation import InitiationData
-from greenline.agents.overrides import OverrideNotAllowed, apply_overrides, check_start, in_language
+from greenline.agents.overrides import NoOwnModel, OverrideNotAllowed, apply_overrides, check_start, in_language
 from greenline.agents.variables import ReservedVariable
 
 VALUES: dict[tuple[str, ...], Any] = {
@@ -233,9 +233,9 @@ def test_a_switch_changes_neither_medium_nor_length() -> None:
 def test_other_start_data_has_switches_of_its_own(field: str, value: Any, switch: str) -> None:
     data = InitiationData.model_validate({field: value})
 
-    check_start(data, settings(**{switch: True}))
+    check_start(data, settings(**{switch: True}), CONFIG)
     with pytest.raises(OverrideNotAllowed, match=field):
-        check_start(data, settings())
+        check_start(data, settings(), CONFIG)
 
 
 def test_start_data_is_tolerant() -> None:
@@ -253,11 +253,21 @@ def test_start_data_is_tolerant() -> None:
 
     assert data.conversation_config_override == ConfigOverride()
     assert data.dynamic_variables == {}
-    check_start(data, settings())
+    check_start(data, settings(), CONFIG)
 
 
 def test_a_start_may_not_set_the_servers_own_variables() -> None:
     data = InitiationData.model_validate({"dynamic_variables": {"system__time": "now"}})
 
     with pytest.raises(ReservedVariable):
-        check_start(data, settings())
+        check_start(data, settings(), CONFIG)
+
+
+def test_a_start_may_not_choose_an_own_model_that_the_agent_has_not() -> None:
+    start = {"conversation_config_override": {"agent": {"prompt": {"llm": "custom-llm"}}}}
+    data = InitiationData.model_validate(start)
+    own = {"agent": {"prompt": {"custom_llm": {"url": "https://llm.example/v1"}}}}
+
+    with pytest.raises(NoOwnModel):
+        check_start(data, settings(), CONFIG)
+    check_start(data, settings(), ConversationConfig.model_validate(own))

@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from greenline.agents.merge import merge
 from greenline.agents.models import AgentDefinition, EnglishOnlyModel
 from greenline.agents.rules import apply_rules
 from greenline.agents.variables import UnknownVariable
@@ -19,6 +21,31 @@ def test_an_english_only_model_is_refused_for_another_language(model: str) -> No
         ruled(conversation_config={"agent": {"language": "de"}, "tts": {"model_id": model}})
 
     assert error.value.detail()["param"] == "conversation_config.tts.model_id"
+
+
+@pytest.mark.parametrize(
+    ("config", "chooser"),
+    [
+        ({"agent": {"prompt": {"llm": "custom-llm"}}}, "agent.prompt.llm"),
+        (
+            {"agent": {"prompt": {"backup_llm_config": {"preference": "override", "order": ["custom-llm"]}}}},
+            "agent.prompt.backup_llm_config.order",
+        ),
+        (
+            {"language_presets": {"de": {"overrides": {"agent": {"prompt": {"llm": "custom-llm"}}}}}},
+            "language_presets.de.overrides.agent.prompt.llm",
+        ),
+    ],
+)
+def test_an_own_model_needs_its_address(config: dict[str, Any], chooser: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        ruled(conversation_config=config)
+
+    (problem,) = error.value.errors()
+    assert (problem["type"], problem["loc"]) == ("missing", ("conversation_config", "agent", "prompt", "custom_llm"))
+    assert f"{chooser} is custom-llm" in problem["msg"]
+    own = {"agent": {"prompt": {"custom_llm": {"url": "https://llm.example/v1"}}}}
+    ruled(conversation_config=merge(config, own))
 
 
 @pytest.mark.parametrize("place", ["first_message", "prompt"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from greenline.agents.config.base import ConfigModel, Integer, Name
+from greenline.agents.config.limits import AtLeast
+
+Duration: TypeAlias = Annotated[Integer, AtLeast(1)]
+"""Seconds."""
 
 # The defaults of the reference's socket description; its HTTP description names none.
 _CLIENT_EVENTS = [
@@ -49,7 +53,7 @@ class ConversationSettings(ConfigModel):
     """The block ``conversation_config.conversation``."""
 
     text_only: bool = False
-    max_duration_seconds: Integer = 600
+    max_duration_seconds: Duration = 600
     client_events: list[Name] = _CLIENT_EVENTS
     file_input: FileInputConfig = FileInputConfig()
     monitoring_enabled: bool = False

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from greenline.agents.config.base import ConfigModel, Integer, Name
+from greenline.agents.config.limits import AtMost
 from greenline.agents.config.tool_schema import LiteralSchema
 
 Scope: TypeAlias = Literal["conversation", "agent"]
@@ -31,7 +32,7 @@ class EvaluationCriterion(ConfigModel):
 class EvaluationSettings(ConfigModel):
     """The criteria in the order in which they are shown."""
 
-    criteria: list[EvaluationCriterion] = []
+    criteria: Annotated[list[EvaluationCriterion], AtMost(30)] = []
 
 
 class AnalysisProperty(LiteralSchema):

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from greenline.agents.config.base import ConfigModel, Integer, Name
+from greenline.agents.config.base import ConfigModel, Name
+from greenline.agents.config.conversation import Duration
 from greenline.agents.config.knowledge import KnowledgeBaseLocator
 from greenline.agents.config.prompt import ReasoningEffort
 from greenline.agents.config.tts import PronunciationDictionaryLocator, Share, Speed, SupportedVoice
@@ -53,7 +54,7 @@ class ConversationOverride(ConfigModel):
     """Changes of ``conversation``."""
 
     text_only: bool | None = None
-    max_duration_seconds: Integer | None = None
+    max_duration_seconds: Duration | None = None
 
 
 class PromptOverride(ConfigModel):

@@ -11,6 +11,7 @@ from greenline.agents.config.alerting import AlertingSettings
 from greenline.agents.config.base import ConfigModel, Map, Name
 from greenline.agents.config.evaluation import AnalysisItems, AnalysisProperty, EvaluationSettings, Scope
 from greenline.agents.config.guardrails import Guardrails
+from greenline.agents.config.limits import AtMost
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.config.widget import WidgetConfig
@@ -43,7 +44,7 @@ class PlatformSettings(ConfigModel):
 
     evaluation: EvaluationSettings = EvaluationSettings()
     widget: WidgetConfig = WidgetConfig()
-    data_collection: Map[AnalysisProperty] = {}
+    data_collection: Annotated[Map[AnalysisProperty], AtMost(40)] = {}
     data_collection_scopes: Map[Scope] = {}
     analysis_items: AnalysisItems | None = None
     overrides: OverrideSettings = OverrideSettings()

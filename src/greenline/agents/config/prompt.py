@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from greenline.agents.config.base import ConfigModel, Integer, Name
 from greenline.agents.config.knowledge import KnowledgeBaseLocator, RagConfig
+from greenline.agents.config.limits import POSITIVE_OR_NONE
 from greenline.agents.config.llm import BackupLlmConfig, BackupLlmDefault, CustomLlm
 from greenline.agents.config.system_tools import BuiltInTools
 from greenline.agents.config.tools import InlineTool
@@ -33,7 +34,7 @@ class PromptConfig(ConfigModel):
     thinking_budget: Integer | None = None
     enable_reasoning_summary: bool = False
     temperature: float | None = 0.0
-    max_tokens: Integer = -1
+    max_tokens: Annotated[Integer, POSITIVE_OR_NONE] = -1
     tool_ids: list[str] = []
     tool_ids_strict: bool = False
     built_in_tools: BuiltInTools = BuiltInTools()

@@ -209,7 +209,7 @@ class LiveSessions:
     async def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
         version, data = beginning.version, beginning.data
         overrides = version.platform_settings.overrides
-        check_start(data, overrides)
+        check_start(data, overrides, version.conversation_config)
         config = apply_overrides(version.conversation_config, data.conversation_config_override, overrides)
         check_supplied(config, data.dynamic_variables)
         text_only = config.conversation.text_only if beginning.text_only is None else beginning.text_only

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.config.guardrails import Guardrails
+from greenline.agents.config.limits import STORED
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
@@ -30,7 +31,7 @@ def configured(
     version: AgentVersion, initiation: Mapping[str, Any], switched_to: str | None = None
 ) -> ConversationConfig:
     """The agent's configuration with the overrides of the conversation's start data, in the language that it has."""
-    data = InitiationData.model_validate(initiation)
+    data = InitiationData.model_validate(initiation, context=STORED)
     return apply_overrides(
         version.conversation_config,
         data.conversation_config_override,

@@ -108,7 +108,7 @@ async def startable_version(pool: Pool, workspace_id: str, agent_id: str, start:
     """
     await check_environment(pool, workspace_id, start.environment)
     version = await live_version(pool, workspace_id, agent_id, branch_id=start.branch_id)
-    check_start(start, version.platform_settings.overrides)
+    check_start(start, version.platform_settings.overrides, version.conversation_config)
     # What the reply would fail on must not wait for it.
     check_supplied(configured(version, kept(start)), start.dynamic_variables)
     return version

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from greenline.agents.config.limits import STORED
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
@@ -131,7 +132,7 @@ class LiveCallAgents:
             workspace_id=row.workspace_id,
             source=SOURCE,
             method="whatsapp",
-            data=InitiationData.model_validate(projection.initiation),
+            data=InitiationData.model_validate(projection.initiation, context=STORED),
             conversation_id=projection.id,
             text_only=False,
             tools=self._tools(row, line, projection.id),
