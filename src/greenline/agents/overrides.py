@@ -82,10 +82,11 @@ def in_language(config: ConversationConfig, language: str) -> ConversationConfig
 def check_start(data: InitiationData, settings: OverrideSettings, config: ConversationConfig) -> None:
     """Refuse start data that the agent, whose own configuration is ``config``, or the reference does not allow.
 
-    What it overrides is refused by `apply_overrides`. Raises `OverrideNotAllowed` for another field whose switch is
-    off, `NoOwnModel`, and `greenline.agents.variables.ReservedVariable`.
+    An override whose switch is off is refused by `apply_overrides`. Raises `OverrideNotAllowed` for a setting that no
+    switch allows and for another field whose switch is off, `NoOwnModel`, and `greenline.agents.variables.ReservedVariable`.
     """
     check_given(data.dynamic_variables)
+    _refuse_fixed(data.conversation_config_override, ConversationConfig)
     switched = {
         "custom_llm_extra_body": settings.custom_llm_extra_body,
         "starting_workflow_node_id": settings.enable_starting_workflow_node_id_from_client,
@@ -99,6 +100,23 @@ def check_start(data: InitiationData, settings: OverrideSettings, config: Conver
     chosen = agent.prompt.llm if agent and agent.prompt else None
     if chosen == CUSTOM and config.agent.prompt.custom_llm is None:
         raise NoOwnModel
+
+
+def _refuse_fixed(given: ConfigModel, settings: type[ConfigModel]) -> None:
+    """Refuse what is a setting of an agent and no override, such as ``turn.turn_timeout``: no switch allows it.
+
+    What is no setting at all is passed over, as of a client that is newer than this server.
+    """
+    fields = settings.model_fields
+    fixed = next(
+        (name for name, value in (given.model_extra or {}).items() if name in fields and value is not None), None
+    )
+    if fixed is not None:
+        raise OverrideNotAllowed(fixed)
+    for name in type(given).model_fields:
+        value, inner = getattr(given, name), fields[name].annotation
+        if isinstance(value, ConfigModel) and isinstance(inner, type) and issubclass(inner, ConfigModel):
+            _refuse_fixed(value, inner)
 
 
 def _allowed(given: Mapping[str, Any], switches: ConfigModel, path: tuple[str, ...]) -> dict[str, Any]:

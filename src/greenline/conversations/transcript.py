@@ -49,7 +49,14 @@ from greenline.conversations.usage import Prices, llm_usage, no_prices
 from greenline.conversations.voices import heard_parts
 
 NEVER_RAN: Final = frozenset(
-    {"unknown_tool", "invalid_arguments", "approval_unavailable", "approval_timeout", "not_approved"}
+    {
+        "unknown_tool",
+        "invalid_arguments",
+        "approval_unavailable",
+        "approval_timeout",
+        "not_approved",
+        "no_mock_matched",
+    }
 )
 """Errors of calls that were refused before the tool did anything."""
 WAIT_METRICS: Final = {
@@ -77,6 +84,11 @@ class Surroundings:
     files: Mapping[str, ConversationFile] = field(default_factory=dict)
     link: Callable[[ConversationFile], str] = lambda file: ""
     prices: Prices = no_prices
+
+
+def was_run(error_type: str) -> bool:
+    """Whether the tool of a call that ended so did anything."""
+    return error_type not in NEVER_RAN
 
 
 def transcript(journal: Sequence[Entry], about: Surroundings) -> list[Turn]:
@@ -234,7 +246,7 @@ class _Fold:
             tool_name=event.name,
             tool_id=_tool_id(event),
             params_as_json=json.dumps(event.params, ensure_ascii=False),
-            tool_has_been_called=returned is not None and _ran(returned),
+            tool_has_been_called=returned is not None and was_run(returned.error_type),
             tool_details=event.details or None,
         )
 
@@ -247,7 +259,7 @@ class _Fold:
             result_value=event.result,
             is_error=event.is_error,
             is_blocked=event.is_blocked,
-            tool_has_been_called=_ran(event),
+            tool_has_been_called=was_run(event.error_type),
             tool_latency_secs=event.seconds,
             error_type=event.error_type,
             raw_error_message=(event.raw_error or event.result) if event.is_error else "",
@@ -302,10 +314,6 @@ def _by_message(events: Iterable[_Tool]) -> dict[str, list[_Tool]]:
 
 def _request(event: ToolCalled | ToolReturned) -> tuple[str, str]:
     return event.message_id, event.request_id
-
-
-def _ran(event: ToolReturned) -> bool:
-    return event.error_type not in NEVER_RAN
 
 
 def _updates(journal: Sequence[Entry]) -> dict[tuple[str, str], list[DynamicVariableUpdate]]:

@@ -18,7 +18,8 @@ from greenline.conversations.events import (
 )
 from greenline.conversations.heard import Heard
 from greenline.conversations.voices import heard_parts, labelled
-from greenline.llm.models import FilePart, Message, TextPart, ToolCall
+from greenline.engine.files import Shown
+from greenline.llm.models import Message, TextPart, ToolCall
 
 VERBOSITY: Final = {
     "auto": "",
@@ -122,7 +123,7 @@ def _thread(summary: str | None, remembered: Sequence[Remembered]) -> str:
     return "\n".join(lines)
 
 
-def messages(events: Iterable[Event], files: Mapping[str, FilePart]) -> list[Message]:
+def messages(events: Iterable[Event], files: Mapping[str, Shown]) -> list[Message]:
     """The dialogue so far, as the person heard it. What they sent one after the other becomes one message."""
     journal = list(events)
     heard = Heard(journal)
@@ -174,9 +175,9 @@ def _cut_short(call: ToolCall) -> Message:
     return Message("tool", _text(CUT_SHORT), tool_call_id=call.id)
 
 
-def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, FilePart]) -> None:
+def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, Shown]) -> None:
     text = event.unwritten or event.text
-    parts: tuple[TextPart | FilePart, ...] = _text(f"{event.label} {text}" if event.label else text)
+    parts: tuple[Shown, ...] = _text(f"{event.label} {text}" if event.label else text)
     parts += tuple(files[file_id] for file_id in event.file_ids if file_id in files)
     if found and found[-1].role == "user":
         found[-1] = Message("user", (*found[-1].parts, *parts))

@@ -23,13 +23,14 @@ from greenline.conversations.events import (
     TurnFailed,
 )
 from greenline.engine.effects import Effects, NoModelAnswered
+from greenline.engine.files import Shown
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.guardrails.rules import Guard
 from greenline.engine.guardrails.watching import Watching
 from greenline.engine.prompt import messages, reminded, system_message
 from greenline.engine.usage import usage_of
 from greenline.engine.variables import assigned_in
-from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall
+from greenline.llm.models import Attempt, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult, service_of
 
@@ -51,7 +52,7 @@ class Turn:
     request: ModelRequest
     journal: tuple[Event, ...]
     tools: tuple[Tool, ...] = ()
-    files: Mapping[str, FilePart] = field(default_factory=dict, repr=False)
+    files: Mapping[str, Shown] = field(default_factory=dict, repr=False)
     failure_message: str = ""
     max_rounds: int = 10
     guard: Guard | None = None

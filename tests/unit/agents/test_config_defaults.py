@@ -333,7 +333,7 @@ def test_every_override_is_switched_off() -> None:
     switches = OverrideSettings().conversation_config_override.model_dump()
 
     assert set(leaves(switches)) == {False}
-    assert len(leaves(switches)) == 24
+    assert len(leaves(switches)) == 25
 
 
 def test_an_empty_configuration_reads_back_complete() -> None:

@@ -27,6 +27,7 @@ VALUES: dict[tuple[str, ...], Any] = {
     ("tts", "pronunciation_dictionary_locators"): [{"pronunciation_dictionary_id": "p", "version_id": None}],
     ("conversation", "text_only"): True,
     ("conversation", "max_duration_seconds"): 30,
+    ("conversation", "client_events"): ["audio", "agent_response"],
     ("agent", "first_message"): "Hallo",
     ("agent", "language"): "de",
     ("agent", "max_conversation_duration_message"): "Time is up",
@@ -236,6 +237,26 @@ def test_other_start_data_has_switches_of_its_own(field: str, value: Any, switch
     check_start(data, settings(**{switch: True}), CONFIG)
     with pytest.raises(OverrideNotAllowed, match=field):
         check_start(data, settings(), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("turn", "turn_timeout"),
+        ("turn", "soft_timeout_config", "timeout_seconds"),
+        ("agent", "prompt", "temperature"),
+        ("conversation", "monitoring_enabled"),
+        ("vad",),
+    ],
+    ids=".".join,
+)
+def test_a_setting_that_is_no_override_is_refused_and_not_passed_over(path: tuple[str, ...]) -> None:
+    data = InitiationData.model_validate({"conversation_config_override": tree(path, 3)})
+
+    with pytest.raises(OverrideNotAllowed, match=f"Override for field '{path[-1]}' is not allowed by config"):
+        check_start(data, settings(*VALUES), CONFIG)
+    for harmless in (tree(path, None), tree((*path[:-1], "future"), 3), {"text_only": True}):
+        check_start(InitiationData.model_validate({"conversation_config_override": harmless}), settings(), CONFIG)
 
 
 def test_start_data_is_tolerant() -> None:

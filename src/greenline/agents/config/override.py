@@ -55,6 +55,7 @@ class ConversationOverride(ConfigModel):
 
     text_only: bool | None = None
     max_duration_seconds: Duration | None = None
+    client_events: list[Name] | None = None
 
 
 class PromptOverride(ConfigModel):

@@ -43,6 +43,7 @@ class ConversationSwitches(ConfigModel):
 
     text_only: bool = False
     max_duration_seconds: bool = False
+    client_events: bool = False
 
 
 class PromptSwitches(ConfigModel):

@@ -28,6 +28,7 @@ from greenline.channels.live.models import (
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage
+from greenline.conversations.transcript import was_run
 from greenline.conversations.voices import beginnings, voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
@@ -268,8 +269,16 @@ class Answer:
         self._tools_running -= 1
         if self._tools_running == 0 and "sentence" not in self.marks:
             self._tools_seconds += self._now() - self._tools_since
-        name = tool.spec.name
-        told = ToolResponse(self.event_id, call_id, name, tool.type, result.is_error, result.text, result.is_blocked)
+        told = ToolResponse(
+            self.event_id,
+            call_id,
+            tool.spec.name,
+            tool.type,
+            is_error=result.is_error,
+            result=result.text,
+            is_blocked=result.is_blocked,
+            is_called=was_run(result.error_type),
+        )
         if result.ends == "conversation":
             self._end = told
         else:

@@ -32,7 +32,7 @@ from greenline.conversations.events import AgentMessage, Event, TurnFailed, Turn
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
 from greenline.ids import new_id
-from greenline.llm.models import FilePart, LanguageModels
+from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech, Voice
 from greenline.speech.usage import SpeechUsage
@@ -116,7 +116,6 @@ class Floor:
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
         self._event_id = 0
-        self._files: dict[str, FilePart] = {}
         self.usage = SpeechUsage()
         """What was heard and spoken, for its price."""
         self.client_calls = ClientCalls()
@@ -276,14 +275,14 @@ class Floor:
         )
         journal = host.journal if answer.said is None else (*host.journal, answer.said)
         try:
-            await self._bring_files(journal)
+            files = await means.files.shown(journal, self._config.conversation.file_input.max_files_in_memory)
             offer = await self._toolbox.offer(self._mcp_servers)
             host.record(*away_notes(offer.away, journal))
             turn = await build_turn(
                 means.agent,
                 host.conversation_id,
                 journal,
-                self._files,
+                files,
                 ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
                 means.settings,
                 means.speech,
@@ -377,14 +376,6 @@ class Floor:
         self._fillers.stop()
         if self._answering is not None and self._answering is not asyncio.current_task():
             self._answering.cancel()
-
-    async def _bring_files(self, journal: Sequence[Event]) -> None:
-        room = self._config.conversation.file_input.max_files_in_memory
-        named = [file_id for event in journal if isinstance(event, UserMessage) for file_id in event.file_ids]
-        kept = named[-room:]
-        missing = [file_id for file_id in kept if file_id not in self._files]
-        found = await self._means.files.load(missing) if missing else {}
-        self._files = {file_id: file for file_id, file in {**self._files, **found}.items() if file_id in kept}
 
 
 def _unstreamed(outcome: Outcome) -> list[tuple[Spoken, bool]]:

@@ -155,6 +155,8 @@ class ToolResponse:
     result: str = field(default="", repr=False)
     is_blocked: bool = False
     """It was not run, since it may not be."""
+    is_called: bool = True
+    """It was run."""
 
 
 @dataclass(frozen=True, slots=True)

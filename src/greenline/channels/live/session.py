@@ -62,6 +62,8 @@ SPELLING_SECONDS: Final = 1.0
 LAST_WORDS_SECONDS: Final = 30.0
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
+NO_WORDS: Final = "[A message without words]"
+"""As the model reads one (reference: the text of a ``user_message`` may be null)."""
 SILENCE: Final = "Silence"
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
@@ -199,15 +201,15 @@ class LiveSession:
                 self._recorder.hear(pcm)
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
-        """A finished turn of the person, in writing."""
+        """A finished turn of the person, in writing. One without a word makes the agent answer all the same."""
         text = clean_text(text).strip()
         button = tapped(self._journal.events, rich_content_id, text) if rich_content_id else None
         if button is not None:
             text = chosen(button.title, button.id)
-        if text or file_ids:
-            medium: Medium = "file" if file_ids else "text"
-            row = rich_content_id if button is not None else None
-            self.person_said(text, medium, tuple(file_ids), rich_content_id=row)
+        medium: Medium = "file" if file_ids else "text"
+        row = rich_content_id if button is not None else None
+        unwritten = "" if text or file_ids else NO_WORDS
+        self.person_said(text, medium, tuple(file_ids), unwritten=unwritten, rich_content_id=row)
 
     async def unknown_files(self, file_ids: Sequence[str]) -> tuple[str, ...]:
         """Which of these the conversation does not have, as far as that can be told."""

@@ -20,6 +20,7 @@ from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
 from greenline.channels.live.rich_content import draws_components
 from greenline.conversations.events import Event, Started
+from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import spoken_style, style
@@ -27,7 +28,6 @@ from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
 from greenline.engine.variables import known
-from greenline.llm.models import FilePart
 from greenline.settings import Settings
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Speech, Voice
@@ -84,7 +84,7 @@ async def build_turn(
     agent: Agent,
     conversation_id: str,
     journal: tuple[Event, ...],
-    files: Mapping[str, FilePart],
+    files: Mapping[str, Shown],
     client: ClientSide,
     settings: Settings,
     speech: Speech,

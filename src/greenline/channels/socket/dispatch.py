@@ -59,7 +59,8 @@ class Dispatch:
                 self._session.user_message(message.text or "", rich_content_id=message.rich_content_id)
             case MultimodalMessage():
                 text, tapped = (message.text.text or "", message.text.rich_content_id) if message.text else ("", None)
-                self._session.user_message(text, file_ids=message.file_ids, rich_content_id=tapped)
+                if message.text or message.file_ids:  # it may have named nothing but unknown files
+                    self._session.user_message(text, file_ids=message.file_ids, rich_content_id=tapped)
             case ContextualUpdate():
                 self._session.contextual_update(message.text, message.context_id)
             case UserActivity():

@@ -30,6 +30,7 @@ from greenline.conversations.events import (
     ToolReturned,
     UserMessage,
 )
+from greenline.conversations.transcript import was_run
 
 
 class JournalFrames:
@@ -64,6 +65,7 @@ class JournalFrames:
                     is_error=event.is_error,
                     result=event.result,
                     is_blocked=event.is_blocked,
+                    is_called=was_run(event.error_type),
                 )
                 return (told,)
             case Noted(what=what, detail=row) if what == SHOWN:

@@ -257,12 +257,12 @@ def _tool_request(event: ToolRequest | ClientToolCall) -> Frame:
 
 
 def _tool_response(event: ToolResponse) -> tuple[Frame, ...]:
-    brief = _tool("agent_tool_response", event, is_error=event.is_error, is_called=not event.is_blocked)
+    brief = _tool("agent_tool_response", event, is_error=event.is_error, is_called=event.is_called)
     whole = _tool(
         "agent_tool_response_full_payload",
         event,
         is_error=event.is_error,
-        is_called=not event.is_blocked,
+        is_called=event.is_called,
         is_blocked=event.is_blocked,
         full_tool_result=event.result[:MAX_TOOL_RESULT],
         truncated=len(event.result) > MAX_TOOL_RESULT,

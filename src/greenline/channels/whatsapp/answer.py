@@ -13,12 +13,13 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
 from greenline.agents.variables import render_prompt
 from greenline.conversations.events import Event, Started
+from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
 from greenline.engine.prompt import note_style, style
 from greenline.engine.turn import Turn
 from greenline.engine.variables import known
-from greenline.llm.models import FilePart, ModelRequest
+from greenline.llm.models import ModelRequest
 from greenline.settings import Settings
 from greenline.tools.mcp.toolbox import Offer
 from greenline.tools.models import Tool
@@ -53,7 +54,7 @@ def build_turn(
     started: Started,
     request: ModelRequest,
     journal: tuple[Event, ...],
-    files: Mapping[str, FilePart],
+    files: Mapping[str, Shown],
     settings: Settings,
     guardrails: Guardrails,
     offer: Offer,

@@ -16,9 +16,9 @@ from greenline.conversations.events import (
     Started,
 )
 from greenline.conversations.projection import Projection
+from greenline.engine.files import Shown
 from greenline.engine.turn import Spoken
 from greenline.ids import new_id
-from greenline.llm.models import FilePart
 from greenline.speech.usage import SpeechUsage
 from greenline.tools.models import Text
 
@@ -45,7 +45,7 @@ class Dialogue:
     """Events that this turn puts before what the person said: the beginning of a new conversation."""
     spoken: tuple[Spoken, ...] = ()
     failure: Failure | None = None
-    files: dict[str, FilePart] = field(default_factory=dict, repr=False)
+    files: dict[str, Shown] = field(default_factory=dict, repr=False)
     usage: SpeechUsage = field(default_factory=SpeechUsage)
     """What hearing and speaking took in this turn."""
 

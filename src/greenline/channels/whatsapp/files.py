@@ -15,6 +15,7 @@ from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
 from greenline.clock import Clock
 from greenline.conversations.files import open_file, read_file, write_file
+from greenline.engine.files import Shown, earlier, lost
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
 from greenline.store.objects import ObjectMissing, Objects, StorageFault
@@ -94,19 +95,24 @@ class FileFetcher:
         }
         return FetchedFile(file_id, part, row)
 
-    async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str]) -> dict[str, FilePart]:
-        """Files of earlier messages, by id. One that the storage lost, or can't give, is left out."""
-        parts = {}
+    async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: int) -> dict[str, Shown]:
+        """Files of earlier messages, by id: the last ``room`` of them, and the names of the others."""
+        parts: dict[str, Shown] = {}
+        named = set(file_ids[: len(file_ids) - max(room, 0)])
         for file_id in file_ids:
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:
+                continue
+            if file_id in named:
+                parts[file_id] = earlier(file.filename)
                 continue
             try:
                 data = await read_file(self._objects, file)
             except (ObjectMissing, StorageFault) as error:
                 log.warning("file.lost", file_id=file_id, reason=type(error).__name__)
-                continue
-            parts[file_id] = FilePart(file.mime_type, file.filename, data)
+                parts[file_id] = lost(file.filename)
+            else:
+                parts[file_id] = FilePart(file.mime_type, file.filename, data)
         return parts
 
     async def _download(self, chat: Chat, file: InboundFile) -> bytes:

@@ -78,11 +78,11 @@ class Hearing:
         return await self._files.fetch(chat, dialogue.conversation.id, message, may_keep=may_keep)
 
     async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
-        """The newest files of earlier messages, as many as the agent keeps in mind."""
+        """The newest files of earlier messages, as many as the agent keeps in mind, and the names of the others."""
         room = dialogue.config.conversation.file_input.max_files_in_memory - len(dialogue.files)
         earlier = _earlier(dialogue)
-        if room > 0 and earlier:
-            dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier[-room:])
+        if earlier:
+            dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier, room)
 
 
 def as_written(message: InboundMessage, now: datetime) -> UserMessage | Noted:

@@ -324,6 +324,8 @@ async def test_a_mocked_tool_is_not_run(live: Stage, shop: Shop) -> None:
     await answered(told)
     assert shop.ran == []
     assert (await returned(live, session)).error_type == "no_mock_matched"
+    (response,) = [event for event in told if isinstance(event, ToolResponse)]
+    assert (response.is_error, response.is_blocked, response.is_called) == (True, False, False)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from greenline.channels.live.models import (
     TakenOver,
     ToolResponse,
 )
+from greenline.channels.live.session import NO_WORDS
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Started, TurnFailed, UserMessage
@@ -79,6 +80,17 @@ async def test_what_a_start_may_not_bring_is_refused(live: Stage) -> None:
     with pytest.raises(OverrideNotAllowed):
         await live.begin(**ANN, conversation_config_override={"agent": {"first_message": "Hi"}})
     assert await live.pool.fetchval("select count(*) from conversation") == 0
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+async def test_a_message_without_words_makes_the_agent_answer(live: Stage, text: str) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    session.user_message(text)
+    assert (await told_of(told, AgentResponse, 2))[-1].text == f"You said {NO_WORDS}"
+    await told_of(told, ResponseComplete, 2)
+    (said,) = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+    assert (said.text, said.medium) == ("", "text")
 
 
 async def test_a_new_message_cuts_the_answer_to_the_last_one(live: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 from greenline.channels.whatsapp.webhook import Webhook, WebhookTooLarge
 from greenline.clock import ManualClock
 from greenline.conversations.events import UserMessage
-from greenline.llm.models import FilePart, ModelRequest
+from greenline.llm.models import FilePart, ModelRequest, TextPart
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.channel import Channel, running_channel
@@ -61,7 +61,11 @@ async def test_a_file_that_is_gone_is_named(channel: Channel) -> None:
 async def test_an_agent_takes_as_many_files_as_it_says(channel: Channel) -> None:
     await limit_files(channel, max_files_per_conversation=2, max_files_in_memory=1)
     assert len(files_of(await sends(channel, "image", "m1", "image/png"))) == 1
-    assert files_of(await sends(channel, "image", "m3", "image/png")) == [("image/png", "image.png", PNG + b"3")]
+    request = await sends(channel, "image", "m3", "image/png")
+    assert files_of(request) == [("image/png", "image.png", PNG + b"3")]
+    assert "[File image.png, sent earlier]" in [
+        part.text for part in request.messages[1].parts if isinstance(part, TextPart)
+    ]
     request = await sends(channel, "document", "m2", "application/pdf")
     assert "[The file was not opened: this agent takes no more files.]" in request.messages[-1].text
     assert files_of(request) == [("image/png", "image.png", PNG + b"3")]

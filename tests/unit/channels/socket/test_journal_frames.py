@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from greenline.channels.live.rich_content import shown
 from greenline.channels.socket.journal_frames import JournalFrames
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Entry, Event, UserMessage
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Entry, Event, ToolReturned, UserMessage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,3 +45,19 @@ def test_a_row_of_buttons_is_told() -> None:
         "props": {"buttons": []},
         "event_id": 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("error_type", "is_called"),
+    [
+        ("", True),
+        ("timeout", True),
+        ("no_mock_matched", False),
+        ("invalid_arguments", False),
+        ("not_approved", False),
+    ],
+)
+def test_a_call_counts_as_made_when_the_tool_was_run(error_type: str, is_called: bool) -> None:
+    returned = ToolReturned(message_id="a", request_id="r", name="show", type="client", error_type=error_type)
+    for frame in JournalFrames()(Entry(seq=4, at=NOW, event=returned)):
+        assert frame[frame["type"]]["is_called"] is is_called

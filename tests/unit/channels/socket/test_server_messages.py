@@ -177,6 +177,11 @@ def test_a_tool_response_is_told_in_brief_and_whole() -> None:
     assert len(payload["full_tool_result"]) == 16_384
 
 
+def test_a_tool_that_was_not_run_is_not_told_of_as_called() -> None:
+    for frame in frames(ToolResponse(3, "t1", "show", "client", is_error=True, is_called=False)):
+        assert frame[frame["type"]]["is_called"] is False
+
+
 def test_the_end_is_told_by_the_close_frame() -> None:
     assert frames(SessionEnded(1000, "over")) == ()
 

@@ -82,7 +82,8 @@ class LiveVoice:
         """What the person wrote in the chat meanwhile; False when nobody listens any more."""
         if self._session is None:
             return False
-        self._session.user_message(text)
+        if text.strip():
+            self._session.user_message(text)
         return True
 
     def end(self, reason: str) -> None:

@@ -1,0 +1,70 @@
+"""Files in a live conversation, on their way to the model."""
+
+from __future__ import annotations
+
+from greenline.channels.live.models import ResponseComplete
+from greenline.conversations.files import file_key
+from greenline.llm.models import FilePart, ModelRequest
+from greenline.settings import Settings
+from greenline.store.objects import FolderObjects
+from support.files import save_file
+from support.live import Opens, told_of
+from support.rows import WORKSPACE
+
+CONFIG = {
+    "agent": {"prompt": {"prompt": "You sell tea."}},
+    "conversation": {"file_input": {"max_files_in_memory": 2}},
+}
+
+
+def shown(request: ModelRequest) -> list[str]:
+    """What the model is given of what the person sent: the bytes of files, and texts."""
+    parts = [part for message in request.messages for part in message.parts if message.role == "user"]
+    return [part.data.decode() if isinstance(part, FilePart) else part.text for part in parts]
+
+
+async def test_files_that_are_too_many_to_keep_in_mind_are_named(opens: Opens, settings: Settings) -> None:
+    async with opens(CONFIG) as live:
+        live.model.say = lambda request: "I see."
+        objects = FolderObjects(settings.data_dir)
+        session, told = await live.begin()
+
+        async def saved(*names: str) -> list[str]:
+            conversation, now = session.conversation_id, live.clock.now()
+            return [
+                (
+                    await save_file(
+                        live.pool, objects, name.encode(), now, conversation_id=conversation, filename=name
+                    )
+                ).id
+                for name in names
+            ]
+
+        async def sends(text: str, file_ids: list[str], answers: int) -> list[str]:
+            session.user_message(text, file_ids)
+            await told_of(told, ResponseComplete, answers)
+            return shown(live.model.requests[-1])
+
+        first = await saved("a", "b", "c")
+        assert await sends("Look", first, 1) == ["Look", "[File a, sent earlier]", "b", "c"]
+        assert await sends("And", await saved("d"), 2) == [
+            *("Look", "[File a, sent earlier]", "[File b, sent earlier]", "c"),
+            *("And", "d"),
+        ]
+        assert await sends("The first again", first[:1], 3) == [
+            *("Look", "a", "[File b, sent earlier]", "[File c, sent earlier]"),
+            *("And", "d", "The first again", "a"),
+        ]
+
+
+async def test_a_file_that_the_storage_lost_is_named(opens: Opens, settings: Settings) -> None:
+    async with opens(CONFIG) as live:
+        live.model.say = lambda request: "I see."
+        objects = FolderObjects(settings.data_dir)
+        session, told = await live.begin()
+        kept = {"conversation_id": session.conversation_id, "filename": "a.png", "mime_type": "image/png"}
+        file = await save_file(live.pool, objects, b"x", live.clock.now(), **kept)
+        await objects.delete(file_key(WORKSPACE, file.id))
+        session.user_message("Look", [file.id])
+        await told_of(told, ResponseComplete)
+        assert shown(live.model.requests[-1]) == ["Look", "[The file a.png could not be opened.]"]
