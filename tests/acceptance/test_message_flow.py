@@ -132,6 +132,19 @@ async def test_neither_a_crowd_nor_a_chatterbox_provokes_a_refusal(dsn: str, tmp
         assert [call["error"] for call in calls if call["error"]] == []
 
 
+async def test_a_number_that_the_business_app_uses_too_is_not_overrun(dsn: str, tmp_path: Path) -> None:
+    """Meta takes 20 messages a second of it, in and out: 40 people write at once."""
+    async with world(dsn, tmp_path) as (first, server):
+        meta = await first.another_number(coexistence=True)
+        await meta.furnish(server.url, KEY, ECHO, account_type="coexistence")
+        people = [await meta.person(f"Person {n}", f"1555021{n:04}") for n in range(40)]
+        await crowd(meta, people)
+        for person in people:
+            assert await meta.told(person, 1, 60.0) == echoes(1)
+        calls = (await meta.call("GET", "/graph-calls"))["calls"]
+        assert [call["error"] for call in calls if call["error"]] == []
+
+
 @dataclass
 class Relay:
     """Between Meta and two servers: each body goes out 1 to 6 times, shuffled, to either server, both at once."""

@@ -70,10 +70,12 @@ class Emulator:
             "POST", f"/apps/{self.business['app_id']}/callback", callback_url=url, verify_token=token, verify=True
         )
 
-    async def furnish(self, url: str, api_key: str, prompt: str, tools: Mapping[str, Any] | None = None) -> str:
+    async def furnish(
+        self, url: str, api_key: str, prompt: str, tools: Mapping[str, Any] | None = None, **account: Any
+    ) -> str:
         """An agent on this emulator's number, made by the API of the server at ``url``; returns its id.
 
-        ``tools``: its ``built_in_tools``.
+        ``tools``: its ``built_in_tools``; ``account``: more of the number's import.
         """
         await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
         headers = {"xi-api-key": api_key}
@@ -81,7 +83,7 @@ class Emulator:
             config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}}}
             made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
             made.raise_for_status()
-            account = {
+            account |= {
                 "business_account_id": self.business["waba_id"],
                 "phone_number_id": self.number,
                 "access_token": self.business["token"],
@@ -91,10 +93,10 @@ class Emulator:
             (await api.patch(f"/v1/convai/whatsapp-accounts/{self.number}", json=assigned)).raise_for_status()
         return str(made.json()["agent_id"])
 
-    async def another_number(self) -> Emulator:
+    async def another_number(self, **setup: Any) -> Emulator:
         """The same emulator as seen from one more number, of a business account of its own under the same app."""
         app = {name: self.business[name] for name in ("app_id", "app_secret", "verify_token")}
-        return replace(self, business=await self.call("POST", "/setup", **app))
+        return replace(self, business=await self.call("POST", "/setup", **app, **setup))
 
     async def person(self, name: str, phone: str) -> Person:
         """Somebody new."""

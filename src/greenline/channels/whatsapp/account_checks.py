@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from greenline.channels.whatsapp.account_findings import (
+    PERMISSION_MISSING,
     TOKEN_EXPIRED,
     Finding,
     number_findings,
@@ -68,6 +69,13 @@ async def inspect_number(
     return Checked(number, tuple(findings))
 
 
+def throughput_level(number: Mapping[str, Any]) -> str | None:
+    """What Meta says of a number's throughput: STANDARD or HIGH; None where it says nothing that is known."""
+    throughput = number.get("throughput")
+    level = throughput.get("level") if isinstance(throughput, Mapping) else None
+    return level if level in ("STANDARD", "HIGH") else None
+
+
 async def subscribe(
     graph: GraphClient, business_account_id: str, token: Token, *, again: bool
 ) -> tuple[Finding, ...]:
@@ -109,6 +117,17 @@ async def mark_token_expired(pool: Pool, token: NumberToken, now: datetime) -> N
     marked = await pool.fetchval(_sql["mark_token_expired"], *number, token.sealed, now, TOKEN_EXPIRED, ADVICE[190])
     if marked is not None:
         log.error("account.token_expired", workspace_id=token.workspace_id, phone_number_id=token.phone_number_id)
+
+
+async def note_refusal(pool: Pool, token: NumberToken, error: GraphError, now: datetime) -> None:
+    """Show why Meta did not take the token of a number: it is dead, or lacks a permission that it may get back."""
+    if error.token_dead:
+        await mark_token_expired(pool, token, now)
+        return
+    text = f"Meta's answer: {str(error).rstrip('.')}. {ADVICE[10]} What waits is sent then."
+    number = (token.workspace_id, token.phone_number_id)
+    await pool.execute(_sql["add_finding"], *number, token.sealed, PERMISSION_MISSING, clean_data(text))
+    log.error("account.permission_missing", phone_number_id=token.phone_number_id, code=error.code)
 
 
 def token_alarm(pool: Pool, clock: Clock) -> TokenDied:
@@ -189,8 +208,8 @@ class TokenWatch:
             checked = await inspect_number(self._graph, self._settings, phone_number_id, token, now)
         except GraphError as error:
             log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code)
-            if error.token_dead:
-                await mark_token_expired(self._pool, token, now)
+            if error.token_dead or error.lacks_permission:
+                await note_refusal(self._pool, token, error, now)
             answered = error.outcome is Outcome.PERMANENT
             if not answered:
                 await self._pool.execute(_sql["check_again"], workspace_id, phone_number_id, row["token"])
@@ -204,5 +223,6 @@ class TokenWatch:
             row["token"],
             clean_data(findings),
             clean_data(name) if isinstance(name, str) else None,
+            throughput_level(checked.number),
         )
         return True

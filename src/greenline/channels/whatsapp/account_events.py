@@ -129,6 +129,8 @@ async def _quality_update(connection: Connection, account_id: object, value: dic
         await connection.execute(_sql["add_finding"], account_id, digits, "quality_low", text)
     elif event == "UNFLAGGED":
         await connection.execute(_sql["drop_finding"], account_id, digits, "quality_low")
+    elif event == "THROUGHPUT_UPGRADE":
+        await connection.execute(_sql["upgrade"], account_id, digits)
     tier = value.get("max_daily_conversations_per_business") or value.get("current_limit")
     if tier is not None:
         await connection.execute(_sql["drop_finding"], account_id, digits, "messaging_limit")

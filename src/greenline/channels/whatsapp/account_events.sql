@@ -35,6 +35,11 @@ where business_account_id = $1 and ($2::text is null or ltrim(phone_number, '+')
 update whatsapp_account set phone_number_name = $3
 where business_account_id = $1 and ltrim(phone_number, '+') = $2;
 
+-- name: upgrade
+-- scope: system, the event names a business account, not a workspace_id
+update whatsapp_account set throughput_level = 'HIGH'
+where business_account_id = $1 and ltrim(phone_number, '+') = $2;
+
 -- name: forget_templates
 -- scope: system, the event names a business account, not a workspace_id
 -- One template ($2), or all: they are read again when one is sent.

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 WEBHOOK_PATH: Final = "/webhooks/whatsapp"
 
+PERMISSION_MISSING: Final = "permission_missing"
 TOKEN_EXPIRED: Final = "token_expired"  # noqa: S105 - the code of a finding
 NEEDED_SCOPES: Final = ("whatsapp_business_management", "whatsapp_business_messaging")
 
@@ -76,7 +77,7 @@ def token_findings(token: Mapping[str, Any], now: datetime) -> Iterator[Finding]
     scopes = token.get("scopes")
     missing = [scope for scope in NEEDED_SCOPES if scope not in scopes] if isinstance(scopes, list) else []
     if missing:
-        yield Finding("permission_missing", f"The token lacks {' and '.join(missing)}. Make one that has them.")
+        yield Finding(PERMISSION_MISSING, f"The token lacks {' and '.join(missing)}. Make one that has them.")
 
 
 def webhook_findings(number: Mapping[str, Any], public_url: str | None, *, has_app_secret: bool) -> Iterator[Finding]:

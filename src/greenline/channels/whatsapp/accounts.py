@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from greenline.agents.models import AgentNotFound
-from greenline.channels.whatsapp.account_checks import Checked, inspect_number, subscribe
+from greenline.channels.whatsapp.account_checks import Checked, inspect_number, subscribe, throughput_level
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_findings import Finding
 from greenline.channels.whatsapp.account_models import (
@@ -198,6 +198,7 @@ class Accounts:
                 self._vault.seal(token, number),
                 clean_data([asdict(finding) for finding in findings]),
                 now,
+                throughput_level(checked.number),
             )
             if saved is None:
                 raise NumberTaken

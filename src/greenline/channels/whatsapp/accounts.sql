@@ -25,13 +25,13 @@ select true from agent where workspace_id = $1 and id = $2;
 -- A new number, or a new token for one of this workspace. Gives no row when the number is in another workspace.
 insert into whatsapp_account as w(
   phone_number_id, workspace_id, business_account_id, business_account_name, phone_number_name, phone_number,
-  account_type, token, findings, token_checked_at, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, coalesce($7, 'cloud_api'), $8, $9, $10, $10, $10)
+  account_type, token, findings, throughput_level, token_checked_at, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, coalesce($7, 'cloud_api'), $8, $9, $11, $10, $10, $10)
 on conflict (phone_number_id) do update set
   business_account_id = excluded.business_account_id, business_account_name = excluded.business_account_name,
   phone_number_name = excluded.phone_number_name, phone_number = excluded.phone_number,
   account_type = coalesce($7, w.account_type), token = excluded.token, is_token_expired = false,
-  findings = excluded.findings, token_checked_at = excluded.token_checked_at, updated_at = excluded.updated_at
+  findings = excluded.findings, throughput_level = excluded.throughput_level, token_checked_at = excluded.token_checked_at, updated_at = excluded.updated_at
   where w.workspace_id = excluded.workspace_id
 returning phone_number_id;
 
@@ -109,6 +109,13 @@ update whatsapp_account set is_token_expired = true, token_checked_at = $4, upda
 where workspace_id = $1 and phone_number_id = $2 and token = $3 and not is_token_expired
 returning phone_number_id;
 
+-- name: add_finding
+-- It takes the place of one with the same code; a token that has taken the place of $3 may fare better.
+update whatsapp_account set
+  findings = coalesce((select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> $4), '[]')
+    || jsonb_build_array(jsonb_build_object('code', $4::text, 'message', $5::text))
+where workspace_id = $1 and phone_number_id = $2 and token = $3;
+
 -- name: claim_checks
 -- scope: system, tokens of all workspaces are checked; each row has its workspace_id
 -- Numbers not checked since $2, claimed by moving their time to $1: replicas share the work. Not those in $4.
@@ -129,5 +136,6 @@ update whatsapp_account set token_checked_at = null where workspace_id = $1 and 
 
 -- name: save_check
 -- What Meta says of a number now. A token that was replaced meanwhile ($3 is the one that was checked) keeps its own.
-update whatsapp_account set findings = $4, phone_number_name = coalesce($5, phone_number_name)
+update whatsapp_account set findings = $4, phone_number_name = coalesce($5, phone_number_name),
+  throughput_level = coalesce($6, throughput_level)
 where workspace_id = $1 and phone_number_id = $2 and token = $3;

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from greenline.channels.whatsapp.graph_errors import retry_seconds
+from greenline.channels.whatsapp.graph_errors import PASSING, retry_seconds
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.text import clean_data, clean_text
@@ -25,8 +25,6 @@ sql: Final = load_sql(__package__, "delivery.sql")
 
 STATES: Final = ("accepted", "sent", "failed", "delivered", "read", "played")
 """By rank; the same as ``delivery_rank`` in the database."""
-RESENDABLE: Final = frozenset({4, 80007, 130429, 131056})
-"""Codes of rates (Meta: Error codes): a message that failed with one was never processed, and may be repeated."""
 MAX_RESENDS: Final = 3
 
 
@@ -65,7 +63,7 @@ async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now
 
 def _resend_seconds(fact: Fact) -> float | None:
     code = fact.error.get("code") if fact.error else None
-    return retry_seconds(code, 1) if fact.state == "failed" and fact.wamid and code in RESENDABLE else None
+    return retry_seconds(code, 1) if fact.state == "failed" and fact.wamid and code in PASSING else None
 
 
 async def _resolve(connection: Connection | Pool, facts: Sequence[Fact]) -> list[Fact]:

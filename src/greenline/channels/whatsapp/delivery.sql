@@ -4,7 +4,7 @@
 -- For the holder of a number's mailbox ($1, epoch $2): the number's token, and the first open message of each chat
 -- but those in $5: $6 at most, longest due first. One row without a message when none is open, no row when the mailbox
 -- was taken over.
-select m.arrivals, a.token, a.is_token_expired, o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt,
+select m.arrivals, a.token, a.is_token_expired, a.account_type, a.throughput_level, o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt,
   o.unknown_outcomes, o.attempted_at, o.created_at, o.due_at, c.wa_id, c.bsuid, c.group_id, c.last_user_message_at,
   c.pair_clock
 from mailbox m
@@ -82,8 +82,9 @@ with holder as (
 select id from marked;
 
 -- name: defer
--- A message that was not sent, or whose outcome is unknown, waits until $4.
-update outbox set state = $3, due_at = $4, unknown_outcomes = unknown_outcomes + ($3 = 'unknown')::int
+-- A message that was not sent, or whose outcome is unknown, waits until $4. $5: whether that counts as an attempt whose
+-- outcome was left open.
+update outbox set state = $3, due_at = $4, unknown_outcomes = unknown_outcomes + $5::int
 where workspace_id = $1 and id = $2 and state in ('queued', 'sending');
 
 -- name: by_wamid

@@ -34,6 +34,7 @@ NUMBER_FIELDS: Final = (
     "health_status",
     "webhook_configuration",
     "whatsapp_business_manager_messaging_limit",
+    "throughput",
 )
 BASIC_NUMBER_FIELDS: Final = ("id", "display_phone_number", "verified_name", "code_verification_status")
 """Fields that every version has: a version that lacks one of the others refuses the whole request."""

@@ -29,20 +29,31 @@ class Outcome(Enum):
 
 _REFUSED: Final = frozenset({4, 80007, 130429, 131056, 133015, 134101})
 _UNKNOWN: Final = frozenset({1, 2, 131000, 131016, 131057, 133004, 2494100})
+_OF_ONE_MESSAGE: Final = frozenset({1, 131000})
+"""Of the unknown ones, those that Meta may give to one message for ever; the others mean that Meta is away."""
+PASSING: Final = frozenset(_REFUSED | _UNKNOWN - {1})
+"""What a message that was accepted may fail with though nothing is wrong with it (Meta: Error codes)."""
 _PERMANENT_5XX: Final = frozenset({3, 131045, 133000})
 """Answered with a 5xx, and yet never processed."""
 
 _FIRST_DELAY: Final = {
     4: 60.0,
+    10: 60.0,
     80007: 60.0,
     130429: 1.0,
     133015: 300.0,
     134101: 600.0,
+    2: 15.0,
+    131000: 15.0,
+    131016: 15.0,
+    131057: 60.0,
+    133004: 60.0,
+    2494100: 60.0,
 }
 """Seconds before the first repetition (Meta: "Error codes", "Rate limits"); it doubles from there."""
 _LONGEST_DELAY: Final = 3600.0
 """Of what is slow to pass, as the first delay shows."""
-_LONGEST_OUTAGE_DELAY: Final = 120.0
+LONGEST_OUTAGE_DELAY: Final = 120.0
 """Of everything else: when Meta is back, people wait no longer than this."""
 
 _TOKEN: Final = re.compile(r"\bEAA\w+|(?<=access token )\S+")
@@ -117,10 +128,8 @@ def decide(code: int | None, http_status: int | None) -> Outcome:
 
 
 def is_token_dead(code: int | None, http_status: int | None) -> bool:
-    """Whether the token can't be used any more, or not for this number."""
-    if code is None:
-        return http_status == 401
-    return code in (0, 10, 190) or 200 <= code <= 299
+    """Whether the token can't be used for anything any more."""
+    return http_status == 401 if code is None else code in (0, 190)
 
 
 class GraphError(Exception):
@@ -151,24 +160,35 @@ class GraphError(Exception):
 
     @property
     def token_dead(self) -> bool:
-        """Whether the token can't be used any more, or not for this number."""
+        """Whether the token can't be used for anything any more."""
         return is_token_dead(self.code, self.http_status)
 
     @property
     def token_expired(self) -> bool:
-        """Whether the token can't be used for anything any more. A permission that it lacks does not mean that."""
+        """Whether Meta itself says that the token is dead: a 401 without a code may be a proxy's."""
         return self.code in (0, 190)
+
+    @property
+    def lacks_permission(self) -> bool:
+        """Whether the token lacks a permission, or not any more: it may get it back."""
+        return self.code is not None and (self.code == 10 or 200 <= self.code <= 299)
+
+    @property
+    def may_last(self) -> bool:
+        """Whether the message itself may be the cause: then it is not tried for ever."""
+        return self.code in _OF_ONE_MESSAGE
 
     @property
     def advice(self) -> str | None:
         """What an operator can do, where that is known."""
         if self.code is None:
             return None
-        return ADVICE[10] if 200 <= self.code <= 299 else ADVICE.get(self.code)
+        return ADVICE[10] if self.lacks_permission else ADVICE.get(self.code)
 
     def retry_delay(self, attempt: int) -> timedelta:
         """How long to wait before the repetition number ``attempt`` (from 0)."""
-        return timedelta(seconds=max(retry_seconds(self.code, attempt), self.retry_after or 0.0))
+        code = 10 if self.lacks_permission else self.code
+        return timedelta(seconds=max(retry_seconds(code, attempt), self.retry_after or 0.0))
 
 
 def retry_seconds(code: int | None, attempt: int) -> float:
@@ -176,7 +196,7 @@ def retry_seconds(code: int | None, attempt: int) -> float:
     if code == 131056:  # Meta: pair rate limit, retry after 4^X seconds
         return float(min(4.0 ** min(attempt, 6), _LONGEST_DELAY))
     first = _FIRST_DELAY.get(code or -1, 1.0)
-    return float(min(first * 2.0 ** min(attempt, 12), _LONGEST_DELAY if first > 1 else _LONGEST_OUTAGE_DELAY))
+    return float(min(first * 2.0 ** min(attempt, 12), _LONGEST_DELAY if first > 1 else LONGEST_OUTAGE_DELAY))
 
 
 def unreachable(reason: BaseException) -> GraphError:

@@ -19,6 +19,8 @@ class HeldNumber:
     claim: Claim
     phone_number_id: str
     clock: datetime | None
+    per_second: float = 0.0
+    """Messages that it may send and take in, as its account was read last."""
     flights: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """The request that is in the air, or about to be, by chat: at most one each, or the order would be lost."""
     behind: set[str] = field(default_factory=set)

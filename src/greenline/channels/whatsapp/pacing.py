@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
+from greenline.channels.whatsapp.graph_errors import LONGEST_OUTAGE_DELAY
+
 WINDOW: Final = timedelta(hours=24)  # Meta: Customer service windows
 WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
 UNHEARD: Final = timedelta(minutes=5)
@@ -113,7 +115,9 @@ def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now
         return Refuse(
             WINDOW_CLOSED,
             "Re-engagement message",
-            "More than 24 hours have passed since the person last wrote. Send a template to open the window.",
+            "More than 24 hours have passed since the person last wrote"
+            f"{', and Meta took none of the attempts before' if candidate.attempt else ''}. "
+            "Send a template to open the window.",
         )
     earliest = max(rules.number.earliest(number_clock, now), rules.pair.earliest(candidate.pair_clock, now))
     if earliest > now:
@@ -124,6 +128,11 @@ def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now
 def window_open(last_user_message_at: datetime | None, margin: timedelta, now: datetime) -> bool:
     """Whether free-form messages are allowed, with ``margin`` before the end for the way to Meta."""
     return last_user_message_at is not None and now < last_user_message_at + WINDOW - margin
+
+
+def unknown_wait(grace: timedelta, attempt: int) -> timedelta:
+    """How long the outcome of attempt number ``attempt`` (from 0) may be told of: longer each time, to spare Meta."""
+    return max(grace, min(grace * 2.0 ** min(attempt, 12), timedelta(seconds=LONGEST_OUTAGE_DELAY)))
 
 
 def repeat_at(attempted: datetime, heard: datetime | None, cut_off: bool, grace: timedelta) -> datetime:

@@ -14,9 +14,9 @@ import structlog
 from greenline.channels.whatsapp.delivery import Fact, raise_states, sql
 from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
-from greenline.channels.whatsapp.graph_token import NumberToken, TokenDied
+from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.held_number import HeldNumber
-from greenline.channels.whatsapp.pacing import Refuse
+from greenline.channels.whatsapp.pacing import Refuse, unknown_wait
 from greenline.channels.whatsapp.people import learn
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 Settled = Callable[[str], Awaitable[None]]
 """Waits until the typing bubble of a chat is through: one that came after its message would stay."""
+
+RefusedToken: TypeAlias = Callable[[NumberToken, GraphError], Awaitable[object]]
+"""To be told of a token that Meta does not take, or not for this."""
 
 Head: TypeAlias = Mapping[str, Any]
 """A message that is the first open one of its chat, with what is known of the person: a row of ``heads``."""
@@ -42,14 +45,14 @@ class Posting:
         graph: GraphClient,
         clock: Clock,
         grace: timedelta,
-        token_died: TokenDied,
+        refused_token: RefusedToken,
         settled: Settled,
     ) -> None:
         self._pool = pool
         self._graph = graph
         self._clock = clock
         self._grace = grace
-        self._token_died = token_died
+        self._refused_token = refused_token
         self._settled = settled
         self._facts: Batcher[Fact, None] = Batcher(self._raise)
 
@@ -76,20 +79,26 @@ class Posting:
         log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
         now = self._clock.now()
         if error.token_dead:
-            await self._token_died(token)
+            await self._refused_token(token, error)
             await self.defer(number, head, "queued", now)  # it goes as soon as the number has another token
+        elif error.lacks_permission:
+            await self._refused_token(token, error)
+            await self.defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
         elif error.outcome is Outcome.REFUSED:
             await self.defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
         elif error.outcome is Outcome.UNKNOWN:
-            await self.defer(number, head, "unknown", now + self._grace)
+            wait = unknown_wait(self._grace, head["attempt"])
+            await self.defer(number, head, "unknown", now + wait, counts=error.may_last)
         else:
             facts = {"code": error.code, "title": error.title, "details": error.details}
             await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
 
-    async def defer(self, number: HeldNumber, head: Head, state: str, until: datetime) -> None:
-        """Put a message back until a moment."""
+    async def defer(
+        self, number: HeldNumber, head: Head, state: str, until: datetime, *, counts: bool = False
+    ) -> None:
+        """Put a message back until a moment; ``counts`` towards the attempts after which it is given up."""
         number.behind.add(head["chat_id"])  # the sender looks again when it has landed: the number may be in use
-        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until)
+        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until, counts)
 
     async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:
         is_known = result.wa_id in (None, head["wa_id"]) and result.user_id in (None, head["bsuid"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import structlog
 
 from greenline.channels.whatsapp.delivery import sql
 from greenline.channels.whatsapp.graph import GraphClient
-from greenline.channels.whatsapp.graph_token import TokenDied, open_token
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import (
     STATUS_SECONDS,
@@ -33,8 +33,8 @@ from greenline.channels.whatsapp.pacing import (
     number_pace,
     repeat_at,
 )
-from greenline.channels.whatsapp.posting import Head, Posting, Settled
-from greenline.channels.whatsapp.throughput import SECOND, Inflow, Throughput
+from greenline.channels.whatsapp.posting import Head, Posting, RefusedToken, Settled
+from greenline.channels.whatsapp.throughput import SECOND, Inflow, Throughput, throughput_of
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
@@ -59,6 +59,24 @@ NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The limits of numbers of one throughput."""
+
+    throughput: Throughput
+    rules: Rules
+
+
+def rules_of(settings: Settings, per_second: float) -> Rules:
+    """The rules for numbers that send and take in ``per_second`` messages."""
+    return Rules(
+        number=number_pace(per_second * THROUGHPUT_SHARE),
+        pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
+        window_margin=timedelta(seconds=settings.window_margin_seconds),
+        max_unknown=settings.send_max_attempts,
+    )
+
+
 class Sender:
     """The handler of the mailboxes of kind ``sender`` (their id is ``sender:<phone_number_id>``)."""
 
@@ -70,7 +88,7 @@ class Sender:
         vault: Vault,
         clock: Clock,
         settings: Settings,
-        token_died: TokenDied,
+        refused_token: RefusedToken,
         settled: Settled,
         inflow: Inflow,
         listening_since: Callable[[], datetime],
@@ -83,16 +101,12 @@ class Sender:
         self._grace = timedelta(seconds=settings.unknown_outcome_grace_seconds)
         self._listening_since = listening_since
         self._linger = settings.sender_linger_seconds
-        self._throughput = Throughput(settings.throughput_per_second, inflow)
-        self._rules = Rules(
-            number=number_pace(settings.throughput_per_second * THROUGHPUT_SHARE),
-            pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
-            window_margin=timedelta(seconds=settings.window_margin_seconds),
-            max_unknown=settings.send_max_attempts,
-        )
+        self._inflow = inflow
+        self._settings = settings
+        self._rates: dict[float, Rate] = {}
         self._number_clocks: dict[str, datetime] = {}
         self._held: dict[str, HeldNumber] = {}
-        self._posting = Posting(pool, graph, clock, self._grace, token_died, settled)
+        self._posting = Posting(pool, graph, clock, self._grace, refused_token, settled)
 
     async def handle(self, claim: Claim) -> None:
         """Send until nothing of the number can go, then give its mailbox back with a timer."""
@@ -124,7 +138,7 @@ class Sender:
             return None
         if head["chat_id"] in number.flights or not (number.clock is None or number.clock < now):
             return None
-        if not self._throughput.room(number, 1, now):
+        if not self._rate(number).throughput.room(number, 1, now):
             return None
         verdict = self._judge(head, number, now)
         if not isinstance(verdict, Send):
@@ -177,12 +191,14 @@ class Sender:
         if not rows:
             raise LeaseLost(claim.mailbox_id)
         claim.arrivals = rows[0]["arrivals"]
-        self._read_token(number, rows[0])
+        self._read_account(number, rows[0])
         if claim.closing or number.token is None:
             return []
         return [dict(row) for row in rows if row["id"] is not None]
 
-    def _read_token(self, number: HeldNumber, row: Record) -> None:
+    def _read_account(self, number: HeldNumber, row: Record) -> None:
+        setting = self._settings.throughput_per_second
+        number.per_second = throughput_of(setting, row["account_type"], row["throughput_level"])
         sealed = row["token"]
         if sealed is None or row["is_token_expired"]:
             log.warning("sender.no_token", phone_number_id=number.phone_number_id)
@@ -200,7 +216,7 @@ class Sender:
         number.full = False
         for head in heads:
             verdict = await self._unsettled(number, head, now) or self._judge(head, number, now)
-            paced = self._rules.number.earliest(number.clock, now)
+            paced = self._rate(number).rules.number.earliest(number.clock, now)
             if paced > now or (isinstance(verdict, Send) and len(going) >= room):
                 waits.append(max(paced, now + timedelta(seconds=LOOK_SECONDS)))
                 number.full = True
@@ -222,12 +238,19 @@ class Sender:
         beyond = len(heads) == HEADS and not number.full and heads[-1]["due_at"] <= now
         return now if refused or beyond else min(waits, default=None)
 
+    def _rate(self, number: HeldNumber) -> Rate:
+        if number.per_second not in self._rates:
+            self._rates[number.per_second] = Rate(
+                Throughput(number.per_second, self._inflow), rules_of(self._settings, number.per_second)
+            )
+        return self._rates[number.per_second]
+
     async def _room(self, number: HeldNumber, more: int, now: datetime) -> int:
-        room = self._throughput.room(number, more, now)
+        room = self._rate(number).throughput.room(number, more, now)
         if room is None:
             parameters = (number.claim.workspace_id, number.phone_number_id, now - SECOND)
-            self._throughput.counted(number, await self._pool.fetchval(sql["inbound"], *parameters), now)
-            room = self._throughput.room(number, more, now)
+            self._rate(number).throughput.counted(number, await self._pool.fetchval(sql["inbound"], *parameters), now)
+            room = self._rate(number).throughput.room(number, more, now)
         return room or 0
 
     async def _unsettled(self, number: HeldNumber, head: Head, now: datetime) -> Wait | None:
@@ -236,7 +259,7 @@ class Sender:
             until = head["attempted_at"] + self._grace
             if until <= now:
                 until = now + self._grace
-                await self._posting.defer(number, head, "unknown", until)
+                await self._posting.defer(number, head, "unknown", until, counts=True)
             return Wait(until)
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
@@ -248,7 +271,7 @@ class Sender:
 
     def _judge(self, head: Head, number: HeldNumber, now: datetime) -> Verdict:
         candidate = Candidate(**{column.name: head[column.name] for column in fields(Candidate)})
-        return judge(candidate, self._rules, number.clock, now)
+        return judge(candidate, self._rate(number).rules, number.clock, now)
 
     async def _fly(self, number: HeldNumber, going: list[tuple[Head, Send]], now: datetime) -> None:
         """Mark what goes and send it. A chat in which a message was booked since the look waits for its landing."""

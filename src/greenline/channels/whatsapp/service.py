@@ -6,12 +6,13 @@ import asyncio
 import secrets
 from typing import Final
 
-from greenline.channels.whatsapp.account_checks import mark_token_expired
+from greenline.channels.whatsapp.account_checks import note_refusal
 from greenline.channels.whatsapp.commit import Committer
 from greenline.channels.whatsapp.dialogues import Dialogues
 from greenline.channels.whatsapp.facts import Facts
 from greenline.channels.whatsapp.files import FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.housekeeping import Housekeeping
@@ -59,8 +60,8 @@ class WhatsApp:
         mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         owner = secrets.token_hex(8)
 
-        async def token_died(token: NumberToken) -> None:
-            await mark_token_expired(pool, token, clock.now())
+        async def refused(token: NumberToken, error: GraphError) -> None:
+            await note_refusal(pool, token, error, clock.now())
 
         self.facts = Facts(pool, wakeups, clock)
         self._presence = presence = Presence(graph, clock)
@@ -72,7 +73,7 @@ class WhatsApp:
             vault,
             clock,
             settings,
-            token_died,
+            refused,
             presence.settled,
             inflow,
             lambda: self.senders.steady_since,

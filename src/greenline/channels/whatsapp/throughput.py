@@ -14,6 +14,10 @@ from typing import Final
 
 from greenline.channels.whatsapp.held_number import HeldNumber
 
+STANDARD: Final = 80.0
+HIGH: Final = 1_000.0
+COEXISTENCE: Final = 20.0
+"""Messages a second of a number, of one that was upgraded, and of one that the Business app uses too."""
 SECOND: Final = timedelta(seconds=1)
 FORESIGHT: Final = ((1, 0), (4, 1), (20, 2))
 """While a burst begins, what a shorter part of the last second promises: its quarter, its twentieth.
@@ -34,6 +38,16 @@ PORTIONS: Final = 20
 FULL: Final = 7 / 8
 """Part of the throughput that what comes in may take: the rest is sent all the same after `FULL_SECONDS`."""
 FULL_SECONDS: Final = 5.0
+
+
+def throughput_of(setting: float, account_type: str | None, level: str | None) -> float:
+    """Messages a second of a number. ``setting`` is that of a standard one; the others follow it.
+
+    ``level`` is Meta's: STANDARD or HIGH.
+    """
+    if account_type == "coexistence":
+        return min(setting, COEXISTENCE)
+    return setting * HIGH / STANDARD if level == "HIGH" else setting
 
 
 class Inflow:

@@ -495,6 +495,24 @@ async def test_names_and_quality_are_those_of_the_number(world: World) -> None:
     assert await world.codes() == []
 
 
+async def test_what_meta_says_of_a_numbers_throughput_is_kept(world: World, clock: ManualClock) -> None:
+    async def level() -> str | None:
+        found: str | None = await world.pool.fetchval("select throughput_level from whatsapp_account")
+        return found
+
+    await world.connect()
+    assert await level() is None
+    world.meta.numbers[NUMBER] |= {"throughput": {"level": "STANDARD"}}
+    clock.advance(timedelta(days=2))
+    await world.watch().check_all(timedelta(days=1))
+    assert await level() == "STANDARD"
+    event = {"event": "THROUGHPUT_UPGRADE", "max_daily_conversations_per_business": "TIER_UNLIMITED"}
+    await apply(world, "phone_number_quality_update", "number", display_phone_number="15550001111", **event)
+    assert await level() == "HIGH"
+    await world.connect()
+    assert await level() == "STANDARD"
+
+
 @pytest.mark.parametrize("value", [{}, {"event": []}, {"event": "SOMETHING_NEW"}, {"display_phone_number": 5}])
 @pytest.mark.parametrize(
     ("field", "kind"),

@@ -195,12 +195,34 @@ async def test_an_outage_of_meta_costs_no_answer(channel: Channel) -> None:
     assert await channel.told(1) == ["Hello!"]
 
 
-async def test_a_message_of_ever_unknown_outcome_is_given_up(
+@pytest.mark.parametrize("fault", [meta_error(2, 503), meta_error(131057, 500), Answer(502)])
+async def test_an_outage_that_leaves_outcomes_open_costs_no_answer(channel: Channel, fault: Answer) -> None:
+    """Meta answers nothing of use for half an hour: it is asked ever more seldom, and the answer comes in the end."""
+    channel.meta.refuse = lambda message: fault
+    begun = channel.clock.now()
+    await channel.hear()
+    attempts = 0
+    while channel.clock.now() < begun + timedelta(minutes=30):
+        attempts += 1
+
+        async def unknown(attempts: int = attempts) -> bool:
+            rows = await channel.outbox()
+            return bool(rows) and rows[0]["state"] == "unknown" and rows[0]["attempt"] == attempts
+
+        await until(unknown)
+        await channel.reached()
+        channel.clock.advance(timedelta(seconds=120))
+    assert attempts < 20
+    channel.meta.refuse = lambda message: None
+    assert await channel.told(1) == ["Hello!"]
+
+
+async def test_what_meta_can_not_process_again_and_again_is_given_up(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:
     twice = settings.model_copy(update={"send_max_attempts": 2})
     async with running_channel(pool, dsn, clock, twice) as channel:
-        faults = channel.meta.refuse = Faults(*[Answer(503)] * 9)
+        faults = channel.meta.refuse = Faults(*[meta_error(131000, 500)] * 9)
         await channel.hear()
         for times in (1, 2):
 
@@ -209,7 +231,7 @@ async def test_a_message_of_ever_unknown_outcome_is_given_up(
 
             await until(unknown)
             await channel.reached()
-            clock.advance(GRACE)
+            clock.advance(GRACE * times)
         row = await in_state(channel, "failed")
         assert row["error"] == {"code": None, "title": "Given up", "details": row["error"]["details"]}
         assert len(faults.attempts) == 2
@@ -222,8 +244,8 @@ async def late_failure(channel: Channel, code: int) -> None:
     await channel.status(channel.meta.sent[-1], "failed", wamid=f"wamid.OUT{sent}", errors=[{"code": code}])
 
 
-@pytest.mark.parametrize("code", [4, 80007, 130429, 131056])
-async def test_what_meta_dropped_for_a_rate_is_sent_again(channel: Channel, code: int) -> None:
+@pytest.mark.parametrize("code", [4, 80007, 130429, 131056, 2, 131000, 131016, 131057, 133004])
+async def test_what_meta_dropped_for_a_reason_that_passes_is_sent_again(channel: Channel, code: int) -> None:
     await channel.hear()
     await channel.told(1)
     await late_failure(channel, code)
@@ -270,6 +292,25 @@ async def test_a_dead_token_holds_the_messages(channel: Channel, pool: Pool) -> 
     await until(expired)
     await pool.execute("update whatsapp_account set is_token_expired = false")
     channel.clock.advance(timedelta(seconds=61))
+    assert await channel.told(1) == ["Hello!"]
+
+
+@pytest.mark.parametrize("code", [10, 200, 299])
+async def test_a_permission_that_is_missing_holds_the_messages_until_it_is_given(
+    channel: Channel, pool: Pool, code: int
+) -> None:
+    channel.meta.refuse = Faults(meta_error(code, 403))
+    await channel.hear()
+
+    async def found() -> list[str]:
+        row = await pool.fetchrow("select findings, is_token_expired from whatsapp_account")
+        assert row is not None
+        assert not row["is_token_expired"]
+        return [finding["code"] for finding in row["findings"]]
+
+    assert await until(found) == ["permission_missing"]
+    await in_state(channel, "queued")
+    channel.clock.advance(timedelta(minutes=2))
     assert await channel.told(1) == ["Hello!"]
 
 

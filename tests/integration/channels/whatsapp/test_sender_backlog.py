@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -89,6 +89,24 @@ async def test_those_who_must_wait_keep_nobody_from_view(
         clock.advance(PACE)
         await sent(channel, 2 * CHATS)
         assert list(said(channel).values()) == [["1", "2"]] * CHATS
+
+
+@pytest.mark.parametrize(
+    ("account_type", "level", "per_second"),
+    [("coexistence", "STANDARD", 20), ("cloud_api", None, 80), ("cloud_api", "HIGH", 1000)],
+)
+async def test_a_number_sends_at_its_own_rate(
+    channel: Channel, pool: Pool, clock: ManualClock, account_type: str, level: str | None, per_second: int
+) -> None:
+    await pool.execute("update whatsapp_account set account_type = $1, throughput_level = $2", account_type, level)
+    moments = list[datetime]()
+    channel.meta.refuse = lambda message: moments.append(clock.now())
+    begun, count = clock.now(), min(2 * per_second, 2 * CHATS)
+    await fill(pool, clock, paced=0)
+    await sent(channel, count)
+    assert clock.now() - begun < timedelta(seconds=2 * count / per_second + 1)
+    for moment in moments:
+        assert sum(moment - timedelta(seconds=1) < other <= moment for other in moments) <= per_second
 
 
 async def test_a_look_reads_what_it_can_use(pool: Pool, dsn: str, clock: ManualClock, quick: Settings) -> None:

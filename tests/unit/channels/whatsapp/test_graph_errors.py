@@ -61,9 +61,8 @@ def test_outcome_of_a_code(code: int | None, http_status: int | None, outcome: O
     [
         (190, 401, True),
         (0, 401, True),
-        (10, 403, True),
-        (200, 403, True),
-        (299, 403, True),
+        (10, 403, False),
+        (200, 403, False),
         (100, 400, False),
         (300, 400, False),
         (None, 401, True),
@@ -72,6 +71,17 @@ def test_outcome_of_a_code(code: int | None, http_status: int | None, outcome: O
 )
 def test_signs_of_a_dead_token(code: int | None, http_status: int, dead: bool) -> None:
     assert is_token_dead(code, http_status) is dead
+
+
+@pytest.mark.parametrize(
+    ("code", "lacks"), [(10, True), (199, False), (200, True), (299, True), (300, False), (190, False), (None, False)]
+)
+def test_a_permission_that_is_missing_is_told_from_a_dead_token(code: int | None, lacks: bool) -> None:
+    error = GraphError("no", outcome=Outcome.PERMANENT, code=code, http_status=403)
+    assert error.lacks_permission is lacks
+    if lacks:
+        assert error.retry_delay(0) == timedelta(minutes=1)
+        assert error.advice == ADVICE[10]
 
 
 def test_what_an_answer_tells_is_kept() -> None:

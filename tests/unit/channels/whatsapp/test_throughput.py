@@ -15,6 +15,7 @@ from greenline.channels.whatsapp.throughput import (
     RESERVE_SECONDS,
     Inflow,
     Throughput,
+    throughput_of,
 )
 from greenline.store.mailbox import Claim
 
@@ -32,6 +33,23 @@ def crowd(messages: int, over: timedelta = SECOND) -> Inflow:
     for number in range(messages):
         inflow.note("1", NOW - over + over * number / messages)
     return inflow
+
+
+@pytest.mark.parametrize(
+    ("setting", "account_type", "level", "per_second"),
+    [
+        (80, None, None, 80),
+        (80, "cloud_api", "STANDARD", 80),
+        (80, "cloud_api", "HIGH", 1000),
+        (64, "cloud_api", "HIGH", 800),
+        (80, "coexistence", "HIGH", 20),
+        (10, "coexistence", None, 10),
+    ],
+)
+def test_the_rate_of_a_number_follows_what_it_is(
+    setting: float, account_type: str | None, level: str | None, per_second: float
+) -> None:
+    assert throughput_of(setting, account_type, level) == per_second
 
 
 def test_a_single_chat_needs_no_count() -> None:
