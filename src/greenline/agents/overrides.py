@@ -83,7 +83,8 @@ def check_start(data: InitiationData, settings: OverrideSettings, config: Conver
     """Refuse start data that the agent, whose own configuration is ``config``, or the reference does not allow.
 
     An override whose switch is off is refused by `apply_overrides`. Raises `OverrideNotAllowed` for a setting that no
-    switch allows and for another field whose switch is off, `NoOwnModel`, and `greenline.agents.variables.ReservedVariable`.
+    switch allows and for another field whose switch is off, `NoOwnModel`, and
+    `greenline.agents.variables.ReservedVariable`.
     """
     check_given(data.dynamic_variables)
     _refuse_fixed(data.conversation_config_override, ConversationConfig)
