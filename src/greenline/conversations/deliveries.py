@@ -102,6 +102,12 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def failure_reason(error: DeliveryError | None) -> str:
+    """Why a message failed, in words."""
+    known = [error.code, error.title, error.details] if error else []
+    return ", ".join(str(part) for part in known if part) or "no reason was given"
+
+
 def _after(before: Sent, event: Delivery, at: datetime) -> Sent:
     if event.state not in STATES:
         return before

@@ -13,6 +13,7 @@ from greenline.conversations.projection import Projection
 MAX_DURATION: Final = "Conversation exceeded the maximum duration"
 INACTIVITY: Final = "Conversation ended after inactivity"
 SUPERSEDED: Final = "A newer conversation with the same person began"
+NOT_REACHED: Final = "The message that began it did not reach the person"
 AGENT_DELETED: Final = "The agent was deleted"
 ENDED_BY_OPERATOR: Final = "Ended by an operator"
 

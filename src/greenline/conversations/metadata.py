@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.conversations.away import away_warnings
-from greenline.conversations.deliveries import Sent, delivery_error, fold_deliveries
+from greenline.conversations.deliveries import Sent, delivery_error, failure_reason, fold_deliveries
 from greenline.conversations.events import (
     AgentMessage,
     CallEnded,
@@ -30,6 +30,7 @@ from greenline.conversations.metadata_models import (
     Charging,
     DeletionSettings,
     ErrorView,
+    FailedMessage,
     FeatureStatus,
     FeaturesUsage,
     FeedbackView,
@@ -211,10 +212,7 @@ def _unjudged_replies(journal: Iterable[Entry]) -> Iterable[str]:
 def _failed_messages(sent: Iterable[Sent]) -> Iterable[str]:
     for message in sent:
         if message.state == "failed":
-            error = delivery_error(message.error)
-            known = [error.code, error.title, error.details] if error else []
-            why = ", ".join(str(part) for part in known if part) or "no reason was given"
-            yield f"A message did not reach the person: {why}"
+            yield f"A message did not reach the person: {failure_reason(delivery_error(message.error))}"
 
 
 def _features(conversation: Conversation, journal: Iterable[Entry], agent: AgentVersion | None) -> FeaturesUsage:
@@ -271,6 +269,22 @@ def _whatsapp(conversation: Conversation, journal: Sequence[Entry], sent: Mappin
         call_permission_request=_call_permission(journal),
         call_result=next((e.event.result for e in reversed(journal) if isinstance(e.event, CallEnded)), None),
         opening_message=_opening(journal, sent),
+        last_failure=_last_failure(sent.values()),
+    )
+
+
+def _last_failure(sent: Iterable[Sent]) -> FailedMessage | None:
+    failed = [(message.times["failed"], message) for message in sent if message.state == "failed"]
+    if not failed:
+        return None
+    at, message = max(failed, key=lambda each: each[0])
+    error = delivery_error(message.error)
+    return FailedMessage(
+        outbox_id=message.outbox_id,
+        wamid=message.wamid,
+        failed_at_unix=_seconds(at),
+        error_code=str(error.code) if error and error.code is not None else None,
+        reason=failure_reason(error),
     )
 
 

@@ -165,6 +165,16 @@ class OpeningMessage(BaseModel):
     billable: bool | None = None
 
 
+class FailedMessage(BaseModel):
+    """A message that did not reach the person; ``failed_at_unix`` in seconds, ``error_code`` is Meta's as a text."""
+
+    outbox_id: str
+    wamid: str | None = None
+    failed_at_unix: int
+    error_code: str | None = None
+    reason: str
+
+
 class CallPermissionRequest(BaseModel):
     """The question whether the business may call; times in Unix seconds."""
 
@@ -186,6 +196,9 @@ class WhatsAppInfo(BaseModel):
     call_permission_request: CallPermissionRequest | None = None
     call_result: str | None = None
     opening_message: OpeningMessage | None = None
+
+    last_failure: FailedMessage | None = None
+    """Our extension: of all messages the one that failed last."""
 
 
 class Metadata(BaseModel):

@@ -113,10 +113,17 @@ def _apply(row: Projection, event: Event, at: datetime) -> Projection:
                 awaiting_first_user_message=False,
                 termination_reason=event.reason,
                 error=event.error,
-                call_successful="success" if event.status == "done" else "failure",
+                call_successful=_verdict(row, event),
             )
         case _:
             return row
+
+
+def _verdict(row: Projection, event: Ended) -> str | None:
+    """Of what the business began and nobody answered it is not known whether it succeeded."""
+    if event.status == "failed":
+        return "failure"
+    return None if row.awaiting_first_user_message else "success"
 
 
 def _said(row: Projection, event: AgentMessage, at: datetime) -> Projection:

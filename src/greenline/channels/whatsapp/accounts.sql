@@ -69,7 +69,8 @@ where workspace_id = $1 and phone_number_id = $2 and state in ('queued', 'sendin
 -- Conversations stay, and end here. $4: data of the event.
 with ended as (
   update conversation set status = 'done', ended_at = $3, awaiting_first_user_message = false,
-    termination_reason = $4::jsonb ->> 'reason', call_successful = 'success', last_seq = last_seq + 1
+    termination_reason = $4::jsonb ->> 'reason', last_seq = last_seq + 1,
+    call_successful = case when not awaiting_first_user_message then 'success' end
   where workspace_id = $1 and phone_number_id = $2 and source = 'whatsapp' and status in ('initiated', 'in-progress')
   returning id, last_seq
 )

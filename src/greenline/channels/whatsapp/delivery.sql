@@ -97,12 +97,23 @@ select id, wamid from outbox where wamid = any($1::text[]);
 -- $7: now. A fact that is new gets an event in the journal. $8: seconds until a message may be sent again that Meta
 -- accepted and then dropped for a reason that passes, else null; it is sent again $9 times, ever later. What is told of
 -- a dropped wamid later changes nothing, unless the message was seen on the device after all.
+-- A chat is looked at in which the business waits for an answer to a message that failed. Its mailbox is locked before
+-- its conversations are, as by the commit of a turn.
 with fact as materialized (
   select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::jsonb[], $8::float[])
     with ordinality as f(outbox_id, state, at, wamid, error, pricing, resend_seconds, place)
+), looked_at as (
+  insert into mailbox as m(id, workspace_id, kind, due_at)
+  select distinct o.chat_id, o.workspace_id, 'chat', $7::timestamptz
+  from fact f join outbox o on o.id = f.outbox_id join conversation c on c.id = o.conversation_id
+  where f.state = 'failed' and c.awaiting_first_user_message
+  order by o.chat_id
+  on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
+  returning id
 ), conversations as materialized (
   select c.id, c.last_seq, c.workspace_id from conversation c
   where c.id in (select o.conversation_id from outbox o join fact f on f.outbox_id = o.id)
+    and (select count(*) from looked_at) >= 0
   order by c.id for no key update
 ), held as materialized (
   select o.* from outbox o where o.id in (select outbox_id from fact) order by o.id for update
@@ -204,7 +215,8 @@ with fact as materialized (
   returning id
 )
 select array(select id from dropped) as resent,
-  (select count(pg_notify('greenline_work', 'sender ' || id)) from rung);
+  (select count(pg_notify('greenline_work', 'sender ' || id)) from rung),
+  (select count(pg_notify('greenline_work', 'chat ' || id)) from looked_at);
 
 -- name: claim_facts
 -- scope: system, facts of all numbers are applied together

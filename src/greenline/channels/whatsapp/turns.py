@@ -33,6 +33,7 @@ from greenline.channels.whatsapp.inbound import (
 from greenline.channels.whatsapp.operator import obey
 from greenline.channels.whatsapp.people import join_with, numbers_gone, send_on
 from greenline.channels.whatsapp.presence import Presence
+from greenline.channels.whatsapp.unreached import end_unreached
 from greenline.channels.whatsapp.voice_notes import SpokenNote, VoiceNotes
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -148,6 +149,9 @@ class Turns:
             await send_on(self._pool, claim, chat.joined_to, commit.now)
             return commit
         chat = await self._joined(chat, batch, commit)
+        if not claim.steps and await end_unreached(self._pool, chat, commit):
+            commit.timer_at = commit.now  # what waits belongs to another conversation, which is read then
+            return commit
         commit.person = chat.person
         if chat.version is not None:
             version = await to_version(self._pool, chat.workspace_id, chat.version)

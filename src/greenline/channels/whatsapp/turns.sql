@@ -4,6 +4,14 @@
 -- What a claim of the chat's mailbox brings along; null when the account was removed. Takes the workspace_id.
 select whatsapp_turn($1, $2);
 
+-- name: unreached
+-- The conversations among $2 of which every message failed, and why the last one did.
+select conversation_id, (array_agg(error order by failed_at desc nulls last, position desc))[1] as error
+from outbox
+where workspace_id = $1 and conversation_id = any($2::text[])
+group by conversation_id
+having bool_and(state = 'failed');
+
 -- name: remembered
 -- The last messages of the thread's conversations but $5, and how far those that were cut short were heard; oldest
 -- first.
