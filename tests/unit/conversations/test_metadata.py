@@ -84,6 +84,7 @@ def test_times_and_the_person() -> None:
         "call_permission_request": None,
         "call_result": None,
         "opening_message": None,
+        "last_failure": None,
     }
 
 
