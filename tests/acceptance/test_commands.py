@@ -46,6 +46,28 @@ def test_workspaces_and_keys(data_dir: Path) -> None:
     assert "greenline key list" in unknown.stderr
 
 
+def test_a_workspace_is_closed(data_dir: Path) -> None:
+    here = ("--data-dir", data_dir)
+    workspace = greenline("workspace", "create", "Second shop", *here).stdout.strip()
+    of = ("--workspace", workspace, *here)
+    keys = [greenline("key", "create", "--name", name, *of).stderr.split()[0] for name in ("till", "site", "old")]
+    greenline("key", "revoke", keys.pop(), *of)
+
+    told = greenline("workspace", "revoke", workspace, *here).stdout.splitlines()
+    assert [line.split("\t")[0] for line in told[:-1]] == keys
+    assert told[-1].startswith(f"{workspace} is closed: 2 keys are revoked.")
+    assert "valid" not in greenline("key", "list", *of).stdout
+    again = greenline("workspace", "revoke", workspace, *here).stdout
+    assert again == f"{workspace} had no valid key: nothing was changed.\n"
+    assert "Second shop" in greenline("workspace", "list", *here).stdout
+
+
+@pytest.mark.parametrize("command", [("workspace", "revoke", "gone"), ("key", "list", "--workspace", "gone")])
+def test_a_workspace_that_there_is_not_is_told(data_dir: Path, command: tuple[str, ...]) -> None:
+    refused = greenline(*command, "--data-dir", data_dir, status=1)
+    assert "greenline workspace list" in refused.stderr
+
+
 def test_a_dump_is_restored_into_an_empty_directory(data_dir: Path) -> None:
     old, new, dump = data_dir / "old", data_dir / "new", data_dir / "greenline.dump"
     workspace = greenline("workspace", "create", "Kept", "--data-dir", old).stdout.strip()

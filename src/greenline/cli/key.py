@@ -11,7 +11,7 @@ from greenline.cli.options import DataDir, with_database
 if TYPE_CHECKING:
     from greenline.clock import Clock
     from greenline.store.pool import Pool
-    from greenline.workspaces.models import NewApiKey
+    from greenline.workspaces.models import ApiKey, NewApiKey
 
 app = typer.Typer(help="API keys open a workspace. They are stored hashed and shown once.")
 
@@ -42,7 +42,11 @@ def list_all(workspace: WorkspaceId = DEFAULT, data_dir: DataDir = None) -> None
     """Print the keys of a workspace: id, last characters, when made, when revoked, name."""
     from greenline.workspaces import service
 
-    for key in with_database(data_dir, lambda pool, _: service.list_keys(pool, workspace)):
+    async def read(pool: Pool, _: Clock) -> list[ApiKey]:
+        found = await service.get(pool, workspace)
+        return await service.list_keys(pool, found.id)
+
+    for key in with_database(data_dir, read):
         revoked = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "valid"
         typer.echo(f"{key.id}\t...{key.hint}\t{key.created_at:%Y-%m-%d %H:%M}\t{revoked}\t{key.name}")
 

@@ -20,6 +20,29 @@ def create(name: Annotated[str, typer.Argument(help="What people call it.")], da
     typer.echo(workspace.id)
 
 
+@app.command()
+def revoke(
+    workspace_id: Annotated[str, typer.Argument(help="Id of the workspace, as `greenline workspace list` shows it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Close every key of a workspace for ever, so that nobody gets in. Its data stays, and its agents go on answering.
+
+    Running servers honour it within 3 seconds. `greenline key create --workspace ID` opens the workspace again.
+    """
+    from greenline.workspaces import service
+
+    revoked = with_database(data_dir, lambda pool, clock: service.revoke(pool, clock, workspace_id))
+    for key in revoked:
+        typer.echo(f"{key.id}\t...{key.hint}\trevoked\t{key.name}")
+    if not revoked:
+        typer.echo(f"{workspace_id} had no valid key: nothing was changed.")
+        return
+    keys = "1 key is" if len(revoked) == 1 else f"{len(revoked)} keys are"
+    typer.echo(
+        f"{workspace_id} is closed: {keys} revoked. `greenline key create --workspace {workspace_id}` opens it."
+    )
+
+
 @app.command("list")
 def list_all(data_dir: DataDir = None) -> None:
     """Print every workspace: id, when it was made, name."""

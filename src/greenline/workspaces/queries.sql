@@ -36,6 +36,10 @@ set hash = excluded.hash, hint = excluded.hint, created_at = excluded.created_at
 select id, workspace_id, name, hint, created_at, revoked_at from api_key where workspace_id = $1
 order by created_at, id;
 
+-- name: revoke_keys
+update api_key set revoked_at = $2 where workspace_id = $1 and revoked_at is null
+returning id, workspace_id, name, hint, created_at, revoked_at;
+
 -- name: revoke_key
 update api_key set revoked_at = coalesce(revoked_at, $3) where workspace_id = $1 and id = $2
 returning id, workspace_id, name, hint, created_at, revoked_at;

@@ -75,6 +75,16 @@ async def revoke_key(pool: Pool, clock: Clock, workspace_id: str, key_id: str) -
     return _key(row)
 
 
+async def revoke(pool: Pool, clock: Clock, workspace_id: str) -> list[ApiKey]:
+    """Close every key of a workspace for ever: nobody gets in until there is a new one. Its data stays.
+
+    The keys that were open until now, the oldest first. Raises `WorkspaceNotFound`.
+    """
+    await get(pool, workspace_id)
+    rows = await pool.fetch(_sql["revoke_keys"], workspace_id, clock.now())
+    return sorted((_key(row) for row in rows), key=lambda key: (key.created_at, key.id))
+
+
 async def authenticate(pool: Pool, key: str) -> Workspace | None:
     """The workspace that the key opens, read from the database; None if the key is unknown or revoked."""
     row = await pool.fetchrow(_sql["authenticate"], hash_key(key))

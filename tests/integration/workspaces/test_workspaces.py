@@ -34,6 +34,23 @@ async def test_a_key_is_strong_and_shown_once(pool: Pool, clock: ManualClock) ->
     assert key.secret not in stored
 
 
+async def test_a_revoked_workspace_lets_nobody_in_until_it_has_a_new_key(pool: Pool, clock: ManualClock) -> None:
+    workspace, other = await service.create(pool, clock, "Shop"), await service.create(pool, clock, "Other")
+    keys = [await service.create_key(pool, clock, workspace.id, name) for name in ("till", "site")]
+    strange = await service.create_key(pool, clock, other.id, "till")
+
+    revoked = await service.revoke(pool, clock, workspace.id)
+
+    assert {key.id for key in revoked} == {key.id for key in keys}
+    assert [await service.authenticate(pool, key.secret) for key in keys] == [None, None]
+    assert await service.authenticate(pool, strange.secret) == other
+    assert await service.revoke(pool, clock, workspace.id) == []
+    new = await service.create_key(pool, clock, workspace.id, "new")
+    assert await service.authenticate(pool, new.secret) == workspace
+    with pytest.raises(WorkspaceNotFound):
+        await service.revoke(pool, clock, "workspace_unknown")
+
+
 async def test_a_revoked_key_stops_working_within_seconds(pool: Pool, clock: ManualClock) -> None:
     workspace = await service.create(pool, clock, "Shop")
     key = await service.create_key(pool, clock, workspace.id, "till")
