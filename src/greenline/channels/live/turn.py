@@ -167,7 +167,7 @@ def _tools(
     own: tuple[Tool, ...] = (
         *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),
         *language_tools(agent.config, journal, variables),
-        *client_tools(prompt.tools, present, client.ask, client.calls),
+        *(client_tools(prompt.tools, present, client.ask, client.calls) if agent.has_client else ()),
         *_keypad(agent, client),
         *agent.tools,
     )
@@ -177,6 +177,6 @@ def _tools(
 
 def _keypad(agent: Agent, client: ClientSide) -> tuple[Tool, ...]:
     """That of the client; a telephone has its own."""
-    if agent.text_only or any(tool.spec.name == NAME for tool in agent.tools):
+    if agent.text_only or not agent.has_client or any(tool.spec.name == NAME for tool in agent.tools):
         return ()
     return client_keypad(agent.config, client.ask_to_press)
