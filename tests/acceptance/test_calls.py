@@ -242,6 +242,43 @@ async def test_the_call_knows_the_chat_and_the_chat_the_call(
     assert any("tea shop" in said for said in await until(lambda: remembered("text")))
 
 
+async def test_a_call_of_the_business_knows_the_chat(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, server: RunningServer, meta: CallingMeta, agent_id: str
+) -> None:
+    text = {"from": ANN, "timestamp": str(int(time.time())), "type": "text"}
+    await deliver(http, "messages", messages=[{**text, "id": "wamid.1", "text": {"body": "I drink oolong"}}])
+
+    async def answered() -> bool:
+        return bool(meta.sent)
+
+    await until(answered)
+    started = await client.conversational_ai.whatsapp.outbound_call(
+        whatsapp_phone_number_id=NUMBER, whatsapp_user_id=ANN, agent_id=agent_id, **PERMISSION_TEMPLATE
+    )
+    peer = await pick_up(http, meta)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+    end = call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)
+    await deliver(http, "calls", calls=[end])
+    await peer.close()
+    await ended(client, started.conversation_id or "")
+    known = await server.services.pool.fetchval(
+        "select data -> 'remembered' from conversation_event where conversation_id = $1 and kind = 'resumed'",
+        started.conversation_id,
+    )
+    assert "I drink oolong" in {message["text"] for message in known}
+
+
+async def pick_up(http: httpx2.AsyncClient, meta: CallingMeta) -> RtcPeer:
+    """The person takes the call of the business."""
+    connect = await meta.calls.action("connect")
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="actpass")}
+    ringing = call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await deliver(http, "calls", calls=[ringing])
+    await deliver(http, "calls", statuses=[{"id": "wacid.OUT1", "type": "call", "status": "ACCEPTED"}])
+    return peer
+
+
 async def test_the_business_calls_after_the_person_has_agreed(
     client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
 ) -> None:

@@ -243,9 +243,15 @@ class GuardrailsChecked(_Event):
 
 
 class Resumed(_Event):
-    """The person answered a business-started message: the conversation's clock runs from here."""
+    """The person answered a message or a call of the business: the conversation's clock runs from here.
+
+    ``variables`` are those of the start that have changed since, and the rest is what was known of the thread now.
+    """
 
     kind: Literal["resumed"] = "resumed"
+    variables: dict[str, Any] = {}
+    summary: str | None = None
+    remembered: tuple[Remembered, ...] = ()
 
 
 class Noted(_Event):

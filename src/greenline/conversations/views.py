@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.agents.models import AgentVersion
 from greenline.agents.variables import shown
-from greenline.conversations.events import Entry, Started
+from greenline.conversations.beginning import known_from_start
+from greenline.conversations.events import Entry
 from greenline.conversations.files import ConversationFile
 from greenline.conversations.metadata import KEPT, metadata
 from greenline.conversations.metadata_models import Metadata
@@ -268,7 +269,7 @@ def _analysis(conversation: Conversation) -> Analysis:
 
 def _initiation(conversation: Conversation, journal: Sequence[Entry]) -> InitiationView:
     data = conversation.initiation
-    started = next((entry.event for entry in journal if isinstance(entry.event, Started)), None)
+    started = known_from_start(entry.event for entry in journal)
     given = data.get("dynamic_variables") or {}
     source = data.get("source_info") or {}
     return InitiationView(

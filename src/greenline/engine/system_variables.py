@@ -1,6 +1,7 @@
 """The dynamic variables that the server sets, the same on every channel (reference: System variables).
 
-A prompt and a first message keep the values of the start; a tool's parameters are read when it is called.
+A prompt and a first message keep the values of the start, or of the moment at which the person answers what the
+business began; a tool's parameters are read when it is called.
 """
 
 from __future__ import annotations
@@ -45,18 +46,29 @@ def at_call(variables: Mapping[str, Any], journal: Sequence[Event], now: datetim
     return {**variables, **_changing(journal, variables.get("system__timezone", "UTC"), began=began, now=now)}
 
 
+def at_pick_up(variables: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Those of ``variables`` that begin anew when the person answers what the business began."""
+    return _times(variables.get("system__timezone", "UTC"), began=now, now=now)
+
+
 def _changing(journal: Sequence[Event], zone: str, *, began: datetime, now: datetime) -> dict[str, Any]:
     turns = sum(isinstance(event, AgentMessage) and bool(event.text) for event in journal)
-    local = now.astimezone(ZoneInfo(zone))
     history = {HISTORY: True, "entries": list(_entries(journal))}
     return {
-        "system__time_utc": now.astimezone(UTC).isoformat(),
-        "system__time": f"{local:%A, %H:%M} {local.day} {local:%B %Y}",
-        "system__call_duration_secs": int((now - began).total_seconds()),
+        **_times(zone, began=began, now=now),
         "system__agent_turns": turns,
         "system__current_agent_turns": turns,
         "system__current_subagent_turns": turns,
         "system__conversation_history": json.dumps(history, ensure_ascii=False),
+    }
+
+
+def _times(zone: str, *, began: datetime, now: datetime) -> dict[str, Any]:
+    local = now.astimezone(ZoneInfo(zone))
+    return {
+        "system__time_utc": now.astimezone(UTC).isoformat(),
+        "system__time": f"{local:%A, %H:%M} {local.day} {local:%B %Y}",
+        "system__call_duration_secs": int((now - began).total_seconds()),
     }
 
 

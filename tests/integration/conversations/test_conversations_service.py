@@ -14,7 +14,7 @@ from greenline.agents.models import AgentDefinition
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
-from greenline.conversations.events import AgentMessage, Ended, Remembered, Summarised, UserMessage
+from greenline.conversations.events import AgentMessage, Ended, Remembered, Resumed, Summarised, UserMessage
 from greenline.conversations.files import file_key
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
@@ -144,6 +144,9 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
     )
     began = started(later, remembered=memory, summary="The secret is 42")
     await write(pool, later, [(0, began), (1, UserMessage(id="u2", text="Again me"))])
+    called = projection("conv_3", chat_id=CHAT, direction="outbound")
+    answered = Resumed(remembered=memory, summary="The secret is 42")
+    await write(pool, called, [(0, started(called)), (1, answered)])
     await insert_outbox(pool, "out_1", "delivered")
     await insert_outbox(pool, "out_2", "queued")
     await insert_outbox(pool, "out_other", "queued", "conv_2")
@@ -168,6 +171,8 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
     kept = await service.load_journal(pool, WORKSPACE, "conv_2")
     assert [getattr(entry.event, "text", "") for entry in kept] == ["", "Again me"]
     assert kept[0].event == started(later, remembered=memory[1:])
+    kept = await service.load_journal(pool, WORKSPACE, "conv_3")
+    assert kept[1].event == Resumed(remembered=memory[1:])
 
 
 @pytest.mark.parametrize("has_effect", [False, True])

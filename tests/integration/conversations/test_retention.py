@@ -19,6 +19,7 @@ from greenline.conversations.events import (
     Ended,
     Erased,
     Remembered,
+    Resumed,
     Summarised,
     ToolCalled,
     UserMessage,
@@ -83,7 +84,10 @@ async def converse(pool: Pool, agent_id: str, conversation_id: str = "conv_1", *
     """A conversation that ended four seconds after its start."""
     row = projection(conversation_id, agent_id=agent_id, chat_id=CHAT, **columns)
     begun = started(row, variables={"name": WORDS, "system__caller_id": PERSON}, sealed_variables={"secret__a": "x"})
-    await write(pool, row, [(0, begun), *SAID], title=WORDS, summary=WORDS, initiation={"user_id": WORDS})
+    answered = Resumed(variables={"system__time": WORDS}, summary=WORDS)
+    await write(
+        pool, row, [(0, begun), (0, answered), *SAID], title=WORDS, summary=WORDS, initiation={"user_id": WORDS}
+    )
 
 
 async def read(pool: Pool, conversation_id: str = "conv_1") -> ConversationView:
@@ -137,7 +141,7 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     assert found.metadata.charging.llm_usage.irreversible_generation.model_usage["m"].input.tokens == 3
     assert found.metadata.deletion_settings.deleted_transcript_at_time_unix_secs == int(clock.now().timestamp())
     kinds = [entry.event for entry in await service.load_journal(pool, WORKSPACE, "conv_1")]
-    assert [event.kind for event in kinds] == ["started", "delivery", "ended", "erased"]
+    assert [event.kind for event in kinds] == ["started", "resumed", "delivery", "ended", "erased"]
     assert kinds[-1] == Erased(what="transcript")
 
 

@@ -9,7 +9,7 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentVersion
 from greenline.agents.variables import OF_THE_SERVER
 from greenline.conversations.events import AgentInterrupted, AgentMessage, ToolCalled, ToolReturned, UserMessage
-from greenline.engine.system_variables import HISTORY, at_call, at_start
+from greenline.engine.system_variables import HISTORY, at_call, at_pick_up, at_start
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 DOCS = Path(__file__).parents[3] / "docs" / "agents.md"
@@ -76,3 +76,11 @@ def test_the_history_holds_what_was_heard_of_an_answer() -> None:
     )
     history = json.loads(at_call(begun(), journal, NOW)["system__conversation_history"])
     assert history["entries"] == [{"role": "agent", "message": "We have green"}]
+
+
+def test_time_begins_anew_when_the_person_answers_the_business() -> None:
+    variables, later = begun(timezone="Asia/Tokyo"), NOW + timedelta(days=7)
+    variables |= at_pick_up(variables, later)
+    assert variables["system__time"] == "Monday, 18:00 12 January 2026"
+    assert variables["system__call_duration_secs"] == 0
+    assert at_call(variables, (), later + timedelta(seconds=3))["system__call_duration_secs"] == 3

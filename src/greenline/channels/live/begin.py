@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -28,9 +28,10 @@ from greenline.channels.live.session import LiveSession
 from greenline.channels.live.turn import Agent
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock
-from greenline.conversations.events import Ended, Event, Remembered, Started
+from greenline.conversations.beginning import known_from_start
+from greenline.conversations.events import Ended, Event, Remembered, Resumed, Started
 from greenline.conversations.projection import Projection
-from greenline.engine.system_variables import at_start
+from greenline.engine.system_variables import at_pick_up, at_start
 from greenline.errors import Unavailable
 from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
@@ -52,14 +53,22 @@ ABANDONED: Final = "The server that held the conversation stopped"
 PATIENCE_OF_LEASE: Final = 0.6
 """How long the journal waits for the database: a lease is renewed every third of it, so that two thirds are left."""
 
-Out = Callable[[ConversationConfig], AudioOut]
+Out: TypeAlias = Callable[[ConversationConfig], AudioOut]
+Memory: TypeAlias = tuple[str | None, tuple[Remembered, ...]]
+"""The summary of the thread so far, and its last messages."""
+
+
+async def no_memory() -> Memory:
+    """The memory of a conversation that belongs to no thread."""
+    return None, ()
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """What is known when a live conversation begins. ``data`` is its start data, checked against the agent here.
 
-    A conversation that is there already, such as that of a call of the business, is ``projection`` with ``events``.
+    A conversation that is there already, such as that of a call of the business, is ``projection`` with ``events``,
+    and goes on when the person picks up. ``recall`` is asked for what is known of the thread at that moment.
     """
 
     version: AgentVersion
@@ -73,8 +82,7 @@ class Beginning:
     user_id: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     text_only: bool | None = None
-    summary: str | None = field(default=None, repr=False)
-    remembered: Sequence[Remembered] = ()
+    recall: Callable[[], Awaitable[Memory]] = field(default=no_memory, repr=False)
     tools: tuple[Tool, ...] = ()
     has_client: bool = True
     """Whether a client follows it, which can show something and answer: a telephone can't."""
@@ -146,7 +154,8 @@ class LiveSessions:
 
     async def check(self, beginning: Beginning) -> None:
         """Whether a conversation could begin so. Raises what `begin` raises for start data."""
-        await self._agent(beginning, beginning.conversation_id or "", self._clock.now())
+        unasked = replace(beginning, recall=no_memory)
+        await self._agent(unasked, beginning.conversation_id or "", self._clock.now())
 
     async def begin(self, beginning: Beginning, out: Out | None = None) -> LiveSession:
         """A session that is ready to run, its beginning durable.
@@ -158,8 +167,10 @@ class LiveSessions:
         now = self._clock.now()
         conversation_id = beginning.conversation_id or new_id("conv")
         try:
-            agent = await patiently(lambda: self._agent(beginning, conversation_id, now), self._writer.patience)
-            claim, journal = await self._hold(beginning, agent, conversation_id, now)
+            agent, opening = await patiently(
+                lambda: self._agent(beginning, conversation_id, now), self._writer.patience
+            )
+            claim, journal = await self._hold(beginning, agent, opening, conversation_id, now)
         except (*DATABASE_ERRORS, JournalUnwritten) as error:
             raise DatabaseAway from error
         voice = out(agent.config) if out is not None and not agent.text_only else None
@@ -185,7 +196,7 @@ class LiveSessions:
         return session
 
     async def _hold(
-        self, beginning: Beginning, agent: Agent, conversation_id: str, now: datetime
+        self, beginning: Beginning, agent: Agent, opening: Started | Resumed, conversation_id: str, now: datetime
     ) -> tuple[Claim, LiveJournal]:
         """The conversation in this process's hands, and its journal, in which its beginning is durable."""
         projection = beginning.projection or _projection(beginning, agent, conversation_id, now)
@@ -193,8 +204,7 @@ class LiveSessions:
             f"{KIND}:{conversation_id}", beginning.workspace_id, patience=self._writer.patience
         )
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
-        if not any(isinstance(event, Started) for event in beginning.events):
-            journal.record(agent.started)
+        journal.record(opening)
         try:
             await journal.flush()
         except BaseException:  # undone, and raised
@@ -206,39 +216,18 @@ class LiveSessions:
         privacy = beginning.version.platform_settings.privacy
         return self._recordings.begin(beginning.workspace_id, conversation_id, privacy)
 
-    async def _agent(self, beginning: Beginning, conversation_id: str, now: datetime) -> Agent:
+    async def _agent(
+        self, beginning: Beginning, conversation_id: str, now: datetime
+    ) -> tuple[Agent, Started | Resumed]:
+        """Who speaks, and the event with which the conversation begins or goes on."""
         version, data = beginning.version, beginning.data
         overrides = version.platform_settings.overrides
         check_start(data, overrides, version.conversation_config)
         config = apply_overrides(version.conversation_config, data.conversation_config_override, overrides)
         check_supplied(config, data.dynamic_variables)
-        text_only = config.conversation.text_only if beginning.text_only is None else beginning.text_only
-        started = next((event for event in beginning.events if isinstance(event, Started)), None)
-        if started is None:
-            environment = await environment_variables(
-                self._pool, self._vault, beginning.workspace_id, beginning.environment, config
-            )
-            started = Started(
-                agent_id=version.agent_id,
-                branch_id=version.branch_id,
-                version_id=version.id,
-                environment=beginning.environment,
-                source=beginning.source,
-                direction=beginning.direction,
-                text_only=text_only,
-                queued_seconds=beginning.queued_seconds,
-                user_id=beginning.user_id or data.user_id,
-                variables={
-                    **shown(data.dynamic_variables),
-                    **environment,
-                    **at_start(version, config, conversation_id=conversation_id, text_only=text_only, now=now),
-                    **beginning.variables,
-                },
-                sealed_variables=seal_secrets(self._vault, conversation_id, data.dynamic_variables),
-                override=data.conversation_config_override.model_dump(mode="json", exclude_unset=True),
-                summary=beginning.summary,
-                remembered=tuple(beginning.remembered),
-            )
+        opening = await self._opening(beginning, config, conversation_id, now)
+        started = known_from_start((*beginning.events, opening))
+        assert started is not None  # noqa: S101 - it opens with one, unless there is one already
         # What it lacks now nothing can bring later: no turn would ever come to an answer.
         render_prompt(config, started.variables)
         lookup = Lookup(
@@ -250,7 +239,7 @@ class LiveSessions:
             sealed=started.sealed_variables,
             environment=started.environment,
         )
-        return Agent(
+        agent = Agent(
             version,
             config,
             data.conversation_config_override,
@@ -261,6 +250,41 @@ class LiveSessions:
             data.tool_mock_config,
             render(config.agent.first_message, started.variables).strip(),
             beginning.has_client,
+        )
+        return agent, opening
+
+    async def _opening(
+        self, beginning: Beginning, config: ConversationConfig, conversation_id: str, now: datetime
+    ) -> Started | Resumed:
+        version, data = beginning.version, beginning.data
+        summary, remembered = await beginning.recall()
+        begun = known_from_start(beginning.events)
+        if begun is not None:
+            return Resumed(variables=at_pick_up(begun.variables, now), summary=summary, remembered=remembered)
+        environment = await environment_variables(
+            self._pool, self._vault, beginning.workspace_id, beginning.environment, config
+        )
+        text_only = config.conversation.text_only if beginning.text_only is None else beginning.text_only
+        return Started(
+            agent_id=version.agent_id,
+            branch_id=version.branch_id,
+            version_id=version.id,
+            environment=beginning.environment,
+            source=beginning.source,
+            direction=beginning.direction,
+            text_only=text_only,
+            queued_seconds=beginning.queued_seconds,
+            user_id=beginning.user_id or data.user_id,
+            variables={
+                **shown(data.dynamic_variables),
+                **environment,
+                **at_start(version, config, conversation_id=conversation_id, text_only=text_only, now=now),
+                **beginning.variables,
+            },
+            sealed_variables=seal_secrets(self._vault, conversation_id, data.dynamic_variables),
+            override=data.conversation_config_override.model_dump(mode="json", exclude_unset=True),
+            summary=summary,
+            remembered=remembered,
         )
 
     async def _abandoned(self, claim: Claim) -> None:

@@ -23,6 +23,7 @@ from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.channels.whatsapp.saying import record, speak
 from greenline.channels.whatsapp.voice_notes import SpokenNote
 from greenline.conversations.away import away_notes
+from greenline.conversations.beginning import known_from_start
 from greenline.conversations.events import (
     AgentMessage,
     Ended,
@@ -44,7 +45,7 @@ from greenline.conversations.projection import Projection
 from greenline.conversations.voices import voiced
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
-from greenline.engine.system_variables import at_start
+from greenline.engine.system_variables import at_pick_up, at_start
 from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
 from greenline.llm.models import ModelRequest
@@ -239,10 +240,19 @@ class Dialogues:
         for conversation in older:
             commit.record(conversation, Ended(reason=SUPERSEDED))
         version = await self._version(newest, commit)
-        started = next(event for event in chat.journal if isinstance(event, Started))
-        opening = (Resumed(),) if heard and newest.awaiting_first_user_message else ()
+        answers = heard and newest.awaiting_first_user_message
+        opening = (await self._picked_up(chat, newest, commit.now),) if answers else ()
+        started = known_from_start((*chat.journal, *opening))
+        assert started is not None  # noqa: S101 - the first event of every journal
         config = configured(version, newest.initiation, chat.language_of(newest))
         return Dialogue(newest, version, config, started, chat.journal, opening)
+
+    async def _picked_up(self, chat: Chat, conversation: Projection, now: datetime) -> Resumed:
+        """The person answers what the business has written: time goes on, and so has the thread."""
+        started = known_from_start(chat.journal)
+        variables = at_pick_up(started.variables, now) if started is not None else {}
+        summary, remembered = await thread(self._pool, chat, self._settings, now, but=conversation.id)
+        return Resumed(variables=variables, summary=summary, remembered=remembered)
 
     async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
         version = await live_version(self._pool, chat.workspace_id, agent_id)

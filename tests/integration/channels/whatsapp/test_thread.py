@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from greenline.agents.initiation import InitiationData
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.outbound import OutboundMessage, start_outbound
+from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import (
@@ -15,6 +19,7 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Event,
+    Resumed,
     Started,
     ToolCalled,
     ToolReturned,
@@ -23,10 +28,21 @@ from greenline.conversations.events import (
 from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
-from support.channel import Channel, running_channel
+from greenline.store.vault import open_vault
+from support.calling import calling_channel
+from support.channel import ANN, Channel, running_channel
 from support.journal import projection, started, write
-from support.rows import WORKSPACE
+from support.rows import NUMBER, WORKSPACE
+from support.wait import until
 
+WELCOME = {
+    "id": "1",
+    "name": "welcome",
+    "language": "en",
+    "status": "APPROVED",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "Welcome!"}],
+}
 WHOLE = "We have green tea, black tea and oolong, which is my favourite."
 HEARD = "We have green tea"
 WRITTEN = "Rose Street 5"
@@ -95,3 +111,44 @@ async def test_what_the_agent_wrote_during_a_call_is_remembered_and_erased_with_
     journal = await channel.journal((await channel.conversations())[-1]["id"])
     [began] = [event for event in journal if isinstance(event, Started)]
     assert [message.text for message in began.remembered] == ["Hello", "Hello!"]
+
+
+async def test_who_answers_a_template_days_later_is_remembered_up_to_then(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    async with calling_channel(pool, dsn, clock, settings) as channel:
+        channel.meta.templates = [WELCOME]
+        await channel.configure({"agent": {"prompt": {"prompt": "It is {{system__time_utc}}."}}})
+        graph, vault = GraphClient(channel.settings), open_vault(channel.settings)
+        templates = Templates(pool, graph, vault, clock, channel.settings)
+        message = OutboundMessage(NUMBER, ANN, "welcome", "en", (), channel.agent_id, InitiationData())
+        conversation_id = await start_outbound(pool, vault, templates, clock, WORKSPACE, message)
+        await until(lambda: sent(channel, 1))
+        await write_call(channel, clock.now() + timedelta(hours=1))
+        clock.advance(timedelta(days=2))
+        await channel.hear("Yes please")
+        await until(lambda: sent(channel, 2))
+        await channel.quiet()
+        system = channel.model.requests[-1].messages[0].text
+        assert system.startswith(f"It is {clock.now().isoformat()}.")
+        assert "Person: I drink oolong" in system
+        assert "You: Welcome!" not in system, "that is in the conversation itself"
+        [answered] = [event for event in await channel.journal(conversation_id) if isinstance(event, Resumed)]
+        assert [message.text for message in answered.remembered] == ["I drink oolong"]
+        assert answered.variables["system__call_duration_secs"] == 0
+        view = await service.get(pool, WORKSPACE, conversation_id, link=lambda file: "")
+        variables = view.conversation_initiation_client_data.dynamic_variables
+        assert variables["system__time_utc"] == clock.now().isoformat()
+        await graph.aclose()
+
+
+async def write_call(channel: Channel, at: datetime) -> None:
+    """A call of Ann's after the template, which did not answer it."""
+    [chat_id] = [row["chat_id"] for row in await channel.conversations()]
+    row = projection("conv_call", chat_id=chat_id, started_at=at, accepted_at=at, text_only=False)
+    events: list[Event] = [started(row), UserMessage(id="u1", text="I drink oolong"), Ended(reason="Bye")]
+    await write(channel.pool, row, [(0, event) for event in events])
+
+
+async def sent(channel: Channel, count: int) -> bool:
+    return len(channel.meta.sent) >= count

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from greenline.agents.config.limits import STORED
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
 from greenline.channels.limits import check_call
-from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.begin import Beginning, LiveSessions, Memory
 from greenline.channels.live.keypad_tool import keypad
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
@@ -20,7 +21,6 @@ from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line, sql
 from greenline.channels.whatsapp.chat import load_chat, thread
 from greenline.clock import Clock
-from greenline.conversations.events import Remembered, Resumed
 from greenline.conversations.journal import read_journal
 from greenline.conversations.projection import Projection
 from greenline.errors import BadRequest, NotFound
@@ -60,8 +60,6 @@ class LiveVoice:
         """Greet, listen and speak until the end."""
         session = await self._live.begin(self._beginning, lambda config: self._out)
         self._session = session
-        if self._beginning.events:
-            session.note(Resumed())
         if self._ended is not None:
             session.end(self._ended)
         begun()
@@ -138,13 +136,13 @@ class LiveCallAgents:
             text_only=False,
             tools=self._tools(row, line, projection.id),
             has_client=False,
+            recall=partial(self._memory, row, but=projection.id),
             projection=projection,
             events=tuple(entry.event for entry in read_journal(rows)),
         )
 
     async def _inbound(self, row: CallRow, line: Line, version: AgentVersion) -> Beginning:
         conversation_id = new_id("conv")
-        summary, remembered = await self._memory(row)
         return Beginning(
             version=version,
             workspace_id=row.workspace_id,
@@ -155,19 +153,18 @@ class LiveCallAgents:
             user_id=line.user_id,
             variables=parties(row.phone_number_id, line.user_id, inbound=True),
             text_only=False,
-            summary=summary,
-            remembered=remembered,
+            recall=partial(self._memory, row),
             tools=self._tools(row, line, conversation_id),
             has_client=False,
             chat_id=row.chat_id,
             phone_number_id=row.phone_number_id,
         )
 
-    async def _memory(self, row: CallRow) -> tuple[str | None, tuple[Remembered, ...]]:
+    async def _memory(self, row: CallRow, *, but: str | None = None) -> Memory:
         chat = await load_chat(self._pool, row.workspace_id, row.chat_id)
         if chat is None:
             return None, ()
-        return await thread(self._pool, chat, self._settings, self._clock.now())
+        return await thread(self._pool, chat, self._settings, self._clock.now(), but=but)
 
     def _tools(self, row: CallRow, line: Line, conversation_id: str) -> tuple[SendChatMessage, ...]:
         return (

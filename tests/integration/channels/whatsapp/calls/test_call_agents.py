@@ -1,0 +1,166 @@
+"""The agents of calls of the business: what they know when the person picks up, and which tools they have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from greenline.agents.initiation import InitiationData
+from greenline.channels.live.begin import LiveSessions
+from greenline.channels.whatsapp.calls.agent import Goodbye
+from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents, LiveVoice
+from greenline.channels.whatsapp.calls.outbound import OutboundCall
+from greenline.channels.whatsapp.calls.store import CallRow, CallStore
+from greenline.clock import ManualClock
+from greenline.conversations.events import Resumed, Started
+from greenline.llm.models import ModelRequest
+from greenline.settings import Settings
+from greenline.store.objects import FolderObjects
+from greenline.store.pool import Pool
+from greenline.store.vault import open_vault
+from greenline.store.worker import Wakeups
+from greenline.tools.mcp.toolbox import Mcp
+from support.calling import CallChannel, calling_channel, permitted
+from support.channel import ANN, ScriptedModel
+from support.live import Room
+from support.rows import NUMBER, WORKSPACE
+from support.spoken import SpokenSpeech
+from support.wait import eventually, until
+
+
+@dataclass
+class Phone(Room):
+    """A room with a keypad."""
+
+    pressed: list[str] = field(default_factory=list)
+
+    def press(self, digits: str) -> None:
+        self.pressed.append(digits)
+
+
+@dataclass
+class Desk:
+    """A channel, and the live agents of its calls."""
+
+    channel: CallChannel
+    agents: LiveCallAgents
+    model: ScriptedModel
+    phone: Phone = field(default_factory=Phone)
+
+    async def dial(self, conversation_id: str) -> LiveVoice:
+        """The agent of a call of the business, which is about to ring."""
+        [data] = await self.channel.pool.fetch("select * from whatsapp_call")
+        row = CallRow(**{name: data[name] for name in CallRow.__dataclass_fields__})
+        assert row.conversation_id == conversation_id
+        line = await CallStore(self.channel.pool).line(WORKSPACE, NUMBER, row.chat_id)
+        assert line is not None
+        return await self.agents.prepare(row, line, self.phone)
+
+    @contextlib.asynccontextmanager
+    async def talk(self, voice: LiveVoice) -> AsyncIterator[asyncio.Task[Goodbye]]:
+        """The person has picked up."""
+        listens = asyncio.Event()
+        task = asyncio.create_task(voice.run(listens.set))
+        await listens.wait()
+        try:
+            yield task
+        finally:
+            voice.end("Bye")
+            await task
+
+    async def ask(self, voice: LiveVoice, text: str) -> ModelRequest:
+        """What the model reads when the person types ``text``."""
+        before = len(self.model.requests)
+        assert voice.typed(text, None)
+        await eventually(lambda: len(self.model.requests) > before)
+        return self.model.requests[before]
+
+
+@pytest.fixture
+async def desk(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Desk]:
+    settings = settings.model_copy(update={"call_drain_seconds": 0.0})
+    async with calling_channel(pool, dsn, clock, settings) as channel:
+        wakeups, mcp, model = Wakeups(dsn), Mcp(pool, clock, settings), ScriptedModel()
+        await wakeups.start()
+        live = LiveSessions(
+            pool=pool,
+            wakeups=wakeups,
+            vault=open_vault(settings),
+            models=model,
+            mcp=mcp,
+            speech=SpokenSpeech(),
+            objects=FolderObjects(settings.data_dir),
+            clock=clock,
+            settings=settings,
+        )
+        live.start()
+        yield Desk(channel, LiveCallAgents(pool, live, clock, settings), model)
+        await live.stop(0.0)
+        await wakeups.aclose()
+        await mcp.aclose()
+
+
+async def start(channel: CallChannel, **initiation: Any) -> str:
+    """The business asks for a call to Ann, who must be asked for permission first."""
+    channel.meta.permission = permitted("no_permission")
+    request = OutboundCall(
+        phone_number_id=NUMBER,
+        user_id=ANN,
+        template_name="may_we_call",
+        template_language="en",
+        agent_id=channel.agent_id,
+        initiation=InitiationData.model_validate(initiation),
+    )
+    conversation_id = await channel.starter.start(WORKSPACE, request)
+    await channel.phase("waiting")
+    return conversation_id
+
+
+async def test_a_call_of_the_business_knows_the_chat_up_to_the_pick_up(desk: Desk) -> None:
+    channel = desk.channel
+    await channel.configure({"agent": {"prompt": {"prompt": "For {{name}}, at {{system__time_utc}}."}}})
+    conversation_id = await start(channel, dynamic_variables={"name": "Ann"})
+    await channel.configure({"agent": {"prompt": {"prompt": "In the chat."}}})
+    channel.clock.advance(timedelta(days=3))
+    await channel.hear("I drink oolong")
+    await until(lambda: told(channel, "Hello!"))
+    voice = await desk.dial(conversation_id)
+    channel.clock.advance(timedelta(seconds=20))  # it rings
+    await channel.hear("I hear it ring")
+    await until(lambda: told(channel, "Hello!", 2))
+    picked_up = channel.clock.now()
+    async with desk.talk(voice):
+        system = (await desk.ask(voice, "What do I drink?")).messages[0].text
+    assert system.startswith(f"For Ann, at {picked_up.isoformat()}.")
+    assert "Person: I drink oolong" in system
+    assert "Person: I hear it ring" in system
+    assert "May we call you?" not in system, "that is in the conversation itself"
+    journal = await channel.journal(conversation_id)
+    [began] = [event for event in journal if isinstance(event, Started)]
+    [answered] = [event for event in journal if isinstance(event, Resumed)]
+    assert (began.summary, began.remembered) == (None, ())
+    assert [message.text for message in answered.remembered] == [
+        "I drink oolong", "Hello!", "I hear it ring", "Hello!",
+    ]  # fmt: skip
+    assert answered.variables["system__call_duration_secs"] == 0
+
+
+async def test_an_agent_in_a_call_has_no_tools_that_a_client_carries_out(desk: Desk) -> None:
+    """On WhatsApp there is no client (reference: Client tools): nobody would be told, and nobody would answer."""
+    show = {"type": "client", "name": "show", "description": "Shows something.", "expects_response": True}
+    await desk.channel.configure({"agent": {"prompt": {"prompt": "Tea.", "tools": [show]}}})
+    voice = await desk.dial(await start(desk.channel))
+    async with desk.talk(voice):
+        request = await desk.ask(voice, "Show me")
+    assert [tool.name for tool in request.tools] == ["send_chat_message"]
+
+
+async def told(channel: CallChannel, text: str, count: int = 1) -> bool:
+    said = [message for message in channel.meta.sent if message.get("text", {}).get("body") == text]
+    return len(said) >= count
