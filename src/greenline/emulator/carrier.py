@@ -254,17 +254,19 @@ class Carrier:
         self._journal.add(kind, message_id=message.id, **ends, **more)
 
     def _status(self, chat: Chat, message: Message, state: str) -> None:
+        """Tell of a state; of whom, too, unless it failed, and without their username when it was sent."""
+        person, hidden = chat.person, self._hides(chat.person)
         status: dict[str, Any] = {
             "id": message.id,
             "status": state,
             "timestamp": str(int(self._clock.now())),
         }
-        if chat.person.phone and not self._hides(chat.person):
-            status["recipient_id"] = chat.person.phone
-        if chat.person.user_id:
-            status["recipient_user_id"] = chat.person.user_id
-        if chat.person.parent_user_id:
-            status["recipient_parent_user_id"] = chat.person.parent_user_id
+        if person.phone and not hidden:
+            status["recipient_id"] = person.phone
+        if person.user_id:
+            status["recipient_user_id"] = person.user_id
+        if person.parent_user_id:
+            status["recipient_parent_user_id"] = person.parent_user_id
         if message.callback_data is not None:
             status["biz_opaque_callback_data"] = message.callback_data
         if state == "failed" and message.error:
@@ -274,7 +276,10 @@ class Carrier:
             shown = pricing.conversation(chat, message, state, self._config, self._clock.now())
             if shown is not None:
                 status["conversation"] = shown
-        self._webhooks.update(chat.number, "messages", {"statuses": [status]})
+        told: dict[str, Any] = {"statuses": [status]}
+        if state != "failed":
+            told["contacts"] = [person.contact(hidden=hidden, with_username=state != "sent")]
+        self._webhooks.update(chat.number, "messages", told)
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)

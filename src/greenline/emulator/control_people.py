@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from greenline.emulator import taps
@@ -22,6 +23,7 @@ from greenline.emulator.control_models import (
     known,
 )
 from greenline.emulator.errors import MetaError
+from greenline.emulator.fault_kinds import MediaExpired
 from greenline.emulator.media import LARGEST_INBOUND, RECEIVED_SECONDS
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Chat, Message, Number, Person, World, digits
@@ -76,12 +78,12 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
     world = meta.world
 
     @app.post("/people/{person_id}/messages")
-    async def say(person_id: str, body: PersonMessage) -> dict[str, Any]:
+    async def say(request: Request, person_id: str, body: PersonMessage) -> dict[str, Any]:
         """A person sends something; 409 for the answer to a request for calls that has expired."""
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
         message = body.model_dump(exclude={"phone_number_id", "file"}, exclude_none=True)
         if body.file is not None:
-            media, errors = _media(meta, number, body.file)
+            media, errors = _media(meta, number, body.file, f"{request.url.scheme}://{request.url.netloc}")
             message[body.type] = {**message.get(body.type, {}), **media}
             message |= {"errors": errors} if errors else {}
         return {"message_id": meta.say(person, number, message)}
@@ -165,13 +167,17 @@ def _message(chat: Chat, wamid: str) -> Message:
     return message
 
 
-def _media(meta: Meta, number: Number, file: FileIn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The file as the business gets it, or the error in its place (Meta: Media, largest inbound files)."""
+def _media(meta: Meta, number: Number, file: FileIn, base_url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The file as the business gets it, or the error in its place (Meta: Media, largest inbound files).
+
+    Its address stands in the message since 16 October 2025; it wants the token, and lives five minutes.
+    """
     told = {"filename": file.filename, "caption": file.caption, "voice": file.voice}
     shown = {key: value for key, value in told.items() if value is not None}
     if file.unreadable or len(file.data_base64) > LARGEST_INBOUND:
         error = MetaError(131052, "The media of the sender can't be downloaded.")
         return {"mime_type": file.mime_type, **shown}, [error.in_status()]
-    expires = meta.clock.now() + RECEIVED_SECONDS
-    media = meta.media.add(number.id, file.mime_type, file.data_base64, file.filename, expires)
-    return {**media.in_webhook(), **shown}, []
+    now = meta.clock.now()
+    media = meta.media.add(number.id, file.mime_type, file.data_base64, file.filename, now + RECEIVED_SECONDS)
+    dead = meta.faults.acting(MediaExpired, media_id=media.id) is not None
+    return {**media.in_webhook(), "url": meta.media.address(media, base_url, now, dead=dead), **shown}, []

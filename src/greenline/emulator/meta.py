@@ -223,7 +223,7 @@ class Meta:
         chat.stopped_marketing = stop
         value, person, now = "stop" if stop else "resume", chat.person, self.clock.now()
         self.journal.add("feedback", person_id=person.id, phone_number_id=chat.number.id, feedback=value)
-        contact: dict[str, Any] = {"profile": {"name": person.name}, "user_id": person.user_id}
+        hidden = self._hides(person)
         preference: dict[str, Any] = {
             "user_id": person.user_id,
             "detail": f"User requested to {value} marketing messages",
@@ -231,11 +231,10 @@ class Meta:
             "value": value,
             "timestamp": int(now),
         }
-        if person.phone and not self._hides(person):
-            contact["wa_id"] = preference["wa_id"] = person.phone
-        self.webhooks.update(
-            chat.number, "user_preferences", {"contacts": [contact], "user_preferences": [preference]}
-        )
+        if person.phone and not hidden:
+            preference["wa_id"] = person.phone
+        told = {"contacts": [person.contact(hidden=hidden)], "user_preferences": [preference]}
+        self.webhooks.update(chat.number, "user_preferences", told)
 
     def _tell_of_message(self, person: Person, number: Number, message: Message) -> None:
         """A message that Meta sends in the name of a person, and that stands in no chat."""
@@ -244,13 +243,7 @@ class Meta:
 
     def _inbound(self, person: Person, number: Number, message: Message, content: dict[str, Any]) -> dict[str, Any]:
         hidden = self._hides(person)
-        profile: dict[str, Any] = {"name": person.name}
-        if person.username:
-            profile["username"] = person.username
-        contact: dict[str, Any] = {"profile": profile, "user_id": person.user_id}
         parent = {"from_parent_user_id": person.parent_user_id} if person.parent_user_id else {}
-        if person.parent_user_id:
-            contact["parent_user_id"] = person.parent_user_id
         item: dict[str, Any] = {
             "from_user_id": person.user_id,
             **parent,
@@ -261,12 +254,11 @@ class Meta:
             **({"context": message.context} if message.context else {}),
         }
         if person.phone and not hidden:
-            contact["wa_id"] = person.phone
             item["from"] = person.phone
         if self.faults.acting(UnknownType, phone_number_id=number.id, person_id=person.id):
             item["type"] = "hologram"
             item["hologram"] = {"depth": 3}
-        return {"contacts": [contact], "messages": [item]}
+        return {"contacts": [person.contact(hidden=hidden)], "messages": [item]}
 
     def _hides(self, person: Person) -> bool:
         return person.hides_phone or self.faults.acting(OmitPhone, person_id=person.id) is not None

@@ -128,6 +128,18 @@ class Person:
     answers_calls: str = "manual"
     """``manual`` (by the control API), ``auto``, ``reject`` or ``ignore``."""
 
+    def contact(self, *, hidden: bool, with_username: bool = True) -> dict[str, Any]:
+        """As ``contacts[]`` of a webhook names a person; ``hidden``: without the phone number."""
+        profile = {"name": self.name}
+        if self.username and with_username:
+            profile["username"] = self.username
+        contact: dict[str, Any] = {"profile": profile, "user_id": self.user_id}
+        if self.parent_user_id:
+            contact["parent_user_id"] = self.parent_user_id
+        if self.phone and not hidden:
+            contact["wa_id"] = self.phone
+        return contact
+
     def shown(self) -> dict[str, Any]:
         """As the control API shows a person."""
         return {

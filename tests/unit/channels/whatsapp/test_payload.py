@@ -108,6 +108,11 @@ def test_a_status_for_a_person_without_a_number() -> None:
     assert event.dedupe == "wamid.9:sent:US.13"
 
 
+def test_a_status_is_the_same_with_and_without_the_person_beside_it() -> None:
+    status = {"id": "wamid.9", "status": "sent", "timestamp": "1790000000", "recipient_id": "15551230000"}
+    assert events(body(statuses=[status], contacts=[ANN])) == events(body(statuses=[status]))
+
+
 def test_standby_copies_are_no_messages() -> None:
     standby = {"messages": [text()], "message_echoes": [{"id": "wamid.2"}], "statuses": [{"id": "wamid.3"}]}
     found = events(body("standby", standby=standby, contacts=[ANN]))
