@@ -115,6 +115,12 @@ class WebhookDrop(WebhookFault):
     name: Literal["webhook_drop"] = "webhook_drop"
 
 
+class WebhookLost(WebhookFault):
+    """never sends a delivery: it is lost for good, as what Meta gives up"""
+
+    name: Literal["webhook_lost"] = "webhook_lost"
+
+
 class WebhookBatch(WebhookFault):
     """collects up to `size` updates of numbers for `seconds` into one body, for each callback its own"""
 
@@ -249,6 +255,7 @@ AnyFault: TypeAlias = Annotated[
     | WebhookShuffle
     | WebhookDelay
     | WebhookDrop
+    | WebhookLost
     | WebhookBatch
     | LateFailed
     | TemplateHeld

@@ -20,6 +20,7 @@ KINDS: Final = {
     "inbound": "a person did something: wrote, tapped, reacted",
     "webhook.attempt": "a delivery to the callback was tried, with its result",
     "webhook.delivered": "the callback took a delivery",
+    "webhook.lost": "a fault lost a delivery before its first attempt",
     "webhook.given_up": "the last attempt failed",
     "read_receipt": "the business marked a message as read",
     "typing": "the business shows that it is typing",

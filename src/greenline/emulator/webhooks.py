@@ -25,6 +25,7 @@ from greenline.emulator.fault_kinds import (
     WebhookDelay,
     WebhookDrop,
     WebhookDuplicate,
+    WebhookLost,
     WebhookShuffle,
 )
 from greenline.emulator.faults import Faults
@@ -84,6 +85,8 @@ class Delivery:
     attempts: int = 0
     delivered: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)
+    others: list[Delivery] = field(default_factory=list, repr=False)
+    """Of the same updates, for other apps: all of them are told again when one fails (Meta: Webhooks, retries)."""
 
     def shown(self) -> dict[str, Any]:
         """As the control API shows it."""
@@ -136,23 +139,25 @@ class Webhooks:
         update = Update(name, self._with_faults(name, whole, number.id), number.id)
         account = self._world.accounts[number.account_id]
         batch = self._faults.acting(WebhookBatch, field=name, phone_number_id=number.id)
+        targets = []
         for app in self._subscribers(account, name):
             own = number.extra.get("webhook_override") or account.subscribed.get(app.id)
             if name in APP_ONLY:
                 own = None
             if url := own or app.callback_url:
-                target = Target(app.id, url, account.id)
-                if batch is None:
-                    self._deliver(target, [update])
-                else:
-                    self._collect(target, update, batch)
+                targets.append(Target(app.id, url, account.id))
+        if batch is None:
+            self._deliver(targets, [update])
+        else:
+            for target in targets:
+                self._collect(target, update, batch)
 
     def account_update(self, account: Account, name: str, value: dict[str, Any]) -> None:
         """Tell of an update of a business account."""
         update = Update(name, self._with_faults(name, value, None))
-        for app in self._subscribers(account, name):
-            if app.callback_url:
-                self._deliver(Target(app.id, app.callback_url, account.id), [update], time=int(self._clock.now()))
+        apps = [(app.id, app.callback_url) for app in self._subscribers(account, name)]
+        targets = [Target(app_id, url, account.id) for app_id, url in apps if url]
+        self._deliver(targets, [update], time=int(self._clock.now()))
 
     async def send_raw(
         self, app: App, url: str, body: bytes, headers: dict[str, str] | None = None
@@ -202,9 +207,17 @@ class Webhooks:
 
     def _flush(self, target: Target, batch: list[Update]) -> None:
         if self._batches.get(target) is batch:
-            self._deliver(target, self._batches.pop(target))
+            self._deliver([target], self._batches.pop(target))
 
-    def _deliver(self, target: Target, updates: list[Update], **entry: int) -> None:
+    def _deliver(self, targets: list[Target], updates: list[Update], **entry: int) -> None:
+        """Tell each of the apps; a retry for one of them goes to all."""
+        deliveries = [self._delivery(target, updates, entry) for target in targets]
+        for delivery in deliveries:
+            delivery.others = [other for other in deliveries if other is not delivery]
+            self.deliveries.append(delivery)
+            self._send_off(delivery)
+
+    def _delivery(self, target: Target, updates: list[Update], entry: dict[str, int]) -> Delivery:
         changes = [{"field": update.field, "value": update.value} for update in updates]
         envelope = {
             "object": "whatsapp_business_account",
@@ -216,8 +229,13 @@ class Webhooks:
             "phone_number_id": frozenset(update.phone_number_id for update in updates),
         }
         app = self._world.apps[target.app_id]
-        delivery = Delivery(next(self._ids), app, target.url, wire_form(envelope), ", ".join(fields), about)
-        self.deliveries.append(delivery)
+        return Delivery(next(self._ids), app, target.url, wire_form(envelope), ", ".join(fields), about)
+
+    def _send_off(self, delivery: Delivery) -> None:
+        about = delivery.about
+        if self._faults.acting(WebhookLost, **about):
+            self._journal.add("webhook.lost", delivery=delivery.id, field=delivery.subject)
+            return
         delay = self._faults.acting(WebhookDelay, **about)
         shuffle = self._faults.acting(WebhookShuffle, **about)
         duplicate = self._faults.acting(WebhookDuplicate, **about)
@@ -241,7 +259,15 @@ class Webhooks:
                 return
             if wait is not None:
                 await self._clock.sleep(wait)
+                for other in delivery.others:
+                    if other.delivered:  # who has not taken it yet is told again anyway
+                        self._start(self._repeat(other))
         self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.subject)
+
+    async def _repeat(self, delivery: Delivery) -> None:
+        """Tell somebody once more who took it."""
+        async with self._slot():
+            await self._attempt(delivery, sign(delivery.app.secret, delivery.body))
 
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -147,3 +147,44 @@ async def test_so_many_deliveries_are_under_way_at_once_as_are_set_now(meta: Emu
     assert most == 2
     listener.close()
     await listener.wait_closed()
+
+
+async def test_what_is_lost_never_comes(meta: Emulator, told: Receiver) -> None:
+    ann = await meta.person("Ann", "15550100001")
+    await meta.call("POST", "/faults", name="webhook_lost", times=1, match={"field": "messages"})
+    await meta.say(ann, "one")
+    second = await meta.say(ann, "two")
+    await meta.call("POST", "/clock", advance_seconds=30 * 86_400)
+
+    async def settled() -> bool:
+        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+
+    await until(settled)
+    assert [message["id"] for message in told.heard("messages")] == [second]
+    lost, taken = (await meta.call("GET", "/webhooks"))["deliveries"]
+    assert (lost["attempts"], lost["delivered"], taken["delivered"]) == (0, False, True)
+    kinds = [event["kind"] for event in (await meta.call("GET", "/events"))["events"]]
+    assert kinds.count("webhook.lost") == 1
+
+
+async def test_a_retry_for_one_app_goes_to_all() -> None:
+    failing = Receiver()
+    failing.refuse = 1
+    async with scripted(failing) as server, subscribed(webhook_retry_schedule=[0.05]) as told:
+        meta = told.meta
+        second = await meta.call("POST", "/setup", waba_id=meta.business["waba_id"])
+        headers = {"Authorization": f"Bearer {second['token']}"}
+        await meta.http.post(f"/v23.0/{second['waba_id']}/subscribed_apps", headers=headers)
+        callback = {"callback_url": f"{server.url}/hook", "verify": False}
+        await meta.call("POST", f"/apps/{second['app_id']}/callback", **callback)
+        ann = await meta.person("Ann", "15550100001")
+        wamid = await meta.say(ann, "Hi")
+
+        async def repeated() -> bool:
+            came = len(told.bodies) == 2 and len(failing.bodies) == 1
+            return came and (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+
+        await until(repeated)
+        assert {message["id"] for message in told.heard("messages")} == {wamid}
+        counts = [delivery["attempts"] for delivery in (await meta.call("GET", "/webhooks"))["deliveries"]]
+        assert counts == [2, 2]
