@@ -54,8 +54,9 @@ def test_a_workspace_is_closed(data_dir: Path) -> None:
     greenline("key", "revoke", keys.pop(), *of)
 
     told = greenline("workspace", "revoke", workspace, *here).stdout.splitlines()
-    assert [line.split("\t")[0] for line in told[:-1]] == keys
-    assert told[-1].startswith(f"{workspace} is closed: 2 keys are revoked.")
+    assert [line.split("\t")[0] for line in told[:-2]] == keys
+    assert told[-2] == f"{workspace} is closed: 2 keys are revoked."
+    assert f"greenline key create --workspace {workspace}" in told[-1]
     assert "valid" not in greenline("key", "list", *of).stdout
     again = greenline("workspace", "revoke", workspace, *here).stdout
     assert again == f"{workspace} had no valid key: nothing was changed.\n"

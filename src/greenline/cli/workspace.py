@@ -25,9 +25,10 @@ def revoke(
     workspace_id: Annotated[str, typer.Argument(help="Id of the workspace, as `greenline workspace list` shows it.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Close every key of a workspace for ever, so that nobody gets in. Its data stays, and its agents go on answering.
+    """Close every key of a workspace for ever, so that nobody gets in.
 
-    Running servers honour it within 3 seconds. `greenline key create --workspace ID` opens the workspace again.
+    Its data stays, and its agents go on answering. Running servers honour it within 3 seconds. `greenline key create
+    --workspace ID` opens the workspace again.
     """
     from greenline.workspaces import service
 
@@ -38,9 +39,8 @@ def revoke(
         typer.echo(f"{workspace_id} had no valid key: nothing was changed.")
         return
     keys = "1 key is" if len(revoked) == 1 else f"{len(revoked)} keys are"
-    typer.echo(
-        f"{workspace_id} is closed: {keys} revoked. `greenline key create --workspace {workspace_id}` opens it."
-    )
+    typer.echo(f"{workspace_id} is closed: {keys} revoked.")
+    typer.echo(f"`greenline key create --workspace {workspace_id}` opens it again.")
 
 
 @app.command("list")
