@@ -22,10 +22,14 @@ CallAction: TypeAlias = Literal["pre_accept", "accept", "reject", "terminate"]
 
 @dataclass(frozen=True, slots=True)
 class CallPermission:
-    """What Meta lets a business do with a person. ``why_not`` tells which limit is used up, where one is."""
+    """What Meta lets a business do with a person. ``why_not`` tells which limit is used up, where one is.
+
+    Who has ``granted`` to be called need not be asked, and may not be called once the limit of calls is used up.
+    """
 
     may_call: bool
     may_ask: bool
+    granted: bool
     why_not: str = ""
 
 
@@ -93,6 +97,7 @@ def read_permission(answer: dict[str, Any]) -> CallPermission:
     return CallPermission(
         may_call=granted and call.get("can_perform_action") is True,
         may_ask=not granted and ask.get("can_perform_action") is True,
+        granted=granted,
         why_not=_used_up("calls to this person", call) if granted else _used_up("call permission requests", ask),
     )
 

@@ -113,5 +113,6 @@ def test_a_used_up_limit_is_named_with_its_end() -> None:
     assert read_permission(said) == CallPermission(
         may_call=False,
         may_ask=False,
+        granted=True,
         why_not="Meta's limit of 100 calls to this person in PT24H is used up until 2026-09-22T18:00:00+00:00.",
     )

@@ -140,11 +140,13 @@ class HungUp:
 
 @dataclass(frozen=True, slots=True)
 class PermissionKnown:
-    """What Meta says of the permission to call a person."""
+    """What Meta says of the permission to call a person; ``granted`` is null where it does not say it."""
 
     may_call: bool
     may_ask: bool
+    granted: bool | None = None
     reason: str = ""
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,8 +208,10 @@ def _permission(call: Call, event: Happening) -> Step:
             return _dial(call)
         case Phase.CHECKING, PermissionKnown(may_ask=True):
             return replace(call, phase=Phase.ASKING), (AskPerson(),)
-        case Phase.CHECKING, PermissionKnown(reason=reason):
-            return _blocked(call, reason, None)
+        case Phase.CHECKING, PermissionKnown(granted=False, reason=reason, code=code):
+            return _blocked(call, reason, code)
+        case Phase.CHECKING, PermissionKnown(reason=reason, code=code):  # nobody need be asked, or nobody knows
+            return _end(call, Outcome("failed", reason or "Meta allows no call now.", failed=True, code=code))
         case Phase.ASKING, Asked():
             asked = replace(call, phase=Phase.WAITING, permission=Permission("sent"))
             return asked, (Start(Timer.PERMISSION),)

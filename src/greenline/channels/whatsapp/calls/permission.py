@@ -132,8 +132,9 @@ class Permissions:
         except GraphError as error:
             if error.outcome is not Outcome.PERMANENT:
                 raise
-            return PermissionKnown(may_call=False, may_ask=False, reason=error.advice or str(error))
-        return PermissionKnown(known.may_call, known.may_ask, known.why_not)
+            reason = error.advice or str(error)
+            return PermissionKnown(may_call=False, may_ask=False, reason=reason, code=error.code)
+        return PermissionKnown(known.may_call, known.may_ask, known.granted, known.why_not)
 
     async def _ask(self, claim: Claim, row: CallRow, now: datetime) -> None:
         """Queue the request. The transaction gives the mailbox back, due at once: the next claim goes on."""

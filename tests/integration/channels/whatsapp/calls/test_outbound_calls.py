@@ -189,6 +189,15 @@ async def test_a_used_up_limit_is_blocked_with_its_reason(channel: CallChannel) 
     assert "limit of 1 call permission requests" in row["reason"]
 
 
+async def test_a_used_up_limit_of_calls_says_nothing_of_a_request(channel: CallChannel) -> None:
+    channel.meta.permission = permitted("permanent", call=False)
+    conversation_id = await start(channel)
+    row = await channel.ended()
+    assert (row["result"], row["permission_state"]) == ("failed", None)
+    assert row["reason"] == "Meta allows no calls to this person now."
+    assert not [event for event in await channel.journal(conversation_id) if isinstance(event, CallPermission)]
+
+
 async def test_a_permission_that_has_expired_meanwhile_is_asked_for(channel: CallChannel) -> None:
     channel.meta.refuse_action = lambda body: meta_error(138006, 401) if body["action"] == "connect" else None
     await start(channel)

@@ -276,7 +276,7 @@ def test_an_old_permission_that_meta_withdraws_leaves_the_request_open() -> None
 @pytest.mark.parametrize(
     "events",
     [
-        (PermissionKnown(may_call=False, may_ask=False, reason="limit"),),
+        (PermissionKnown(may_call=False, may_ask=False, granted=False, reason="limit"),),
         (PermissionKnown(may_call=False, may_ask=True), NotAsked("limit", 138009)),
         (PermissionKnown(may_call=False, may_ask=True), Asked(), NotAsked("undeliverable", 131026)),
     ],
@@ -284,6 +284,15 @@ def test_an_old_permission_that_meta_withdraws_leaves_the_request_open() -> None
 def test_a_request_that_can_not_be_sent_is_blocked(events: tuple[Happening, ...]) -> None:
     call, _ = outbound(*events)
     assert (call.phase, call.permission.state) == (Phase.ENDED, "blocked")
+
+
+@pytest.mark.parametrize("granted", [True, None])
+def test_where_nobody_was_to_be_asked_nothing_is_blocked(granted: bool | None) -> None:
+    known = PermissionKnown(may_call=False, may_ask=False, granted=granted, reason="limit of calls", code=4)
+    call, _ = outbound(known)
+    assert (call.phase, call.permission.state) == (Phase.ENDED, None)
+    assert call.outcome is not None
+    assert (call.outcome.result, call.outcome.reason, call.outcome.code) == ("failed", "limit of calls", 4)
 
 
 def test_a_request_without_an_answer_expires() -> None:
@@ -390,8 +399,13 @@ class World:
                 return [HungUp("bye"), HungUp("broken", failed=True), MediaLost("closed"), Closing()]
             case AskMeta():
                 return [
-                    PermissionKnown(may_call=yes, may_ask=ask)
-                    for yes, ask in ((False, True), (True, True), (False, False))
+                    PermissionKnown(may_call=yes, may_ask=ask, granted=granted)
+                    for yes, ask, granted in (
+                        (False, True, False),
+                        (True, True, True),
+                        (False, False, False),
+                        (False, False, None),
+                    )
                 ]
             case AskPerson():
                 return [Asked(), NotAsked("limit", 138009)]
