@@ -65,7 +65,7 @@ class ScriptedSpeech:
             raise RecognitionError(self.name, "deaf today")
         if options.usage is not None:
             options.usage.transcribed_seconds[self.name] += 1.0
-        return Transcript(self.words, 1.0)
+        return Transcript(self.words, 1.0, provider=self.name)
 
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
         """Hum."""

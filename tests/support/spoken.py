@@ -162,7 +162,7 @@ class SpokenSpeech:
             await self.reading.wait()
         if self.deaf:
             raise RecognitionError(self.name, "deaf today")
-        return Transcript(self.texts.popleft(), 1.0)
+        return Transcript(self.texts.popleft(), 1.0, provider=self.name)
 
     async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
         """A tone, in pieces of a tenth of a second."""

@@ -75,6 +75,8 @@ class UserMessage(_Event):
     """What the model is told that ``text`` is, such as ``[Voice message]``, where it is not what was typed."""
     rich_content_id: str | None = None
     """The row of buttons of which they tapped one, on a client that draws such."""
+    recogniser: str = ""
+    """Who heard it, such as ``deepgram:nova-3``, where it was spoken."""
     is_sign: bool = False
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
     unwritten: str = Field("", exclude=True, repr=False)
@@ -352,6 +354,16 @@ class PartsBegan(_Event):
     at: tuple[datetime, ...]
 
 
+class Voiced(_Event):
+    """By which voice and model the message ``message_id`` was spoken; where several did, who began."""
+
+    kind: Literal["voiced"] = "voiced"
+    message_id: str
+    voice_id: str
+    synthesiser: str
+    """Such as ``elevenlabs:eleven_flash_v2``."""
+
+
 class SpeechUsed(_Event):
     """What was heard and spoken, by provider and model: in a whole call, or in a turn with voice notes.
 
@@ -435,6 +447,7 @@ Event: TypeAlias = (
     | UserSilent
     | TurnTimed
     | PartsBegan
+    | Voiced
     | SpeechUsed
     | ContextualUpdate
     | HumanTakeover

@@ -229,6 +229,7 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
     takes_keys = config.conversation.dtmf_input_settings is not None
     return FeaturesUsage(
         language_detection=tool("language_detection"),
+        multivoice=FeatureStatus(enabled=bool(config.tts.supported_voices), used=_used_voices(journal)),
         transfer_to_agent=tool("transfer_to_agent"),
         transfer_to_number=tool("transfer_to_number"),
         dtmf_tones=tool("play_keypad_touch_tone"),
@@ -245,6 +246,12 @@ def _features(conversation: Conversation, journal: Iterable[Entry], agent: Agent
             enabled=config.conversation.file_input.enabled, used=any(event.file_ids for event in said)
         ),
     )
+
+
+def _used_voices(journal: Iterable[Entry]) -> bool:
+    """Whether others than the agent's own voice spoke."""
+    said = (entry.event for entry in journal if isinstance(entry.event, AgentMessage))
+    return any(part.label is not None for event in said for part in event.parts)
 
 
 def _used_mcp(journal: Iterable[Entry]) -> bool:

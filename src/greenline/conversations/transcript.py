@@ -23,6 +23,7 @@ from greenline.conversations.events import (
     TurnTimed,
     UserMessage,
     UserSilent,
+    Voiced,
 )
 from greenline.conversations.files import ConversationFile
 from greenline.conversations.guardrails import by_message, triggered, unjudged, with_checks
@@ -116,6 +117,9 @@ class _Fold:
         self._heard = Heard(events)
         self._checks = by_message(events)
         self._parts_began = {event.message_id: event.at for event in events if isinstance(event, PartsBegan)}
+        self._voiced = {event.message_id: event for event in events if isinstance(event, Voiced)}
+        self._recogniser = ""
+        """Who heard what the person said last."""
         self._waits = {event.message_id: event.waits for event in events if isinstance(event, TurnTimed)}
         self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
         self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
@@ -126,6 +130,7 @@ class _Fold:
         for entry in self._journal:
             event = entry.event
             if isinstance(event, UserMessage):
+                self._recogniser = event.recogniser
                 yield self._user(entry, event)
             elif isinstance(event, AgentMessage):
                 yield self._agent(entry, event, self._calls.pop(event.id, ()))
@@ -152,6 +157,9 @@ class _Fold:
             source_medium=event.medium,
             rich_content_id=event.rich_content_id,
             ignored_as_backchannel=event.is_sign,
+            conversation_turn_metrics=TurnMetrics(metrics={}, convai_asr_provider=_provider(event.recogniser))
+            if event.recogniser
+            else None,
             file_input=files[0] if files else None,
             file_inputs=files,
         )
@@ -181,7 +189,7 @@ class _Fold:
             llm_override=self._override if event.origin == "model" else None,
             producing_llm=event.model,
             llm_usage=usage,
-            conversation_turn_metrics=_metrics(event, calls, waits),
+            conversation_turn_metrics=self._metrics(event, calls, waits),
             silence=SilenceView(total_ms=round(sum(waits.values()), 1), waits=waits) if waits else None,
             triggered_guardrails=triggered(checks),
             unjudged_guardrails=unjudged(checks),
@@ -189,6 +197,19 @@ class _Fold:
             origin=event.origin,
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
             delivery=turn_delivery(self._carriers(event)),
+        )
+
+    def _metrics(
+        self, event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[str, float]
+    ) -> TurnMetrics | None:
+        measured, voiced = _measured(event, calls, waits), self._voiced.get(event.id)
+        if not measured and voiced is None:
+            return None
+        return TurnMetrics(
+            metrics={name: Metric(elapsed_time=seconds) for name, seconds in measured.items()},
+            convai_asr_provider=_provider(self._recogniser) if waits else None,
+            convai_tts_model=voiced.synthesiser if voiced else None,
+            voice_id=(voiced.voice_id or None) if voiced else None,
         )
 
     def _multivoice(self, event: AgentMessage) -> MultivoiceMessage | None:
@@ -355,7 +376,13 @@ def _llm_override(journal: Sequence[Entry]) -> str | None:
     return None
 
 
-def _metrics(event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[str, float]) -> TurnMetrics | None:
+def _provider(recogniser: str) -> str | None:
+    """The provider in a name such as ``deepgram:nova-3``."""
+    return recogniser.partition(":")[0] or None
+
+
+def _measured(event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[str, float]) -> dict[str, float]:
+    """Seconds, by the reference's names."""
     found = {WAIT_METRICS[name]: wait / 1000 for name, wait in waits.items() if name in WAIT_METRICS}
     if event.seconds is not None and calls:
         found["convai_llm_tool_request_generation_latency"] = event.seconds
@@ -363,6 +390,4 @@ def _metrics(event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[st
         found["convai_llm_service_tt_last_sentence"] = event.seconds
     if event.seconds is not None and event.seconds_to_first_token is not None:
         found["convai_llm_service_ttfb"] = event.seconds_to_first_token
-    if not found:
-        return None
-    return TurnMetrics(metrics={name: Metric(elapsed_time=seconds) for name, seconds in found.items()})
+    return found

@@ -27,6 +27,7 @@ from greenline.conversations.events import (
     ToolCalled,
     TurnFailed,
     UserMessage,
+    VoicePart,
 )
 from greenline.conversations.metadata import feedback_of, metadata
 from greenline.conversations.models import Conversation
@@ -210,6 +211,7 @@ def test_features_that_the_agent_had_and_the_conversation_used() -> None:
             "prompt": {"built_in_tools": {"language_detection": {}, "skip_turn": {}, "voicemail_detection": {}}}
         },
         "conversation": {"dtmf_input_settings": {"redact_input": True}},
+        "tts": {"supported_voices": [{"label": "Joe", "voice_id": "joe"}]},
     }
     events: list[Timed] = [
         (0, UserMessage(id="u", text="", file_ids=("file_1",))),
@@ -222,6 +224,12 @@ def test_features_that_the_agent_had_and_the_conversation_used() -> None:
     assert found.dtmf_tones.model_dump() == {"enabled": False, "used": False}
     assert found.dtmf_input.model_dump() == {"enabled": True, "used": True}
     assert found.file_input.model_dump() == {"enabled": True, "used": True}
+    assert found.multivoice.model_dump() == {"enabled": True, "used": False}
+    parts = (VoicePart(text="He says: "), VoicePart(text="Ahoy!", label="Joe"))
+    events.append((1, AgentMessage(id="a", text="He says: Ahoy!", parts=parts)))
+    used = metadata(conversation(*events), journal(events), agent(config=config)).features_usage
+    assert used.multivoice.model_dump() == {"enabled": True, "used": True}
+    assert metadata(conversation(), (), agent()).features_usage.multivoice.enabled is False
 
 
 def test_ratings_of_answers_are_counted_beside_that_of_the_whole() -> None:

@@ -32,6 +32,7 @@ from greenline.conversations.events import (
     TurnTimed,
     UserMessage,
     UserSilent,
+    Voiced,
     VoicePart,
     dump_event,
 )
@@ -335,7 +336,7 @@ _objects = st.dictionaries(st.sampled_from(["code", "title", "details", "reason"
 _attempts = st.lists(st.builds(Attempted, model=_texts, error=_texts), max_size=2).map(tuple)
 _events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Started, agent_id=_ids, branch_id=_ids, version_id=_ids, source=_texts, override=_objects),
-    st.builds(UserMessage, id=_ids, text=_texts, file_ids=st.just(("file_1", "file_2"))),
+    st.builds(UserMessage, id=_ids, text=_texts, file_ids=st.just(("file_1", "file_2")), recogniser=_texts),
     st.builds(
         AgentMessage,
         id=_ids,
@@ -350,6 +351,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
     st.builds(AgentInterrupted, message_id=_ids, heard=_texts),
     st.builds(PartsBegan, message_id=_ids, at=st.lists(_moments, max_size=3).map(tuple)),
     st.builds(TurnTimed, message_id=_ids, waits=st.dictionaries(st.sampled_from(["model", "x"]), st.floats(0, 9))),
+    st.builds(Voiced, message_id=_ids, voice_id=_texts, synthesiser=_texts),
     st.builds(UserSilent, asked_for_it=st.booleans()),
     st.builds(ContextualUpdate, text=_texts, context_id=st.none() | _ids),
     st.builds(ToolCalled, message_id=_ids, request_id=_ids, name=st.just("end_call"), params=_objects),
@@ -439,3 +441,31 @@ def test_a_switch_of_the_language_has_a_result_of_its_kind() -> None:
     }
     *_, results = turns([*events, (1, refused)])
     assert results.tool_results[0].result is None
+
+
+def test_what_was_spoken_tells_by_whom_and_what_was_heard_too() -> None:
+    found = turns(
+        [
+            (0, UserMessage(id="u", text="Hi", medium="audio", recogniser="deepgram:nova-3")),
+            (1, UserMessage(id="v", text="Hi")),
+            (2, AgentMessage(id="g", text="Hello", origin="first_message", medium="audio")),
+            (2, Voiced(message_id="g", voice_id="alba", synthesiser="espeak:en")),
+            (3, UserMessage(id="w", text="Tea?", medium="audio", recogniser="scribe:v2")),
+            (4, AgentMessage(id="a", text="Yes", medium="audio", seconds=1.0)),
+            (5, Voiced(message_id="a", voice_id="joe", synthesiser="elevenlabs:eleven_flash_v2")),
+            (5, TurnTimed(message_id="a", waits={"recognition": 100.0})),
+            (6, AgentMessage(id="b", text="Bye")),
+        ]
+    )
+    told = [
+        metrics and (metrics.convai_asr_provider, metrics.convai_tts_model, metrics.voice_id)
+        for metrics in (turn.conversation_turn_metrics for turn in found)
+    ]
+    assert told == [
+        ("deepgram", None, None),
+        None,
+        (None, "espeak:en", "alba"),
+        ("scribe", None, None),
+        ("scribe", "elevenlabs:eleven_flash_v2", "joe"),
+        None,
+    ]

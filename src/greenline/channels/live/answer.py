@@ -27,7 +27,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage, Voiced
 from greenline.conversations.transcript import was_run
 from greenline.conversations.voices import beginnings, voiced
 from greenline.engine.turn import Outcome
@@ -177,6 +177,14 @@ class Answer:
                 ]
                 if message.parts and (began := tuple(beginnings(message.parts, sounded))):
                     yield PartsBegan(message_id=message.id, at=began)
+
+    def voiced(self, events: Sequence[Event]) -> Iterator[Voiced]:
+        """By whom its messages were spoken, where ``events`` are those of this answer."""
+        speakers = iter(self.utterance.speakers() if self.utterance is not None else ())
+        for message in events:
+            if isinstance(message, AgentMessage) and message.text and (speaker := next(speakers, None)) is not None:
+                voice_id, synthesiser = speaker
+                yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser)
 
     def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
         said = [event for event in events if isinstance(event, AgentMessage) and event.text]

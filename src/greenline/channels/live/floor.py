@@ -362,8 +362,8 @@ class Floor:
             self._host.record(*answer.unspoken())
 
     def _time(self, answer: Answer, events: Sequence[Event]) -> None:
-        """Keep the silence before an answer of which something was spoken, and when each of its voices began."""
-        self._host.record(*answer.parts_began(events, self._means.clock.now()))
+        """Keep the silence before an answer of which something was spoken, by whom, and when each voice began."""
+        self._host.record(*answer.parts_began(events, self._means.clock.now()), *answer.voiced(events))
         waits = answer.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:

@@ -38,6 +38,11 @@ class Talk(Protocol):
         ...
 
     @property
+    def recogniser(self) -> str:
+        """Who hears the person; empty while nobody does."""
+        ...
+
+    @property
     def pausing(self) -> bool:
         """Whether the agent leaves its turn out (reference: ``skip_turn``)."""
         ...
@@ -200,7 +205,15 @@ class Hearing:
 
     def _message(self, text: str) -> UserMessage:
         now = self._clock.now()
-        return UserMessage(id=new_id("msg"), text=text, medium="audio", type="audio", sent_at=now, received_at=now)
+        return UserMessage(
+            id=new_id("msg"),
+            text=text,
+            medium="audio",
+            type="audio",
+            recogniser=self._talk.recogniser,
+            sent_at=now,
+            received_at=now,
+        )
 
     def _is_sign(self, text: str) -> bool:
         """Whether ``text`` is only a sign of listening ("mhm"), and the agent speaks."""

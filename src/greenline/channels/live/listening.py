@@ -106,6 +106,11 @@ class Listening:
         return self._ears.last_voice_at if self._ears else 0.0
 
     @property
+    def recogniser(self) -> str:
+        """Who hears now; empty while nobody does."""
+        return self._stream.provider if self._stream is not None else ""
+
+    @property
     def busy(self) -> bool:
         """Whether the person speaks, or what they said last is still being recognised."""
         recognising = self._finishing is not None and not self._finishing.done()

@@ -34,7 +34,7 @@ class _Piece:
 
     ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
     its ``characters``, as far as the voice tells; ``whole`` is whether that is all. ``sounds_at`` is when its first
-    sound comes out, None before it was written.
+    sound comes out, None before it was written. ``spoken_by`` is the synthesiser that began it.
     """
 
     text: str
@@ -46,6 +46,7 @@ class _Piece:
     said: int = 0
     characters: int = 0
     sounds_at: float | None = None
+    spoken_by: str = ""
 
     def heard(self, played: float) -> str:
         """The words of the first ``played`` seconds."""
@@ -175,6 +176,14 @@ class Utterance:
                 found[piece.part_of].append((piece.text, piece.sounds_at))
         return found
 
+    def speakers(self) -> list[tuple[str, str] | None]:
+        """The voice and the synthesiser that began each text; None where nothing of it was spoken."""
+        found: list[tuple[str, str] | None] = [None] * (self._text + self._text_begun)
+        for piece in reversed(self._pieces):
+            if piece.part_of is not None and piece.spoken_by:
+                found[piece.part_of] = piece.voice.voice_id, piece.spoken_by
+        return found
+
     def _voice_of(self, label: str | None) -> Voice:
         return self._others.get(label, self._voice) if label is not None else self._voice
 
@@ -224,6 +233,7 @@ class Utterance:
         chunks = synthesiser.say(words, piece.voice)
         try:
             while (chunk := await self._next(chunks)) is not None:
+                piece.spoken_by = piece.spoken_by or chunk.provider or synthesiser.name
                 piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
                 self._add(piece, resampler.push(chunk.pcm), chunk.alignment)
         finally:

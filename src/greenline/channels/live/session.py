@@ -338,6 +338,11 @@ class LiveSession:
         return self._operator.speaks
 
     @property
+    def recogniser(self) -> str:
+        """Who hears the person; empty while nobody does."""
+        return self._listening.recogniser if self._listening is not None else ""
+
+    @property
     def pausing(self) -> bool:
         """Whether the agent leaves its turn out."""
         return self._silence.pausing
@@ -371,6 +376,7 @@ class LiveSession:
             type="interactive" if rich_content_id else medium,
             file_ids=file_ids,
             rich_content_id=rich_content_id,
+            recogniser=self.recogniser if medium == "audio" else "",
             sent_at=now,
             received_at=now,
             unwritten=unwritten,

@@ -206,6 +206,7 @@ class Dialogues:
         events = [_recorded(event, labels, note) for event in (*dialogue.opening, *said, *outcome.events)]
         if note is not None and note.file is not None and note.file.row is not None:
             commit.files.append(note.file.row)
+        events += note.voiced if note is not None else ()
         record(chat, dialogue.conversation, commit, (*events, *dialogue.metered), composed, effects.new_id)
         if outcome.termination is not None:
             commit.record(dialogue.conversation, Ended(reason=outcome.termination))

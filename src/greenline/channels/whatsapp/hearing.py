@@ -41,10 +41,10 @@ class Hearing:
         self, chat: Chat, dialogue: Dialogue, message: InboundMessage, written: UserMessage, commit: TurnCommit
     ) -> UserMessage:
         fetched = await self._fetch(chat, dialogue, message)
-        text, label = message.text, ""
+        text, label, recogniser = message.text, "", ""
         if message.medium == "audio":
             for file in fetched.files:  # there is one
-                text, label = await self._words(dialogue, message, file)
+                text, label, recogniser = await self._words(dialogue, message, file)
         else:
             dialogue.files |= {file.id: file.part for file in fetched.files}
         commit.files.extend(file.row for file in fetched.files if file.row is not None)
@@ -53,18 +53,18 @@ class Hearing:
         # A picture that could not be kept is shown to the model all the same, by its id.
         file_ids = tuple(file.id for file in fetched.files if file.row is not None or message.medium != "audio")
         update = {"text": "\n".join([text, *fetched.remarks]), "file_ids": file_ids, "label": label}
-        return written.model_copy(update=update)
+        return written.model_copy(update={**update, "recogniser": recogniser})
 
-    async def _words(self, dialogue: Dialogue, message: InboundMessage, file: FetchedFile) -> tuple[str, str]:
-        """What was said, and the label under which the model is told of it."""
+    async def _words(self, dialogue: Dialogue, message: InboundMessage, file: FetchedFile) -> tuple[str, str, str]:
+        """What was said, the label under which the model is told of it, and who heard it."""
         heard = await self._voice_notes.hear(file, dialogue.config, dialogue.usage)
         if heard is not None and file.row is not None:
             file.row["seconds"] = heard.seconds
         words = heard.text.strip() if heard is not None else ""
         if not words:
-            return f"{message.text[:-1]}, in which no words could be understood]", ""
+            return f"{message.text[:-1]}, in which no words could be understood]", "", heard.provider if heard else ""
         lead, _, label = message.text.rpartition("\n")
-        return f"{lead}\n{words}" if lead else words, label
+        return f"{lead}\n{words}" if lead else words, label, heard.provider if heard else ""
 
     async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
         """The files of a message, as far as the agent takes files; what is spoken is no file to it."""

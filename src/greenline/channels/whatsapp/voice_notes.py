@@ -22,6 +22,7 @@ from greenline.channels.whatsapp.files import FetchedFile, FileFetcher
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.graph_token import open_token
+from greenline.conversations.events import Voiced
 from greenline.engine.turn import Spoken
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
@@ -46,11 +47,23 @@ FILENAME: Final = "answer.ogg"
 
 @dataclass(frozen=True, slots=True)
 class SpokenNote:
-    """An answer that was spoken: the message to send, the events that it says, and the file if it is kept."""
+    """An answer that was spoken: the message to send, the events that it says, and the file if it is kept.
+
+    ``voice_id`` and ``synthesiser`` are those that began.
+    """
 
     to_send: NoteToSend
     event_ids: tuple[str, ...]
+    voice_id: str
+    synthesiser: str
     file: FetchedFile | None = field(default=None, repr=False)
+
+    @property
+    def voiced(self) -> tuple[Voiced, ...]:
+        """By whom it was spoken, for the journal."""
+        return tuple(
+            Voiced(message_id=name, voice_id=self.voice_id, synthesiser=self.synthesiser) for name in self.event_ids
+        )
 
 
 class VoiceNotes:
@@ -108,7 +121,7 @@ class VoiceNotes:
         if not aloud:
             return None
         try:
-            note = await self._synthesise(aloud)
+            note, synthesiser = await self._synthesise(aloud)
             if len(note.data) > NOTE_BYTES:
                 log.info("voice_note.too_long", conversation_id=conversation_id, seconds=round(note.seconds))
                 return None
@@ -125,20 +138,25 @@ class VoiceNotes:
             part = FilePart("audio/ogg", FILENAME, note.data)
             file_id = derived_id("file", conversation_id, *event_ids)
             file = await self._files.keep(chat, conversation_id, file_id, part, note.seconds)
-        return SpokenNote(NoteToSend(media_id, self._says_all(text)), event_ids, file)
+        _, voice = aloud[0]
+        return SpokenNote(NoteToSend(media_id, self._says_all(text)), event_ids, voice.voice_id, synthesiser, file)
 
-    async def _synthesise(self, aloud: Sequence[tuple[str, Voice]]) -> VoiceNote:
-        """One after the other: a provider takes only so much text at once. The rate is that of the first voice."""
+    async def _synthesise(self, aloud: Sequence[tuple[str, Voice]]) -> tuple[VoiceNote, str]:
+        """The note, and who began to speak it.
+
+        One after the other: a provider takes only so much text at once. The rate is that of the first voice.
+        """
         _, first = aloud[0]
         rate = self._speech.synthesiser(first).rate
-        pcm = bytearray()
+        pcm, spoken_by = bytearray(), ""
         for words, voice in aloud:
             synthesiser = self._speech.synthesiser(voice)
             resampler = Resampler(synthesiser.rate, rate)
             async for chunk in synthesiser.say(words, voice):
                 pcm += resampler.push(chunk.pcm)
+                spoken_by = spoken_by or chunk.provider or synthesiser.name
             pcm += resampler.flush()
-        return await asyncio.to_thread(encode_note, bytes(pcm), rate)
+        return await asyncio.to_thread(encode_note, bytes(pcm), rate), spoken_by
 
     def _says_all(self, text: str) -> bool:
         if self._text_beside == "always":

@@ -131,6 +131,15 @@ async def test_when_each_voice_began_is_kept(opens: Opens, speech: SpokenSpeech,
         await told_of(told, ResponseComplete)
         journal = await live.journal(session)
         (message,) = [event for event in journal if isinstance(event, AgentMessage)]
+        user, agent = await live.transcript(session)
+        assert (
+            user.conversation_turn_metrics is None or user.conversation_turn_metrics.convai_asr_provider == "script"
+        )
+        assert (user.conversation_turn_metrics is not None) == eager
+        metrics = agent.conversation_turn_metrics
+        assert metrics is not None
+        assert (metrics.voice_id, metrics.convai_tts_model) == ("alba", "script")
+        assert metrics.convai_asr_provider == ("script" if eager else None)
         (began,) = [event for event in journal if isinstance(event, PartsBegan)]
         assert (began.message_id, len(began.at)) == (message.id, 3)
         first, joe, last = began.at

@@ -7,7 +7,7 @@ import pytest
 from greenline.channels.orders import Order, place
 from greenline.channels.whatsapp import voice_notes
 from greenline.clock import ManualClock
-from greenline.conversations.events import SpeechUsed, UserMessage
+from greenline.conversations.events import SpeechUsed, UserMessage, Voiced
 from greenline.settings import Settings
 from greenline.speech.notes import decode_recording
 from greenline.store.pool import Pool
@@ -40,6 +40,10 @@ async def test_a_voice_note_is_heard_and_answered_by_one(channel: Channel, speec
         "audio",
         1,
     )
+    assert said.recogniser == "script"
+    (conversation,) = await channel.conversations()
+    (voiced,) = [e for e in await channel.journal(conversation["id"]) if isinstance(e, Voiced)]
+    assert (voiced.message_id, voiced.synthesiser) == (answered.id, "script")
     kept = await channel.pool.fetch("select filename, mime_type, seconds from conversation_file order by filename")
     assert [tuple(row) for row in kept] == [("answer.ogg", "audio/ogg", 0.7), ("audio.ogg", "audio/ogg", 1.0)]
 
