@@ -29,8 +29,11 @@ QUESTIONS: Final = 6
 async def watch(connection: Connection, quiet: Callable[[], float]) -> None:
     """Take the place of ``Connection.query_consent``: close the connection when its peer is gone.
 
-    ``quiet`` tells for how many seconds nothing has come.
+    ``quiet`` tells for how many seconds nothing has come. A connection that was closed while it came about has no
+    peer to ask: nobody would end the questions.
     """
+    if connection._closing:  # noqa: SLF001 - as below
+        return
     unanswered = 0
     while unanswered < QUESTIONS:
         await (asyncio.sleep(HURRIED_SECONDS) if unanswered else _until_due(quiet))

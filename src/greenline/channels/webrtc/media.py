@@ -65,6 +65,7 @@ class MediaCall:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._changed)
         self._local: RTCSessionDescription | None = None
+        self._gathering: asyncio.Task[None] | None = None
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -88,6 +89,7 @@ class MediaCall:
         """Our offer, with all candidates."""
         self._connection.addTrack(self.out)
         self._hook(self._connection.getTransceivers()[0], EVENT_PAYLOAD_TYPE)
+        await self._gather()
         await self._connection.setLocalDescription(await self._connection.createOffer())
         return own_description(self._connection.localDescription.sdp)
 
@@ -141,6 +143,8 @@ class MediaCall:
         if self._incoming is not None:
             self._incoming.close()
         self.out.stop()
+        if self._gathering is not None:
+            await asyncio.wait({self._gathering})
         await self._connection.close()
         self._lose("closed")
 
@@ -154,8 +158,10 @@ class MediaCall:
         self._hook(self._connection.getTransceivers()[0], peer.event_payload_type)
 
     async def _gather(self) -> None:
+        """Open the sockets. In a task of its own: cut short it would forget, open, those that it has."""
         transport = self._connection.getTransceivers()[0].receiver.transport
-        await transport.transport.iceGatherer.gather()
+        self._gathering = asyncio.create_task(transport.transport.iceGatherer.gather())
+        await asyncio.shield(self._gathering)
 
     def _hook(self, transceiver: RTCRtpTransceiver, event_payload_type: int | None) -> None:
         self.out.event_payload_type = event_payload_type
@@ -163,7 +169,12 @@ class MediaCall:
             return
         receiver, sender = transceiver.receiver, transceiver.sender
         ice: Any = receiver.transport.transport._connection  # noqa: SLF001 - as below
-        hooks = ((receiver, _JITTER_BUFFER), (sender.transport, "_send_rtp"), (ice, "query_consent"))
+        hooks = (
+            (receiver, _JITTER_BUFFER),
+            (sender.transport, "_send_rtp"),
+            (ice, "query_consent"),
+            (ice, "_closing"),
+        )
         if not all(hasattr(part, name) for part, name in hooks):
             raise ImportError("this version of aiortc is built in another way than the one that is pinned")
         self._incoming = OpusIn(

@@ -11,7 +11,7 @@ import pytest
 
 from greenline.channels.webrtc import consent
 from greenline.channels.webrtc.media import ConnectionLost, MediaCall
-from support.residue import threads
+from support.residue import threads, udp_sockets
 from support.rtc_peer import Network, RtcPeer
 from support.voice import RATE, tone, voiced_seconds
 from support.wait import eventually
@@ -242,3 +242,16 @@ async def test_calls_leave_nothing_behind() -> None:
     assert len(asyncio.all_tasks()) == tasks
     assert threads() == before
     assert not [thing for thing in gc.get_objects() if isinstance(thing, MediaCall)]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_gives_up_while_the_sockets_are_opened_leaves_none(turns: int) -> None:
+    before = udp_sockets()
+    media = MediaCall(on_pcm=lambda pcm: None, on_digit=lambda digit: None)
+    offering = asyncio.create_task(media.offer())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    offering.cancel()
+    await asyncio.gather(offering, return_exceptions=True)
+    await media.close()
+    assert udp_sockets() == before
