@@ -70,6 +70,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (moment, next(self._order), future))
         await future
 
+    @property
+    def next_due(self) -> datetime | None:
+        """The moment of the sleeper who is the next to wake."""
+        return min((moment for moment, _, future in self._sleepers if not future.done()), default=None)
+
     def advance(self, delta: timedelta) -> None:
         """Move forward by ``delta`` and wake every sleeper whose moment has come, in order."""
         self._now += delta

@@ -22,6 +22,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import ManualClock
+from greenline.errors import BadRequest
 from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.speech.absent import NoSpeech
@@ -58,6 +59,8 @@ class CallMeta(Meta):
     permission: dict[str, Any] = field(default_factory=lambda: permitted("temporary"))
     templates: list[dict[str, Any]] = field(default_factory=lambda: [TEMPLATE])
     queries: list[dict[str, list[str]]] = field(default_factory=list)
+    made: dict[str, str] = field(default_factory=dict)
+    """Whom the calls of the business went to, by Meta's ids of them."""
 
     def __call__(self, request: Request) -> Answer:
         """Answer as Meta would."""
@@ -78,8 +81,9 @@ class CallMeta(Meta):
             return refusal
         self.actions.append(body)
         if body["action"] == "connect":
-            made = sum(one["action"] == "connect" for one in self.actions)
-            return answer({"messaging_product": "whatsapp", "calls": [{"id": f"wacid.OUT{made}"}]})
+            wacid = f"wacid.OUT{len(self.made) + 1}"
+            self.made[wacid] = body.get("to") or body["recipient"]
+            return answer({"messaging_product": "whatsapp", "calls": [{"id": wacid}]})
         return answer({"messaging_product": "whatsapp", "success": True})
 
     def names(self) -> list[str]:
@@ -189,11 +193,15 @@ class ScriptedAgents:
     voices: list[ScriptedVoice] = field(default_factory=list)
     fail: bool = False
     refuse: Exception | None = None
+    unlucky: set[str] = field(default_factory=set)
+    """Meta's ids of calls for which there is no agent."""
     listens: asyncio.Event | None = None
 
     async def prepare(self, row: CallRow, line: Line, out: CallOut) -> ScriptedVoice:
         if self.refuse is not None:
             raise self.refuse
+        if row.wacid in self.unlucky:
+            raise BadRequest("The agent needs a variable.")
         voice = ScriptedVoice(row.conversation_id or new_id("conv"), out, self.fail, listens=self.listens)
         self.voices.append(voice)
         return voice
@@ -337,7 +345,9 @@ async def offer() -> str:
 
 
 @contextlib.asynccontextmanager
-async def another_process(channel: CallChannel, dsn: str, **change: Any) -> AsyncIterator[Calls]:
+async def another_process(
+    channel: CallChannel, dsn: str, *, agents: ScriptedAgents | None = None, **change: Any
+) -> AsyncIterator[Calls]:
     """The calls of a second process on the same database, with changed settings, until the block ends."""
     settings, wakeups = channel.settings.model_copy(update=change), Wakeups(dsn)
     calls = Calls(
@@ -345,7 +355,7 @@ async def another_process(channel: CallChannel, dsn: str, **change: Any) -> Asyn
         wakeups=wakeups,
         vault=open_vault(settings),
         token_died=token_alarm(channel.pool, channel.clock),
-        agents=ScriptedAgents(),
+        agents=agents or ScriptedAgents(),
         clock=channel.clock,
         settings=settings,
     )

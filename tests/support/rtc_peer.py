@@ -100,6 +100,11 @@ class RtcPeer:
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         return _as_meta(self._connection.localDescription.sdp, lite=True, setup=setup)
 
+    @property
+    def connected(self) -> bool:
+        """Whether sound can flow."""
+        return self._connection.connectionState == "connected"
+
     async def close(self) -> None:
         """Hang up without a word."""
         self.out.stop()
