@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from greenline.speech.end_of_turn import EndOfTurnDetector, Verdict
 from greenline.speech.models import HEARING_RATE, RecognitionStream, VoiceDetector
 
 WINDOW_SECONDS: Final = 0.032
@@ -49,30 +50,20 @@ class Moment(Enum):
     FINISHED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long voice must last to count, and silence to mean something, in seconds."""
-
-    begin: float = 0.1
-    pause: float = 0.2
-    finish: float = 0.5
-    spelling: float = 0.0
-    """Added to ``finish`` while a person spells something out."""
-
-
 class Ears:
     """Listens to one person. ``tell`` gets the moments, ``score`` every window's probability of voice.
 
-    ``over`` gets, while the person speaks, how likely it is that they have finished: the share of the patience that
-    their silence has used up.
+    Voice counts that lasts for ``begin`` seconds; ``end`` judges the silence after it. ``over`` gets, while the
+    person speaks, how likely it is that they have finished.
     """
 
     def __init__(
         self,
         detector: VoiceDetector,
         stream: RecognitionStream,
-        patience: Patience,
+        end: EndOfTurnDetector,
         *,
+        begin: float = 0.1,
         now: Callable[[], float],
         tell: Callable[[Moment], None],
         score: Callable[[float], None] = lambda score: None,
@@ -80,7 +71,8 @@ class Ears:
     ) -> None:
         self._detector = detector
         self._stream = stream
-        self._patience = patience
+        self._end_of_turn = end
+        self._begin = begin
         self._now = now
         self._tell = tell
         self._score = score
@@ -91,7 +83,6 @@ class Ears:
         self._heard = self._scored = self._voice_ended = 0.0
         self._speaking = False
         self._paused = False
-        self._more = 0.0
         self._arrivals: deque[_Arrival] = deque()
         self._arrived_at = 0.0
         self._piece_seconds = 0.0
@@ -114,27 +105,24 @@ class Ears:
         self._piece_seconds = min(seconds, MOST_PIECE_SECONDS)
         self._take(pcm)
 
-    def pause(self) -> None:
-        """The recogniser thinks that the person has finished; while they are heard, it is wrong."""
-        if self._speaking and not self._paused and self._scored - self._voice_ended > _ROUNDING:
-            self._paused = True
-            self._tell(Moment.PAUSED)
-
-    def resume(self) -> None:
-        """The recogniser takes that back."""
-        if self._speaking and self._paused:
-            self._paused = False
-            self._voice_ended = self._scored
-            self._tell(Moment.RESUMED)
-
-    def wait_longer(self) -> None:
-        """The person spells something out: the silence that they are in means less."""
-        self._more = self._patience.spelling
+    def judge(self, verdict: Verdict) -> None:
+        """What somebody else thinks who hears the person. No pause is believed while there is voice."""
+        if not self._speaking:
+            return
+        match verdict:
+            case Verdict.HAS_FINISHED:
+                self._end()
+            case Verdict.PAUSES if not self._paused and self._scored - self._voice_ended > _ROUNDING:
+                self._paused = True
+                self._tell(Moment.PAUSED)
+            case Verdict.GOES_ON if self._paused:
+                self._paused = False
+                self._voice_ended = self._scored
+                self._tell(Moment.RESUMED)
 
     def finish(self) -> None:
-        """The recogniser knows that the person has finished."""
-        if self._speaking:
-            self._end()
+        """There is nothing more to hear."""
+        self.judge(Verdict.HAS_FINISHED)
 
     async def tick(self) -> None:
         """Fill gaps, for ever."""
@@ -189,7 +177,7 @@ class Ears:
     def _while_silent(self, score: float) -> None:
         voiced = score >= VOICED
         self._voiced = self._voiced + WINDOW_SECONDS if voiced else max(0.0, self._voiced - WINDOW_SECONDS)
-        if voiced and self._lasts(self._patience.begin):
+        if voiced and self._lasts(self._begin):
             self._speaking, self._paused = True, False
             self._voice()
             for pcm in self._before:
@@ -218,7 +206,7 @@ class Ears:
         if score < STILL_VOICED:
             self._silence(self._scored)
             if self._speaking:
-                self._over((self._scored - self._voice_ended) / (self._patience.finish + self._more))
+                self._over(self._end_of_turn.likelihood(self._scored - self._voice_ended))
             return
         self._voice()
         self._over(0.0)
@@ -228,7 +216,7 @@ class Ears:
 
     def _voice(self) -> None:
         self.last_voice_at = self._voiced_at()
-        self._more = 0.0
+        self._end_of_turn.voiced()
         self._voice_ended = self._scored
 
     def _silence(self, until: float) -> None:
@@ -237,12 +225,14 @@ class Ears:
         What belongs to no whole window yet counts as silent too: a pause is over when voice comes after all, and to
         wait for the window would cost up to 32 ms at the end of each turn.
         """
-        silent = until - self._voice_ended + _ROUNDING
-        if self._speaking and not self._paused and silent >= self._patience.pause:
+        if not self._speaking:
+            return
+        verdict = self._end_of_turn.silent(until - self._voice_ended + _ROUNDING)
+        if verdict is Verdict.HAS_FINISHED:
+            self._end()
+        elif verdict is Verdict.PAUSES and not self._paused:
             self._paused = True
             self._tell(Moment.PAUSED)
-        if self._speaking and silent >= self._patience.finish + self._more:
-            self._end()
 
     def _end(self) -> None:
         if not self._paused:

@@ -8,13 +8,13 @@ from typing import Final, Protocol
 
 import structlog
 
-from greenline.channels.live.ears import Ears, Moment, Patience
+from greenline.channels.live.ears import Ears, Moment
 from greenline.channels.live.opening import OpeningStream
-from greenline.channels.live.spelling import looks_spelled
 from greenline.channels.live.unheard import Unheard
 from greenline.clock import Clock
+from greenline.speech.end_of_turn import EndOfTurnDetector
 from greenline.speech.errors import RecognitionError, SpeechError
-from greenline.speech.models import EndOfTurn, Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
+from greenline.speech.models import Partial, RecognitionOptions, RecognitionStream, Speech, TurnResumed
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,8 @@ class Hearer(Protocol):
 class Listening:
     """Recognition of one session. `begin` before sound is given, `aclose` at the end.
 
-    ``seconds`` is how long a person waits for the text of what they said. With ``hears_again`` sound without voice is
+    Voice counts that lasts for ``begin`` seconds, ``end`` judges when the person has finished, and ``seconds`` is how
+    long they wait for the text of what they said. With ``hears_again`` sound without voice is
     kept for `hear_again`.
     """
 
@@ -69,17 +70,19 @@ class Listening:
         self,
         speech: Speech,
         options: RecognitionOptions,
-        patience: Patience,
+        end: EndOfTurnDetector,
         hearer: Hearer,
         clock: Clock,
         now: Callable[[], float],
         *,
+        begin: float,
         seconds: float,
         hears_again: bool = False,
     ) -> None:
         self._speech = speech
         self._options = options
-        self._patience = patience
+        self._end = end
+        self._begin = begin
         self._hearer = hearer
         self._clock = clock
         self._now = now
@@ -126,7 +129,8 @@ class Listening:
         self._ears = Ears(
             detector,
             self._stream,
-            self._patience,
+            self._end,
+            begin=self._begin,
             now=self._now,
             tell=self._moment,
             score=self._hearer.window,
@@ -232,15 +236,8 @@ class Listening:
         if self._finished:
             self._tell_all()
         elif self._texts:
-            self._wait_for_more(text)
+            self._end.said(text)
             self._hearer.may_have_said(" ".join(self._texts))
-
-    def _wait_for_more(self, text: str) -> None:
-        if self._ears is not None and self._spelled(text):
-            self._ears.wait_longer()
-
-    def _spelled(self, text: str) -> bool:
-        return self._patience.spelling > 0 and looks_spelled(text)
 
     def _fail(self, error: SpeechError) -> str:
         log.warning("recognition.failed", error=str(error))
@@ -257,22 +254,10 @@ class Listening:
                 self._judge = stream.provider
                 self._hearer.may_be_over(hint.over)
             if isinstance(hint, Partial):
-                self._wait_for_more(hint.text)
+                self._end.said(hint.text)
                 self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
-            elif self._ears is not None:
-                self._take(hint, self._ears)
-
-    def _take(self, hint: EndOfTurn | TurnResumed, ears: Ears) -> None:
-        match hint:
-            case EndOfTurn(eager=True):
-                ears.pause()
-            case EndOfTurn(text=text) if self._spelled(text):
-                ears.wait_longer()
-                ears.pause()
-            case EndOfTurn():
-                ears.finish()
-            case TurnResumed():
-                ears.resume()
+            elif self._ears is not None and (verdict := self._end.told(hint)) is not None:
+                self._ears.judge(verdict)
 
     def _may_be_over(self, probability: float) -> None:
         """What the silence tells; a recogniser that knows words knows better, until another takes over from it."""

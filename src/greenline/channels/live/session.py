@@ -17,7 +17,6 @@ import structlog
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of, voice_of
 from greenline.channels.choices import chosen
-from greenline.channels.live.ears import Patience
 from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
 from greenline.channels.live.hearing import Hearing
@@ -31,6 +30,7 @@ from greenline.channels.live.models import (
     UserTranscript,
 )
 from greenline.channels.live.operator import Operator
+from greenline.channels.live.patience import end_of_turn
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.silence import Silence
@@ -55,10 +55,6 @@ from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
-EAGER_SECONDS: Final = 0.2
-"""Silence after which an answer is begun on suspicion: a model of 400 ms is heard 300 ms sooner than after 500 ms."""
-SPELLING_SECONDS: Final = 1.0
-"""More silence for who spells something out: they look it up, or think, between the pieces."""
 LAST_WORDS_SECONDS: Final = 30.0
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
@@ -436,22 +432,15 @@ class LiveSession:
 
     def _make_listening(self) -> Listening:
         means, turn = self._means, self.config.turn
-        finish = means.settings.end_of_turn_seconds[turn.turn_eagerness]
-        patience = Patience(
-            begin=means.settings.barge_in_seconds,
-            pause=min(EAGER_SECONDS, finish),
-            finish=finish,
-            spelling=SPELLING_SECONDS if turn.spelling_patience == "auto" else 0.0,
-        )
-        seconds = means.settings.speech_patience_seconds
         return Listening(
             means.speech,
             self._expected(),
-            patience,
+            end_of_turn(turn, means.settings),
             self._hearing,
             means.clock,
             means.now,
-            seconds=seconds,
+            begin=means.settings.barge_in_seconds,
+            seconds=means.settings.speech_patience_seconds,
             hears_again=turn.retranscribe_on_turn_timeout,
         )
 

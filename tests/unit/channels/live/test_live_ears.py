@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from greenline.channels.live.ears import Ears, Moment, Patience
+from greenline.channels.live.ears import Ears, Moment
+from greenline.speech.end_of_turn import BySilence, Patience, Verdict
 from greenline.speech.models import HEARING_RATE
 from support.tape import Tape
 from support.wait import eventually
@@ -29,7 +30,7 @@ class Loud:
 async def test_large_pieces_are_not_torn_apart(part: int) -> None:
     """Nor are those that come in parts, so that others have their turn between them."""
     now, moments, tape = 100.0, [], Tape()
-    ears = Ears(Loud(), tape, Patience(), now=lambda: now, tell=moments.append)
+    ears = Ears(Loud(), tape, BySilence(Patience()), now=lambda: now, tell=moments.append)
     ticking = asyncio.create_task(ears.tick())
     piece = b"\x10\x10" * (HEARING_RATE // 4)
     for _ in range(4):
@@ -50,28 +51,29 @@ async def test_large_pieces_are_not_torn_apart(part: int) -> None:
 
 def test_a_pause_that_the_recogniser_hears_first_is_believed_unless_voice_goes_on() -> None:
     moments: list[Moment] = []
-    ears = Ears(Loud(), Tape(), Patience(pause=0.4, finish=0.5), now=lambda: 0.0, tell=moments.append)
+    end = BySilence(Patience(pause=0.4, finish=0.5))
+    ears = Ears(Loud(), Tape(), end, now=lambda: 0.0, tell=moments.append)
     voice, silence = b"\x10\x10" * (HEARING_RATE // 2), bytes(HEARING_RATE * 2 // 5)
     ears.hear(voice)
-    ears.pause()
+    ears.judge(Verdict.PAUSES)
     assert moments == [Moment.BEGAN], "the person is still heard"
     ears.hear(silence)
-    ears.pause()
-    ears.pause()
+    ears.judge(Verdict.PAUSES)
+    ears.judge(Verdict.PAUSES)
     assert moments == [Moment.BEGAN, Moment.PAUSED]
-    ears.resume()
+    ears.judge(Verdict.GOES_ON)
     ears.hear(silence)
     assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.RESUMED], "silence counts anew"
-    ears.pause()
-    ears.finish()
-    ears.pause()
+    ears.judge(Verdict.PAUSES)
+    ears.judge(Verdict.HAS_FINISHED)
+    ears.judge(Verdict.PAUSES)
     assert moments[3:] == [Moment.PAUSED, Moment.FINISHED]
 
 
 @pytest.mark.parametrize(("begin", "windows"), [(0.03, 1), (0.1, 4), (0.128, 4), (0.5, 16)])
 def test_voice_begins_once_it_was_so_long(begin: float, windows: int) -> None:
     moments: list[Moment] = []
-    ears = Ears(Loud(), Tape(), Patience(begin=begin), now=lambda: 0.0, tell=moments.append)
+    ears = Ears(Loud(), Tape(), BySilence(Patience()), begin=begin, now=lambda: 0.0, tell=moments.append)
     for number in range(1, windows + 1):
         assert moments == []
         ears.hear(VOICE)
@@ -94,7 +96,7 @@ class Slow(Loud):
 def test_what_a_detector_is_late_for_counts_by_its_loudness(before: bytes, windows: int) -> None:
     """Sound that is as quiet as a room counts for nothing."""
     moments: list[Moment] = []
-    ears = Ears(Slow(), Tape(), Patience(begin=0.1), now=lambda: 0.0, tell=moments.append)
+    ears = Ears(Slow(), Tape(), BySilence(Patience()), now=lambda: 0.0, tell=moments.append)
     ears.hear(before)
     heard = 1
     while not moments:

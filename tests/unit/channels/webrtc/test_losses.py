@@ -8,11 +8,12 @@ from collections.abc import Collection
 
 import pytest
 
-from greenline.channels.live.ears import Ears, Moment, Patience
+from greenline.channels.live.ears import Ears, Moment
 from greenline.channels.webrtc.opus import FRAME_BYTES, FRAME_SECONDS, OpusEncoder
 from greenline.channels.webrtc.receive import OpusIn
 from greenline.settings import Settings
 from greenline.speech.detector import GatedDetector
+from greenline.speech.end_of_turn import BySilence, Patience
 from support.embedded_voice import PAUSE, spoken
 from support.rtp import EVENT, Rtp
 from support.tape import Tape
@@ -49,8 +50,8 @@ def noticed(voice: list[bytes], lead: int, lost: Collection[int]) -> float:
             if moment is Moment.BEGAN:
                 began.set_result(loop.time())
 
-        patience = Patience(begin=Settings().barge_in_seconds)
-        ears = Ears(GatedDetector(), Tape(), patience, now=loop.time, tell=tell)
+        begin = Settings().barge_in_seconds
+        ears = Ears(GatedDetector(), Tape(), BySilence(Patience()), begin=begin, now=loop.time, tell=tell)
         buffer = OpusIn(event_payload_type=EVENT, on_pcm=ears.hear, on_digit=print, on_fault=began.set_exception)
         sent = loop.time()
         for number, payload in enumerate(encoded(bytes(lead * FRAME_BYTES)) + voice):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenline.channels.live.spelling import looks_spelled
+from greenline.speech.spelling import looks_spelled
 
 
 @pytest.mark.parametrize(
