@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from greenline.channels.choices import chosen
+from greenline.channels.whatsapp.vcard import read_vcard
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -104,7 +105,8 @@ def _contacts(message: Message) -> Description:
 
 
 def _contact(contact: Message) -> str:
-    name, org = _object(contact.get("name")), _object(contact.get("org"))
+    """What the fields tell, and what only the vCard does: an answer to a request for it may bring nothing else."""
+    name, org, card = _object(contact.get("name")), _object(contact.get("org")), read_vcard(_words(contact, "vcard"))
     full = _words(name, "formatted_name") or _join(" ", _words(name, "first_name"), _words(name, "last_name"))
     phones = [
         _words(_object(item), "phone") or _words(_object(item), "wa_id") for item in _list(contact.get("phones"))
@@ -117,14 +119,15 @@ def _contact(contact: Message) -> str:
     ]
     parts = _join(
         ", ",
-        full or "no name",
-        _join(" ", _words(org, "title"), _words(org, "company")),
-        *(phone and f"phone {phone}" for phone in phones),
-        *(email and f"e-mail {email}" for email in emails),
+        full or card.name or "no name",
+        _join(" ", _words(org, "title") or card.title, _words(org, "company") or card.organisation),
+        *(phone and f"phone {phone}" for phone in (phones if any(phones) else card.phones)),
+        *(email and f"e-mail {email}" for email in (emails if any(emails) else card.emails)),
         *links,
         *(place and f"address {place}" for place in places),
     )
-    return f"[Contact: {parts}]"
+    asked = _words(contact, "origin") == "contact_request"
+    return f"[Contact, as asked for: {parts}]" if asked else f"[Contact: {parts}]"
 
 
 def _reaction(message: Message) -> Description:

@@ -61,6 +61,17 @@ def test_text_and_who_wrote_it() -> None:
             ],
             "\n".join([BOB, "[Contact: Cy]"]),
         ),
+        (
+            "contacts",
+            [{"origin": "contact_request", "vcard": "BEGIN:VCARD\nFN:Ann Stone\nTEL:+1 555 123\nEND:VCARD"}],
+            "[Contact, as asked for: Ann Stone, phone +1 555 123]",
+        ),
+        (
+            "contacts",
+            [{"origin": "other", "name": {"formatted_name": "Bob"}, "vcard": "FN:Robert\nEMAIL:bob@example.com"}],
+            "[Contact: Bob, e-mail bob@example.com]",
+        ),
+        ("contacts", [{"vcard": 7, "origin": []}], "[Contact: no name]"),
         ("button", {"text": "Yes", "payload": "confirm"}, "[Button: Yes (id: confirm)]"),
         ("button", {"text": "Yes", "payload": "Yes"}, "[Button: Yes]"),
         (
