@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from greenline.channels.whatsapp.account_findings import limit_findings
+from greenline.channels.whatsapp.account_findings import CALLS_OFF, calling_findings, limit_findings
 from greenline.store.pool import Connection
 from greenline.store.sql import load_sql
 
@@ -106,6 +106,19 @@ async def _capability_update(connection: Connection, account_id: object, value: 
         await connection.execute(_sql["add_finding"], account_id, None, finding.code, finding.message)
 
 
+async def _settings_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
+    """Changes of the number's calling settings, ours too. Meta tells nothing of others."""
+    settings = value.get("phone_number_settings")
+    if not isinstance(settings, dict):
+        return
+    number, calling = settings.get("phone_number_id"), settings.get("calling")
+    if not isinstance(number, str) or not isinstance(calling, dict):
+        return
+    await connection.execute(_sql["drop_finding"], account_id, number, CALLS_OFF)
+    for finding in calling_findings(calling):
+        await connection.execute(_sql["add_finding"], account_id, number, finding.code, finding.message)
+
+
 async def _name_update(connection: Connection, account_id: object, value: dict[str, Any]) -> None:
     digits, name = _digits(value), value.get("requested_verified_name")
     decision, code = value.get("decision"), "display_name_not_approved"
@@ -172,6 +185,7 @@ _APPLIED: Final[Mapping[str, Callable[[Connection, object, dict[str, Any]], Awai
     "account_update": _account_update,
     "account_review_update": _review_update,
     "account_alerts": _alert,
+    "account_settings_update": _settings_update,
     "security": _security,
     "business_capability_update": _capability_update,
     "phone_number_name_update": _name_update,

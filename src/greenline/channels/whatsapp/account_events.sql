@@ -18,17 +18,17 @@ where business_account_id = $1;
 
 -- name: add_finding
 -- scope: system, the event names a business account, not a workspace_id
--- Of all numbers of the account, or of the one with the digits $2. It takes the place of one with the same code.
+-- Of all numbers of the account, or of the one with the digits or the id $2. It takes the place of one with the same code.
 update whatsapp_account set
   findings = coalesce((select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> $3), '[]')
     || jsonb_build_array(jsonb_build_object('code', $3::text, 'message', $4::text))
-where business_account_id = $1 and ($2::text is null or ltrim(phone_number, '+') = $2);
+where business_account_id = $1 and ($2::text is null or $2 in (ltrim(phone_number, '+'), phone_number_id));
 
 -- name: drop_finding
 -- scope: system, the event names a business account, not a workspace_id
 update whatsapp_account set
   findings = coalesce((select jsonb_agg(f) from jsonb_array_elements(findings) f where f ->> 'code' <> $3), '[]')
-where business_account_id = $1 and ($2::text is null or ltrim(phone_number, '+') = $2);
+where business_account_id = $1 and ($2::text is null or $2 in (ltrim(phone_number, '+'), phone_number_id));
 
 -- name: rename
 -- scope: system, the event names a business account, not a workspace_id

@@ -11,6 +11,7 @@ WEBHOOK_PATH: Final = "/webhooks/whatsapp"
 
 PERMISSION_MISSING: Final = "permission_missing"
 TOKEN_EXPIRED: Final = "token_expired"  # noqa: S105 - the code of a finding
+CALLS_OFF: Final = "calls_off"
 NEEDED_SCOPES: Final = ("whatsapp_business_management", "whatsapp_business_messaging")
 
 
@@ -63,6 +64,27 @@ def health_findings(health: object) -> Iterator[Finding]:
         "sending_blocked" if blocked else "sending_limited",
         f"Meta {'blocks' if blocked else 'limits'} sending. {text}",
     )
+
+
+def calling_findings(calling: Mapping[str, Any]) -> Iterator[Finding]:
+    """Of the calling settings: what keeps calls from reaching the server, or keeps it from making any."""
+    sip = calling.get("sip")
+    if calling.get("status") == "DISABLED":
+        yield Finding(
+            CALLS_OFF,
+            "Calling was switched off for the number: nobody can call it, and it can call nobody. "
+            "If that was not intended, switch it on in WhatsApp Manager.",
+        )
+    elif isinstance(sip, Mapping) and sip.get("status") == "ENABLED":
+        yield Finding(
+            CALLS_OFF, "The number takes its calls over SIP, not here. Switch SIP off in its calling settings."
+        )
+    elif calling.get("srtp_key_exchange_protocol") == "SDES":
+        yield Finding(
+            CALLS_OFF,
+            "The number's calls exchange keys by SDES, which this server does not speak. "
+            "Set srtp_key_exchange_protocol to DTLS in its calling settings.",
+        )
 
 
 def token_findings(token: Mapping[str, Any], now: datetime) -> Iterator[Finding]:

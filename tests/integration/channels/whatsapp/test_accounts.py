@@ -476,6 +476,32 @@ async def test_what_meta_tells_of_the_account_is_a_finding(world: World) -> None
     assert await world.codes() == ["account_alert", "security", "meta_error"]
 
 
+@pytest.mark.parametrize(
+    ("calling", "words"),
+    [
+        ({"status": "DISABLED"}, "switched off"),
+        ({"status": "ENABLED", "sip": {"status": "ENABLED"}}, "over SIP"),
+        ({"status": "ENABLED", "srtp_key_exchange_protocol": "SDES"}, "SDES"),
+    ],
+)
+async def test_calling_settings_that_keep_calls_away_are_a_finding(
+    world: World, calling: dict[str, Any], words: str
+) -> None:
+    async def change(number: str, settings: dict[str, Any]) -> None:
+        told = {"phone_number_id": number, "calling": settings}
+        await apply(world, "account_settings_update", type="phone_number_settings", phone_number_settings=told)
+
+    await world.connect()
+    await change("999", calling)
+    assert await world.codes() == [], "the settings of another number"
+    await change(NUMBER, calling)
+    (finding,) = (await world.read()).findings
+    assert finding.code == "calls_off"
+    assert words in finding.message
+    await change(NUMBER, {"status": "ENABLED", "sip": {"status": "DISABLED", "servers": []}})
+    assert await world.codes() == []
+
+
 async def test_names_and_quality_are_those_of_the_number(world: World) -> None:
     await world.connect()
     number = {"display_phone_number": "15550001111"}
@@ -513,13 +539,17 @@ async def test_what_meta_says_of_a_numbers_throughput_is_kept(world: World, cloc
     assert await level() == "STANDARD"
 
 
-@pytest.mark.parametrize("value", [{}, {"event": []}, {"event": "SOMETHING_NEW"}, {"display_phone_number": 5}])
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"event": []}, {"event": "NEW"}, {"display_phone_number": 5}, {"phone_number_settings": {"calling": 1}}],
+)
 @pytest.mark.parametrize(
     ("field", "kind"),
     [
         ("account_update", "account"),
         ("security", "account"),
         ("account_alerts", "account"),
+        ("account_settings_update", "account"),
         ("account_review_update", "account"),
         ("business_capability_update", "account"),
         ("phone_number_name_update", "number"),
