@@ -141,6 +141,7 @@ class ScriptedVoice:
     fail: bool = False
     running: bool = False
     deaf: bool = False
+    met_voicemail: bool = False
     pcm: bytearray = field(default_factory=bytearray)
     digits: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)

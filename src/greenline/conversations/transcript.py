@@ -39,12 +39,14 @@ from greenline.conversations.transcript_models import (
     MultivoiceMessage,
     MultivoicePart,
     SilenceView,
+    SystemToolOutcome,
     SystemToolResult,
     ToolCallView,
     ToolResultView,
     Turn,
     TurnFeedback,
     TurnMetrics,
+    VoicemailDetectionResult,
 )
 from greenline.conversations.usage import Prices, llm_usage, no_prices
 from greenline.conversations.voices import heard_parts
@@ -288,7 +290,7 @@ class _Fold:
             result=self._system_result(event),
         )
 
-    def _system_result(self, event: ToolReturned) -> SystemToolResult | LanguageDetectionResult | None:
+    def _system_result(self, event: ToolReturned) -> SystemToolOutcome | None:
         if event.type != "system" or event.is_error:
             return None
         called = self._called.get(_request(event))
@@ -298,6 +300,8 @@ class _Fold:
                 return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
             case "skip_turn":
                 return SystemToolResult(result_type="skip_turn_success", reason=reason)
+            case "voicemail_detection":
+                return VoicemailDetectionResult(reason=reason, voicemail_message=event.said or None)
             case "language_detection":
                 spoken_already = str(called.params.get("language") or "") if called else ""
                 return LanguageDetectionResult(reason=reason, language=event.language or spoken_already or None)

@@ -45,6 +45,15 @@ class SystemToolResult(BaseModel):
     message: str | None = None
 
 
+class VoicemailDetectionResult(BaseModel):
+    """A machine had answered, and what was left on it."""
+
+    result_type: Literal["voicemail_detection_success"] = "voicemail_detection_success"
+    status: Literal["success"] = "success"
+    reason: str | None = None
+    voicemail_message: str | None = None
+
+
 class LanguageDetectionResult(BaseModel):
     """In which language the conversation went on."""
 
@@ -52,6 +61,9 @@ class LanguageDetectionResult(BaseModel):
     status: Literal["success"] = "success"
     reason: str | None = None
     language: str | None = None
+
+
+SystemToolOutcome: TypeAlias = SystemToolResult | LanguageDetectionResult | VoicemailDetectionResult
 
 
 class DynamicVariableUpdate(BaseModel):
@@ -80,7 +92,7 @@ class ToolResultView(BaseModel):
     error_type: str
     raw_error_message: str
     dynamic_variable_updates: list[DynamicVariableUpdate] = []
-    result: SystemToolResult | LanguageDetectionResult | None = None
+    result: SystemToolOutcome | None = None
 
 
 class Metric(BaseModel):

@@ -85,11 +85,16 @@ class Refusal:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a turn came to. ``ended`` is a tool's reason to end the conversation; ``pause`` is that of a tool."""
+    """What a turn came to. ``ended`` is the reason of the tool ``ended_by`` to end the conversation.
+
+    ``pause`` is that of a tool, and ``uninterrupted`` what one asks for: that nobody cuts into what is said.
+    """
 
     events: list[Event] = field(default_factory=list)
     spoken: list[Spoken] = field(default_factory=list)
     ended: str | None = None
+    ended_by: str = ""
+    uninterrupted: bool = False
     pause: float | None = None
     failed: bool = False
     refusal: Refusal | None = None
@@ -99,7 +104,7 @@ class Outcome:
         """Why the conversation is over with this turn, as the reference words it; None when it goes on."""
         if self.refusal is not None and self.refusal.ends is not None:
             return self.refusal.ends
-        return f"end_call tool was called: {self.ended}" if self.ended is not None else None
+        return f"{self.ended_by} tool was called: {self.ended}" if self.ended is not None else None
 
 
 async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None) -> Outcome:
@@ -271,5 +276,6 @@ async def _call(
     if result.pause is not None:
         outcome.pause = result.pause
     if result.ends == "conversation":
-        outcome.ended = result.reason or "end_call"
+        outcome.ended, outcome.ended_by = result.reason or call.name, call.name
+    outcome.uninterrupted = outcome.uninterrupted or result.uninterrupted
     return result

@@ -93,7 +93,7 @@ class ToolResult:
     ``ends``: ``turn`` when nothing more is to be said in this turn, ``conversation`` when it is over. ``language`` is
     the one in which the conversation goes on from here. ``pause``: for how many seconds the agent says nothing of its
     own accord; less than one means until the person speaks. ``is_blocked``: it was not run since it may not be.
-    ``raw_error`` is what went wrong where ``text`` does not say it.
+    ``raw_error`` is what went wrong where ``text`` does not say it. ``uninterrupted``: nobody cuts into what it says.
     """
 
     text: str
@@ -106,6 +106,7 @@ class ToolResult:
     pause: float | None = None
     is_blocked: bool = False
     raw_error: str = ""
+    uninterrupted: bool = False
     said: str = ""
     outbox_ids: tuple[str, ...] = ()
     assigned: tuple[Assigned, ...] = field(default=(), repr=False)

@@ -31,6 +31,7 @@ RUNNING: Final = {
     "leaving": "Hanging up …",
 }
 ENDED: Final = {
+    "voicemail": "A machine answered.",
     "no_answer": "Nobody picked up.",
     "busy": "The call was rejected.",
     "failed": "There was no call.",

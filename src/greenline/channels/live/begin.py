@@ -26,6 +26,7 @@ from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
 from greenline.channels.live.turn import Agent
+from greenline.channels.live.voicemail_tool import Tell
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock
 from greenline.conversations.beginning import known_from_start
@@ -86,6 +87,8 @@ class Beginning:
     tools: tuple[Tool, ...] = ()
     has_client: bool = True
     """Whether a client follows it, which can show something and answer: a telephone can't."""
+    met_voicemail: Tell | None = field(default=None, repr=False)
+    """Told when a machine has answered, where one can: the agent has a tool for that then."""
     chat_id: str | None = None
     phone_number_id: str | None = None
     queued_seconds: float | None = None
@@ -250,6 +253,7 @@ class LiveSessions:
             data.tool_mock_config,
             render(config.agent.first_message, started.variables).strip(),
             beginning.has_client,
+            beginning.met_voicemail,
         )
         return agent, opening
 

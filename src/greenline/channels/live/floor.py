@@ -302,7 +302,7 @@ class Floor:
         if outcome.refusal is not None and outcome.refusal.cut:
             self._cut_off(answer, outcome.refusal)
             return
-        answer.interruptible = outcome.refusal is None
+        answer.interruptible = outcome.refusal is None and not outcome.uninterrupted
         for spoken, is_message in _unstreamed(outcome):
             if isinstance(spoken.say, Text):
                 answer.say(spoken.say.text, is_message=is_message)

@@ -19,6 +19,7 @@ from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
 from greenline.channels.live.mocks import mocked
 from greenline.channels.live.rich_content import draws_components
+from greenline.channels.live.voicemail_tool import Tell, voicemail_tool
 from greenline.conversations.events import Event, Started
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
@@ -66,6 +67,8 @@ class Agent:
     """The first message, filled in."""
     has_client: bool = True
     """Whether a client follows the conversation, which can show something and answer."""
+    met_voicemail: Tell | None = field(default=None, repr=False)
+    """Told when a machine has answered, where one can."""
 
     @property
     def text_only(self) -> bool:
@@ -169,6 +172,7 @@ def _tools(
         *language_tools(agent.config, journal, variables),
         *(client_tools(prompt.tools, present, client.ask, client.calls) if agent.has_client else ()),
         *_keypad(agent, client),
+        *(voicemail_tool(agent.config, present, agent.met_voicemail) if agent.met_voicemail else ()),
         *agent.tools,
     )
     found: tuple[Tool, ...] = (*own, *offer.named((tool.spec.name for tool in own), present))

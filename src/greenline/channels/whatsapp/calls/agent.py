@@ -34,6 +34,11 @@ class Voice(Protocol):
         """Its id."""
         ...
 
+    @property
+    def met_voicemail(self) -> bool:
+        """Whether a machine has answered, as the agent has found out."""
+        ...
+
     async def run(self, begun: Callable[[], None]) -> Goodbye:
         """Greet, listen and speak until the end. Cancelled when its call can't go on.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Action: TypeAlias = Literal["pre_accept", "accept", "reject", "terminate", "connect"]
 """The actions of ``POST /{phone_number_id}/calls``."""
-Result: TypeAlias = Literal["answered", "busy", "no_answer", "failed"]
-"""``metadata.whatsapp.call_result`` of the reference; its ``voicemail`` is never found on WhatsApp."""
+Result: TypeAlias = Literal["answered", "voicemail", "busy", "no_answer", "failed"]
+"""``metadata.whatsapp.call_result`` of the reference."""
+PICKED_UP: Final[frozenset[Result]] = frozenset({"answered", "voicemail"})
+"""For Meta a call that a machine took is an answered one."""
 PermissionState: TypeAlias = Literal["sent", "accepted", "declined", "blocked"]
 """``metadata.whatsapp.call_permission_request.state`` of the reference."""
 Ending: TypeAlias = Literal["reject", "terminate"]

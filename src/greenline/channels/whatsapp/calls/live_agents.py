@@ -45,8 +45,11 @@ class LiveVoice:
     """A call's conversation. It begins, durably, when the person can hear it."""
 
     def __init__(self, live: LiveSessions, beginning: Beginning, out: AudioOut) -> None:
+        self.met_voicemail = False
         self._live = live
-        self._beginning = beginning
+        # A person who calls is no machine: only a call of the business may meet one.
+        meets = self._meet_voicemail if beginning.projection is not None else None
+        self._beginning = replace(beginning, met_voicemail=meets)
         self._out = out
         self._session: LiveSession | None = None
         self._ended: str | None = None
@@ -83,6 +86,9 @@ class LiveVoice:
         if text.strip():
             self._session.user_message(text)
         return True
+
+    def _meet_voicemail(self) -> None:
+        self.met_voicemail = True
 
     def end(self, reason: str) -> None:
         """The call is over: `run` returns soon."""

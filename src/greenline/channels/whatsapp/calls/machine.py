@@ -97,6 +97,8 @@ class Call:
     wacid: str | None = None
     sdp: str | None = None
     picked_up: bool = False
+    voicemail: bool = False
+    """A machine has picked up, as the agent found out."""
     answered: bool = False
     """Meta's relay has answered our offer."""
     media_up: bool = False
@@ -337,5 +339,5 @@ def _abandon(call: Call, outcome: Outcome) -> Step:
 
 def _end(call: Call, outcome: Outcome) -> Step:
     if call.direction == "outbound" and call.picked_up:  # as Meta sees it, and charges it, whatever broke after that
-        outcome = replace(outcome, result="answered")
+        outcome = replace(outcome, result="voicemail" if call.voicemail else "answered")
     return replace(call, phase=Phase.ENDED, outcome=outcome), (Finish(outcome),)

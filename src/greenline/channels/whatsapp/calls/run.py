@@ -134,6 +134,8 @@ class CallRun:
 
     async def _step(self, event: Happening) -> None:
         before = self._call.phase
+        if self.voice is not None and self.voice.met_voicemail:
+            self._call = replace(self._call, voicemail=True)
         self._call, commands = step(self._call, event)
         if self._call.phase is not before:
             log.info("call.phase", call_id=self.row.id, phase=self._call.phase.value, after=type(event).__name__)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from greenline.channels.whatsapp.calls.events import Result
+from greenline.channels.whatsapp.calls.events import PICKED_UP, Result
 from greenline.channels.whatsapp.calls.figures import ENDED
 from greenline.channels.whatsapp.calls.hang_up import HangUps, said_again_at
 from greenline.channels.whatsapp.calls.prices import call_price
@@ -57,7 +57,7 @@ class Settlement:
             return
         ended = CallEnded(result=cast("Result", row.result or "failed"), reason=row.reason or "", code=row.error_code)
         await self._store.note(row.workspace_id, row.conversation_id, ended, now)
-        if row.direction == "outbound" and row.result == "answered":
+        if row.direction == "outbound" and row.result in PICKED_UP:
             await self._charge(row, now)
         conversation = await self._store.conversation(row) if row.picked_up_at is None else None
         if conversation is None or not conversation.is_open:  # one that began ends in its own session
@@ -93,6 +93,7 @@ def _learned(row: CallRow, news: Sequence[CallNews]) -> CallRow:
             row = replace(row, wacid=one.call_id, hang_up="terminate")
         if one.talk_seconds is not None:
             row = replace(row, talk_seconds=one.talk_seconds)
-            if row.direction == "outbound":  # somebody picked up, whatever we knew of it
+            # Somebody picked up, whatever we knew of it.
+            if row.direction == "outbound" and row.result not in PICKED_UP:
                 row = replace(row, result="answered")
     return replace(row, hang_up=None) if any(one.ends for one in news) else row

@@ -18,8 +18,10 @@ from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents, LiveVo
 from greenline.channels.whatsapp.calls.outbound import OutboundCall
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore
 from greenline.clock import ManualClock
+from greenline.conversations import service
 from greenline.conversations.events import Resumed, Started
-from greenline.llm.models import ModelRequest
+from greenline.conversations.transcript_models import VoicemailDetectionResult
+from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
@@ -159,6 +161,49 @@ async def test_an_agent_in_a_call_has_no_tools_that_a_client_carries_out(desk: D
     async with desk.talk(voice):
         request = await desk.ask(voice, "Show me")
     assert [tool.name for tool in request.tools] == ["send_chat_message"]
+
+
+VOICEMAIL = {"voicemail_detection": {"params": {"voicemail_message": "Hello {{name}}, we will call again."}}}
+
+
+async def test_a_machine_that_answers_gets_a_message_and_the_call_is_over(desk: Desk) -> None:
+    await desk.channel.configure({"agent": {"prompt": {"prompt": "Tea.", "built_in_tools": VOICEMAIL}}})
+    conversation_id = await start(desk.channel, dynamic_variables={"name": "Ann"})
+    voice = await desk.dial(conversation_id)
+    found = ToolCall("call_1", "voicemail_detection", {"reason": "a beep"})
+    desk.model.say = lambda request: ModelReply("m", "", (found,))
+    desk.phone.at_once = False
+    async with desk.talk(voice) as talk:
+        await desk.ask(voice, "Please leave a message after the beep")
+        await eventually(lambda: desk.phone.seconds > 1.0)
+        assert voice.typed("Beep", None)
+        assert desk.phone.queued > 0, "nobody cuts into it"
+        desk.phone.at_once = True
+        goodbye = await talk
+    assert (goodbye.reason, goodbye.failed) == ("voicemail_detection tool was called: a beep", False)
+    assert voice.met_voicemail
+    view = await service.get(desk.channel.pool, WORKSPACE, conversation_id, link=lambda file: "")
+    [turn] = [turn for turn in view.transcript if turn.tool_results]
+    assert turn.message == "Hello Ann, we will call again."
+    [result] = turn.tool_results
+    assert result.result == VoicemailDetectionResult(reason="a beep", voicemail_message=turn.message)
+    assert view.metadata.features_usage.voicemail_detection.used
+
+
+async def test_who_calls_is_no_machine(desk: Desk) -> None:
+    channel = desk.channel
+    await channel.configure({"agent": {"prompt": {"prompt": "Tea.", "built_in_tools": VOICEMAIL}}})
+    await channel.hear("Hi")
+    await until(lambda: told(channel, "Hello!"))
+    [chat_id] = [row["chat_id"] for row in await channel.conversations()]
+    row = CallRow("call_1", WORKSPACE, NUMBER, chat_id, "call:1", "inbound", "preparing", channel.clock.now())
+    line = await CallStore(channel.pool).line(WORKSPACE, NUMBER, chat_id)
+    assert line is not None
+    voice = await desk.agents.prepare(row, line, desk.phone)
+    async with desk.talk(voice):
+        request = await desk.ask(voice, "Hi")
+    assert [tool.name for tool in request.tools] == ["send_chat_message"]
+    assert "Person: Hi" in request.messages[0].text
 
 
 async def told(channel: CallChannel, text: str, count: int = 1) -> bool:

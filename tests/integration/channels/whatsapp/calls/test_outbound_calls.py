@@ -79,6 +79,29 @@ async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(chann
     assert await prices(channel) == [0.06]
 
 
+async def test_a_machine_that_picks_up_is_voicemail_and_paid_for(channel: CallChannel) -> None:
+    conversation_id = await start(channel)
+    connect = await channel.meta.action("connect")
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("ACCEPTED")
+    await channel.phase("active")
+    voice = channel.agents.voices[0]
+    voice.met_voicemail = True
+    voice.end("voicemail_detection tool was called: a beep")
+    await channel.meta.action("terminate")
+    await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
+    await channel.ended()
+    await until(lambda: measured(channel, 5))
+    await channel.quiet()
+    await peer.close()
+    assert (await channel.row())["result"] == "voicemail"
+    ends = [event for event in await channel.journal(conversation_id) if isinstance(event, CallEnded)]
+    assert ends == [CallEnded(result="voicemail", reason="voicemail_detection tool was called: a beep")]
+    assert await prices(channel) == [0.06]
+
+
 async def test_the_price_of_a_call_is_unknown_until_meta_tells_how_long_it_was(channel: CallChannel) -> None:
     await start(channel)
     connect = await channel.meta.action("connect")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +99,15 @@ def test_the_agent_hangs_up() -> None:
     assert call.outcome is not None
     assert (call.outcome.result, call.outcome.reason) == ("answered", "end_call tool was called")
     assert commands == [Finish(call.outcome)]
+
+
+@pytest.mark.parametrize("end", [(HungUp("a beep"), Done("terminate")), (Terminated(picked_up=True),)])
+def test_a_call_that_a_machine_took_is_told_from_an_answered_one(end: tuple[Happening, ...]) -> None:
+    call, _ = outbound(*RINGING, Answered("theirs"), MediaUp(), PickedUp())
+    assert call.phase is Phase.ACTIVE
+    call, _ = run(replace(call, voicemail=True), *end)
+    assert call.outcome is not None
+    assert (call.phase, call.outcome.result) == (Phase.ENDED, "voicemail")
 
 
 def test_over_capacity_is_rejected_at_once() -> None:
