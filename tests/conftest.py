@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
 from support.postgres import PostgresOfTests
+from support.programs import missing_programs
 
 # The same examples in each run, and no judgement of how long one takes on a busy machine.
 hypothesis.settings.register_profile("greenline", deadline=None, derandomize=True)
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs
 
     from support.server import RunningServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a program that is missing here, and say which. Of the tests of a change (CI) none may be."""
+    missing = {} if os.environ.get("CI") else missing_programs()
+    for item in items:
+        for mark, reason in missing.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

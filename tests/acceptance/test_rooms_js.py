@@ -15,7 +15,7 @@ from support.livekit_server import livekit_server
 from support.server import run_server
 from support.socket_agents import finished, make_agent
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chromium, pytest.mark.javascript, pytest.mark.timeout(120)]
 
 
 async def test_a_person_speaks_in_a_room(settings: Settings) -> None:

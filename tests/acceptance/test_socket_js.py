@@ -23,7 +23,12 @@ from support.server import RunningServer, run_server
 from support.socket_agents import ECHO, EVENTS, client_tool, finished, make_agent
 from support.speech_sockets import Nova, hearing
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.javascript,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 TOOLS = (
     'offline: when price|much -> call price {"what": "tea"}\n'

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-EXECUTABLE = "/usr/bin/chromium"
+from support.programs import CHROMIUM
+
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -38,7 +39,7 @@ async def chromium(microphone: Path | None = None, *, arguments: Sequence[str] =
     """
     heard = (*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") if microphone else ()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGUMENTS, *heard, *arguments])
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *heard, *arguments])
         try:
             yield browser
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page, Route
@@ -13,8 +12,8 @@ from playwright.async_api import Browser, Page, Route
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
 from support.browser import PATIENCE_MS
+from support.programs import JS_CLIENT
 
-CLIENT = Path(__file__).parents[1] / "js" / "node_modules" / "@elevenlabs" / "client" / "dist" / "lib.iife.js"
 SITE = "http://localhost:3000"
 """Where the page seems to come from; nothing listens there."""
 ARGUMENTS = (
@@ -137,7 +136,7 @@ async def js_client(browser: Browser, url: str) -> AsyncIterator[JsClient]:
         page.set_default_timeout(PATIENCE_MS)
         await page.route(f"{SITE}/**", _serve)
         await page.goto(f"{SITE}/")
-        await page.add_script_tag(path=CLIENT)
+        await page.add_script_tag(path=JS_CLIENT)
         await page.add_script_tag(content=GLUE)
         yield JsClient(page, url)
     finally:
