@@ -25,6 +25,7 @@ from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
 from greenline.conversations.retention import Retention
 from greenline.insight.service import Insight
+from greenline.insight.trace_export import TraceExport
 from greenline.llm.factory import build_models
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
@@ -131,6 +132,7 @@ async def open_services(
         tokens = TokenWatch(pool, graph, vault, clock, settings)
         retention = Retention(pool, clock, objects)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
+        traces = TraceExport(pool, clock, settings)
         keyring = Keyring(pool, clock)
         sockets = Sockets(
             pool=pool,
@@ -158,7 +160,7 @@ async def open_services(
             sockets=sockets,
             rooms=rooms,
             lifecycle=Lifecycle(
-                workers=(insight, whatsapp, tokens, retention, live), sessions=(sockets, rooms, calls)
+                workers=(insight, traces, whatsapp, tokens, retention, live), sessions=(sockets, rooms, calls)
             ),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)

@@ -391,6 +391,19 @@ class Settings(BaseSettings):
         "endpoint in the variables `AWS_*`; unset: the data directory.",
     )
 
+    # Traces
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#]",
+        description="Collector that ended conversations are posted to as OpenTelemetry traces, its base address as "
+        "OTEL_EXPORTER_OTLP_ENDPOINT has it: `http://collector:4318`; unset: none is. That variable itself is not "
+        "read: a trace holds what people said, which should not leave by a cluster's default.",
+    )
+    otlp_headers: SecretStr | None = Field(
+        None,
+        description="Headers for the collector, as OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20KEY,x-a=b`.",
+    )
+
     # Outbound requests
     outbound_allow: CommaList = Field(
         (),

@@ -1,0 +1,204 @@
+"""Ended conversations at a collector that speaks OTLP over HTTP: each once, late if need be, and never in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from greenline.clock import ManualClock
+from greenline.insight.otlp import trace_id
+from greenline.insight.trace_export import TRACES, TraceExport, read_headers
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.channel import Channel, running_channel
+from support.scripted import Answer, Request, ScriptedServer, answer, scripted
+from support.wait import eventually, until
+
+
+@dataclass
+class Collector:
+    """Takes traces as the protocol says, but for what it is told to answer instead."""
+
+    answers: list[Answer] = field(default_factory=list)
+    asked: int = 0
+    spans: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Answer:
+        self.asked += 1
+        assert (request.method, request.target) == ("POST", "/v1/traces")
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["authorization"] == "Bearer k=1"
+        if self.answers:
+            return self.answers.pop(0)
+        for resource in request.json["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                self.spans.extend(scope["spans"])
+        return answer({"partialSuccess": {}})
+
+    @property
+    def traces(self) -> list[str]:
+        """The ids of the traces that have come whole, with their root."""
+        return [span["traceId"] for span in self.spans if "parentSpanId" not in span]
+
+
+@dataclass
+class Exporting:
+    """A channel whose conversations go to a collector."""
+
+    channel: Channel
+    collector: Collector
+    server: ScriptedServer
+    export: TraceExport
+    settings: Settings
+
+    async def converse(self, text: str = "I would like oolong") -> str:
+        """A conversation from its beginning to its end; returns its id."""
+        known = {row["id"] for row in await self.channel.conversations()}
+        await self.channel.hear(text)
+        await self.channel.quiet()
+        self.channel.clock.advance(timedelta(minutes=11))
+        await self.channel.quiet()
+        (new,) = [row["id"] for row in await self.channel.conversations() if row["id"] not in known]
+        return str(new)
+
+    async def passing(self, condition: Callable[[], object], step: float = 5.0) -> None:
+        """Let time pass until a condition is true."""
+
+        async def true() -> bool:
+            self.channel.clock.advance(timedelta(seconds=step))
+            return bool(condition())
+
+        await until(true)
+
+    async def settled(self) -> bool:
+        """Whether nothing is on its way any more."""
+        return not await self.channel.pool.fetchval(
+            "select exists (select 1 from conversation where ended_at is not null and trace_due_at < 'infinity')"
+        )
+
+
+@pytest.fixture
+async def exporting(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Exporting]:
+    collector = Collector()
+    async with running_channel(pool, dsn, clock, settings) as channel, scripted(collector) as server:
+        headers = SecretStr("authorization=Bearer%20k%3D1, x-team=shop")
+        settings = settings.model_copy(update={"otlp_endpoint": f"{server.url}/", "otlp_headers": headers})
+        export = TraceExport(pool, clock, settings)
+        export.start()
+        try:
+            yield Exporting(channel, collector, server, export, settings)
+        finally:
+            await export.stop(0.0)
+
+
+@contextlib.contextmanager
+def counted(outcome: str, times: int) -> Any:
+    """What happens in the block is counted so often."""
+    before = TRACES.labels(outcome)._value.get()
+    yield
+    assert TRACES.labels(outcome)._value.get() - before == times
+
+
+async def test_an_ended_conversation_arrives_once_and_one_that_goes_on_does_not(exporting: Exporting) -> None:
+    with counted("sent", 1):
+        conversation_id = await exporting.converse()
+        await exporting.channel.hear("And now?")
+        await exporting.channel.quiet()
+        await exporting.passing(lambda: exporting.collector.traces)
+        await until(exporting.settled)
+        for _ in range(3):
+            exporting.channel.clock.advance(timedelta(seconds=5))
+            await asyncio.sleep(0)
+        assert exporting.collector.traces == [trace_id(conversation_id)]
+    names = [span["name"] for span in exporting.collector.spans]
+    assert names[:3] == [
+        "elevenlabs.conversation",
+        "elevenlabs.recv.user_transcript",
+        "elevenlabs.recv.agent_response",
+    ]
+    assert exporting.export.state() == {"traces": True}
+
+
+async def test_a_failed_conversation_arrives_as_one(exporting: Exporting) -> None:
+    conversation_id = await exporting.converse()
+    await exporting.channel.pool.execute("update conversation set status = 'failed' where id = $1", conversation_id)
+    await exporting.passing(lambda: exporting.collector.traces)
+    assert exporting.collector.spans[0]["status"]["code"] == 2
+
+
+@pytest.mark.parametrize("away", [Answer(503, headers={"retry-after": "60"}), Answer(429), Answer(cut=True)])
+async def test_a_collector_that_is_away_is_asked_again(exporting: Exporting, away: Answer) -> None:
+    exporting.collector.answers = [away, away]
+    with counted("sent", 1), counted("postponed", 2), counted("lost", 0):
+        await exporting.converse()
+        await exporting.passing(lambda: exporting.collector.traces)
+        await until(exporting.settled)
+    assert exporting.collector.asked == 3
+
+
+async def test_while_the_collector_hangs_conversations_go_on(exporting: Exporting) -> None:
+    exporting.collector.answers = [Answer(hang=True)]
+    await exporting.converse()
+    await exporting.passing(lambda: exporting.collector.asked)
+    await exporting.channel.hear("Are you there?")
+    assert len(await exporting.channel.told(2)) == 2
+
+
+@pytest.mark.parametrize(
+    "final", [Answer(400), answer({"partialSuccess": {"rejectedSpans": "3", "errorMessage": "too old"}})]
+)
+async def test_what_a_collector_refuses_for_good_is_lost_and_seen(exporting: Exporting, final: Answer) -> None:
+    exporting.collector.answers = [final]
+    with structlog.testing.capture_logs() as logs, counted("lost", 1):
+        conversation_id = await exporting.converse()
+        await exporting.passing(lambda: exporting.collector.asked)
+        await eventually(lambda: any(line["event"] == "traces.lost" for line in logs))
+        await until(exporting.settled)
+    (lost,) = [line for line in logs if line["event"] == "traces.lost"]
+    assert (lost["log_level"], lost["conversation_id"]) == ("error", conversation_id)
+    await exporting.converse("And one more")
+    await exporting.passing(lambda: exporting.collector.traces)
+    assert exporting.collector.asked == 2
+
+
+async def test_after_an_hour_without_a_collector_a_trace_is_given_up(exporting: Exporting) -> None:
+    exporting.collector.answers = [Answer(503)] * 1000
+    with counted("lost", 1):
+        await exporting.converse()
+        await exporting.passing(lambda: exporting.collector.asked >= 3)
+        exporting.channel.clock.advance(timedelta(hours=1))
+        await until(exporting.settled)
+        exporting.channel.clock.advance(timedelta(seconds=5))
+
+
+async def test_two_processes_send_each_conversation_once(exporting: Exporting) -> None:
+    other = TraceExport(exporting.channel.pool, exporting.channel.clock, exporting.settings)
+    other.start()
+    expected = [trace_id(await exporting.converse(text)) for text in ("one", "two", "three")]
+    await exporting.passing(lambda: len(exporting.collector.traces) >= 3)
+    await until(exporting.settled)
+    await other.stop(0.0)
+    assert sorted(exporting.collector.traces) == sorted(expected)
+
+
+async def test_without_a_collector_nothing_runs(pool: Pool, clock: ManualClock, settings: Settings) -> None:
+    export = TraceExport(pool, clock, settings)
+    export.start()
+    assert export.state() == {}
+    await export.stop(0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [("", {}), ("a=b", {"a": "b"}), (" A = b%20c ,x", {"a": "b c"}), ("a=b=c,d=e", {"a": "b=c", "d": "e"})],
+)
+def test_headers_are_written_as_those_of_opentelemetry(text: str, headers: dict[str, str]) -> None:
+    assert read_headers(text) == headers
