@@ -196,6 +196,8 @@ class Carrier:
         message.error = error.in_status()
         self._note("message.failed", chat, message, code=error.code)
         self._status(chat, message, "failed")
+        if message.template_id:
+            self._reviews.settled(message.template_id)
 
     def _arrive(self, chat: Chat, message: Message) -> None:
         message.status = "delivered"

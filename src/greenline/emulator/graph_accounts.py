@@ -59,7 +59,7 @@ class AccountCalls:
         if request.method != "POST":
             raise unknown_object(template_id)
         templates.edit(template, await read_body(request))
-        self._meta.reviews.submit(account, template_id)
+        self._meta.reviews.resubmit(account, template_id)
         return {"success": True}
 
     async def _subscribe(self, request: Request, account: Account, token: Token) -> dict[str, Any]:
@@ -77,7 +77,9 @@ class AccountCalls:
 
     def _delete_template(self, request: Request, account: Account) -> dict[str, Any]:
         query = request.query_params
-        templates.delete(account, query.get("name"), query.get("hsm_id"), self._meta.clock.now())
+        now = self._meta.clock.now()
+        for template_id in templates.doomed(account, query.get("name"), query.get("hsm_id"), now):
+            self._meta.reviews.delete(account, template_id)
         return {"success": True}
 
 

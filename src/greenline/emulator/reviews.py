@@ -15,6 +15,7 @@ from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Account, Chat, World
 
 COUNTED_SECONDS: Final = 7 * 24 * 3600.0
+DELETION_SECONDS: Final = 30 * 24 * 3600.0  # Meta: how long messages of a deleted template are still brought
 PAUSES: Final = (("FIRST_PAUSE", 3 * 3600.0), ("SECOND_PAUSE", 6 * 3600.0))
 
 
@@ -72,15 +73,35 @@ class Reviews:
         self._webhooks.account_update(account, "message_template_status_update", value)
 
     def submit(self, account: Account, template_id: str) -> None:
-        """Review a new or changed template after the set delay."""
-        account.templates[template_id]["status"] = "PENDING"
-        self._reception(template_id).paused_until = None
+        """Review a new template after the set delay."""
         self._start(self._review(account, template_id))
+
+    def resubmit(self, account: Account, template_id: str) -> None:
+        """Review a changed template after the set delay."""
+        self.decide(account, template_id, "PENDING")
+        self._start(self._review(account, template_id))
+
+    def delete(self, account: Account, template_id: str) -> None:
+        """Delete a template; while messages of it are on their way it stays, for 30 days at most."""
+        if self._is_under_way(template_id):
+            self.decide(account, template_id, "PENDING_DELETION")
+            self._start(self._delete_later(account, template_id))
+        else:
+            self._remove(account, template_id)
+
+    def settled(self, template_id: str) -> None:
+        """A message of the template arrived, or failed: the last one lets go of a template that is to be deleted."""
+        account = self._account_of(template_id)
+        if account is None or account.templates[template_id]["status"] != "PENDING_DELETION":
+            return
+        if not self._is_under_way(template_id):
+            self._remove(account, template_id)
 
     def delivered(self, template_id: str, wamid: str) -> None:
         """A message of the template reached a phone."""
         self._reception(template_id).delivered[wamid] = self._clock.now()
         self._judge(template_id)
+        self.settled(template_id)
 
     def unwanted(self, chat: Chat, wamid: str | None = None) -> bool:
         """The person did not want a message: this one, or else the chat's last of a template.
@@ -102,7 +123,7 @@ class Reviews:
             self.decide(account, template_id, self._config.review_verdict)
 
     def _judge(self, template_id: str) -> None:
-        account = next((a for a in self._world.accounts.values() if template_id in a.templates), None)
+        account = self._account_of(template_id)
         if account is None:  # deleted meanwhile
             return
         score = self._reception(template_id).score(self._clock.now(), self._config)
@@ -144,6 +165,22 @@ class Reviews:
         info = {"title": "UNPAUSE", "description": "The pause is over."}
         self.decide(account, template_id, "APPROVED", other_info=info)
         self._rate(account, template_id, "UNKNOWN")
+
+    async def _delete_later(self, account: Account, template_id: str) -> None:
+        await self._clock.sleep(DELETION_SECONDS)
+        if template_id in account.templates:
+            self._remove(account, template_id)
+
+    def _remove(self, account: Account, template_id: str) -> None:
+        self.decide(account, template_id, "DELETED")
+        del account.templates[template_id], self._receptions[template_id]
+
+    def _is_under_way(self, template_id: str) -> bool:
+        chats = self._world.chats.values()
+        return any(m.template_id == template_id for chat in chats for m in (*chat.accepted, *chat.outgoing))
+
+    def _account_of(self, template_id: str) -> Account | None:
+        return next((a for a in self._world.accounts.values() if template_id in a.templates), None)
 
     def _reception(self, template_id: str) -> Reception:
         return self._receptions.setdefault(template_id, Reception())

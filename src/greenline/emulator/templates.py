@@ -58,14 +58,15 @@ def edit(template: dict[str, Any], changes: dict[str, Any]) -> None:
     template.update(components=checked(components, category, template["parameter_format"]), category=category)
 
 
-def delete(account: Account, name: str | None, template_id: str | None, now: float) -> None:
-    """Delete the templates of a name, or one of them; the name is reserved. Raises `MetaError` 100."""
-    gone = [t for t in account.templates.values() if t["name"] == name and template_id in (None, t["id"])]
-    if not gone:
+def doomed(account: Account, name: str | None, template_id: str | None, now: float) -> list[str]:
+    """Ids of the templates of a name, or one of them, to be deleted; the name is reserved. Raises `MetaError` 100."""
+    named = [t for t in account.templates.values() if t["name"] == name and t["status"] != "PENDING_DELETION"]
+    found = [t for t in named if template_id in (None, t["id"])]
+    if not found:
         raise MetaError(100, "No template has this name.", subcode=2593002)
-    for template in gone:
-        del account.templates[template["id"]]
+    for template in found:
         account.reserved[template["name"], template["language"]] = now + RESERVED_SECONDS
+    return [template["id"] for template in found]
 
 
 def find(account: Account, sent: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from support.meta import Emulator, Person
-from support.receiver import Receiver, send
+from support.receiver import Receiver, graph, send
 from support.wait import until
 
 TEXT = {"type": "text", "text": {"body": "Hello"}}
@@ -79,3 +79,32 @@ async def test_the_address_of_a_file_is_dead_at_once_while_that_fault_is_set(
     [message] = await until(heard)
     headers = {"Authorization": f"Bearer {meta.business['token']}"}
     assert (await meta.http.get(message["document"]["url"], headers=headers)).status_code == 404
+
+
+async def test_the_states_of_a_template_are_told_to_its_end(meta: Emulator, told: Receiver, ann: Person) -> None:
+    account, events = meta.business["waba_id"], []
+    await meta.call("PATCH", "/config", review_delay=0)
+
+    async def said(count: int) -> list[str]:
+        changes = [value for field, value in told.changes if field == "message_template_status_update"]
+        events[:] = [value["event"] for value in changes]
+        return events if len(events) >= count else []
+
+    parts = [{"type": "BODY", "text": "Hello."}]
+    body = {"name": "hello", "language": "en", "category": "UTILITY", "components": parts}
+    made = await graph(meta, "POST", f"{account}/message_templates", body)
+    await until(lambda: said(1))
+    await graph(meta, "POST", made["id"], {"components": [{"type": "BODY", "text": "Good day."}]})
+    await until(lambda: said(3))
+    await meta.call("PATCH", f"/people/{ann.person_id}", online=False)
+    template = {"name": "hello", "language": {"code": "en"}}
+    await send(meta, ann, {"type": "template", "template": template})
+    await told.statuses(1)
+    await graph(meta, "DELETE", f"{account}/message_templates?name=hello")
+    await until(lambda: said(4))
+    assert (await graph(meta, "GET", made["id"]))["status"] == "PENDING_DELETION"
+    await meta.call("PATCH", f"/people/{ann.person_id}", online=True)
+    await until(lambda: said(5))
+    assert sorted(events[1:3]) == ["APPROVED", "PENDING"]  # webhooks keep no order
+    assert [events[0], *events[3:]] == ["APPROVED", "PENDING_DELETION", "DELETED"]
+    assert (await graph(meta, "GET", f"{account}/message_templates"))["data"] == []

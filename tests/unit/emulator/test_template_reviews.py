@@ -31,6 +31,9 @@ class Told:
     def titles(self) -> list[str]:
         return [value["other_info"]["title"] for _, value in self.updates if "other_info" in value]
 
+    def states(self) -> list[str]:
+        return [value["event"] for _, value in self.updates if "event" in value]
+
     def scores(self) -> list[str]:
         return [value["new_quality_score"] for _, value in self.updates if "new_quality_score" in value]
 
@@ -49,10 +52,10 @@ class Shop:
             "components": [{"type": "BODY", "text": "Roses!"}],
         }
         self.template = templates.create(self.account, body, self.clock.now(), Config())
-        world = World(accounts={"1": self.account})
+        self.chat = Chat(Person("p", "Ann", "15550100001", "US.1"), Number("2", "1", "+1", "Fern"))
+        world = World(accounts={"1": self.account}, chats={("p", "2"): self.chat})
         config = Config(quality_sample=4, quality_yellow_share=0.25, quality_red_share=0.5)
         self.reviews = Reviews(world, config, self.clock, self.told, Journal(self.clock))  # type: ignore[arg-type]
-        self.chat = Chat(Person("p", "Ann", "15550100001", "US.1"), Number("2", "1", "+1", "Fern"))
 
     def send(self, count: int) -> list[str]:
         wamids = [f"wamid.{len(self.chat.screen) + place}" for place in range(count)]
@@ -120,7 +123,7 @@ async def test_few_messages_and_old_ones_say_nothing(shop: Shop) -> None:
 
 async def test_a_review_ends_a_pause_before_its_time(shop: Shop) -> None:
     shop.complain()
-    shop.reviews.submit(shop.account, shop.template["id"])
+    shop.reviews.resubmit(shop.account, shop.template["id"])
     assert shop.template["status"] == "PENDING"
     shop.clock.advance(1)
     await shop.status("APPROVED")
@@ -128,3 +131,53 @@ async def test_a_review_ends_a_pause_before_its_time(shop: Shop) -> None:
     shop.clock.advance(4 * 3600)
     await asyncio.sleep(0.01)
     assert shop.template["status"] == "REJECTED"
+    assert shop.told.states() == ["APPROVED", "PAUSED", "PENDING", "APPROVED", "REJECTED"]
+
+
+async def test_a_deleted_template_is_gone_at_once_when_nothing_waits(shop: Shop) -> None:
+    shop.reviews.delete(shop.account, shop.template["id"])
+    assert shop.told.states() == ["APPROVED", "DELETED"]
+    assert shop.account.templates == {}
+    assert refusal(shop) == 132001
+
+
+def waiting(shop: Shop) -> Message:
+    """A message of the template that waits for a phone that is offline."""
+    message = Message("wamid.1", "out", "template", {}, shop.clock.now(), template_id=shop.template["id"])
+    shop.chat.outgoing.append(message)
+    return message
+
+
+async def test_a_deleted_template_stays_until_its_last_message_arrived(shop: Shop) -> None:
+    message = waiting(shop)
+    shop.reviews.delete(shop.account, shop.template["id"])
+    assert (shop.template["status"], refusal(shop)) == ("PENDING_DELETION", 132001)
+    assert edit_refused(shop)
+    shop.reviews.delivered(shop.template["id"], message.id)
+    assert shop.told.states() == ["APPROVED", "PENDING_DELETION"], "another one is still under way"
+    shop.chat.outgoing.clear()
+    shop.reviews.settled(shop.template["id"])
+    assert shop.told.states() == ["APPROVED", "PENDING_DELETION", "DELETED"]
+    assert shop.account.templates == {}
+
+
+async def test_a_deleted_template_stays_for_thirty_days_at_most(shop: Shop) -> None:
+    waiting(shop)
+    shop.reviews.delete(shop.account, shop.template["id"])
+    assert shop.template["id"] in shop.account.templates
+    await asyncio.sleep(0)  # the wait begins
+    shop.clock.advance(30 * 24 * 3600 + 1)
+
+    async def gone() -> bool:
+        return shop.account.templates == {}
+
+    await until(gone)
+    assert shop.told.states()[-1] == "DELETED"
+
+
+def edit_refused(shop: Shop) -> bool:
+    try:
+        templates.edit(shop.template, {"category": "UTILITY"})
+    except MetaError as error:
+        return error.code == 100
+    return False

@@ -101,16 +101,21 @@ def test_types_are_taken_in_any_case_and_kept_in_capitals(account: Account) -> N
     assert made["components"][0]["format"] == "TEXT"
 
 
+def delete(account: Account, name: str, template_id: str | None, now: float) -> None:
+    for gone in templates.doomed(account, name, template_id, now):
+        del account.templates[gone]
+
+
 def test_a_name_stays_taken_for_thirty_days(account: Account) -> None:
     first, second = make(account, BODY), make(account, BODY, language="de")
     assert refused(lambda: make(account, BODY)) == (100, 2388024)
-    templates.delete(account, "order", first["id"], NOW)
+    delete(account, "order", first["id"], NOW)
     assert refused(lambda: make(account, BODY)) == (100, 2388023)
     make(account, BODY, language="fr")
-    templates.delete(account, "order", None, NOW)
+    delete(account, "order", None, NOW)
     assert second["id"] not in account.templates
     assert refused(lambda: make(account, BODY, language="pl")) == (100, 2388023)
-    assert refused(lambda: templates.delete(account, "order", None, NOW)) == (100, 2593002)
+    assert refused(lambda: delete(account, "order", None, NOW)) == (100, 2593002)
     templates.create(account, body(BODY), NOW + 30 * DAY + 1, Config())
 
 
@@ -119,9 +124,9 @@ def test_templates_have_a_limit_in_all_and_in_an_hour(account: Account) -> None:
     for number in range(3):
         make(account, BODY, name=f"t{number}", config=config)
     assert refused(lambda: make(account, BODY, config=config)) == (100, 2388019)
-    templates.delete(account, "t0", None, NOW)
+    delete(account, "t0", None, NOW)
     make(account, BODY, config=config)
-    templates.delete(account, "t1", None, NOW)
+    delete(account, "t1", None, NOW)
     assert refused(lambda: make(account, BODY, name="more", config=config)) == (80007, None)
     templates.create(account, body(BODY, name="more"), NOW + 3600, config)
 
