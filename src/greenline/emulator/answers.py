@@ -1,7 +1,8 @@
-"""What Graph calls have in common: bodies that are read, answers that are cut to fields and pages."""
+"""What Graph calls have in common: bodies that are read, their token, answers that are cut to pages."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, Final
 
@@ -13,24 +14,62 @@ from starlette.requests import Request
 from greenline.emulator.errors import MetaError
 
 _PAGE: Final = 25
-_ON_REQUEST: Final = ("health_status", "webhook_configuration")
+_OF_EVERY_CALL: Final = ("access_token", "appsecret_proof")
+_TEXTS: Final = ("biz_opaque_callback_data",)
+"""Parameters that stay a text where they look like JSON."""
+
+
+async def access_token(request: Request) -> str:
+    """The token of a call, or nothing: a parameter, in the address or the body, goes before the header."""
+    if token := request.query_params.get("access_token"):
+        return token
+    token = (await _body(request)).get("access_token")
+    return token if isinstance(token, str) and token else bearer(request)
+
+
+def bearer(request: Request) -> str:
+    """The token in the header of a call, or nothing; ``OAuth`` is how uploads write it (Meta: Resumable upload)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """The parameters of a call, in JSON or as a form. Raises `MetaError` 100."""
+    """The parameters of a call: in JSON, as a form, or in the address. Raises `MetaError` 100."""
+    parameters = {**_with_values(dict(request.query_params)), **await _body(request)}
+    return {name: value for name, value in parameters.items() if name not in _OF_EVERY_CALL}
+
+
+async def _body(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "")
     if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
-        return dict(await read_form(request))
+        return _with_values(dict(await read_form(request)))
     raw = await request.body()
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant) if raw else {}
-        if b"\\u" in raw:  # escapes can make what is no text: half of a character
-            json.dumps(body, ensure_ascii=False).encode()
+        body = _json(raw) if raw else {}
     except (ValueError, RecursionError) as error:
         raise MetaError(100, "Invalid JSON in the body.") from error
     if not isinstance(body, dict):
         raise MetaError(100, "The body must be a JSON object.")
     return body
+
+
+def _with_values(form: dict[str, Any]) -> dict[str, Any]:
+    """A form whose texts are objects and lists where they are JSON, as ``text={"body": "Hi"}``."""
+    return {name: value if name in _TEXTS else _value(value) for name, value in form.items()}
+
+
+def _value(text: Any) -> Any:
+    if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
+        with contextlib.suppress(ValueError, RecursionError):  # what is no JSON is judged as the text that it is
+            return _json(text.encode())
+    return text
+
+
+def _json(raw: bytes) -> Any:
+    value = json.loads(raw, parse_constant=_refuse_constant)
+    if b"\\u" in raw:  # escapes can make what is no text: half of a character
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 async def read_form(request: Request) -> FormData:
@@ -43,14 +82,6 @@ async def read_form(request: Request) -> FormData:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def selected(fields: dict[str, Any], request: Request, default: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields that the call asks for; some are only shown when asked for."""
-    wanted = [name for name in request.query_params.get("fields", "").split(",") if name] or list(default)
-    if not wanted:
-        return {name: value for name, value in fields.items() if name not in _ON_REQUEST}
-    return {name: fields[name] for name in [*wanted, "id"] if name in fields}
 
 
 def paged(rows: list[dict[str, Any]], request: Request) -> dict[str, Any]:

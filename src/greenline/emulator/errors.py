@@ -66,6 +66,7 @@ TITLES: Final[dict[int, tuple[int, str]]] = {
 class MetaError(Exception):
     """A refusal in Meta's envelope. ``details`` is the useful text; ``subcode`` only comes with token problems.
 
+    ``title``: another one than the code's, for errors of Graph that WhatsApp's table does not list.
     ``beside`` is what stands in the answer beside the error, where a part of the call succeeded.
     """
 
@@ -77,9 +78,11 @@ class MetaError(Exception):
         status: int | None = None,
         subcode: int | None = None,
         kind: str = "",
+        title: str = "",
         beside: dict[str, Any] | None = None,
     ) -> None:
-        known_status, self.title = TITLES.get(code, (400, "Error"))
+        known_status, known_title = TITLES.get(code, (400, "Error"))
+        self.title = title or known_title
         self.code = code
         self.details = details
         self.status = status or known_status

@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from greenline.emulator.answers import read_body
+from greenline.emulator.answers import access_token, read_body
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.fault_kinds import GraphError, GraphTimeout, ResetAfterAccept, ResetBeforeAccept, Slow
 from greenline.emulator.faults import F
@@ -18,8 +18,11 @@ from greenline.emulator.graph_accounts import AccountCalls
 from greenline.emulator.graph_apps import AppCalls
 from greenline.emulator.graph_media import MediaCalls
 from greenline.emulator.graph_numbers import NumberCalls
+from greenline.emulator.graph_uploads import UploadCalls
 from greenline.emulator.meta import Meta
 from greenline.emulator.tokens import Tokens
+from greenline.emulator.uploads import PREFIX
+from greenline.emulator.world import Token
 
 _VERSION: Final = re.compile(r"^v(1[7-9]|2[0-6])\.0$")
 _log: Final = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class Graph:
         self._tokens = Tokens(meta.world, meta.config, meta.clock, meta.faults)
         self._apps = AppCalls(meta, self._tokens)
         self._media = MediaCalls(meta, self._tokens)
+        self._uploads = UploadCalls(meta, self._tokens)
         self._numbers = NumberCalls(meta, self._tokens, self._media)
         self._accounts = AccountCalls(meta, self._tokens, self._numbers)
 
@@ -100,15 +104,22 @@ class Graph:
         return answer
 
     async def _answer(self, request: Request, parts: list[str]) -> dict[str, Any]:
-        world, path = self._meta.world, parts[1:]
+        path = parts[1:]
         match request.method, *path:
             case ["GET" | "POST", "oauth", "access_token"]:
-                return self._apps.exchange(request)
+                return await self._apps.exchange(request)
             case ["GET", "debug_token"]:
-                return self._apps.debug(request)
+                return await self._apps.debug(request)
             case [_, app_id, "subscriptions"]:
                 return await self._apps.subscriptions(request, app_id)
-        token = self._tokens.of(request)
+            case [_, upload] if upload.startswith(PREFIX):
+                return await self._uploads.answer(request, upload)
+        return await self._node(request, path, self._tokens.of(await access_token(request)))
+
+    async def _node(self, request: Request, path: list[str], token: Token) -> dict[str, Any]:
+        world = self._meta.world
+        if path[1:] == ["uploads"] and path[0] in world.apps:
+            return await self._uploads.begin(request, path[0], token)
         if path and path[0] in world.numbers:
             return await self._numbers.answer(request, world.numbers[path[0]], path[1:], token)
         if path and path[0] in world.accounts:

@@ -6,11 +6,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from greenline.emulator.answers import read_body
+from greenline.emulator.answers import access_token, read_body
 from greenline.emulator.callbacks import prove
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.meta import Meta
-from greenline.emulator.tokens import Tokens, bearer
+from greenline.emulator.tokens import Tokens
 
 
 class AppCalls:
@@ -20,28 +20,28 @@ class AppCalls:
         self._meta = meta
         self._tokens = tokens
 
-    def exchange(self, request: Request) -> dict[str, Any]:
-        """``GET /oauth/access_token``: the token of an Embedded Signup code."""
-        query = request.query_params
-        app = self._meta.world.apps.get(query.get("client_id", ""))
-        if app is None or app.secret != query.get("client_secret"):
+    async def exchange(self, request: Request) -> dict[str, Any]:
+        """``GET /oauth/access_token``: the token of an Embedded Signup code, or that of the app itself."""
+        asked = await read_body(request)
+        app = self._meta.world.apps.get(str(asked.get("client_id")))
+        if app is None or app.secret != asked.get("client_secret"):
             raise MetaError(1, "Error validating client secret.", status=400)
-        value, until = self._meta.world.codes.pop(query.get("code", ""), ("", 0.0))
+        if asked.get("grant_type") == "client_credentials":
+            return {"access_token": f"{app.id}|{app.secret}", "token_type": "bearer"}
+        value, until = self._meta.world.codes.pop(str(asked.get("code")), ("", 0.0))
         if not value or until <= self._meta.clock.now():
             raise MetaError(100, "This authorization code has expired or has been used.", subcode=36007)
         return {"access_token": value, "token_type": "bearer"}
 
-    def debug(self, request: Request) -> dict[str, Any]:
+    async def debug(self, request: Request) -> dict[str, Any]:
         """``GET /debug_token`` with an app token."""
-        query = request.query_params
-        self._tokens.app(query.get("access_token") or bearer(request))
-        return self._tokens.described(query.get("input_token", ""))
+        self._tokens.app(await access_token(request))
+        return self._tokens.described(request.query_params.get("input_token", ""))
 
     async def subscriptions(self, request: Request, app_id: str) -> dict[str, Any]:
         """``GET``/``POST /{app_id}/subscriptions``: the callback of the app."""
         body = await read_body(request)
-        token = bearer(request) or str(body.get("access_token") or request.query_params.get("access_token", ""))
-        app = self._tokens.app(token)
+        app = self._tokens.app(await access_token(request))
         if app.id != app_id:
             raise unknown_object(app_id)
         if request.method == "POST":

@@ -9,9 +9,10 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from greenline.emulator.answers import read_form
+from greenline.emulator.answers import access_token, read_form
 from greenline.emulator.errors import MetaError, unknown_object
 from greenline.emulator.fault_kinds import MediaExpired
+from greenline.emulator.fields import MEDIA, selected
 from greenline.emulator.media import UPLOADED_SECONDS, check_upload
 from greenline.emulator.meta import Meta
 from greenline.emulator.tokens import MESSAGING, Tokens
@@ -48,7 +49,7 @@ class MediaCalls:
             return {"success": True}
         dead = meta.faults.acting(MediaExpired, media_id=media_id) is not None
         base = str(request.base_url).rstrip("/")
-        return {
+        shown = {
             "messaging_product": "whatsapp",
             "url": meta.media.address(media, base, meta.clock.now(), dead=dead),
             "mime_type": media.mime_type,
@@ -56,12 +57,13 @@ class MediaCalls:
             "file_size": len(media.data),
             "id": media.id,
         }
+        return selected(shown, request, MEDIA)
 
     async def fetch(self, request: Request) -> Response:
         """The bytes behind a media address; the token is needed here too."""
         meta, query = self._meta, request.query_params
         try:
-            token = self._tokens.of(request)
+            token = self._tokens.of(await access_token(request))
             media = meta.media.at(query.get("hash", ""), query.get("mid", ""), meta.clock.now())
             if media is None:
                 return Response(status_code=404)

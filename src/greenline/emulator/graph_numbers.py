@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from greenline.emulator import blocks
-from greenline.emulator.answers import health, paged, read_body, selected
+from greenline.emulator import blocks, profile
+from greenline.emulator.answers import health, paged, read_body
 from greenline.emulator.callbacks import prove
 from greenline.emulator.calls.calling import shown_calling
 from greenline.emulator.errors import MetaError, unknown_object
+from greenline.emulator.fields import NUMBER, PROFILE, SETTINGS, selected
 from greenline.emulator.graph_media import MediaCalls
 from greenline.emulator.meta import Meta
 from greenline.emulator.quotas import take
@@ -20,6 +21,9 @@ from greenline.emulator.tokens import MANAGEMENT, MESSAGING, Tokens
 from greenline.emulator.world import Number, Token
 
 _MESSAGING_EDGES: Final = ("messages", "media", "calls", "call_permissions", "block_users")
+_ON_REQUEST: Final = (
+    *("health_status", "is_on_biz_app", "is_preverified_number", "quality_score", "webhook_configuration"),
+)
 _REGISTRATIONS: Final = (72 * 3600.0, 10)  # Meta: Registration
 
 Handler = Callable[[Request, Number], Awaitable[dict[str, Any]]]
@@ -60,13 +64,17 @@ class NumberCalls:
             raise unknown_object("/".join([number.id, *edge]))
         return await handler(request, number)
 
-    def fields(self, number: Number) -> dict[str, Any]:
-        """What a number tells of itself."""
+    def shown(self, request: Request, number: Number) -> dict[str, Any]:
+        """What a number tells of itself, as far as it is asked. Raises `MetaError` 100 for a field that is none."""
+        return selected(self._fields(number), request, NUMBER, on_request=_ON_REQUEST)
+
+    def _fields(self, number: Number) -> dict[str, Any]:
         return {
             "verified_name": number.verified_name,
             "code_verification_status": "VERIFIED",
             "display_phone_number": number.display,
             "quality_rating": "GREEN",
+            "quality_score": {"score": "GREEN"},
             "platform_type": "CLOUD_API",
             "throughput": {"level": "HIGH" if number.throughput == "HIGH" else "STANDARD"},
             "id": number.id,
@@ -75,6 +83,8 @@ class NumberCalls:
             "account_mode": "LIVE" if number.test_recipients is None else "SANDBOX",
             "is_pin_enabled": number.pin is not None,
             "is_official_business_account": False,
+            "is_on_biz_app": number.coexists,
+            "is_preverified_number": False,
             "whatsapp_business_manager_messaging_limit": self._meta.config.messaging_limit,
             "health_status": health("PHONE_NUMBER", number.id),
             "webhook_configuration": self._callbacks(number),
@@ -91,7 +101,7 @@ class NumberCalls:
         return {level: url for level, url in found.items() if url}
 
     async def _show(self, request: Request, number: Number) -> dict[str, Any]:
-        return selected(self.fields(number), request)
+        return self.shown(request, number)
 
     async def _change(self, request: Request, number: Number) -> dict[str, Any]:
         body = await read_body(request)
@@ -149,7 +159,8 @@ class NumberCalls:
     async def _settings(self, request: Request, number: Number) -> dict[str, Any]:
         if request.method == "GET":
             secret = request.query_params.get("include_sip_credentials") == "true"
-            return {**number.settings, "calling": shown_calling(number, with_credentials=secret)}
+            shown = {**number.settings, "calling": shown_calling(number, with_credentials=secret)}
+            return selected(shown, request, SETTINGS | shown.keys())
         body = {key: value for key, value in (await read_body(request)).items() if key != "messaging_product"}
         if len(body) != 1:
             raise MetaError(100, "Exactly one feature can be set in a request.")
@@ -161,8 +172,8 @@ class NumberCalls:
 
     async def _profile(self, request: Request, number: Number) -> dict[str, Any]:
         if request.method == "GET":
-            return {"data": [{"messaging_product": "whatsapp", **number.profile}]}
-        number.profile.update(await read_body(request))
+            return {"data": [selected(profile.shown(number), request, PROFILE)]}
+        profile.change(number, await read_body(request))
         return {"success": True}
 
     async def _blocked(self, request: Request, number: Number) -> dict[str, Any]:

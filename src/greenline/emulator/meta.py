@@ -24,6 +24,7 @@ from greenline.emulator.media import MediaStore
 from greenline.emulator.portfolio import Portfolio
 from greenline.emulator.reviews import Reviews
 from greenline.emulator.throughput import Throughput
+from greenline.emulator.uploads import Uploads
 from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Chat, Message, Number, Person, World, new_wamid
 
@@ -40,6 +41,7 @@ class Meta:
         self.faults = Faults()
         self.journal = Journal(self.clock)
         self.media = MediaStore(self.config)
+        self.uploads = Uploads(self.config)
         self.webhooks = Webhooks(self.world, self.config, self.clock, self.faults, self.journal)
         self._throughput = Throughput(self.world, self.config, self.clock, self.webhooks, self.journal)
         self._portfolio = Portfolio(

@@ -68,6 +68,7 @@ class Reviews:
         template = account.templates[template_id]
         self._reception(template_id).paused_until = None
         template["status"] = verdict
+        template["rejected_reason"] = reason if verdict == "REJECTED" else "NONE"
         self._journal.add("template", template_id=template_id, name=template["name"], status=verdict)
         value = {"event": verdict, **_named(template), "reason": reason, **more}
         self._webhooks.account_update(account, "message_template_status_update", value)

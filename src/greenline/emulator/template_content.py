@@ -18,12 +18,24 @@ BUTTONS: Final = ("QUICK_REPLY", "URL", "PHONE_NUMBER", "FLOW", "VOICE_CALL", *U
 VERIFICATION: Final = "*{{1}}* is your verification code."
 """Meta writes the body of authentication templates itself."""
 
+Example = Callable[[str], str | None]
+
+
+def unknown(handle: str) -> None:
+    """No file was uploaded."""
+
+
 _TOO_LONG, _HEADER, _BODY, _FOOTER, _DANGLING = 2388040, 2388047, 2388072, 2388073, 2388299
 _MOST: Final = {"URL": 2, "PHONE_NUMBER": 1, "QUICK_REPLY": 10}
 
 
-def checked(components: Any, category: str, parameter_format: str) -> list[dict[str, Any]]:
-    """The components of a template, with types in capitals. Raises `MetaError` 100, often with a subcode."""
+def checked(
+    components: Any, category: str, parameter_format: str, example: Example = unknown
+) -> list[dict[str, Any]]:
+    """The components of a template, with types in capitals. Raises `MetaError` 100, often with a subcode.
+
+    ``example`` tells of an uploaded file which format of header it can be an example of.
+    """
     if not isinstance(components, list) or not all(isinstance(component, dict) for component in components):
         raise MetaError(100, "Param components must be a list of objects.")
     found = [{**component, "type": _capital(component, "type", _CHECKS)} for component in components]
@@ -35,7 +47,18 @@ def checked(components: Any, category: str, parameter_format: str) -> list[dict[
             component["text"] = VERIFICATION
         else:
             _CHECKS[component["type"]](component, PARAMETER_FORMATS[parameter_format])
+        if component["type"] == "HEADER":
+            _check_example(component, example)
     return found
+
+
+def _check_example(header: dict[str, Any], example: Example) -> None:
+    shown = header.get("example")
+    if header["format"] not in ("IMAGE", "VIDEO", "DOCUMENT") or shown is None:
+        return
+    handles = shown.get("header_handle") if isinstance(shown, dict) else None
+    if not isinstance(handles, list) or len(handles) != 1 or example(str(handles[0])) != header["format"]:
+        raise MetaError(100, f"Param header_handle must be the handle of an uploaded {header['format']}.")
 
 
 def _capital(item: dict[str, Any], key: str, known: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from greenline.emulator.checks import one_of
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.quotas import take
-from greenline.emulator.template_content import PARAMETER_FORMATS, checked
+from greenline.emulator.template_content import PARAMETER_FORMATS, Example, checked, unknown
 from greenline.emulator.world import Account, digits
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,512}")
@@ -18,7 +19,9 @@ RESERVED_SECONDS: Final = 30 * 86_400.0  # Meta: the name of a deleted template
 CATEGORIES: Final = ("AUTHENTICATION", "MARKETING", "UTILITY")
 
 
-def create(account: Account, body: dict[str, Any], now: float, config: Config) -> dict[str, Any]:
+def create(
+    account: Account, body: dict[str, Any], now: float, config: Config, example: Example = unknown
+) -> dict[str, Any]:
     """A new template in state PENDING. Raises `MetaError` for content that Meta refuses, and for too many of them."""
     name, language = body.get("name"), body.get("language")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -27,7 +30,7 @@ def create(account: Account, body: dict[str, Any], now: float, config: Config) -
         raise MetaError(100, "Param language must be a locale, such as en or en_US.")
     category = one_of(str(body.get("category", "")).upper(), "category", CATEGORIES)
     style = one_of(str(body.get("parameter_format", "POSITIONAL")).upper(), "parameter_format", PARAMETER_FORMATS)
-    components = checked(body.get("components"), category, style)
+    components = checked(body.get("components"), category, style, example)
     _check_name(account, name, language, now)
     if len(account.templates) >= config.templates_per_account:
         raise MetaError(100, f"The account has {config.templates_per_account} templates.", subcode=2388019)
@@ -41,13 +44,14 @@ def create(account: Account, body: dict[str, Any], now: float, config: Config) -
         "status": "PENDING",
         "parameter_format": style,
         "components": components,
-        "quality_score": {"score": "UNKNOWN"},
+        "quality_score": {"score": "UNKNOWN", "date": int(now)},
+        "rejected_reason": "NONE",
     }
     account.templates[template["id"]] = template
     return template
 
 
-def edit(template: dict[str, Any], changes: dict[str, Any]) -> None:
+def edit(template: dict[str, Any], changes: dict[str, Any], example: Example = unknown) -> None:
     """Replace the components or the category. Raises `MetaError` 100 for a template in the wrong state, too."""
     if template["status"] not in _EDITABLE:
         raise MetaError(100, f"A template in the state {template['status']} can't be edited.")
@@ -55,7 +59,8 @@ def edit(template: dict[str, Any], changes: dict[str, Any]) -> None:
         raise MetaError(100, "One of the parameters components and category is required.")
     category = one_of(str(changes.get("category", template["category"])).upper(), "category", CATEGORIES)
     components = changes.get("components", template["components"])
-    template.update(components=checked(components, category, template["parameter_format"]), category=category)
+    components = checked(components, category, template["parameter_format"], example)
+    template.update(components=components, category=category)
 
 
 def doomed(account: Account, name: str | None, template_id: str | None, now: float) -> list[str]:
@@ -67,6 +72,26 @@ def doomed(account: Account, name: str | None, template_id: str | None, now: flo
     for template in found:
         account.reserved[template["name"], template["language"]] = now + RESERVED_SECONDS
     return [template["id"] for template in found]
+
+
+def search(account: Account, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The templates that a list asks for: parts of names and contents, and words of which there may be several."""
+    found = list(account.templates.values())
+    for key in ("status", "language", "category"):
+        if wanted := _words(query.get(key)):
+            found = [t for t in found if t[key].upper() in wanted]
+    if wanted := _words(query.get("quality_score")):
+        found = [t for t in found if t["quality_score"]["score"] in wanted]
+    name, content, either = (query.get(key, "").lower() for key in ("name", "content", "name_or_content"))
+    return [t for t in found if name in t["name"] and content in _text(t) and either in t["name"] + "\n" + _text(t)]
+
+
+def _words(listed: str | None) -> set[str]:
+    return {word.strip().upper() for word in re.sub(r'[\[\]"]', "", listed or "").split(",")} - {""}
+
+
+def _text(template: dict[str, Any]) -> str:
+    return "\n".join(str(component.get("text", "")) for component in template["components"]).lower()
 
 
 def find(account: Account, sent: dict[str, Any]) -> dict[str, Any]:

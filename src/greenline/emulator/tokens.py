@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from starlette.requests import Request
-
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError, unknown_object
@@ -29,9 +27,8 @@ class Tokens:
         self._clock = clock
         self._faults = faults
 
-    def of(self, request: Request) -> Token:
-        """The token of a call. Raises `MetaError` 190."""
-        value = bearer(request) or request.query_params.get("access_token", "")
+    def of(self, value: str) -> Token:
+        """The token of a call, which wrote it so. Raises `MetaError` 190."""
         if not value:
             raise MetaError(190, "An access token is required to request this resource.")
         token = self._world.tokens.get(value)
@@ -106,8 +103,3 @@ class Tokens:
         if expired or self._faults.acting(TokenExpired, token=token.value):
             return MetaError(190, "Error validating access token: Session has expired.", subcode=463)
         return None
-
-
-def bearer(request: Request) -> str:
-    """The token in the header of a call, or nothing."""
-    return request.headers.get("authorization", "").removeprefix("Bearer ").strip()

@@ -48,6 +48,8 @@ class Account:
     template_creations: deque[float] = field(default_factory=deque)
     reserved: dict[tuple[str, str], float] = field(default_factory=dict)
     """Name and language of deleted templates: until when."""
+    namespace: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Of its templates, which no call needs any more."""
 
 
 @dataclass
