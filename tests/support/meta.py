@@ -155,7 +155,7 @@ async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
 
 @contextlib.asynccontextmanager
 async def emulator(**config: Any) -> AsyncIterator[Emulator]:
-    """An emulator with one business; ``config`` is patched into it."""
+    """An emulator with one business; ``config`` is patched into it. Calls of the business connect at once."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "greenline", "emulator", "--port", "0"),
@@ -173,8 +173,7 @@ async def emulator(**config: Any) -> AsyncIterator[Emulator]:
             answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
             answer.raise_for_status()
             running = Emulator(url, http, answer.json())
-            if config:
-                await running.call("PATCH", "/config", **config)
+            await running.call("PATCH", "/config", **{"call_connect_delay": 0.0, **config})
             yield running
     finally:
         if process.returncode is None:

@@ -79,7 +79,9 @@ class Config(BaseModel):
     call_accept_seconds: float = Field(
         45.0, gt=0, description="Time a business has to accept a call (Meta: 30-60 s)."
     )
-    call_connect_delay: float = Field(0.3, ge=0, description="From a call of the business to its `connect` webhook.")
+    call_connect_delay: float = Field(
+        1.0, ge=0, description="From a call of the business to its `connect` webhook (Meta: about a second)."
+    )
     call_ring_seconds: float = Field(60.0, gt=0, description="How long a person's phone rings.")
     call_answer_delay: float = Field(0.5, ge=0, description="After which people who answer by themselves do.")
     call_first_media_seconds: float = Field(20.0, gt=0, description="Wait for the first sound of the business.")

@@ -169,9 +169,10 @@ class Meta:
         now = self.clock.now()
         kind = str(body.get("type", "text"))
         content = {key: value for key, value in body.items() if key not in ("type", "context")}
+        context = _answers_business(chat, body.get("context"))
         if person.id not in number.blocked:
-            self._answer_request(person, number, content, body.get("context"))
-        message = Message(str(body.get("id") or new_wamid()), "in", kind, content, now, "sent", body.get("context"))
+            self._answer_request(person, number, content, context)
+        message = Message(str(body.get("id") or new_wamid()), "in", kind, content, now, "sent", context)
         if kind == "reaction" and isinstance(content.get("reaction"), dict):
             target = chat.find(str(content["reaction"].get("message_id")))
             if target is not None:
@@ -272,6 +273,15 @@ def _contact(name: str, person: Person | None) -> dict[str, Any]:
         return {"input": name, "user_id": name} if is_user_id(name) else {"input": name, "wa_id": name.lstrip("+")}
     shown = {"wa_id": person.phone} if person.phone and not person.hides_phone else {}
     return {"input": name, **shown, "user_id": person.user_id}
+
+
+def _answers_business(chat: Chat, context: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The context, but for the answer to a question of Meta's own: that is a change in the business's profile."""
+    quoted = chat.find(str(context.get("id"))) if context else None
+    if quoted is None or quoted.type != "system":
+        return context
+    quoted.asks_to_call = False
+    return None
 
 
 def _asks_to_call(body: dict[str, Any]) -> bool:

@@ -112,8 +112,10 @@ def test_requests_have_limits_that_a_connected_call_resets() -> None:
 
 def test_four_unanswered_calls_withdraw_the_permission() -> None:
     permission = Permission(permanent=True)
-    assert [permission.ended(0.0, connected=False) for _ in range(4)] == [False, False, False, True]
+    fates = [permission.ended(0.0, connected=False) for _ in range(4)]
+    assert fates == ["kept", "questioned", "kept", "withdrawn"]
     assert permission.shown(0.0)["permission"] == {"status": "no_permission"}
+    assert [permission.ended(0.0, connected=False) for _ in range(2)] == ["kept", "kept"], "there is none to lose"
 
 
 def test_a_limit_that_is_used_up_tells_when_it_ends() -> None:

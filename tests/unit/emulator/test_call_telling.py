@@ -102,9 +102,9 @@ async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
     assert permission.status(town.meta.clock.now()) == "no_permission"
 
 
-async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: Town) -> None:
-    permission = town.meta.desk.permission(town.ann, town.number)
-    permission.permanent, permission.unanswered = True, 3
+async def declined(town: Town) -> dict[str, Any]:
+    """The business calls Ann, who declines; returns what it offered."""
+    town.meta.config.call_connect_delay = 0.0
     media = MediaCall(on_pcm=lambda pcm: None, on_digit=lambda key: None)
     session = {"sdp_type": "offer", "sdp": await media.offer()}
     offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ann.phone, "session": session}
@@ -112,14 +112,45 @@ async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: 
     call = town.meta.desk.calls[made["id"]]
     await eventually(lambda: call.state == "ringing")
     town.meta.desk.decline(call)
-    await eventually(lambda: town.told("messages", "messages"))
+    await eventually(lambda: call.state == "ended")
     await media.close()
+    return offer
+
+
+async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: Town) -> None:
+    permission = town.meta.desk.permission(town.ann, town.number)
+    permission.permanent, permission.unanswered = True, 3
+    offer = await declined(town)
+    await eventually(lambda: town.told("messages", "messages"))
     (message,) = town.told("messages", "messages")
     assert message["interactive"]["call_permission_reply"] == {"response": "reject", "response_source": "automatic"}
     assert "context" not in message
     assert [status["status"] for status in town.told("calls", "statuses")] == ["RINGING", "REJECTED"]
     with pytest.raises(MetaError, match="#138006"):
         await town.meta.desk.act(town.number, offer)
+
+
+@pytest.mark.parametrize(("response", "status"), [("reject", "no_permission"), ("accept", "permanent")])
+async def test_who_has_not_taken_two_calls_is_asked_whether_there_shall_be_more(
+    town: Town, response: str, status: str
+) -> None:
+    permission = town.meta.desk.permission(town.ann, town.number)
+    permission.permanent, permission.unanswered = True, 1
+    await declined(town)
+    (asked,) = town.meta.world.chat(town.ann, town.number).screen
+    assert asked.asks_to_call
+    assert town.told("messages", "messages") == []
+    assert permission.status(town.meta.clock.now()) == "permanent"
+    reply = {"response": response, "response_source": "user_action", "is_permanent": response == "accept"}
+    interactive = {"type": "call_permission_reply", "call_permission_reply": reply}
+    body = {"type": "interactive", "interactive": interactive, "context": {"id": asked.id}}
+    town.meta.say(town.ann, town.number, body)
+    assert permission.status(town.meta.clock.now()) == status
+    assert not asked.asks_to_call
+    await eventually(lambda: town.told("messages", "messages"))
+    (message,) = town.told("messages", "messages")
+    assert message["interactive"]["call_permission_reply"]["response"] == response
+    assert "context" not in message, "it is no answer to a request of the business"
 
 
 async def test_a_message_is_left_after_a_call_that_was_rejected(town: Town) -> None:

@@ -29,6 +29,7 @@ from greenline.emulator.world import Message, Number, Person, World, new_wamid
 
 WATCH_SECONDS: Final = 0.5
 REJECTED_SECONDS: Final = 0.1
+QUESTION: Final = "You did not take two calls of this business. May it go on calling you?"
 
 
 class Desk:
@@ -336,12 +337,24 @@ class Desk:
             reply |= {"response": "accept", "is_permanent": False, **until}
             context = {"from": call.number.wa_id, "id": call.id}
             permission.answer(reply, now)
-        elif not permission.ended(now, connected=call.started_at is not None):
-            return
+        else:
+            fate = permission.ended(now, connected=call.started_at is not None)
+            if fate == "questioned":
+                self._question(call)
+            if fate != "withdrawn":
+                return
         content = {"interactive": {"type": "call_permission_reply", "call_permission_reply": reply}}
         self._inbox(
             call.person, call.number, Message(new_wamid(), "in", "interactive", content, now, context=context)
         )
+
+    def _question(self, call: Call) -> None:
+        """Ask the person on their phone whether the business may go on calling. The business hears only an answer."""
+        now = self._clock.now()
+        asked = Message(new_wamid(), "out", "system", {}, now, "read", rendered=QUESTION, asks_to_call=True)
+        self._world.chat(call.person, call.number).screen.append(asked)
+        about = {"person_id": call.person.id, "phone_number_id": call.number.id}
+        self._journal.add("call.permission_questioned", message_id=asked.id, **about)
 
     def _new(self, number: Number, person: Person, direction: Any) -> Call:
         wacid = "wacid." + base64.b64encode(secrets.token_bytes(24)).decode().rstrip("=")

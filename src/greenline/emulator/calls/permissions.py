@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from greenline.emulator.errors import MetaError
 
@@ -13,8 +13,13 @@ TEMPORARY: Final = 7 * DAY
 REQUEST_SECONDS: Final = 7 * DAY
 REQUESTS: Final = ((DAY, 1, "PT24H"), (7 * DAY, 2, "P7D"))
 CONNECTED_A_DAY: Final = 100
+QUESTIONED: Final = 2
+"""Calls in a row that nobody took, after which the person is asked whether the business may go on."""
 UNANSWERED: Final = 4
-"""Calls in a row that nobody took, after which the permission is withdrawn."""
+"""Those after which the permission is withdrawn."""
+
+Fate: TypeAlias = Literal["kept", "questioned", "withdrawn"]
+"""What becomes of a permission."""
 
 
 class Unanswerable(Exception):
@@ -85,18 +90,19 @@ class Permission:
             again = int(recent[-CONNECTED_A_DAY] + DAY)
             raise MetaError(138012, f"{CONNECTED_A_DAY} calls to this person in 24 hours; the next from {again} on.")
 
-    def ended(self, now: float, *, connected: bool) -> bool:
-        """A call of the business is over; True when the permission was withdrawn because nobody takes its calls."""
+    def ended(self, now: float, *, connected: bool) -> Fate:
+        """A call of the business is over: what that does to the permission."""
         if connected:
             self.connected = [*(moment for moment in self.connected if moment > now - DAY), now]
             self.talked()
             self.unanswered = 0
-            return False
+            return "kept"
         self.unanswered += 1
         if self.unanswered < UNANSWERED:
-            return False
+            is_asked = self.unanswered == QUESTIONED and self.status(now) != "no_permission"
+            return "questioned" if is_asked else "kept"
         self.permanent, self.until, self.unanswered = False, 0.0, 0
-        return True
+        return "withdrawn"
 
     def talked(self) -> None:
         """A call was connected, whoever began it: the limits on requests begin anew."""
