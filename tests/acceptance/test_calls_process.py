@@ -70,6 +70,17 @@ async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer, numbe
     await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2, seconds=30)
 
 
+async def hung_up(holder: httpx2.AsyncClient, other: httpx2.AsyncClient, number: int, left: int) -> None:
+    """The person of a call hangs up, which Meta tells to ``other``; ``holder`` has ``left`` calls then."""
+    end = {"id": f"wacid.{number}", "event": "terminate", "status": "COMPLETED", "start_time": "1", "duration": 3}
+    await deliver(other, "calls", calls=[{**end, "from": f"155512300{number:02}", "to": "15550001111"}])
+
+    async def over() -> bool:
+        return f"\ngreenline_calls {left}.0\n" in (await holder.get("/metrics")).text
+
+    await until(over)
+
+
 async def conversation(http: httpx2.AsyncClient) -> dict[str, Any]:
     """The only conversation, when it has ended."""
 
@@ -112,15 +123,18 @@ async def test_a_server_that_leaves_lets_its_call_go_on_and_then_ends_it(
 async def test_under_load_calls_stay_with_the_server_that_leaves_and_new_ones_go_to_the_other(
     environment: dict[str, str], tmp_path: Path, meta: CallingMeta
 ) -> None:
+    """And a hang-up finds the server that holds its call, whichever hears of it."""
     environment = {**environment, "GREENLINE_CALL_DRAIN_SECONDS": "6", "GREENLINE_LEASE_SECONDS": "20"}
-    peers = [RtcPeer() for _ in range(6)]
+    peers = [RtcPeer() for _ in range(7)]
     async with serve_process(tmp_path, environment=environment) as old:
         await old.ready()
         async with client(old) as http:
             await furnish(http)
-            await asyncio.gather(*(talk(http, meta, peers[number], number) for number in range(3)))
+            await asyncio.gather(*(talk(http, meta, peers[number], number) for number in (0, 1, 2, 6)))
         async with serve_process(tmp_path, environment=environment) as new:
             await new.ready()
+            async with client(old) as holder, client(new) as http:
+                await hung_up(holder, http, 6, left=3)
             old.kill(signal.SIGTERM)
             before = [len(peer.heard) for peer in peers[:3]]
             async with client(new) as http:
@@ -129,7 +143,7 @@ async def test_under_load_calls_stay_with_the_server_that_leaves_and_new_ones_go
                 for number in range(3):
                     await meta.calls.action("terminate", wacid=f"wacid.{number}")
                 assert await old.ended() == 0
-                after = [len(peer.heard) for peer in peers[3:]]
+                after = [len(peers[number].heard) for number in range(3, 6)]
                 await eventually(lambda: all(len(peers[n + 3].heard) > after[n] for n in range(3)))
             done = [(body["action"], body["call_id"]) for body in meta.calls.actions]
             assert "reject" not in meta.calls.names()
