@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from greenline.clock import SystemClock
 from greenline.doctor import examine
 from greenline.settings import Settings
-from support.livekit_server import LiveKitServer, livekit_server
+from support.livekit_real import BOTH, LiveKit, livekit_for
 from support.room_person import person_in
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
@@ -25,13 +25,13 @@ PATH = "/v1/convai/conversation/token"
 
 
 @pytest.fixture
-async def livekit() -> AsyncIterator[LiveKitServer]:
-    async with livekit_server() as running:
+async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
+    async with livekit_for(request) as running:
         yield running
 
 
 @pytest.fixture
-async def server(settings: Settings, livekit: LiveKitServer) -> AsyncIterator[RunningServer]:
+async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: tokens have a time of their own."""
     update = {
         "livekit_url": livekit.url,
@@ -43,8 +43,9 @@ async def server(settings: Settings, livekit: LiveKitServer) -> AsyncIterator[Ru
         yield running
 
 
+@BOTH
 async def test_a_conversation_by_text_in_a_room(
-    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKitServer
+    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKit
 ) -> None:
     agent_id = await make_agent(http, platform={"auth": {"enable_auth": True}})
     async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
@@ -101,7 +102,7 @@ async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) ->
     assert {answer.headers["access-control-allow-origin"] for answer in answers.values()} == {"*"}
 
 
-async def test_the_doctor_joins_a_room(settings: Settings, livekit: LiveKitServer) -> None:
+async def test_the_doctor_joins_a_room(settings: Settings, livekit: LiveKit) -> None:
     update = {"livekit_url": livekit.url, "livekit_api_key": livekit.key}
     secret = SecretStr(livekit.secret)
     states = []

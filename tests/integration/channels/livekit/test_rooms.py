@@ -1,4 +1,4 @@
-"""Rooms of a LiveKit server: the SDK on both sides, a stand-in between, an agent that does what the test says."""
+"""Rooms of a LiveKit server: the SDK on both sides, an agent that does what the test says, a stand-in as a rule."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from greenline.speech.models import Alignment
 from greenline.speech.resample import resample
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
-from support.livekit_server import LiveKitServer, livekit_server
+from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_server import LiveKitServer
 from support.room_person import RoomPerson, person_in
 from support.rows import WORKSPACE
 from support.scripted_session import ScriptedSession, ScriptedSessions
@@ -48,14 +49,20 @@ WAIT_SECONDS = 20
 
 @dataclass
 class Place:
-    """Rooms over a stand-in, with one agent."""
+    """Rooms of a LiveKit server, with one agent."""
 
-    server: LiveKitServer
+    livekit: LiveKit
     rooms: Rooms
     host: Host
     sessions: ScriptedSessions
     arrival: Arrival
     clock: ManualClock
+
+    @property
+    def server(self) -> LiveKitServer:
+        """The stand-in, in tests that look at what it knows."""
+        assert isinstance(self.livekit, LiveKitServer)
+        return self.livekit
 
     async def invite(self) -> Invitation:
         return await self.rooms.invite(self.arrival, "Ann")
@@ -64,27 +71,27 @@ class Place:
     async def talk(self, **data: Any) -> AsyncIterator[tuple[RoomPerson, ScriptedSession]]:
         """A person whose conversation has begun."""
         invitation = await self.invite()
-        async with person_in(self.server.url, invitation.token) as person:
+        async with person_in(self.livekit.url, invitation.token) as person:
             await person.begin(**data)
             await eventually(lambda: self.sessions.sessions and self.sessions.sessions[-1]._listeners)
             yield person, self.sessions.sessions[-1]
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LiveKitServer]:
-    async with livekit_server() as running:
+async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
+    async with livekit_for(request) as running:
         yield running
 
 
 @pytest.fixture
-async def place(tmp_path: Path, server: LiveKitServer) -> AsyncIterator[Place]:
+async def place(tmp_path: Path, livekit: LiveKit) -> AsyncIterator[Place]:
     clock = ManualClock(datetime.now(UTC))  # tokens have to be good for the stand-in, whose clock runs
     sessions = ScriptedSessions(text_only=False)
     settings = Settings(
         data_dir=tmp_path,
-        livekit_url=server.url,
-        livekit_api_key=server.key,
-        livekit_api_secret=SecretStr(server.secret),
+        livekit_url=livekit.url,
+        livekit_api_key=livekit.key,
+        livekit_api_secret=SecretStr(livekit.secret),
         livekit_wait_seconds=WAIT_SECONDS,
         livekit_waiting_rooms=1,
     )
@@ -98,7 +105,7 @@ async def place(tmp_path: Path, server: LiveKitServer) -> AsyncIterator[Place]:
     )
     rooms = Rooms(host=host, clock=clock, settings=settings)
     arrival = Arrival(Admission(AGENT, WORKSPACE, "public"), "js_sdk", "1.25.0")
-    yield Place(server, rooms, host, sessions, arrival, clock)
+    yield Place(livekit, rooms, host, sessions, arrival, clock)
     await asyncio.gather(host.stop(0), rooms.stop(0))
 
 
@@ -122,6 +129,7 @@ async def test_the_agent_waits_in_the_room_that_the_token_names(place: Place) ->
     assert start.data["dynamic_variables"] == {"name": "Ann"}
 
 
+@BOTH
 async def test_messages_go_both_ways(place: Place) -> None:
     async with place.talk() as (person, session):
         await person.send(type="user_message", text="Do you have oolong?")
@@ -137,6 +145,7 @@ async def test_messages_go_both_ways(place: Place) -> None:
         await person.send(type="pong", event_id=ping["ping_event"]["event_id"])
 
 
+@BOTH
 async def test_sound_goes_both_ways(place: Place) -> None:
     async with place.talk() as (person, session):
         async with person.speaking(resample(tone(10.0), 16_000, 48_000)):
@@ -154,6 +163,7 @@ async def test_sound_goes_both_ways(place: Place) -> None:
         assert session.out.queued == 0.0
 
 
+@BOTH
 async def test_sound_in_messages_is_refused(place: Place) -> None:
     async with place.talk() as (person, session):
         await person.send(user_audio_chunk="AAAA")
@@ -211,6 +221,7 @@ async def test_the_conversation_ends_with_the_room(place: Place) -> None:
         await eventually(lambda: session.ended is not None)
 
 
+@BOTH
 async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None:
     async with place.talk() as (person, session):
         session.tell(AgentResponse(1, "Goodbye.", "resp_1"))
