@@ -1,5 +1,6 @@
 """Conversations that the business starts: what is checked, what is kept, and how the reply finds them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from greenline.channels.whatsapp.account_checks import mark_token_expired
 from greenline.channels.whatsapp.account_events import apply_account_event
 from greenline.channels.whatsapp.account_models import AccountImport, AccountNotFound, MetaUnavailable, TokenExpired
 from greenline.channels.whatsapp.accounts import Accounts, get_account
+from greenline.channels.whatsapp.delivery import Fact, raise_states
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbox import Inbox
@@ -41,6 +43,7 @@ from greenline.workspaces.environments import EnvironmentNotFound
 from support.graph_stand_in import NUMBER, TOKEN, WABA, GraphStandIn, meta_error
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import scripted
+from support.wait import until
 
 PARAMS: TypeAdapter[list[TemplateComponent]] = TypeAdapter(list[TemplateComponent])
 WELCOME: dict[str, Any] = {
@@ -294,3 +297,29 @@ async def test_who_stopped_marketing_gets_none(world: World) -> None:
         await world.start()
     assert caught.value.detail()["meta_code"] == 131050
     assert await world.pool.fetchval("select count(*) from conversation") == 1
+
+
+async def test_a_failed_opening_is_told_in_the_order_of_locks_that_turns_have(world: World) -> None:
+    """A turn's commit locks the mailbox of the chat before its conversations: the other way round both might wait."""
+    await world.start()
+    outbox = await world.row("outbox")
+    await world.pool.execute(
+        "insert into mailbox(id, workspace_id, kind) values ($1, $2, 'chat')", outbox["chat_id"], WORKSPACE
+    )
+    fact = Fact(outbox["id"], "failed", world.clock.now(), wamid="wamid.1", error={"code": 131026})
+
+    async def waits() -> bool:
+        query = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool(await world.pool.fetchval(query))
+
+    async with world.pool.acquire() as turn, turn.transaction():
+        await turn.execute("select from mailbox where id = $1 for update", outbox["chat_id"])
+        telling = asyncio.create_task(raise_states(world.pool, [fact], world.clock.now()))
+        await until(waits)
+        await turn.execute("select from conversation where id = $1 for update nowait", outbox["conversation_id"])
+    await telling
+
+    assert await world.pool.fetchval("select state from outbox") == "failed"
+    assert await world.pool.fetchval("select due_at from mailbox where kind = 'chat'") == world.clock.now()
