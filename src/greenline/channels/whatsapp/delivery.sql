@@ -98,7 +98,7 @@ select id, wamid from outbox where wamid = any($1::text[]);
 -- accepted and then dropped for a reason that passes, else null; it is sent again $9 times, ever later. What is told of
 -- a dropped wamid later changes nothing, unless the message was seen on the device after all.
 -- A chat is looked at in which the business waits for an answer to a message that failed. Its mailbox is locked before
--- its conversations are, as by the commit of a turn.
+-- its conversations and messages are, as by the commit of a turn and by whoever joins chats.
 with fact as materialized (
   select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::jsonb[], $8::float[])
     with ordinality as f(outbox_id, state, at, wamid, error, pricing, resend_seconds, place)
@@ -116,7 +116,9 @@ with fact as materialized (
     and (select count(*) from looked_at) >= 0
   order by c.id for no key update
 ), held as materialized (
-  select o.* from outbox o where o.id in (select outbox_id from fact) order by o.id for update
+  select o.* from outbox o
+  where o.id in (select outbox_id from fact) and (select count(*) from looked_at) >= 0
+  order by o.id for update
 ), dropped as materialized (
   select distinct on (h.id) h.id, h.workspace_id, h.phone_number_id, f.wamid,
     $7::timestamptz + make_interval(secs => f.resend_seconds * 4 ^ cardinality(h.dropped_wamids)) as due_at

@@ -300,7 +300,7 @@ async def test_who_stopped_marketing_gets_none(world: World) -> None:
 
 
 async def test_a_failed_opening_is_told_in_the_order_of_locks_that_turns_have(world: World) -> None:
-    """A turn's commit locks the mailbox of the chat before its conversations: the other way round both might wait."""
+    """Turns, and who joins chats, have the mailbox before conversations and messages: else both might wait."""
     await world.start()
     outbox = await world.row("outbox")
     await world.pool.execute(
@@ -319,6 +319,7 @@ async def test_a_failed_opening_is_told_in_the_order_of_locks_that_turns_have(wo
         telling = asyncio.create_task(raise_states(world.pool, [fact], world.clock.now()))
         await until(waits)
         await turn.execute("select from conversation where id = $1 for update nowait", outbox["conversation_id"])
+        await turn.execute("select from outbox where id = $1 for update nowait", outbox["id"])
     await telling
 
     assert await world.pool.fetchval("select state from outbox") == "failed"
