@@ -61,6 +61,7 @@ WRITTEN_TOO: Final = (
 NOT_WRITTEN: Final = (
     "They can't see your words: don't give addresses of the web, and say numbers so that they are heard."
 )
+HINGLISH: Final = "Speak Hinglish: Hindi mixed with English words, as people in Indian cities talk."
 WHATSAPP: Final = "You are writing with a person on WhatsApp. Answer in one message, as a person would type it."
 
 
@@ -94,6 +95,11 @@ def _voices(labels: Mapping[str, str | None]) -> str:
     known = "; ".join(f"{label} ({about})" if about else label for label, about in labels.items())
     example = next(iter(labels))
     return f"Other voices can speak for you, as in <{example}>Hello.</{example}>: {known}."
+
+
+def mixture(language: str, *, hinglish: bool) -> str:
+    """In which mixture of languages to speak or write; ``language`` is the conversation's."""
+    return HINGLISH if hinglish and language.partition("-")[0] == "hi" else ""
 
 
 def style(source: str, overrides: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
+from greenline.channels.live.tool_sounds import tool_sound
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage, Voiced
 from greenline.conversations.transcript import was_run
 from greenline.conversations.voices import beginnings, voiced
@@ -36,6 +37,7 @@ from greenline.llm.models import ModelReply
 from greenline.speech.labels import LabelReader, Span, unlabelled
 from greenline.speech.models import Voice
 from greenline.text import clean_text
+from greenline.tools.manners import Manners, manners_of
 from greenline.tools.models import Buttons, Menu, Tool, ToolResult
 
 STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written", "sent")
@@ -66,6 +68,7 @@ class Answer:
         *,
         committed: bool,
         labels: Collection[str] = (),
+        manners: Callable[[Tool], Manners] = manners_of,
     ) -> None:
         self.event_id = event_id
         self.outcome = Outcome()
@@ -81,6 +84,11 @@ class Answer:
         self._tell_listeners = tell
         self._now = now
         self._kept: list[LiveEvent] = []
+        self._manners = manners
+        self._shields = 0
+        """Calls under way that nobody may interrupt."""
+        self._shielded = False
+        """Whether nobody may interrupt the rest of it."""
         self._labels = labels
         self._reader = LabelReader(labels)
         self._written = ""
@@ -111,6 +119,11 @@ class Answer:
             event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
             for event in (voiced(event, self._labels) for event in (*self.outcome.events, *partial))
         )
+
+    @property
+    def shielded(self) -> bool:
+        """Whether a tool wants nobody to interrupt (reference: ``interruption_mode``)."""
+        return self._shielded or self._shields > 0
 
     def mark(self, stage: str) -> None:
         """A stage of the silence waterfall was reached."""
@@ -264,17 +277,30 @@ class Answer:
         """A guardrail has refused something."""
         self._tell(GuardrailTriggered())
 
+    async def ready_for(self, tool: Tool) -> None:
+        """Return when the words before a tool were heard, if it waits for them (reference: ``post_tool_speech``)."""
+        if self._manners(tool).follows_speech and self.utterance is not None:
+            await self.utterance.quiet()
+
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
         if self._tools_running == 0:
             self._tools_since = self._now()
             self.works()
         self._tools_running += 1
+        wanted = self._manners(tool)
+        self._shielded = self._shielded or wanted.shields == "turn"
+        self._shields += wanted.shields == "tool"
+        if self.utterance is not None and wanted.sound and (wanted.always_sounds or self.begun):
+            self.utterance.accompany(tool_sound(wanted.sound))
         self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
         """A tool has answered."""
         self._tools_running -= 1
+        self._shields -= self._manners(tool).shields == "tool"
+        if self.utterance is not None:
+            self.utterance.hush()
         if self._tools_running == 0 and "sentence" not in self.marks:
             self._tools_seconds += self._now() - self._tools_since
         told = ToolResponse(

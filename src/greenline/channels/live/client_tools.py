@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from greenline.agents.config.tool_schema import ObjectProperty
 from greenline.agents.config.tools import ClientTool, InlineTool
@@ -12,8 +12,13 @@ from greenline.agents.variables import as_text
 from greenline.channels.live.effects import ClientCalls
 from greenline.llm.models import ToolSpec
 from greenline.tools.assignments import assign
+from greenline.tools.manners import Manners, manners
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
+FAILED: Final = "The tool failed."
+"""What a model is told of an error that is hidden from it."""
+MOST_OF_ERROR: Final = 200
+"""Characters of an error that is summarized."""
 Ask = Callable[[str, str, Mapping[str, Any]], None]
 """Tells the client to run a tool: call id, name, parameters."""
 
@@ -35,6 +40,11 @@ class ClientToolCall:
         schema = _schema(self.config.parameters.model_dump(mode="json")) if self.config.parameters else {}
         return ToolSpec(self.config.name, self.config.description, {"properties": {}, **schema, "type": "object"})
 
+    @property
+    def manners(self) -> Manners:
+        """How the agent behaves around it."""
+        return manners(self.config, self.config.execution_mode)
+
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Ask the client, and wait for its answer where one is expected."""
         call_id = context.idempotency_key.rsplit(":", 1)[-1]
@@ -47,8 +57,10 @@ class ClientToolCall:
             text, is_error = await self.calls.wait(call_id, None if limit < 0 else limit)
         except TimeoutError:
             return ToolResult(f"The client did not answer in {limit} seconds.", is_error=True, error_type="timeout")
-        result = ToolResult(text, is_error=is_error, error_type="client_error" if is_error else "")
-        return assign(result, self.config.assignments)
+        if is_error:
+            told = _told(text, self.config.tool_error_handling_mode)
+            return ToolResult(told, is_error=True, error_type="client_error", raw_error=text)
+        return assign(ToolResult(text), self.config.assignments)
 
 
 def client_tools(
@@ -56,6 +68,16 @@ def client_tools(
 ) -> tuple[Tool, ...]:
     """The client tools among an agent's own tools."""
     return tuple(ClientToolCall(tool, variables, ask, calls) for tool in tools if isinstance(tool, ClientTool))
+
+
+def _told(error: str, mode: str) -> str:
+    """What the model is told of a client's error (reference: ``tool_error_handling_mode``)."""
+    if mode == "passthrough":
+        return error
+    if mode == "summarized":
+        line = error.strip().partition("\n")[0]
+        return line if len(line) <= MOST_OF_ERROR else f"{line[:MOST_OF_ERROR]}…"
+    return FAILED
 
 
 def _given(

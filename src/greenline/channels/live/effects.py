@@ -43,6 +43,10 @@ class Speaker(Protocol):
         """A guardrail has refused something."""
         ...
 
+    async def ready_for(self, tool: Tool) -> None:
+        """Return when a tool may run: some wait until what was said before them was heard."""
+        ...
+
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
         ...
@@ -128,6 +132,7 @@ class LiveEffects:
         """One call of a tool."""
         await self._committed.wait()
         call_id = context.idempotency_key.rsplit(":", 1)[-1]
+        await self._speaker.ready_for(tool)
         self._speaker.tool_called(tool, arguments, call_id)
         result = await tool.run(arguments, context)
         self._speaker.tool_returned(tool, call_id, result)

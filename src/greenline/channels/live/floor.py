@@ -37,8 +37,9 @@ from greenline.settings import Settings
 from greenline.speech.models import Speech, Voice
 from greenline.speech.usage import SpeechUsage
 from greenline.store.outage import DATABASE_ERRORS
+from greenline.tools.manners import Manners, manners_of
 from greenline.tools.mcp.toolbox import Mcp, Toolbox
-from greenline.tools.models import Text
+from greenline.tools.models import Text, Tool
 
 log = structlog.get_logger(__name__)
 
@@ -145,12 +146,18 @@ class Floor:
         return self._event_id + 1
 
     @property
+    def shielded(self) -> bool:
+        """Whether a tool of the agent wants nobody to interrupt, in writing neither."""
+        return self._answer is not None and self._answer.shielded
+
+    @property
     def interruptible(self) -> bool:
         """Whether the agent speaks and may be cut short."""
         return (
             self._answer is not None
             and self.speaks
             and self._answer.interruptible
+            and not self._answer.shielded
             and "interruption" in self._config.conversation.client_events
         )
 
@@ -252,7 +259,9 @@ class Floor:
         self._event_id += 1
         own, others = self._voices()
         labels = labels_of(agent.version.conversation_config, agent.config)
-        answer = Answer(self._event_id, self._host.tell, means.now, committed=committed, labels=labels)
+        answer = Answer(
+            self._event_id, self._host.tell, means.now, committed=committed, labels=labels, manners=self._manners
+        )
         if means.out is not None:
             answer.utterance = Utterance(
                 self._event_id,
@@ -267,6 +276,9 @@ class Floor:
             )
         self._answer = answer
         return answer
+
+    def _manners(self, tool: Tool) -> Manners:
+        return manners_of(tool, self._config.agent.prompt.built_in_tools.enabled())
 
     async def _respond(self, answer: Answer) -> None:
         means, host = self._means, self._host

@@ -56,12 +56,18 @@ class PlayKeypad:
         """Press them, in the background."""
         tones = arguments.get("dtmf_tones")
         if not isinstance(tones, str) or len(tones) > MOST_TONES:
-            return ToolResult(f"Give at most {MOST_TONES} tones as text.", is_error=True, error_type="arguments")
+            return ToolResult(
+                f"Give at most {MOST_TONES} tones as text.", is_error=True, error_type="invalid_arguments"
+            )
         try:
             self.press(tones)
         except ValueError as error:
-            return ToolResult(str(error), is_error=True, error_type="arguments")
+            return _refused(str(error))
         return ToolResult(f"The keys {tones} are pressed.", ends="turn" if self.ends_turn else None)
+
+
+def _refused(text: str) -> ToolResult:
+    return ToolResult(text, is_error=True, error_type="invalid_arguments")
 
 
 def keypad(config: ConversationConfig, press: Press) -> tuple[PlayKeypad, ...]:

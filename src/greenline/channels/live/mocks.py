@@ -11,6 +11,7 @@ from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.variables import as_text
 from greenline.llm.models import ToolSpec
 from greenline.tools.assignments import value_at
+from greenline.tools.manners import Manners, manners_of
 from greenline.tools.mcp.tool import McpTool
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
@@ -39,6 +40,11 @@ class MockedTool:
     def has_effect(self) -> bool:
         """Whether it may be run after all."""
         return self.runs and self.tool.has_effect
+
+    @property
+    def manners(self) -> Manners:
+        """Its own."""
+        return manners_of(self.tool)
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """The first mock that matches."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from greenline.channels.live.models import AudioOut
 from greenline.speech.aloud import speakable
 from greenline.speech.errors import SpeechError, SynthesisError
-from greenline.speech.models import Alignment, Chunk, Speech, Voice
+from greenline.speech.models import HEARING_RATE, Alignment, Chunk, Speech, Voice
 from greenline.speech.resample import Resampler
 from greenline.speech.sentences import Sentences
 
@@ -25,6 +26,12 @@ CHARACTERS_A_SECOND: Final = 15.0
 """How fast people and voices speak: for the length of what was not spoken to its end."""
 MOST_FAILURES: Final = 2
 """Sentences in a row that nobody could speak: the rest of the answer is not tried, nor after one waited in vain."""
+SOUND_AFTER_SECONDS: Final = 0.3
+"""A tool that takes no longer is not accompanied."""
+SOUND_SECONDS: Final = 0.1
+"""Of a piece of a sound."""
+SOUND_AHEAD_SECONDS: Final = 0.15
+"""Written ahead of its playback; what is said next waits for it."""
 _ROUNDING: Final = 0.02
 
 
@@ -34,7 +41,8 @@ class _Piece:
 
     ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
     its ``characters``, as far as the voice tells; ``whole`` is whether that is all. ``sounds_at`` is when its first
-    sound comes out, None before it was written. ``spoken_by`` is the synthesiser that began it.
+    sound comes out, None before it was written. ``spoken_by`` is the synthesiser that began it. A piece with a
+    ``sound`` is none of speech, and goes on until it is ``hushed``.
     """
 
     text: str
@@ -47,6 +55,8 @@ class _Piece:
     characters: int = 0
     sounds_at: float | None = None
     spoken_by: str = ""
+    sound: bytes = field(default=b"", repr=False)
+    hushed: asyncio.Event | None = None
 
     def heard(self, played: float) -> str:
         """The words of the first ``played`` seconds."""
@@ -103,6 +113,8 @@ class Utterance:
         self._text_begun = False
         self._queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
         self._pieces: list[_Piece] = []
+        self._accompanied: _Piece | None = None
+        """The sound that is heard, or is about to be."""
         self._task = asyncio.create_task(self._run())
         self.failure: SpeechError | None = None
         """Why not all of it was spoken."""
@@ -129,8 +141,36 @@ class Utterance:
         self._text_begun = False
 
     def interject(self, words: str, label: str | None = None) -> None:
-        """Words that are no part of any text, such as those that bridge a slow model."""
+        """Words that are no part of any text, such as those that bridge a slow model. A sound goes on after them."""
+        accompanied = self._accompanied
+        self.hush()
         self._put(_Piece(words, None, self._voice_of(label)))
+        if accompanied is not None:
+            self.accompany(accompanied.sound)
+
+    def accompany(self, sound: bytes) -> None:
+        """After what is to be said so far, ``sound`` (at `HEARING_RATE`) over and over until `hush`."""
+        self.hush()
+        self._accompanied = _Piece("", None, self._voice, whole=True, sound=sound, hushed=asyncio.Event())
+        self._pieces.append(self._accompanied)
+        self._queue.put_nowait(self._accompanied)
+
+    def hush(self) -> None:
+        """No such sound any more."""
+        if self._accompanied is not None and self._accompanied.hushed is not None:
+            self._accompanied.hushed.set()
+        self._accompanied = None
+
+    async def quiet(self) -> None:
+        """Return when all that is to be said so far was heard."""
+        self._flush()
+        spoken = asyncio.create_task(self._queue.join())
+        try:
+            await asyncio.wait({spoken, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            spoken.cancel()
+        while (left := self._out.queued) > 0:  # noqa: ASYNC110 - playback gives no event, it takes its time
+            await asyncio.sleep(left)
 
     def finish(self) -> None:
         """No more text comes."""
@@ -209,19 +249,38 @@ class Utterance:
     async def _run(self) -> None:
         failures = 0
         while (piece := await self._queue.get()) is not None:
-            if failures == MOST_FAILURES:
-                continue
-            piece.begun = True
-            try:
-                await self._say(piece)
-            except SpeechError as error:
-                log.warning("speech.failed", error=str(error))
-                self.failure = self.failure or error
-                failures = MOST_FAILURES if isinstance(error.__cause__, TimeoutError) else failures + 1
-            else:
-                piece.whole, failures = True, 0
+            if piece.hushed is not None:
+                await self._sound(piece, piece.hushed)
+            elif failures < MOST_FAILURES:
+                failures = await self._try(piece, failures)
+            self._queue.task_done()
         if failures:
             self._say_spare()
+
+    async def _try(self, piece: _Piece, failures: int) -> int:
+        """Say it; how many have failed in a row by now."""
+        piece.begun = True
+        try:
+            await self._say(piece)
+        except SpeechError as error:
+            log.warning("speech.failed", error=str(error))
+            self.failure = self.failure or error
+            return MOST_FAILURES if isinstance(error.__cause__, TimeoutError) else failures + 1
+        piece.whole = True
+        return 0
+
+    async def _sound(self, piece: _Piece, hushed: asyncio.Event) -> None:
+        """Not at once: a tool that answers at once is not accompanied."""
+        piece.begun = True
+        resampler = Resampler(HEARING_RATE, self._out.rate)
+        size, wait = int(HEARING_RATE * SOUND_SECONDS) * BYTES_PER_SAMPLE, self._out.queued + SOUND_AFTER_SECONDS
+        for at in itertools.cycle(range(0, len(piece.sound), size)):
+            if await _within(hushed, wait):
+                return
+            pcm = resampler.push(piece.sound[at : at + size])
+            piece.seconds += len(pcm) / BYTES_PER_SAMPLE / self._out.rate
+            self._out.write(pcm, self._event_id)
+            wait = max(self._out.queued - SOUND_AHEAD_SECONDS, SOUND_SECONDS / 2)
 
     async def _say(self, piece: _Piece) -> None:
         words = speakable(piece.text)
@@ -271,3 +330,12 @@ class Utterance:
             self._out.once_sounding(lambda: self._reached("sent"))
         self._out.write(pcm, self._event_id, alignment)
         self._reached("written")
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it happens in that time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -360,7 +360,8 @@ class LiveSession:
         """
         if self._closed:
             return
-        if self._floor.speaks and not (self._floor.interruptible or self.text_only):
+        floor = self._floor
+        if floor.speaks and (floor.shielded or not (floor.interruptible or self.text_only)):
             self._meanwhile.append(_Words(text, medium, file_ids, unwritten))
             return
         self._floor.interrupt()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ from greenline.conversations.events import Event, Started
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
-from greenline.engine.prompt import spoken_style, style
+from greenline.engine.prompt import mixture, spoken_style, style
 from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
@@ -33,6 +33,7 @@ from greenline.settings import Settings
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Speech, Voice
 from greenline.speech.tags import takes_tags
+from greenline.tools.manners import manners_of, words_before
 from greenline.tools.mcp.toolbox import Offer
 from greenline.tools.models import Tool
 from greenline.tools.system import system_tools
@@ -112,21 +113,22 @@ async def build_turn(
 
     def translate(language: str) -> Turn:
         switch(language)
-        return replace(
-            turn, prompt=render_prompt(agent.config, variables), style=_style(agent, speech), tools=tools()
-        )
+        offered = tools()
+        prompt = render_prompt(agent.config, variables)
+        return replace(turn, prompt=prompt, style=_style(agent, speech, offered), tools=offered)
 
     def tools() -> tuple[Tool, ...]:
         return _tools(agent, variables, journal, client, now, offer)
 
+    offered = tools()
     turn = Turn(
         conversation_id=conversation_id,
         started=agent.started,
         prompt=render_prompt(agent.config, variables),
-        style=_style(agent, speech),
+        style=_style(agent, speech, offered),
         request=request,
         journal=journal,
-        tools=tools(),
+        tools=offered,
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
@@ -137,17 +139,22 @@ async def build_turn(
     return turn
 
 
-def _style(agent: Agent, speech: Speech) -> str:
+def _style(agent: Agent, speech: Speech, tools: Sequence[Tool]) -> str:
     config, source = agent.config, agent.started.source
+    mixed = mixture(config.agent.language, hinglish=config.agent.hinglish_mode)
     if agent.text_only:
-        return style(source, {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()})
+        behaviour = {name: item.model_dump() for name, item in config.agent.text_behavior_overrides.items()}
+        return f"{style(source, behaviour)} {mixed}".strip()
     tts = config.tts
     acts = tts.expressive_mode and _takes_tags(voice_of(config), speech)
-    return spoken_style(
+    spoken = spoken_style(
         {voice.label: voice.description for voice in tts.supported_voices},
         in_words=tts.text_normalisation_type == "system_prompt",
         tags={suggested.tag: suggested.description for suggested in tts.suggested_audio_tags} if acts else None,
     )
+    built_in = config.agent.prompt.built_in_tools.enabled()
+    words = words_before({tool.spec.name: manners_of(tool, built_in) for tool in tools})
+    return " ".join(line for line in (spoken, mixed, words) if line)
 
 
 def _takes_tags(voice: Voice, speech: Speech) -> bool:

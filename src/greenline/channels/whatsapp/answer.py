@@ -16,7 +16,7 @@ from greenline.conversations.events import Event, Started
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
-from greenline.engine.prompt import note_style, style
+from greenline.engine.prompt import mixture, note_style, style
 from greenline.engine.turn import Turn
 from greenline.engine.variables import known
 from greenline.llm.models import ModelRequest
@@ -72,13 +72,15 @@ def build_turn(
         *language_tools(config, journal, variables),
     )
     behaviour = {name: override.model_dump() for name, override in agent.text_behavior_overrides.items()}
+    manner = (
+        note_style(labels, written_too=settings.voice_note_text != "never") if aloud else style(SOURCE, behaviour)
+    )
+    mixed = mixture(agent.language, hinglish=agent.hinglish_mode)
     return Turn(
         conversation_id=conversation_id,
         started=started,
         prompt=render_prompt(config, variables),
-        style=note_style(labels, written_too=settings.voice_note_text != "never")
-        if aloud
-        else style(SOURCE, behaviour),
+        style=f"{manner} {mixed}" if mixed else manner,
         request=request,
         journal=journal,
         tools=(*own, *offer.named((tool.spec.name for tool in own), variables)),

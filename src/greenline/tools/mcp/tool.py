@@ -14,6 +14,7 @@ from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.clock import Clock
 from greenline.llm.models import ToolSpec
 from greenline.tools.assignments import assign
+from greenline.tools.manners import SHARED, Manners, manners
 from greenline.tools.mcp.client import ListedTool, McpClients, McpFailure
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Desk, McpToolCall
 from greenline.tools.mcp.endpoint import Endpoint, meta_of
@@ -94,6 +95,16 @@ class McpTool:
     def mocks(self) -> Sequence[ResponseMock]:
         """What answers in its place where its calls are mocked."""
         return self._config.response_mocks
+
+    @property
+    def manners(self) -> Manners:
+        """How the agent behaves around it: as its server has it, or what it has of its own."""
+        server, own = self.server.config, self._config
+        changes = {name: getattr(own, name) for name in SHARED if getattr(own, name) is not None}
+        # The older form of the server does not win over the newer one of the tool.
+        older = {"interruption_mode": "disable_interruptions", "pre_tool_speech": "force_pre_tool_speech"}
+        changes = {**{older[name]: False for name in changes if name in older}, **changes}
+        return manners(server.model_copy(update=changes), own.execution_mode or server.execution_mode)
 
     def assign(self, result: ToolResult, data: Any = None) -> ToolResult:
         """``result`` with the variables that it sets; ``data`` is what the answer is beside its text."""

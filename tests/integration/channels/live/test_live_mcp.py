@@ -367,6 +367,27 @@ async def test_mocks_of_a_tool_answer_in_its_place(
     assert [one.value for one in event.assigned] == (["3"] if what == "tea" else [])
 
 
+@pytest.mark.parametrize(
+    ("server", "own", "shields", "words"),
+    [
+        ({"disable_interruptions": True, "pre_tool_speech": "force"}, {}, "tool", "force"),
+        ({"disable_interruptions": True}, {"interruption_mode": "allow", "pre_tool_speech": "off"}, None, "off"),
+        ({}, {"interruption_mode": "disable_during_tool_and_turn", "force_pre_tool_speech": True}, "turn", "force"),
+    ],
+    ids=str,
+)
+async def test_a_tool_has_the_manners_of_its_server_or_its_own(
+    live: Stage, shop: Shop, server: dict[str, Any], own: dict[str, Any], shields: str | None, words: str
+) -> None:
+    overrides = [{"tool_name": "price", **own}]
+    kept = await equip(live.pool, live.clock, live.agent_id, shop, **server, tool_config_overrides=overrides)
+    session, told = await live.begin()
+    await told_of(told, McpConnections)
+    box = session._floor._toolbox
+    (price, _) = (await box.offer([kept.id])).named((), {})
+    assert (price.manners.shields, price.manners.words) == (shields, words)
+
+
 async def test_an_answer_sets_variables_that_later_calls_are_given(live: Stage, shop: Shop) -> None:
     def say(request: ModelRequest) -> ModelReply | str:
         calls = sum(message.role == "tool" for message in request.messages)

@@ -1,9 +1,14 @@
 """The parameters of client tools: what the model gives, and what it does not."""
 
+import asyncio
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import pytest
+
 from greenline.agents.config.tools import ClientTool
-from greenline.channels.live.client_tools import ClientToolCall
+from greenline.channels.live.client_tools import FAILED, ClientToolCall
 from greenline.channels.live.effects import ClientCalls
 from greenline.tools.models import ToolContext
 
@@ -51,3 +56,37 @@ async def test_constants_and_variables_are_filled_in_at_every_depth() -> None:
 async def test_what_the_model_invents_does_not_replace_them() -> None:
     given = await asked({"shop": "another", "order": {"number": "12", "customer": 99}})
     assert given == {"shop": "fern", "order": {"number": "12", "customer": 7}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("auto", FAILED),
+        ("hide", FAILED),
+        ("passthrough", "No such order: 12\nTraceback: ..."),
+        ("summarized", "No such order: 12"),
+    ],
+)
+async def test_what_a_model_is_told_of_a_clients_error(mode: str, told: str) -> None:
+    error, calls = "No such order: 12\nTraceback: ...", ClientCalls()
+    config = {**TOOL, "expects_response": True, "tool_error_handling_mode": mode}
+
+    def fail(call_id: str, name: str, given: Mapping[str, Any]) -> None:
+        asyncio.get_running_loop().call_soon(partial(calls.answer, call_id, error, is_error=True))
+
+    tool = ClientToolCall(ClientTool.model_validate(config), {}, fail, calls)
+    result = await tool.run({}, ToolContext("conv_1", "msg_1:call_1"))
+    assert (result.text, result.is_error, result.error_type) == (told, True, "client_error")
+    assert result.raw_error == error
+
+
+async def test_a_summary_of_an_error_is_short() -> None:
+    calls = ClientCalls()
+    config = {**TOOL, "expects_response": True, "tool_error_handling_mode": "summarized"}
+
+    def fail(call_id: str, name: str, given: Mapping[str, Any]) -> None:
+        asyncio.get_running_loop().call_soon(partial(calls.answer, call_id, "x" * 1000, is_error=True))
+
+    tool = ClientToolCall(ClientTool.model_validate(config), {}, fail, calls)
+    result = await tool.run({}, ToolContext("conv_1", "msg_1:call_1"))
+    assert result.text == f"{'x' * 200}…"
