@@ -125,7 +125,7 @@ async def open_services(
             wakeups=wakeups,
             vault=vault,
             token_died=token_died,
-            agents=LiveCallAgents(pool, live, clock, settings),
+            agents=LiveCallAgents(pool, vault, live, clock, settings),
             clock=clock,
             settings=settings,
         )

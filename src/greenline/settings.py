@@ -269,6 +269,14 @@ class Settings(BaseSettings):
         "", description="Rules of the offline model for all agents, one a line, after those of the agent's prompt."
     )
 
+    initiation_webhook_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=20,
+        description="Wait for the start data of a webhook when a conversation begins: the phone of who calls rings "
+        "meanwhile, and nobody lets it ring for ever.",
+    )
+
     # Guardrails
     guardrail_model: str = Field(
         "gemini-3.1-flash-lite",

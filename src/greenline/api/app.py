@@ -29,6 +29,7 @@ from greenline.api import (
     whatsapp_accounts,
     whatsapp_outbound,
     whatsapp_outbound_call,
+    workspace_settings,
 )
 from greenline.api.metrics import metrics
 from greenline.api.middleware import Limited, Observed
@@ -49,6 +50,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     whatsapp_accounts.router,
     whatsapp_outbound.router,
     whatsapp_outbound_call.router,
+    workspace_settings.router,
 )
 """The resources of the API. A router with fixed paths goes before one that takes any id in their place."""
 

@@ -46,7 +46,7 @@ async def start_outbound_call(body: OutboundCallBody, services: Services, worksp
         template_name=body.whatsapp_call_permission_request_template_name,
         template_language=body.whatsapp_call_permission_request_template_language_code,
         agent_id=body.agent_id,
-        initiation=body.conversation_initiation_client_data or InitiationData(),
+        initiation=body.conversation_initiation_client_data,
     )
     starter = CallStarter(services.pool, services.vault, templates, services.clock, services.settings)
     conversation_id = await starter.start(workspace.id, request)

@@ -44,6 +44,7 @@ from greenline.conversations.metadata_models import (
     WorkflowFeatures,
 )
 from greenline.conversations.models import Conversation
+from greenline.conversations.start_data import start_data_warnings
 from greenline.conversations.usage import Prices, llm_usage, no_prices, total_price, whole_price
 
 _Count = TypeVar("_Count", int, float)
@@ -81,6 +82,7 @@ def metadata(
             *_failed_turns(journal),
             *_unjudged_replies(journal),
             *away_warnings(journal),
+            *start_data_warnings(journal),
             *_failed_messages(sent.values()),
         ],
         main_language=conversation.main_language,

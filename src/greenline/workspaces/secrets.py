@@ -31,7 +31,7 @@ class SecretNotFound(NotFound):
 
 
 class SecretInUse(BadRequest):
-    """Agents, MCP servers or environment variables use this secret. Take it out there first."""
+    """Agents, MCP servers, environment variables or settings use this secret. Take it out there first."""
 
     code = "secret_in_use"
 
@@ -118,7 +118,7 @@ async def list_agents(
 
 
 async def delete(pool: Pool, workspace_id: str, secret_id: str) -> None:
-    """Delete a secret that no agent uses at the newest version of a branch, no MCP server, no environment variable.
+    """Delete a secret that no agent uses at the newest version of a branch, nor anything else of the workspace.
 
     Raises `SecretNotFound`, and `SecretInUse` with the names of its users.
     """
@@ -131,6 +131,8 @@ async def delete(pool: Pool, workspace_id: str, secret_id: str) -> None:
         users = [row["name"] for row in rows]
         users += [f"the MCP server {row['name']}" for row in servers]
         users += [f"the environment variable {label}" for label in labels]
+        if await connection.fetchval(_sql["settings"], workspace_id, secret_id):
+            users.append("the webhook for start data in the settings of the workspace")
         if users:
             raise SecretInUse(
                 f"This secret is used by {', '.join(users)}. Take it out there first.",

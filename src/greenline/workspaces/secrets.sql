@@ -56,6 +56,12 @@ where workspace_id = $1 and type = 'secret'
   and jsonb_path_exists(by_environment, '$.* ? (@.secret_id == $id)', jsonb_build_object('id', $2::text))
 order by label;
 
+-- name: settings
+-- Whether the settings of the workspace name the secret $2.
+select true from workspace_settings
+where workspace_id = $1
+  and jsonb_path_exists(settings, '$.** ? (@.secret_id == $id)', jsonb_build_object('id', $2::text));
+
 -- name: mcp_servers
 -- MCP servers that name one of the secrets $2, the newest first.
 select distinct secret #>> '{}' as secret_id, m.id, m.config ->> 'name' as name, m.created_at

@@ -93,6 +93,8 @@ class Beginning:
     phone_number_id: str | None = None
     queued_seconds: float | None = None
     """How long the person waited for it in a queue."""
+    notes: tuple[Event, ...] = ()
+    """What happened before it began, as its journal is to tell."""
     projection: Projection | None = None
     events: tuple[Event, ...] = ()
 
@@ -207,7 +209,7 @@ class LiveSessions:
             f"{KIND}:{conversation_id}", beginning.workspace_id, patience=self._writer.patience
         )
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
-        journal.record(opening)
+        journal.record(opening, *beginning.notes)
         try:
             await journal.flush()
         except BaseException:  # undone, and raised

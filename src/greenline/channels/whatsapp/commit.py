@@ -22,6 +22,7 @@ from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
 from greenline.store.worker import Wakeups
+from greenline.tools.initiation_webhook import Brought
 
 sql = load_sql(__package__, "turns.sql")
 
@@ -71,6 +72,8 @@ class TurnCommit:
     booking: Booking | None = None
     versions: dict[str, AgentVersion] = field(default_factory=dict, repr=False)
     """Agents that the turn has read, so that it reads each once."""
+    brought: dict[str, Brought] = field(default_factory=dict, repr=False)
+    """Start data of conversations that may begin, by id: a turn that begins anew asks for none again."""
 
     def __post_init__(self) -> None:
         # What is looked up later in the turn may be newer than what the turn answers: it stays due.

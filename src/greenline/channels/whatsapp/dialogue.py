@@ -59,18 +59,20 @@ class Dialogue:
         """Whether the agent's privacy settings let the sound of voice notes be kept."""
         return self.version.platform_settings.privacy.record_voice
 
-    def open(self) -> None:
-        """Begin with the first message; it travels with the first answer, in one message."""
-        self.opening = (self.started,)
+    def open(self, *notes: Event) -> None:
+        """Begin with the first message; it travels with the first answer, in one message. ``notes`` go before it."""
+        self.opening = (self.started, *notes)
+        if self.failure is not None:
+            return
         try:
-            check_supplied(self.config, self.started.variables)
+            check_supplied(self.config, {**self.started.variables, **self.started.sealed_variables})
             text = render(self.config.agent.first_message, self.started.variables).strip()
         except (MissingVariables, SecretVariable) as error:
             self.failure = Failure(error.code, error.message, ends=True)
             return
         if text:
             event = AgentMessage(id=new_id("msg"), text=text, origin="first_message")
-            self.opening = (self.started, event)
+            self.opening = (*self.opening, event)
             self.spoken = (Spoken(event.id, Text(text)),)
 
     def switch_to(self, language: str) -> None:

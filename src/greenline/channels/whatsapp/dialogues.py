@@ -10,16 +10,17 @@ from typing import Any, Final
 import structlog
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.lookup import Lookup, ValueUnavailable, environment_variables
+from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.agents.models import AgentVersion, VersionNotFound
-from greenline.agents.service import get_version, live_version
+from greenline.agents.service import get_version
 from greenline.agents.variables import MissingVariables, SecretVariable
-from greenline.channels.whatsapp.answer import SOURCE, build_turn, configured, parties
-from greenline.channels.whatsapp.chat import Chat, thread
+from greenline.channels.whatsapp.answer import build_turn, configured
+from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.commit import TurnCommit
 from greenline.channels.whatsapp.compose import compose
 from greenline.channels.whatsapp.dialogue import Dialogue, Failure
 from greenline.channels.whatsapp.inbound import InboundMessage
+from greenline.channels.whatsapp.openings import Openings
 from greenline.channels.whatsapp.saying import record, speak
 from greenline.channels.whatsapp.voice_notes import SpokenNote
 from greenline.conversations.away import away_notes
@@ -29,8 +30,6 @@ from greenline.conversations.events import (
     Ended,
     Event,
     Noted,
-    Resumed,
-    Started,
     TurnFailed,
 )
 from greenline.conversations.lifecycle import (
@@ -45,7 +44,6 @@ from greenline.conversations.projection import Projection
 from greenline.conversations.voices import voiced
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
-from greenline.engine.system_variables import at_pick_up, at_start
 from greenline.engine.turn import Outcome, Spoken, Turn, fail
 from greenline.ids import new_id
 from greenline.llm.models import ModelRequest
@@ -72,6 +70,7 @@ class Dialogues:
         self._mcp = mcp
         self._vault = vault
         self._settings = settings
+        self._openings = Openings(pool, vault, settings)
 
     async def close_expired(self, chat: Chat, commit: TurnCommit) -> Chat:
         """End the open conversations whose time is over or whose agent is gone; returns the chat with the others."""
@@ -122,7 +121,7 @@ class Dialogues:
         elif chat.assigned_agent_id is None:
             return None, NO_AGENT
         else:
-            dialogue = await self._begin(chat, chat.assigned_agent_id, commit)
+            dialogue = await self._openings.begin(chat, chat.assigned_agent_id, commit)
         if dialogue.version.platform_settings.privacy.zero_retention_mode:
             return None, ZERO_RETENTION
         return dialogue, None
@@ -242,60 +241,11 @@ class Dialogues:
             commit.record(conversation, Ended(reason=SUPERSEDED))
         version = await self._version(newest, commit)
         answers = heard and newest.awaiting_first_user_message
-        opening = (await self._picked_up(chat, newest, commit.now),) if answers else ()
+        opening = (await self._openings.resume(chat, newest, commit.now),) if answers else ()
         started = known_from_start((*chat.journal, *opening))
         assert started is not None  # noqa: S101 - the first event of every journal
         config = configured(version, newest.initiation, chat.language_of(newest))
         return Dialogue(newest, version, config, started, chat.journal, opening)
-
-    async def _picked_up(self, chat: Chat, conversation: Projection, now: datetime) -> Resumed:
-        """The person answers what the business has written: time goes on, and so has the thread."""
-        started = known_from_start(chat.journal)
-        variables = at_pick_up(started.variables, now) if started is not None else {}
-        summary, remembered = await thread(self._pool, chat, self._settings, now, but=conversation.id)
-        return Resumed(variables=variables, summary=summary, remembered=remembered)
-
-    async def _begin(self, chat: Chat, agent_id: str, commit: TurnCommit) -> Dialogue:
-        version = await live_version(self._pool, chat.workspace_id, agent_id)
-        commit.versions[version.id] = version
-        config = configured(version, {})
-        conversation = Projection(
-            id=new_id("conv"),
-            workspace_id=chat.workspace_id,
-            agent_id=version.agent_id,
-            branch_id=version.branch_id,
-            version_id=version.id,
-            source=SOURCE,
-            started_at=commit.now,
-            accepted_at=commit.now,
-            direction="inbound",
-            chat_id=chat.id,
-            phone_number_id=chat.phone_number_id,
-            user_id=chat.user_id,
-            authorization_method="whatsapp",
-            main_language=config.agent.language,
-        )
-        workspace_id, environment = chat.workspace_id, conversation.environment
-        own = await environment_variables(self._pool, self._vault, workspace_id, environment, config)
-        summary, remembered = await thread(self._pool, chat, self._settings, commit.now)
-        started = Started(
-            agent_id=version.agent_id,
-            branch_id=version.branch_id,
-            version_id=version.id,
-            source=SOURCE,
-            direction="inbound",
-            user_id=chat.user_id,
-            variables={
-                **own,
-                **at_start(version, config, conversation_id=conversation.id, text_only=True, now=commit.now),
-                **parties(chat.phone_number_id, chat.user_id, inbound=True),
-            },
-            summary=summary,
-            remembered=remembered,
-        )
-        dialogue = Dialogue(conversation, version, config, started)
-        dialogue.open()
-        return dialogue
 
     async def _version(self, row: Projection, commit: TurnCommit) -> AgentVersion:
         if row.version_id not in commit.versions:

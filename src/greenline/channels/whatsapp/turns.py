@@ -44,6 +44,7 @@ from greenline.settings import Settings
 from greenline.store.mailbox import ITEMS_PER_CLAIM, Claim, Item, Mailboxes
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.tools.initiation_webhook import Brought
 
 log = structlog.get_logger(__name__)
 
@@ -109,9 +110,10 @@ class Turns:
             await self._clock.sleep(self._settings.merge_wait_seconds)
             await self._mailboxes.look_again(claim)
             claim.context = None
+        brought: dict[str, Brought] = {}
         for merges in range(MAX_MERGES + 1):
             try:
-                commit = await self._turn(claim, may_merge=merges < MAX_MERGES)
+                commit = await self._turn(claim, brought, may_merge=merges < MAX_MERGES)
             except Superseded:
                 log.info("turn.superseded", items=len(claim.items))
                 await self._mailboxes.drop_steps(claim)
@@ -137,8 +139,8 @@ class Turns:
                 log.exception("turn.not_apologised", error=str(error))
         await self._committer.commit(commit)
 
-    async def _turn(self, claim: Claim, *, may_merge: bool) -> TurnCommit:
-        commit = TurnCommit(claim, self._clock.now())
+    async def _turn(self, claim: Claim, brought: dict[str, Brought], *, may_merge: bool) -> TurnCommit:
+        commit = TurnCommit(claim, self._clock.now(), brought=brought)
         batch = _batch(claim)
         chat = await self._chat(claim)
         if chat is None:

@@ -20,6 +20,7 @@ from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line, sql
 from greenline.channels.whatsapp.chat import load_chat, thread
+from greenline.channels.whatsapp.outbound import startable_version
 from greenline.clock import Clock
 from greenline.conversations.journal import read_journal
 from greenline.conversations.projection import Projection
@@ -27,6 +28,9 @@ from greenline.errors import BadRequest, NotFound
 from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.store.pool import Pool
+from greenline.store.vault import Vault
+from greenline.tools.initiation_webhook import NewConversation, StartData
+from greenline.workspaces.environments import PRODUCTION
 
 
 class NobodyAnswers(NotFound):
@@ -100,8 +104,9 @@ class LiveVoice:
 class LiveCallAgents:
     """The `greenline.channels.whatsapp.calls.agent.CallAgents` of the server."""
 
-    def __init__(self, pool: Pool, live: LiveSessions, clock: Clock, settings: Settings) -> None:
+    def __init__(self, pool: Pool, vault: Vault, live: LiveSessions, clock: Clock, settings: Settings) -> None:
         self._pool = pool
+        self._start_data = StartData(pool, vault, settings)
         self._live = live
         self._clock = clock
         self._settings = settings
@@ -110,30 +115,34 @@ class LiveCallAgents:
     async def prepare(self, row: CallRow, line: Line, out: CallOut) -> LiveVoice:
         """The agent for a call.
 
-        Raises `NobodyAnswers`, `NothingKept`, and what `check_call` and `LiveSessions.check` raise.
+        Raises `NobodyAnswers`, `NothingKept`, and what `check_call`, `startable_version` and `LiveSessions.check`
+        raise.
         """
         projection = await self._store.conversation(row) if row.conversation_id else None
+        conversation_id = new_id("conv") if projection is None else projection.id
         if projection is not None:
-            beginning = await self._outbound(row, line, projection)
+            version = await get_version(self._pool, row.workspace_id, projection.version_id)
         elif line.assigned_agent_id is not None:
             version = await live_version(self._pool, row.workspace_id, line.assigned_agent_id)
-            beginning = await self._inbound(row, line, version)
         else:
             raise NobodyAnswers
-        if beginning.version.platform_settings.privacy.zero_retention_mode:
+        if version.platform_settings.privacy.zero_retention_mode:
             raise NothingKept
-        now = self._clock.now()
-        await check_call(self._pool, row.workspace_id, beginning.version, now, beginning.conversation_id or "")
+        await check_call(self._pool, row.workspace_id, version, self._clock.now(), conversation_id)
+        if projection is not None:
+            beginning = await self._outbound(row, line, version, projection)
+        else:
+            beginning = await self._inbound(row, line, version, conversation_id)
         beginning = replace(
             beginning, tools=(*beginning.tools, *keypad(beginning.version.conversation_config, out.press))
         )
         await self._live.check(beginning)
         return LiveVoice(self._live, beginning, out)
 
-    async def _outbound(self, row: CallRow, line: Line, projection: Projection) -> Beginning:
+    async def _outbound(self, row: CallRow, line: Line, version: AgentVersion, projection: Projection) -> Beginning:
         rows = await self._pool.fetch(sql["journal"], row.workspace_id, projection.id)
         return Beginning(
-            version=await get_version(self._pool, row.workspace_id, projection.version_id),
+            version=version,
             workspace_id=row.workspace_id,
             source=SOURCE,
             method="whatsapp",
@@ -147,16 +156,23 @@ class LiveCallAgents:
             events=tuple(entry.event for entry in read_journal(rows)),
         )
 
-    async def _inbound(self, row: CallRow, line: Line, version: AgentVersion) -> Beginning:
-        conversation_id = new_id("conv")
+    async def _inbound(self, row: CallRow, line: Line, version: AgentVersion, conversation_id: str) -> Beginning:
+        new = NewConversation(version, row.workspace_id, conversation_id, line.user_id, row.phone_number_id)
+        brought = await self._start_data.ask(new)
+        data = brought.data
+        if brought.notes:
+            version = await startable_version(self._pool, row.workspace_id, version.agent_id, data)
         return Beginning(
             version=version,
             workspace_id=row.workspace_id,
             source=SOURCE,
             method="whatsapp",
+            data=data,
+            environment=data.environment or PRODUCTION,
             conversation_id=conversation_id,
             direction="inbound",
-            user_id=line.user_id,
+            user_id=data.user_id or line.user_id,
+            notes=brought.notes,
             variables=parties(row.phone_number_id, line.user_id, inbound=True),
             text_only=False,
             recall=partial(self._memory, row),

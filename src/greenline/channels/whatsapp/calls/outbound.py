@@ -13,6 +13,7 @@ import structlog
 
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
+from greenline.agents.service import live_version
 from greenline.channels.limits import check_call
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
@@ -27,7 +28,7 @@ from greenline.channels.whatsapp.template_fill import Filled
 from greenline.channels.whatsapp.template_models import Template, TemplateUnusable
 from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import Clock
-from greenline.conversations.events import dump_event
+from greenline.conversations.events import Event, Noted, dump_event
 from greenline.conversations.projection import Projection, fold
 from greenline.errors import BadRequest, Conflict
 from greenline.ids import new_id
@@ -36,6 +37,7 @@ from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
+from greenline.tools.initiation_webhook import NewConversation, StartData
 from greenline.workspaces.environments import PRODUCTION
 
 log = structlog.get_logger(__name__)
@@ -67,14 +69,17 @@ class NoOutboundCalls(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class OutboundCall:
-    """What the business asks for. Without a template only a person who has just written can be asked."""
+    """What the business asks for. Without a template only a person who has just written can be asked.
+
+    Without start data the webhook of the agent is asked for it.
+    """
 
     phone_number_id: str
     user_id: str = field(repr=False)
     agent_id: str
     template_name: str | None = None
     template_language: str = ""
-    initiation: InitiationData = field(default_factory=InitiationData, repr=False)
+    initiation: InitiationData | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ class _Plan:
     version: AgentVersion
     template: tuple[Template, Filled] | None
     request: OutboundCall
+    conversation_id: str
+    start: InitiationData = field(repr=False)
+    notes: tuple[Noted, ...] = ()
 
 
 class CallStarter:
@@ -96,6 +104,7 @@ class CallStarter:
         self._templates = templates
         self._clock = clock
         self._text = settings.call_permission_text
+        self._start_data = StartData(pool, vault, settings)
 
     async def start(self, workspace_id: str, request: OutboundCall) -> str:
         """Write down a call that is to be made; returns the id of its conversation.
@@ -106,18 +115,31 @@ class CallStarter:
         """
         check_recipient(request.user_id)
         account = await get_account(self._pool, workspace_id, request.phone_number_id)
-        version = await startable_version(self._pool, workspace_id, request.agent_id, request.initiation)
+        version = await self._version(workspace_id, request)
         if version.platform_settings.privacy.zero_retention_mode:
             raise NoOutboundCalls
         if account.is_token_expired:
             raise TokenExpired
         await check_call(self._pool, workspace_id, version, self._clock.now())
         template = await self._template(account, request)
+        conversation_id, start = new_id("conv"), request.initiation
+        notes: tuple[Noted, ...] = ()
+        if start is None:
+            new = NewConversation(version, workspace_id, conversation_id, request.phone_number_id, request.user_id)
+            brought = await self._start_data.ask(new)
+            start, notes = brought.data, brought.notes
+            version = await startable_version(self._pool, workspace_id, request.agent_id, start)
         async with self._pool.acquire() as connection, connection.transaction():
-            plan = _Plan(account, version, template, request)
+            plan = _Plan(account, version, template, request, conversation_id, start, notes)
             row = await self._write(connection, plan, self._clock.now())
         log.info("call.requested", call_id=row.id, conversation_id=row.conversation_id)
         return str(row.conversation_id)
+
+    async def _version(self, workspace_id: str, request: OutboundCall) -> AgentVersion:
+        """The agent; whether it can begin is known once there is start data."""
+        if request.initiation is None:
+            return await live_version(self._pool, workspace_id, request.agent_id)
+        return await startable_version(self._pool, workspace_id, request.agent_id, request.initiation)
 
     async def _template(self, account: Account, request: OutboundCall) -> tuple[Template, Filled] | None:
         name, language = request.template_name, request.template_language
@@ -141,13 +163,14 @@ class CallStarter:
         if stopped and "template" in ask and plan.template and plan.template[0].category == "MARKETING":
             raise MarketingStopped
         conversation = _conversation(plan, chat_id, now)
-        version, start = plan.version, request.initiation
+        version, start = plan.version, plan.start
         started = await started_by_business(connection, self._vault, conversation, version, start, request.user_id)
+        events: list[Event] = [started, *plan.notes]
         await connection.execute(
             _outbound["begin"],
             account.workspace_id,
-            fold(conversation, [started], now).columns(),
-            [{"kind": started.kind, "data": dump_event(started)}],
+            fold(conversation, events, now).columns(),
+            [{"kind": event.kind, "data": dump_event(event)} for event in events],
             now,
         )
         call_id = new_call_id()
@@ -183,20 +206,20 @@ class CallStarter:
 def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
     request = plan.request
     return Projection(
-        id=new_id("conv"),
+        id=plan.conversation_id,
         workspace_id=plan.account.workspace_id,
         agent_id=plan.version.agent_id,
         branch_id=plan.version.branch_id,
         version_id=plan.version.id,
         source=SOURCE,
         started_at=now,
-        environment=request.initiation.environment or PRODUCTION,
+        environment=plan.start.environment or PRODUCTION,
         text_only=False,
         direction="outbound",
         chat_id=chat_id,
         phone_number_id=plan.account.phone_number_id,
-        user_id=request.initiation.user_id or request.user_id,
+        user_id=plan.start.user_id or request.user_id,
         authorization_method="whatsapp",
-        initiation=kept(request.initiation),
-        main_language=configured(plan.version, kept(request.initiation)).agent.language,
+        initiation=kept(plan.start),
+        main_language=configured(plan.version, kept(plan.start)).agent.language,
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from greenline.agents.initiation import InitiationData
+from greenline.agents.variables import MissingVariables
 from greenline.channels.live.begin import LiveSessions
 from greenline.channels.whatsapp.calls.agent import Goodbye
 from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents, LiveVoice
@@ -19,7 +20,7 @@ from greenline.channels.whatsapp.calls.outbound import OutboundCall
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore
 from greenline.clock import ManualClock
 from greenline.conversations import service
-from greenline.conversations.events import Resumed, Started
+from greenline.conversations.events import Noted, Resumed, Started
 from greenline.conversations.transcript_models import VoicemailDetectionResult
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
@@ -32,7 +33,9 @@ from support.calling import CallChannel, calling_channel, permitted
 from support.channel import ANN, ScriptedModel
 from support.live import Room
 from support.rows import NUMBER, WORKSPACE
+from support.scripted import Answer
 from support.spoken import SpokenSpeech
+from support.start_data import asks, start_webhook
 from support.wait import eventually, until
 
 
@@ -102,7 +105,7 @@ async def desk(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> 
             settings=settings,
         )
         live.start()
-        yield Desk(channel, LiveCallAgents(pool, live, clock, settings), model)
+        yield Desk(channel, LiveCallAgents(pool, open_vault(settings), live, clock, settings), model)
         await live.stop(0.0)
         await wakeups.aclose()
         await mcp.aclose()
@@ -190,20 +193,70 @@ async def test_a_machine_that_answers_gets_a_message_and_the_call_is_over(desk: 
     assert view.metadata.features_usage.voicemail_detection.used
 
 
-async def test_who_calls_is_no_machine(desk: Desk) -> None:
+async def answer(desk: Desk) -> LiveVoice:
+    """The agent of a call that Ann makes; she wrote before."""
     channel = desk.channel
-    await channel.configure({"agent": {"prompt": {"prompt": "Tea.", "built_in_tools": VOICEMAIL}}})
     await channel.hear("Hi")
-    await until(lambda: told(channel, "Hello!"))
+    await until(lambda: bool_of(channel.meta.sent))
     [chat_id] = [row["chat_id"] for row in await channel.conversations()]
     row = CallRow("call_1", WORKSPACE, NUMBER, chat_id, "call:1", "inbound", "preparing", channel.clock.now())
     line = await CallStore(channel.pool).line(WORKSPACE, NUMBER, chat_id)
     assert line is not None
-    voice = await desk.agents.prepare(row, line, desk.phone)
+    return await desk.agents.prepare(row, line, desk.phone)
+
+
+async def bool_of(found: object) -> bool:
+    return bool(found)
+
+
+async def test_who_calls_is_no_machine(desk: Desk) -> None:
+    await desk.channel.configure({"agent": {"prompt": {"prompt": "Tea.", "built_in_tools": VOICEMAIL}}})
+    voice = await answer(desk)
     async with desk.talk(voice):
         request = await desk.ask(voice, "Hi")
     assert [tool.name for tool in request.tools] == ["send_chat_message"]
     assert "Person: Hi" in request.messages[0].text
+
+
+async def test_a_webhook_brings_the_start_data_of_who_calls(desk: Desk) -> None:
+    async with start_webhook(dynamic_variables={"name": "Ann"}, user_id="crm_7") as server:
+        await desk.channel.configure({"agent": {"prompt": {"prompt": "For {{name}}."}}}, **asks(server.url))
+        voice = await answer(desk)
+    chat, call = server.requests
+    assert (call.json["caller_id"], call.json["called_number"]) == (ANN, NUMBER)
+    assert call.json["conversation_id"] == voice.conversation_id != chat.json["conversation_id"]
+    async with desk.talk(voice):
+        assert (await desk.ask(voice, "Hi")).messages[0].text.startswith("For Ann.")
+    journal = await desk.channel.journal(voice.conversation_id)
+    assert [type(event) for event in journal][:2] == [Started, Noted]
+    view = await service.get(desk.channel.pool, WORKSPACE, voice.conversation_id, link=lambda file: "")
+    assert view.user_id == "crm_7"
+
+
+async def test_a_call_that_lacks_what_the_webhook_did_not_bring_is_not_taken(desk: Desk) -> None:
+    async with start_webhook(reply=Answer(500)) as server:
+        await desk.channel.configure({"agent": {"prompt": {"prompt": "For {{name}}."}}}, **asks(server.url))
+        with pytest.raises(MissingVariables):
+            await answer(desk)
+
+
+async def test_a_call_of_the_business_has_the_data_of_its_request_or_of_the_webhook(desk: Desk) -> None:
+    channel = desk.channel
+    channel.meta.permission = permitted("no_permission")
+    async with start_webhook(dynamic_variables={"name": "Ann"}) as server:
+        await channel.configure({"agent": {"prompt": {"prompt": "For {{name}}."}}}, **asks(server.url))
+        request = OutboundCall(NUMBER, ANN, channel.agent_id, "may_we_call", "en")
+        with pytest.raises(MissingVariables):
+            await channel.starter.start(WORKSPACE, replace(request, initiation=InitiationData()))
+        assert server.requests == []
+        conversation_id = await channel.starter.start(WORKSPACE, request)
+    [asked] = server.requests
+    assert (asked.json["caller_id"], asked.json["called_number"]) == (NUMBER, ANN)
+    assert asked.json["conversation_id"] == conversation_id
+    began, note, *_ = await channel.journal(conversation_id)
+    assert isinstance(began, Started)
+    assert began.variables["name"] == "Ann"
+    assert isinstance(note, Noted)
 
 
 async def told(channel: CallChannel, text: str, count: int = 1) -> bool:
