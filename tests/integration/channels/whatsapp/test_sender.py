@@ -449,8 +449,11 @@ async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(
     await channel.quiet()
     attempted = channel.clock.now() - timedelta(seconds=ago)
     channel.clock.advance(timedelta(seconds=frozen))
-    await pool.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
-    await pool.execute("update mailbox set owner = null, lease_until = null, epoch = epoch + 1 where kind = 'sender'")
+    async with pool.acquire() as connection, connection.transaction():  # who holds the number sees both or nothing
+        await connection.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
+        await connection.execute(
+            "update mailbox set owner = null, lease_until = null, epoch = epoch + 1 where kind = 'sender'"
+        )
     await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=channel.clock.now())
     row = await in_state(channel, "unknown")
     assert row["due_at"] == channel.clock.now() + timedelta(seconds=waits) + GRACE
