@@ -8,6 +8,7 @@ an error is ``{"detail": {"status": <code>, "message": <text>}}`` (reference API
 from __future__ import annotations
 
 import inspect
+import traceback
 from typing import Any, ClassVar
 
 
@@ -81,3 +82,13 @@ class ConfigurationError(GreenlineError):
     """A setting is missing or wrong. `greenline doctor` tells which."""
 
     code = "configuration_error"
+
+
+def where(error: BaseException) -> str:
+    """What was raised, and the last place of this package on its way: nothing of what it says, or holds."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == __name__.partition(".")[0]:
+            place = f" in {module}, line {line}"
+    return f"{type(error).__name__}{place}"

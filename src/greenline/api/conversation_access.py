@@ -50,15 +50,17 @@ async def get_signed_url(
     branch_id: str | None = None,
     version_id: str | None = None,
     environment: str | None = None,
+    debug_events_request: bool = False,
 ) -> SignedUrl:
     """A URL under which a client without a key may start a conversation, within 15 minutes.
 
-    With `include_conversation_id` it names the conversation to come, and works once.
+    With `include_conversation_id` it names the conversation to come, and works once. With `debug_events_request` its
+    client is told where the server failed, if it does.
     """
     await get(services.pool, workspace.id, agent_id, branch_id=branch_id, version_id=version_id)
     await check_environment(services.pool, workspace.id, environment)
     reserved = new_id("conv") if include_conversation_id else None
-    signature = Signature(workspace.id, agent_id, branch_id, version_id, environment, reserved)
+    signature = Signature(workspace.id, agent_id, branch_id, version_id, environment, reserved, debug_events_request)
     base = services.settings.public_url or str(request.base_url)
     return SignedUrl(signed_url=signed_url(base, seal(services.vault, services.clock, signature), signature))
 

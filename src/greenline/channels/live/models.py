@@ -194,11 +194,15 @@ class TakenOver:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The last event. ``code`` is the reference's close code, ``error_type`` its name for a failure."""
+    """The last event. ``code`` is the reference's close code, ``error_type`` its name for a failure.
+
+    ``debug`` is for who may change the agent, and nobody else.
+    """
 
     code: int
     reason: str
     error_type: str | None = None
+    debug: str | None = field(default=None, compare=False, repr=False)
 
 
 LiveEvent: TypeAlias = (

@@ -46,6 +46,7 @@ from greenline.conversations.events import (
     UserSilent,
 )
 from greenline.conversations.lifecycle import MAX_DURATION
+from greenline.errors import where
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import RecognitionOptions
@@ -61,6 +62,7 @@ KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 NO_WORDS: Final = "[A message without words]"
 """As the model reads one (reference: the text of a ``user_message`` may be null)."""
 SILENCE: Final = "Silence"
+FAULT: Final = "The server met an unexpected error."
 TAKEN_OVER: Final = "Another server has taken the conversation over."
 CODE_NORMAL: Final = 1000
 CODE_CRASH: Final = 1011
@@ -167,7 +169,7 @@ class LiveSession:
 
     async def run(self) -> SessionEnded:
         """Greet, listen and answer until the end, which is written when this returns."""
-        ended = SessionEnded(CODE_CRASH, "The server met an unexpected error.", "unknown_websocket_crash")
+        ended = SessionEnded(CODE_CRASH, FAULT, "unknown_websocket_crash")
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._holder.attach(self._claim, task)
@@ -238,10 +240,12 @@ class LiveSession:
         """A rating of one answer."""
         self.record(Feedback(score=score, event_id=event_id))
 
-    def end(self, reason: str, *, code: int = CODE_NORMAL, error_type: str | None = None) -> None:
+    def end(
+        self, reason: str, *, code: int = CODE_NORMAL, error_type: str | None = None, debug: str | None = None
+    ) -> None:
         """End the conversation; `run` returns soon."""
         if not self.over:
-            self._end.set_result(SessionEnded(code, reason, error_type))
+            self._end.set_result(SessionEnded(code, reason, error_type, debug))
 
     # Beginning and end
 
@@ -314,6 +318,7 @@ class LiveSession:
 
     async def _watch_journal(self) -> None:
         await self._journal.broken.wait()
+        debug = None
         try:
             await self._journal.flush()
         except LeaseLost:
@@ -321,10 +326,11 @@ class LiveSession:
             return
         except JournalUnwritten as error:
             log.error("live.unwritten", conversation_id=self.conversation_id, error=str(error))
+            debug = where(error)
         if self._means.settings.failure_message:
             self._floor.say(self._means.settings.failure_message, "failure")
         await self._floor.quiet(LAST_WORDS_SECONDS)
-        self.end("The conversation could not be written down.", code=CODE_CRASH, error_type="unknown")
+        self.end("The conversation could not be written down.", code=CODE_CRASH, error_type="unknown", debug=debug)
 
     # The person (`greenline.channels.live.hearing.Talk`)
 
@@ -507,4 +513,4 @@ class LiveSession:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("live.failed", conversation_id=self.conversation_id, exc_info=error)
-            self.end("The server met an unexpected error.", code=CODE_CRASH, error_type="unknown_websocket_crash")
+            self.end(FAULT, code=CODE_CRASH, error_type="unknown_websocket_crash", debug=where(error))

@@ -88,6 +88,8 @@ class Admission:
     conversation_id: str | None = None
     pinned: bool = False
     """Whether a branch or version was named, so that the client's start data can't choose another."""
+    sees_faults: bool = False
+    """Whether it may be told where the server failed: it has the key, or got its URL from who has, for that."""
 
 
 async def workspace_of_agent(pool: Pool, agent_id: str) -> str | None:
@@ -156,6 +158,7 @@ class Gate:
             environment=wanted.environment or query.get("environment"),
             conversation_id=wanted.conversation_id,
             pinned=bool(wanted.branch_id or wanted.version_id),
+            sees_faults=key_workspace is not None or wanted.debug,
         )
 
     def _signature(self, handshake: Handshake) -> tuple[Signature | None, Refused | None]:

@@ -32,6 +32,8 @@ class SocketClosed(Exception):
         self.error_type = error_type
         self.reason = reason
         self.details = details
+        self.debug: str | None = None
+        """For who may change the agent, and nobody else."""
 
 
 class ClientLeft(Exception):

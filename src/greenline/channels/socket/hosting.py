@@ -28,7 +28,7 @@ from greenline.channels.socket.session import Session, Sessions, Start
 from greenline.channels.socket.turns import Turns
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
-from greenline.errors import GreenlineError
+from greenline.errors import GreenlineError, where
 from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.store.objects import Objects
@@ -107,18 +107,30 @@ class Host:
             self._clients.discard(task)
 
     async def _outcome(self, wire: Wire, medium: Medium, arrive: Arrive) -> SessionEnded | SocketClosed:
+        sees_faults = False
+
+        async def arrived() -> Arrival:
+            nonlocal sees_faults
+            arrival = await arrive()
+            sees_faults = arrival.admission.sees_faults
+            return arrival
+
         try:
-            goodbye = await self._converse(wire, medium, arrive)
+            goodbye = await self._converse(wire, medium, arrived)
         except SocketClosed as closed:
             return closed
         except ClientLeft:
             raise
-        except Exception:  # the boundary of one client
+        except Exception as error:  # the boundary of one client
             log.exception("socket.failed")
-            return SocketClosed(CRASH, "unknown_websocket_crash", "The server met an unexpected error.")
-        if goodbye.error_type is not None:
-            return SocketClosed(goodbye.code, goodbye.error_type, goodbye.reason)
-        return goodbye
+            goodbye = SessionEnded(
+                CRASH, "The server met an unexpected error.", "unknown_websocket_crash", where(error)
+            )
+        if goodbye.error_type is None:
+            return goodbye
+        failure = SocketClosed(goodbye.code, goodbye.error_type, goodbye.reason)
+        failure.debug = goodbye.debug if sees_faults else None
+        return failure
 
     async def _converse(self, wire: Wire, medium: Medium, arrive: Arrive) -> SessionEnded:
         if self.draining:

@@ -118,7 +118,7 @@ def error(closed: SocketClosed) -> Frame:
         "error_type": closed.error_type,
         "reason": closed.reason,
         "message": closed.reason,
-        "debug_message": None,
+        "debug_message": closed.debug,
         "details": closed.details or None,
     }
     return {"type": "error", "error_event": event}

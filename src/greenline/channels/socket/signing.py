@@ -34,12 +34,15 @@ class Signature:
     version_id: str | None = None
     environment: str | None = None
     conversation_id: str | None = None
+    debug: bool = False
+    """Whether the client is told where the server failed."""
 
 
 def seal(vault: Vault, clock: Clock, signature: Signature) -> str:
     """The token of a signed URL, good for `LIFE`."""
     expires = int((clock.now() + LIFE).timestamp())
-    text = orjson.dumps([expires, asdict(signature)]).decode()
+    named = {name: value for name, value in asdict(signature).items() if value}
+    text = orjson.dumps([expires, named]).decode()
     return base64.urlsafe_b64encode(vault.seal(text, _CONTEXT)).rstrip(b"=").decode()
 
 

@@ -127,6 +127,21 @@ async def test_when_all_models_fail_a_sentence_is_said_and_the_operator_sees_why
     assert [failure.code for failure in failures] == ["no_model_answered"]
 
 
+async def test_a_fault_of_the_server_ends_it_and_tells_its_place_apart(live: Stage) -> None:
+    def fail(request: Any) -> ModelReply:
+        raise RuntimeError("the password is 1234")
+
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    live.model.say = fail
+    session.user_message("Hello?")
+    (ended,) = await told_of(told, SessionEnded)
+    assert (ended.code, ended.error_type) == (1011, "unknown_websocket_crash")
+    assert ended.debug is not None
+    assert ended.debug.startswith("RuntimeError in greenline.")
+    assert "1234" not in f"{ended} {ended.debug}"
+
+
 async def test_the_maximum_duration_ends_it_with_its_message(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:

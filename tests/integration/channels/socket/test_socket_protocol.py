@@ -309,6 +309,30 @@ async def test_who_may_talk(place: Place) -> None:
             assert (await connection.closed())[0] == 1008
 
 
+async def test_who_may_change_the_agent_is_told_where_the_server_failed(place: Place) -> None:
+    key = (await workspaces.create_key(place.pool, place.clock, WORKSPACE, "test")).secret
+
+    def signed(*, debug: bool) -> str:
+        signature = Signature(WORKSPACE, place.agent_id, debug=debug)
+        return f"&conversation_signature={seal(place.vault, place.clock, signature)}"
+
+    place.sessions.refuse = RuntimeError("the password is 1234")
+    ways: list[tuple[str, dict[str, Any], bool]] = [
+        ("", {}, False),
+        (signed(debug=False), {}, False),
+        (signed(debug=True), {}, True),
+        ("", {"additional_headers": {"xi-api-key": key}}, True),
+    ]
+    for query, options, is_told in ways:
+        async with place.client(query, **options) as connection:
+            await connection.send(type="conversation_initiation_client_data")
+            assert (await connection.closed())[0] == 1011
+        told = connection.seen[-1]["error_event"]
+        assert (told["error_type"], "1234" in str(told)) == ("unknown_websocket_crash", False)
+        assert (told["debug_message"] or "").startswith("RuntimeError in greenline.channels.socket") == is_told
+        assert is_told or told["debug_message"] is None
+
+
 async def test_origins(place: Place) -> None:
     await place.change_agent(auth={"allowlist": [{"hostname": "shop.example"}], "require_origin_header": True})
     async with place.client(origin="https://shop.example") as connection:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -50,6 +51,8 @@ def test_a_signature_lives_a_quarter_of_an_hour(clock: ManualClock) -> None:
     vault, signature = Vault(b"k" * 32), Signature("w", "agent_1", "b", None, "staging", "conv_1")
     token = seal(vault, clock, signature)
     assert unseal(vault, clock, token) == signature
+    watched = replace(signature, debug=True)
+    assert unseal(vault, clock, seal(vault, clock, watched)) == watched
     clock.advance(timedelta(minutes=15, seconds=1))
     with pytest.raises(Refused, match="expired"):
         unseal(vault, clock, token)
