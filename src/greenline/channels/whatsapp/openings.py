@@ -19,7 +19,7 @@ from greenline.conversations.events import Resumed, Started
 from greenline.conversations.projection import Projection
 from greenline.engine.system_variables import at_pick_up, at_start
 from greenline.errors import GreenlineError
-from greenline.ids import derived_id
+from greenline.ids import derived_id, new_id
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
@@ -47,8 +47,7 @@ class Openings:
         """The conversation of a person who wrote, with the agent of the number."""
         workspace_id = chat.workspace_id
         version = await live_version(self._pool, workspace_id, agent_id)
-        # A turn that is made anew begins the same conversation: a webhook was told of it.
-        conversation_id = derived_id("conv", chat.id, *sorted(item.id for item in commit.claim.items)[:1])
+        conversation_id = _id_of(chat, version, commit)
         brought = await self._brought(chat, version, conversation_id, commit)
         data, failure = brought.data, None
         if brought.notes:
@@ -117,3 +116,10 @@ class Openings:
                 )
             )
         return commit.brought[conversation_id]
+
+
+def _id_of(chat: Chat, version: AgentVersion, commit: TurnCommit) -> str:
+    """Of a conversation that begins. Where a webhook is told of it, a turn that is made anew begins the same one."""
+    if not version.platform_settings.overrides.enable_conversation_initiation_client_data_from_webhook:
+        return new_id("conv")
+    return derived_id("conv", chat.id, min(item.id for item in commit.claim.items))
