@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,18 @@ from starlette.responses import JSONResponse, Response
 
 from greenline.emulator.calls.permissions import Unanswerable
 from greenline.emulator.config import Config
+from greenline.emulator.control_answers import (
+    Business,
+    Code,
+    FaultShown,
+    FaultsKnown,
+    FaultsSet,
+    Handshake,
+    Now,
+    TemplateShown,
+    TokenShown,
+    refusals,
+)
 from greenline.emulator.control_calls import add_calls
 from greenline.emulator.control_log import add_evidence, add_log
 from greenline.emulator.control_models import Advance, Callback, Review, Setup, TokenChange, known
@@ -24,10 +36,24 @@ from greenline.emulator.meta import Meta
 from greenline.emulator.taps import NoReply, NoSuchButton
 from greenline.emulator.world import Account, App, Number, Token, digits
 
+_DESCRIPTION: Final = """
+Plays the people who write to a business and call it, shows what happened, sets faults, and moves the clock of an
+emulator of Meta's WhatsApp Cloud API. The Graph API itself is under `/v25.0/` (any version from 17 to 26).
+
+Begin with `POST /control/setup`, which makes a business, and `POST /control/people`, which makes somebody with
+WhatsApp.
+"""
+
 
 def create_control(meta: Meta) -> FastAPI:
     """The control API over one emulator."""
-    app = FastAPI(title="Emulator control", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title="Emulator control",
+        description=_DESCRIPTION,
+        docs_url="/docs",
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
     for kind, status in ((NoSuchButton, 404), (NoReply, 409), (Unanswerable, 409)):
         app.add_exception_handler(kind, _refusal(status))
     _business(app, meta)
@@ -50,8 +76,9 @@ def _refusal(status: int) -> Callable[[Request, Exception], Response]:
 def _business(app: FastAPI, meta: Meta) -> None:
     world = meta.world
 
-    @app.post("/setup")
+    @app.post("/setup", response_model=Business)
     async def setup(body: Setup | None = None) -> dict[str, Any]:
+        """Make a whole business: an app, a business account, a number and a token; what has an id already is kept."""
         body = body or Setup()
         made = App(
             body.app_id or digits(),
@@ -90,8 +117,9 @@ def _business(app: FastAPI, meta: Meta) -> None:
             "display_phone_number": number.display,
         }
 
-    @app.post("/apps/{app_id}/callback")
+    @app.post("/apps/{app_id}/callback", response_model=Handshake, responses=refusals(404))
     async def callback(app_id: str, body: Callback) -> dict[str, Any]:
+        """Set where the webhooks of an app go; the callback must answer the handshake, unless `verify` is false."""
         owner = known(world.apps, app_id)
         token = body.verify_token or owner.verify_token
         result = await meta.webhooks.verify(body.callback_url, token) if body.verify else {"ok": True}
@@ -99,8 +127,9 @@ def _business(app: FastAPI, meta: Meta) -> None:
             owner.callback_url, owner.verify_token, owner.fields = body.callback_url, token, set(body.fields)
         return result
 
-    @app.post("/templates/{template_id}/review")
+    @app.post("/templates/{template_id}/review", response_model=TemplateShown, responses=refusals(404))
     async def review(template_id: str, body: Review) -> dict[str, Any]:
+        """Give a template any state, and tell the business."""
         for account in world.accounts.values():
             if template_id in account.templates:
                 meta.reviews.decide(account, template_id, body.status.upper(), body.reason)
@@ -111,15 +140,16 @@ def _business(app: FastAPI, meta: Meta) -> None:
 def _tokens(app: FastAPI, meta: Meta) -> None:
     world = meta.world
 
-    @app.post("/codes")
+    @app.post("/codes", response_model=Code)
     async def code(token: Annotated[str, Body(embed=True)]) -> dict[str, str]:
-        """A code as Embedded Signup gives it: good once, for 30 seconds."""
+        """Make a code as Embedded Signup gives it: good for the token once, for 30 seconds."""
         made = secrets.token_urlsafe(24)
         world.codes[made] = (token, meta.clock.now() + 30)
         return {"code": made}
 
-    @app.patch("/tokens/{value}")
+    @app.patch("/tokens/{value}", response_model=TokenShown, responses=refusals(404))
     async def change_token(value: str, body: TokenChange) -> dict[str, Any]:
+        """Let a token end, lose permissions or business accounts, or get them back."""
         token = known(world.tokens, value)
         if body.expires_in is not None:
             token.expires_at = meta.clock.now() + body.expires_in
@@ -133,28 +163,33 @@ def _tokens(app: FastAPI, meta: Meta) -> None:
 
 
 def _faults(app: FastAPI, meta: Meta) -> None:
-    @app.post("/faults")
+    @app.post("/faults", response_model=FaultShown)
     async def add(body: Annotated[AnyFault, Body()]) -> dict[str, Any]:
+        """Set a fault by its name; each has parameters of its own."""
         shown = meta.faults.add(body).shown()
         meta.journal.add("fault", name=body.name, fault=shown["id"])
         return shown
 
-    @app.get("/faults")
+    @app.get("/faults", response_model=FaultsKnown)
     async def faults() -> dict[str, Any]:
+        """Show the faults that are set, how often they acted, and what faults there are."""
         return {"faults": [fault.shown() for fault in meta.faults.all()], "names": NAMES}
 
-    @app.delete("/faults")
+    @app.delete("/faults", response_model=FaultsSet)
     async def clear() -> dict[str, Any]:
+        """Take all faults away."""
         meta.faults.remove()
         return {"faults": []}
 
-    @app.delete("/faults/{fault_id}")
+    @app.delete("/faults/{fault_id}", response_model=FaultsSet)
     async def remove(fault_id: int) -> dict[str, Any]:
+        """Take one fault away; answers with those that stay."""
         meta.faults.remove(fault_id)
         return {"faults": [fault.shown() for fault in meta.faults.all()]}
 
-    @app.post("/clock")
+    @app.post("/clock", response_model=Now)
     async def clock(body: Advance) -> dict[str, float]:
+        """Move the clock on: windows, limits, expiries and repetitions of webhooks with it."""
         meta.clock.advance(body.advance_seconds)
         meta.journal.add("clock", advance_seconds=body.advance_seconds)
         await asyncio.sleep(0)
@@ -162,10 +197,12 @@ def _faults(app: FastAPI, meta: Meta) -> None:
 
     @app.get("/config")
     async def config() -> Config:
+        """Show all settings."""
         return meta.config
 
     @app.patch("/config")
     async def configure(body: Annotated[dict[str, Any], Body()]) -> Config:
+        """Change the settings that are named; answers with all of them."""
         try:
             changed = Config.model_validate({**meta.config.model_dump(), **body})
         except ValidationError as error:

@@ -12,6 +12,14 @@ from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.network import Network
 from greenline.emulator.calls.peer import HEARD_RATE, decode_sound, wav
 from greenline.emulator.calls.script import Script
+from greenline.emulator.control_answers import (
+    Calls,
+    CallShown,
+    Duration,
+    SessionDescription,
+    binary,
+    refusals,
+)
 from greenline.emulator.control_models import Base64, known
 from greenline.emulator.meta import Meta
 
@@ -54,22 +62,27 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
     """Routes about calls."""
     desk, world = meta.desk, meta.world
 
-    @app.post("/people/{person_id}/calls")
+    @app.post("/people/{person_id}/calls", response_model=CallShown, responses=refusals(404, 409))
     async def dial(person_id: str, body: Dial) -> dict[str, Any]:
-        """A person calls a number; 409 with the reason while it takes no calls."""
+        """Call a number as a person; 409 with the reason while it takes no calls."""
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
         reason = desk.why_not(number)
         if reason is not None:
             raise HTTPException(409, reason)
         return (await desk.dial(person, number)).shown()
 
-    @app.get("/calls")
+    @app.get("/calls", response_model=Calls)
     async def calls() -> dict[str, Any]:
+        """Show the calls that run, and those that are over."""
         return {"calls": [call.shown() for call in desk.calls.values()]}
 
-    @app.get("/calls/{call_id:path}/heard.wav")
+    @app.get(
+        "/calls/{call_id:path}/heard.wav",
+        response_class=Response,
+        responses=binary("audio/wav", "Mono, 16 kHz.") | refusals(404, 410),
+    )
     async def heard(call_id: str) -> Response:
-        """What the person heard, from the acceptance on; 410 when that had to make room for newer calls."""
+        """Fetch what the person heard, from the acceptance on; 410 when that had to make room for newer calls."""
         call = _call(meta, call_id)
         if call.sound_forgotten:
             raise HTTPException(410, "The sound of this call made room for newer ones; see kept_sound_seconds.")
@@ -78,24 +91,25 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
     _add_sounds(app, meta)
     _add_acts(app, meta)
 
-    @app.get("/calls/{call_id:path}")
+    @app.get("/calls/{call_id:path}", response_model=CallShown, responses=refusals(404))
     async def call(call_id: str) -> dict[str, Any]:
+        """Show a call: its state, its timeline, and when the person heard a voice."""
         return _call(meta, call_id).shown()
 
 
 def _add_sounds(app: FastAPI, meta: Meta) -> None:
-    @app.post("/calls/{call_id:path}/say")
+    @app.post("/calls/{call_id:path}/say", response_model=Duration, responses=refusals(404, 409))
     async def say(call_id: str, body: Sound) -> dict[str, float]:
-        """The person says something, now; returns how long it lasts."""
+        """Say something as the person, now; answers how long it lasts."""
         call, pcm = _call(meta, call_id), _decoded(body)
         if not call.can_speak:
             raise HTTPException(409, f"The call is {call.state}.")
         call.say(pcm)
         return {"seconds": len(pcm) / 2 / 48_000}
 
-    @app.post("/calls/{call_id:path}/voicemail")
+    @app.post("/calls/{call_id:path}/voicemail", response_model=CallShown, responses=refusals(404, 409))
     async def voicemail(call_id: str, body: Sound) -> dict[str, Any]:
-        """The person leaves a message after a call that nobody took; 409 with the reason where they can't."""
+        """Leave a message as the person after a call that nobody took; 409 with the reason where that can't be."""
         call, pcm = _call(meta, call_id), _decoded(body)
         try:
             meta.desk.leave_voicemail(call, pcm)
@@ -103,9 +117,9 @@ def _add_sounds(app: FastAPI, meta: Meta) -> None:
             raise HTTPException(409, str(error)) from error
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/press")
+    @app.post("/calls/{call_id:path}/press", response_model=CallShown, responses=refusals(404, 409))
     async def press(call_id: str, body: Keys) -> dict[str, Any]:
-        """The person presses keys, one after the other; speech waits meanwhile."""
+        """Press keys as the person, one after the other; speech waits meanwhile."""
         call = _call(meta, call_id)
         if call.state != "active":
             raise HTTPException(409, f"The call is {call.state}.")
@@ -119,44 +133,47 @@ def _add_sounds(app: FastAPI, meta: Meta) -> None:
 def _add_acts(app: FastAPI, meta: Meta) -> None:
     desk = meta.desk
 
-    @app.post("/calls/{call_id:path}/accept")
+    @app.post("/calls/{call_id:path}/accept", response_model=CallShown, responses=refusals(404))
     async def accept(call_id: str) -> dict[str, Any]:
+        """Take a call of the business as the person; nothing happens where it does not ring."""
         call = _call(meta, call_id)
         desk.take(call)
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/decline")
+    @app.post("/calls/{call_id:path}/decline", response_model=CallShown, responses=refusals(404))
     async def decline(call_id: str) -> dict[str, Any]:
+        """Decline a call of the business as the person; nothing happens where it does not ring."""
         call = _call(meta, call_id)
         desk.decline(call)
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/hangup")
+    @app.post("/calls/{call_id:path}/hangup", response_model=CallShown, responses=refusals(404))
     async def hang_up(call_id: str) -> dict[str, Any]:
+        """Hang up as the person."""
         call = _call(meta, call_id)
         desk.hang_up(call)
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/network")
+    @app.post("/calls/{call_id:path}/network", response_model=CallShown, responses=refusals(404))
     async def network(call_id: str, body: NetworkOfCall) -> dict[str, Any]:
-        """Packets of the call get lost, late or copied; all at 0 is a good network again."""
+        """Lose, hold up or copy packets of the call from now on; all at 0 is a good network again."""
         call = _call(meta, call_id)
         call.peer.way.set(Network(**body.model_dump()))
         call.note("network", **body.model_dump())
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/script")
+    @app.post("/calls/{call_id:path}/script", response_model=CallShown, responses=refusals(404, 409))
     async def script(call_id: str, body: Script) -> dict[str, Any]:
-        """The person keeps to a script; the call shows how far it came, and where it failed."""
+        """Let the person keep to a script; the call shows how far it came, and where it failed."""
         call = _call(meta, call_id)
         if call.play is not None and call.play.state == "running":
             raise HTTPException(409, "A script is running in this call.")
         desk.perform(call, body)
         return call.shown()
 
-    @app.post("/calls/{call_id:path}/browser")
+    @app.post("/calls/{call_id:path}/browser", response_model=SessionDescription, responses=refusals(404))
     async def browser(call_id: str, body: Annotated[Offer, Body()]) -> dict[str, str]:
-        """A browser plays the person by its own WebRTC; returns the answer to its offer."""
+        """Let a browser play the person by its own WebRTC; answers its offer."""
         call = _call(meta, call_id)
         try:
             return {"sdp": await desk.attach(call, body.sdp)}

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
+from greenline.emulator.control_answers import (
+    Attempt,
+    Deliveries,
+    Events,
+    GraphCalls,
+    State,
+    WebhooksShown,
+    binary,
+    refusals,
+)
 from greenline.emulator.control_models import Raw, known
 from greenline.emulator.meta import Meta
 from greenline.emulator.webhooks import sign, wire_form
+
+_EVENT_STREAM: Final = binary("text/event-stream", "Events without end.")
 
 
 def add_log(app: FastAPI, meta: Meta) -> None:
     """Routes that show and wait."""
 
-    @app.get("/state")
+    @app.get("/state", response_model=State)
     async def state() -> dict[str, Any]:
+        """Show what exists, and what is still to be told."""
         world = meta.world
         return {
             "now": meta.clock.now(),
@@ -34,18 +47,18 @@ def add_log(app: FastAPI, meta: Meta) -> None:
             "last_event": meta.journal.last,
         }
 
-    @app.get("/events")
+    @app.get("/events", response_model=Events)
     async def events(after: int = 0, wait: float = 0.0) -> dict[str, Any]:
-        """The log after a number; waits up to ``wait`` seconds for something new."""
+        """Show the log after a number; waits up to `wait` seconds, 60 at most, for something new."""
         found = await meta.journal.wait(after, min(wait, 60.0))
         return {
             "events": found,
             "last": found[-1]["seq"] if found else max(after, meta.journal.last if not after else 0),
         }
 
-    @app.get("/stream")
+    @app.get("/stream", response_class=StreamingResponse, responses=_EVENT_STREAM)
     async def stream(after: int = 0) -> StreamingResponse:
-        """The log as Server-Sent Events."""
+        """Stream the log as Server-Sent Events, whose data are the events of `/events`."""
 
         async def lines() -> AsyncIterator[str]:
             seen = after
@@ -61,9 +74,9 @@ def add_log(app: FastAPI, meta: Meta) -> None:
 def add_evidence(app: FastAPI, meta: Meta) -> None:
     """Routes that prove what was sent and delivered, and one that sends exact bytes."""
 
-    @app.get("/deliveries")
+    @app.get("/deliveries", response_model=Deliveries)
     async def deliveries(person_id: str | None = None, phone_number_id: str | None = None) -> dict[str, Any]:
-        """What reached people, and how often for each id of the business."""
+        """Show what reached people, and how often for each id of the business."""
         found = [
             d
             for d in meta.carrier.evidence
@@ -75,13 +88,14 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
             counts[key] = counts.get(key, 0) + 1
         return {"deliveries": found, "counts": counts, "forgotten": meta.carrier.evidence.forgotten}
 
-    @app.get("/graph-calls")
+    @app.get("/graph-calls", response_model=GraphCalls)
     async def graph_calls() -> dict[str, Any]:
-        """Every Graph call: what it ``sends``, its answer (``status`` null: none), which ``faults`` acted on it."""
+        """Show every Graph call: what it `sends`, its answer (`status` null: none), which `faults` acted on it."""
         return {"calls": list(meta.graph_calls), "forgotten": meta.graph_calls.forgotten}
 
-    @app.get("/webhooks")
+    @app.get("/webhooks", response_model=WebhooksShown)
     async def webhooks() -> dict[str, Any]:
+        """Show every webhook, with the result of each attempt."""
         kept = meta.webhooks.deliveries
         return {
             "deliveries": [delivery.shown() for delivery in kept],
@@ -89,9 +103,9 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
             "forgotten": kept.forgotten,
         }
 
-    @app.post("/webhooks/raw")
+    @app.post("/webhooks/raw", response_model=Attempt, responses=refusals(404))
     async def raw(body: Raw) -> dict[str, Any]:
-        """Send exact bytes to the callback once and report its answer."""
+        """Send exact bytes to the callback once, signed or forged, and report its answer."""
         owner = known(meta.world.apps, body.app_id or next(iter(meta.world.apps), ""))
         data = body.body_base64 if body.body_base64 is not None else wire_form(body.envelope)
         headers = sign(owner.secret, data)

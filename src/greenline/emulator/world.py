@@ -194,10 +194,10 @@ class Message:
     def shown(self) -> dict[str, Any]:
         """As the phone shows it."""
         return {
+            **self.content,
             "id": self.id,
             "direction": self.direction,
             "type": self.type,
-            **self.content,
             "rendered": self.rendered,
             "buttons": self.buttons,
             "timestamp": self.at,
