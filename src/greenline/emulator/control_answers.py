@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 _REFUSALS: Final = {
     404: "Nothing has this id.",
@@ -28,6 +30,11 @@ class Refusal(BaseModel):
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These refusals, as a route documents them."""
     return {status: {"model": Refusal, "description": _REFUSALS[status]} for status in statuses}
+
+
+def unchecked(answer: dict[str, Any]) -> Response:
+    """An answer that may be long, and is asked for again and again: written as it is, a model only documents it."""
+    return Response(json.dumps(answer), media_type="application/json")
 
 
 def binary(media_type: str, status_text: str) -> dict[int | str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from greenline.emulator.control_answers import (
     Attempt,
@@ -18,6 +18,7 @@ from greenline.emulator.control_answers import (
     WebhooksShown,
     binary,
     refusals,
+    unchecked,
 )
 from greenline.emulator.control_models import Raw, known
 from greenline.emulator.meta import Meta
@@ -48,13 +49,11 @@ def add_log(app: FastAPI, meta: Meta) -> None:
         }
 
     @app.get("/events", response_model=Events)
-    async def events(after: int = 0, wait: float = 0.0) -> dict[str, Any]:
+    async def events(after: int = 0, wait: float = 0.0) -> Response:
         """Show the log after a number; waits up to `wait` seconds, 60 at most, for something new."""
         found = await meta.journal.wait(after, min(wait, 60.0))
-        return {
-            "events": found,
-            "last": found[-1]["seq"] if found else max(after, meta.journal.last if not after else 0),
-        }
+        last = found[-1]["seq"] if found else max(after, meta.journal.last if not after else 0)
+        return unchecked({"events": found, "last": last})
 
     @app.get("/stream", response_class=StreamingResponse, responses=_EVENT_STREAM)
     async def stream(after: int = 0) -> StreamingResponse:
@@ -75,7 +74,7 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
     """Routes that prove what was sent and delivered, and one that sends exact bytes."""
 
     @app.get("/deliveries", response_model=Deliveries)
-    async def deliveries(person_id: str | None = None, phone_number_id: str | None = None) -> dict[str, Any]:
+    async def deliveries(person_id: str | None = None, phone_number_id: str | None = None) -> Response:
         """Show what reached people, and how often for each id of the business."""
         found = [
             d
@@ -86,22 +85,20 @@ def add_evidence(app: FastAPI, meta: Meta) -> None:
         for delivery in found:
             key = str(delivery["biz_opaque_callback_data"])
             counts[key] = counts.get(key, 0) + 1
-        return {"deliveries": found, "counts": counts, "forgotten": meta.carrier.evidence.forgotten}
+        forgotten = meta.carrier.evidence.forgotten
+        return unchecked({"deliveries": found, "counts": counts, "forgotten": forgotten})
 
     @app.get("/graph-calls", response_model=GraphCalls)
-    async def graph_calls() -> dict[str, Any]:
+    async def graph_calls() -> Response:
         """Show every Graph call: what it `sends`, its answer (`status` null: none), which `faults` acted on it."""
-        return {"calls": list(meta.graph_calls), "forgotten": meta.graph_calls.forgotten}
+        return unchecked({"calls": list(meta.graph_calls), "forgotten": meta.graph_calls.forgotten})
 
     @app.get("/webhooks", response_model=WebhooksShown)
-    async def webhooks() -> dict[str, Any]:
+    async def webhooks() -> Response:
         """Show every webhook, with the result of each attempt."""
         kept = meta.webhooks.deliveries
-        return {
-            "deliveries": [delivery.shown() for delivery in kept],
-            "pending": meta.webhooks.pending(),
-            "forgotten": kept.forgotten,
-        }
+        found = [delivery.shown() for delivery in kept]
+        return unchecked({"deliveries": found, "pending": meta.webhooks.pending(), "forgotten": kept.forgotten})
 
     @app.post("/webhooks/raw", response_model=Attempt, responses=refusals(404))
     async def raw(body: Raw) -> dict[str, Any]:

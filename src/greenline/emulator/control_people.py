@@ -19,6 +19,7 @@ from greenline.emulator.control_answers import (
     WasRead,
     binary,
     refusals,
+    unchecked,
 )
 from greenline.emulator.control_models import (
     Feedback,
@@ -138,14 +139,13 @@ def add_acts(app: FastAPI, meta: Meta) -> None:
         return {"message_id": meta.say(chat.person, chat.number, {"type": "reaction", "reaction": reaction})}
 
     @app.get("/people/{person_id}/chats/{phone_number_id}", response_model=ChatShown, responses=refusals(404))
-    async def chat(person_id: str, phone_number_id: str) -> dict[str, Any]:
+    async def chat(person_id: str, phone_number_id: str) -> Response:
         """Show the screen of a person's chat with a number."""
         shown = _chat(meta, person_id, phone_number_id)
-        return {
-            "messages": [message.shown() for message in shown.screen],
-            "typing": shown.typing_until > meta.clock.now(),
-            "window_open": shown.window_until > meta.clock.now(),
-        }
+        now, messages = meta.clock.now(), [message.shown() for message in shown.screen]
+        return unchecked(
+            {"messages": messages, "typing": shown.typing_until > now, "window_open": shown.window_until > now}
+        )
 
 
 def add_feedback(app: FastAPI, meta: Meta) -> None:

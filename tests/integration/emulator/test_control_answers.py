@@ -1,0 +1,51 @@
+"""The control API answers as its specification says, also where answers are written without being checked."""
+
+import base64
+
+import pytest
+from pydantic import BaseModel
+
+from greenline.emulator import control_answers as answers
+from support.meta import Emulator, Person
+from support.receiver import Receiver, graph, send
+from support.wait import until
+
+
+@pytest.fixture
+async def lived(meta: Emulator, told: Receiver, ann: Person) -> Emulator:
+    """An emulator in which something of each kind has happened."""
+    file = {"data_base64": base64.b64encode(b"Hello").decode(), "mime_type": "text/plain"}
+    said = f"/people/{ann.person_id}/messages"
+    await meta.call("POST", said, phone_number_id=meta.number, type="document", file=file)
+    await meta.call("POST", said, phone_number_id=meta.number, type="hologram", hologram={"id": 5}, status=7)
+    await send(meta, ann, {"type": "text", "text": {"body": "Hello"}, "biz_opaque_callback_data": "ours"})
+    await send(meta, ann, {"type": "text", "text": {"body": ""}})
+    await graph(meta, "GET", "404")
+    await meta.call("POST", "/faults", name="slow", seconds=0)
+    await told.statuses(2)
+    wamid = (await meta.chat(ann))[-1]["id"]
+    await meta.call("POST", f"/people/{ann.person_id}/react", phone_number_id=meta.number, message_id=wamid)
+
+    async def settled() -> bool:
+        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+
+    await until(settled)
+    return meta
+
+
+async def test_long_answers_are_those_that_are_described(lived: Emulator, ann: Person) -> None:
+    models: dict[str, type[BaseModel]] = {
+        f"/people/{ann.person_id}/chats/{lived.number}": answers.ChatShown,
+        "/events": answers.Events,
+        "/deliveries": answers.Deliveries,
+        "/graph-calls": answers.GraphCalls,
+        "/webhooks": answers.WebhooksShown,
+        "/state": answers.State,
+    }
+    for path, model in models.items():
+        answer = await lived.call("GET", path)
+        assert model.model_validate(answer, strict=True)
+        assert answer.keys() == model.model_fields.keys()
+        assert all(answer[key] for key in answer if isinstance(answer[key], list)), f"{path} shows something"
+    deliveries = await lived.call("GET", "/deliveries")
+    assert deliveries["counts"] == {"ours": 1}
