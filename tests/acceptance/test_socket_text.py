@@ -116,15 +116,54 @@ async def test_overrides_that_are_allowed_are_used(
     assert said == first
 
 
-async def test_overrides_that_are_not_allowed_end_the_start(server: RunningServer, http: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ({"tts": {"voice_id": "another"}}, "voice_id"),
+        ({"conversation": {"client_events": ["audio"]}}, "client_events"),
+        ({"turn": {"turn_timeout": 3}}, "turn_timeout"),  # no switch allows it
+    ],
+)
+async def test_overrides_that_are_not_allowed_end_the_start(
+    server: RunningServer, http: httpx2.AsyncClient, override: dict[str, Any], field: str
+) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:
-        await socket.send(
-            type="conversation_initiation_client_data",
-            conversation_config_override={"tts": {"voice_id": "another"}},
-        )
-        assert await socket.closed() == (1008, "Override for field 'voice_id' is not allowed by config.")
+        await socket.send(type="conversation_initiation_client_data", conversation_config_override=override)
+        assert await socket.closed() == (1008, f"Override for field '{field}' is not allowed by config.")
     assert socket.seen[0]["error_event"]["error_type"] == "override_error"
+
+
+async def test_a_client_may_choose_its_events(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http, platform=overrides(conversation={"client_events": True}))
+    async with connect(server, agent_id) as socket:
+        chosen = {"client_events": ["agent_response", "context_usage"]}
+        await socket.begin(conversation_config_override={"conversation": chosen})
+        assert await answer(socket, "Hi") == "Hello!"  # the greeting
+        await socket.until("agent_response")
+        await socket.until("context_usage")
+    always = {"conversation_initiation_metadata", "agent_chat_response_part", "agent_typing"}
+    assert set(socket.kinds()) <= {*always, "agent_response", "context_usage"}
+
+
+async def test_a_value_that_nothing_has_is_missed_at_the_start(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    agent_id = await make_agent(http, first_message="Welcome to {{system__env_nowhere}}!")
+    async with connect(server, agent_id) as socket:
+        await socket.send(type="conversation_initiation_client_data")
+        reason = "Missing required dynamic variables in first message: {'system__env_nowhere'}"
+        assert await socket.closed() == (1008, reason)
+    assert socket.seen[0]["error_event"]["error_type"] == "missing_dynamic_variable"
+
+
+async def test_a_message_without_words_is_answered(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http, first_message="")
+    async with connect(server, agent_id) as socket:
+        await socket.begin()
+        await socket.send(type="user_message", text=None)
+        said = (await socket.until("agent_response"))["agent_response_event"]["agent_response"]
+    assert said == "You said [A message without words]"
 
 
 async def test_dynamic_variables(server: RunningServer, http: httpx2.AsyncClient) -> None:
