@@ -94,7 +94,7 @@ async def server(settings: Settings, clock: ManualClock) -> AsyncIterator[Runnin
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Plain HTTP to the server, with the key of the default workspace."""
     headers = {"xi-api-key": server.api_key}
-    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
         yield client
 
 

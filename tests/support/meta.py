@@ -145,7 +145,9 @@ async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
     app = create_app(**config)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with httpx2.AsyncClient(base_url="http://emulator", transport=transport, trust_env=False) as http:
+        async with httpx2.AsyncClient(
+            base_url="http://emulator", transport=transport, trust_env=False, timeout=30
+        ) as http:
             answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
             answer.raise_for_status()
             yield Emulator("http://emulator", http, answer.json())

@@ -58,7 +58,7 @@ class Place:
     async def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the server answers; its refusal fails the test."""
         headers = {"xi-api-key": KEY}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30) as http:
             answer = await http.request(method, path, json=body)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()
