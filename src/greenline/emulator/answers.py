@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import Any, Final
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
@@ -36,6 +36,9 @@ def bearer(request: Request) -> str:
 async def read_body(request: Request) -> dict[str, Any]:
     """The parameters of a call: in JSON, as a form, or in the address. Raises `MetaError` 100."""
     parameters = {**_with_values(dict(request.query_params)), **await _body(request)}
+    for name, value in parameters.items():
+        if isinstance(value, UploadFile):
+            raise MetaError(100, f"Param {name} must not be a file.")
     return {name: value for name, value in parameters.items() if name not in _OF_EVERY_CALL}
 
 

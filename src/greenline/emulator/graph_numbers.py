@@ -22,7 +22,11 @@ from greenline.emulator.world import Number, Token
 
 _MESSAGING_EDGES: Final = ("messages", "media", "calls", "call_permissions", "block_users")
 _ON_REQUEST: Final = (
-    *("health_status", "is_on_biz_app", "is_preverified_number", "quality_score", "webhook_configuration"),
+    "health_status",
+    "is_on_biz_app",
+    "is_preverified_number",
+    "quality_score",
+    "webhook_configuration",
 )
 _REGISTRATIONS: Final = (72 * 3600.0, 10)  # Meta: Registration
 

@@ -60,11 +60,12 @@ class Uploads:
         path = base64.urlsafe_b64encode(b"attachment:" + secrets.token_bytes(18)).decode()
         session = Session(path, secrets.token_urlsafe(12), app_id, mime_type, length)
         self._sessions[path] = session
-        while sum(s.length for s in self._sessions.values()) > self._config.kept_media_bytes:
-            if len(self._sessions) == 1:
-                break
+        while len(self._sessions) > 1 and self._expected() > self._config.kept_media_bytes:
             del self._sessions[next(iter(self._sessions))]
         return session
+
+    def _expected(self) -> int:
+        return sum(session.length for session in self._sessions.values())
 
     def find(self, path: str, signature: str | None) -> Session | None:
         """A file on its way."""

@@ -11,6 +11,7 @@ import pytest
 from greenline.channels.whatsapp import graph as graph_client
 from greenline.settings import Settings
 from support.meta import Emulator, emulator, emulator_here
+from support.wait import until
 
 TEXT = {"body": "Hello"}
 HEADER = {"type": "HEADER", "format": "IMAGE"}
@@ -83,6 +84,14 @@ async def test_values_of_a_form_are_objects_where_they_are_json(meta: Emulator) 
     for broken in ('{"body": "Hello"', '{"body": "\\ud800"}', "[1]"):
         refused = await call(meta, "POST", f"{meta.number}/messages", data={**form, "text": broken})
         assert (refused["error"]["code"], "text" in refused["error"]["error_data"]["details"]) == (100, True)
+
+
+async def test_a_file_is_refused_where_a_value_is_wanted(meta: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {meta.business['token']}"}
+    file = {"storage_configuration": ("a.txt", b"Hi", "text/plain")}
+    refused = await call(meta, "POST", f"{meta.number}/settings", files=file, headers=headers)
+    assert refused["error"]["code"] == 100
+    assert "storage_configuration" not in await meta.graph("GET", f"{meta.number}/settings")
 
 
 async def test_parameters_may_stand_in_the_address(meta: Emulator) -> None:
@@ -241,8 +250,11 @@ async def test_a_connection_that_breaks_keeps_what_came() -> None:
         writer.close()
         await writer.wait_closed()
         headers = {"Authorization": f"Bearer {token}"}
-        while (await call(meta, "GET", upload, headers=headers))["file_offset"] != 20:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+
+        async def came() -> bool:
+            return (await call(meta, "GET", upload, headers=headers))["file_offset"] == 20
+
+        await until(came)
         assert "h" in await put(meta, upload, JPEG[20:], 20)
 
 

@@ -8,6 +8,7 @@ from greenline.emulator.calls.peer import RATE
 from greenline.emulator.config import Config
 from greenline.emulator.evidence import Evidence
 from greenline.emulator.media import URL_SECONDS, MediaStore
+from greenline.emulator.uploads import Uploads
 from greenline.emulator.world import Number, Person
 
 NUMBER, ANN = Number("1", "2", "+1", "Fern"), Person("ann", "Ann", "15550100001", "US.1")
@@ -63,3 +64,12 @@ async def test_calls_that_are_over_make_room_for_newer_ones_and_calls_under_way_
 
 async def test_so_much_is_kept_of_a_call() -> None:
     assert (await call("long", 8)).heard_seconds == pytest.approx(5, abs=0.1)
+
+
+def test_uploads_that_never_came_are_given_up_for_newer_ones() -> None:
+    uploads = Uploads(Config(kept_media_bytes=100))
+    first, second, third = (uploads.begin("1", "image/png", 50) for _ in range(3))
+    assert uploads.find(first.path, first.signature) is None
+    assert [uploads.find(s.path, s.signature) for s in (second, third)] == [second, third]
+    large = uploads.begin("1", "image/png", 500)
+    assert uploads.find(large.path, large.signature) is large, "the newest is taken whatever it weighs"
