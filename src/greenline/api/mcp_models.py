@@ -12,6 +12,7 @@ from greenline.agents.config.locators import AuthConnection, HeaderValue, Secret
 from greenline.agents.config.service_tools import SchemaOverride
 from greenline.agents.config.tool_common import DynamicVariableAssignment, ExecutionMode, ServiceSeconds
 from greenline.api.access_info import ADMIN, AccessInfo
+from greenline.api.dependents import DependentAgentAnswer
 from greenline.tools.mcp.client import ListedTool
 from greenline.tools.mcp.models import (
     ApprovalPolicy,
@@ -87,17 +88,6 @@ class CreateToolConfig(UpdateToolConfig):
     """What a tool is to have of its own."""
 
     tool_name: ToolName
-
-
-class DependentAgentAnswer(BaseModel):
-    """An agent that uses a server (SDK: DependentAvailableAgentIdentifier)."""
-
-    type: Literal["available"] = "available"
-    referenced_resource_ids: list[str] | None = None
-    id: str
-    name: str
-    created_at_unix_secs: int
-    access_level: Literal["admin"] = "admin"
 
 
 class McpServerMetadata(BaseModel):

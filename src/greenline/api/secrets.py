@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, SecretStr
 from starlette.responses import Response
 
+from greenline.api.dependents import DependentAgentAnswer
 from greenline.api.deps import Caller, Services
 from greenline.store.cursor import InvalidCursor
 from greenline.workspaces import secrets
@@ -66,17 +67,6 @@ class StoredSecret(BaseModel):
     name: str
 
 
-class DependentAgent(BaseModel):
-    """An agent that uses a secret (SDK: DependentAvailableAgentIdentifier)."""
-
-    type: Literal["available"] = "available"
-    referenced_resource_ids: list[str] | None = None
-    id: str
-    name: str
-    created_at_unix_secs: int
-    access_level: Literal["admin"] = "admin"
-
-
 class DependentMcpServer(BaseModel):
     """An MCP server that uses a secret (SDK: DependentAvailableMcpServerIdentifier)."""
 
@@ -92,7 +82,7 @@ class UsedBy(BaseModel):
 
     tools: list[Any] = []
     tools_has_more: bool = False
-    agents: list[DependentAgent]
+    agents: list[DependentAgentAnswer]
     agents_has_more: bool
     phone_numbers: list[Any] = []
     phone_numbers_has_more: bool = False
@@ -116,7 +106,7 @@ class SecretPage(BaseModel):
 class DependencyPage(BaseModel):
     """A page of what uses a secret."""
 
-    dependencies: list[DependentAgent]
+    dependencies: list[DependentAgentAnswer]
     next_cursor: str | None
 
 
@@ -212,8 +202,8 @@ def _answer(secret: Secret) -> SecretAnswer:
     return SecretAnswer(secret_id=secret.id, name=secret.name, used_by=used_by)
 
 
-def _agent(user: User) -> DependentAgent:
-    return DependentAgent(id=user.id, name=user.name, created_at_unix_secs=int(user.created_at.timestamp()))
+def _agent(user: User) -> DependentAgentAnswer:
+    return DependentAgentAnswer(id=user.id, name=user.name, created_at_unix_secs=int(user.created_at.timestamp()))
 
 
 def _refused_cursor(error: InvalidCursor, cursor: str | None) -> RequestValidationError:
