@@ -46,10 +46,10 @@ async def start(channel: CallChannel) -> None:
     await channel.starter.start(WORKSPACE, OutboundCall(NUMBER, "15551230000", channel.agent_id, "may_we_call", "en"))
 
 
-async def heard(channel: CallChannel, name: str) -> None:
-    """Let the time pass until Meta has heard an action."""
+async def heard(channel: CallChannel, name: str, *, step: float = 0.2) -> None:
+    """Let the time pass, by ``step`` seconds, until Meta has heard an action."""
     while name not in channel.meta.names():
-        channel.clock.advance(timedelta(seconds=0.2))
+        channel.clock.advance(timedelta(seconds=step))
         await asyncio.sleep(0.02)
 
 
@@ -163,7 +163,7 @@ async def test_a_call_that_was_picked_up_and_came_to_nothing_is_answered_and_pai
 async def test_metas_word_that_somebody_picked_up_counts_though_it_comes_late(channel: CallChannel) -> None:
     await start(channel)
     await channel.phase("ringing")
-    await heard(channel, "terminate")
+    await heard(channel, "terminate", step=5.0)
     assert (await channel.ended())["result"] == "no_answer"
     await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
     await channel.quiet()
