@@ -41,7 +41,9 @@ class TroubledCall:
     _peer: RtcPeer = field(default_factory=RtcPeer)
 
     def __post_init__(self) -> None:
-        hang_up = self.chance.choice(OF_HANG_UPS)
+        # Of a call that was over when Meta told of it, nothing but the request itself limits the wait for an answer.
+        is_late = self.scenario.refuses == ("connect", "cut")
+        hang_up = self.chance.choice([one for one in OF_HANG_UPS if not (is_late and one == "silent")])
         self._refusals = {name: [hang_up] if hang_up else [] for name in ("reject", "terminate")}
         if self.scenario.refuses is not None:
             action, how = self.scenario.refuses
@@ -184,7 +186,11 @@ class TroubledCall:
                 self.channel.meta.made[wacid] = f"+{self.person}"
                 callback = connect["biz_opaque_callback_data"]
                 await self.channel.tell_status("RINGING", wacid, biz_opaque_callback_data=callback)
-                await self._asked("terminate")
+
+                async def dealt_with() -> bool:
+                    return (await self.row())["wacid"] == wacid
+
+                await until(dealt_with)
 
     async def _granted(self) -> bool:
         async def waits() -> bool:

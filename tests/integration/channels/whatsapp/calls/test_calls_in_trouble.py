@@ -38,7 +38,7 @@ class Troubles:
         self.channel = channel
         self.ended = 0
         self._dsn = dsn
-        self._chance = random.Random(seed)
+        self._seed = seed
         self._numbers = count(1)
         self._calls: dict[str, TroubledCall] = {}
         """Those that happen now, by the person called or Meta's id of a call of a person."""
@@ -73,7 +73,8 @@ class Troubles:
         self._calls.clear()  # Meta is asked nothing more of them
 
     def _call(self, scenario: Scenario) -> TroubledCall:
-        call = TroubledCall(self.channel, next(self._numbers), scenario, self._chance)
+        number = next(self._numbers)
+        call = TroubledCall(self.channel, number, scenario, random.Random(f"{self._seed} {number}"))
         self._calls[call.wacid or f"+{call.person}"] = call
         return call
 
