@@ -66,5 +66,5 @@ class ScriptedEffects:
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         return await tool.run(arguments, context)
 
-    def returned(self) -> ToolResult | None:
-        return None
+    def missing(self, key: str, result: ToolResult) -> ToolResult:
+        return result

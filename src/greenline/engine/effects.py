@@ -68,8 +68,11 @@ class Effects(Protocol):
         """One call of a tool."""
         ...
 
-    def returned(self) -> ToolResult | None:
-        """What a call has returned of a tool that is there no more: its service went away before the turn went on."""
+    def missing(self, key: str, result: ToolResult) -> ToolResult:
+        """A call of a tool that is not there returns ``result``, or what it returned before the turn died.
+
+        ``key`` is the idempotency key of the call (`greenline.tools.models.ToolContext`).
+        """
         ...
 
     def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
@@ -103,6 +106,9 @@ _UNKNOWN_OUTCOME: Final = ToolResult(
     error_type="unknown_outcome",
 )
 _NOT_THERE: Final = "There was no such tool when it was called."
+
+CALL: Final = "tool:"
+"""Before the key of a call, in the kind of its step."""
 
 _results: dict[str, TypeAdapter[Any]] = {
     "reply": TypeAdapter(ModelReply),
@@ -171,43 +177,55 @@ class JournaledEffects:
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool. One without effects is not recorded: to run it again is the same."""
-        if not tool.has_effect:
-            return await tool.run(arguments, context)
-        if self._went_on_without():
-            return ToolResult(_NOT_THERE, is_error=True, error_type="unknown_tool")
-        recorded = self._next()
+        recorded = self._recorded_call(context.idempotency_key)
         if recorded is not None:
             result: ToolResult = _load(recorded)
             return result
+        if not tool.has_effect:
+            return await tool.run(arguments, context)
+        if self._goes_on:
+            # The turn, before it died, had no such tool or one of another nature: what came next is recorded.
+            return ToolResult(_NOT_THERE, is_error=True, error_type="unknown_tool")
+        self._number += 1
+        number, kind = self._number, f"{CALL}{context.idempotency_key}"
         # What led to the call is recorded as touching the world: whether the call itself ran, a crash may hide.
         led_here = self._unsaved or ([self._saved] if self._saved else [])
         self._unsaved = [replace(step, has_effect=True) for step in led_here]
         service = service_of(tool)
         if service is not None and not service.may_repeat:
             # What a turn finds that dies before the call returns: it does not make it again.
-            self._unsaved.append(self._step(self._number, "tool", _UNKNOWN_OUTCOME, has_effect=True))
+            self._unsaved.append(self._step(number, kind, _UNKNOWN_OUTCOME, has_effect=True))
+        self.touched_world = True  # from here on nobody may take these steps back
         await self._save()
-        self.touched_world = True
         checkpoint("turn.tool_called")
         result = await tool.run(arguments, context)
         checkpoint("turn.tool_ran")
-        self._done(self._step(self._number, "tool", result, has_effect=True))
+        self._done(self._step(number, kind, result, has_effect=True))
         await self._save()
         return result
 
-    def returned(self) -> ToolResult | None:
-        """What a call of a tool that is there no more has returned before the turn died."""
-        step = self._recorded.get(self._number + 1)
-        if step is None or step.kind != "tool":
-            return None
-        result: ToolResult = _load(step)
-        self._next()
+    def missing(self, key: str, result: ToolResult) -> ToolResult:
+        """Recorded with the next effect: a turn that is resumed keeps to it, though the tool may be there by then."""
+        recorded = self._recorded_call(key)
+        if recorded is not None:
+            known: ToolResult = _load(recorded)
+            return known
+        if not self._goes_on:  # else it was there before the turn died, and of those that leave nothing behind
+            self._number += 1
+            self._done(self._step(self._number, f"{CALL}{key}", result, has_effect=False))
         return result
 
-    def _went_on_without(self) -> bool:
-        """Whether the turn, before it died, had no such tool: what comes next is recorded, and no call is."""
-        step = self._recorded.get(self._number + 1)
-        return step is not None and step.kind != "tool"
+    def _recorded_call(self, key: str) -> Step | None:
+        """What a call returned before the turn died. It is found by its key: not every call takes a step."""
+        step = next((step for step in self._recorded.values() if step.kind == f"{CALL}{key}"), None)
+        if step is not None:
+            self._number, self._now, self._saved = max(self._number, step.number), step.at, step
+        return step
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the turn, before it died, had come further than this."""
+        return any(number > self._number for number in self._recorded)
 
     def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
         """The verdict of a judge, which may come while other effects are under way."""
@@ -267,7 +285,7 @@ class JournaledEffects:
         return self._step(number, "reply" if isinstance(result, ModelReply) else "none", result, has_effect=False)
 
     def _step(self, number: int, kind: str, result: object, *, has_effect: bool) -> Step:
-        data = clean_data(_results[kind].dump_python(result, mode="json"))
+        data = clean_data(_results[kind.partition(":")[0]].dump_python(result, mode="json"))
         return Step(number, self._inputs, kind, has_effect, data, self._clock.now())
 
     async def _save(self) -> None:
@@ -278,4 +296,4 @@ class JournaledEffects:
 
 
 def _load(step: Step) -> Any:
-    return _results[step.kind].validate_python(step.result)
+    return _results[step.kind.partition(":")[0]].validate_python(step.result)

@@ -243,12 +243,13 @@ async def _call(
     )
     outcome.events.append(called)
     begun = effects.now()
+    key = f"{message.id}:{call.id}"
     if tool is None:
         unknown = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
-        result = effects.returned() or unknown
+        result = effects.missing(key, unknown)
     else:
         variables = assigned_in((*turn.journal, *outcome.events))
-        context = ToolContext(turn.conversation_id, f"{message.id}:{call.id}", variables)
+        context = ToolContext(turn.conversation_id, key, variables)
         result = await effects.tool(tool, params, context)
     outcome.events.append(
         ToolReturned(

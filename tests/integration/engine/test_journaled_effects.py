@@ -211,6 +211,42 @@ async def test_a_tool_that_came_only_after_a_turn_died_is_not_run(mailboxes: Mai
     assert (len(tool.runs), len(late.runs)) == (1, 0)
 
 
+@pytest.mark.parametrize("has_effect", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(False, False), (False, True), (True, False), (True, True)])
+async def test_a_tool_that_comes_and_goes_leaves_the_others_of_its_reply_alone(
+    mailboxes: Mailboxes, clock: ManualClock, before: bool, after: bool, has_effect: bool
+) -> None:
+    """One reply calls two tools, of which one is away before the turn dies, or after it."""
+
+    def call_both(request: ModelRequest) -> ModelReply:
+        if request.messages[-1].role == "tool":
+            raise PowerCut
+        calls = (ToolCall("call_1", "unknown", {"what": "a look"}), ToolCall("call_2", "order", {"what": "tea"}))
+        return ModelReply("m", "", calls)
+
+    tool, other = Order(), Order()
+    model, comes = ScriptedModel(say=call_both), Late(other, has_effect=has_effect)
+
+    def with_tools(there: bool) -> Turn:
+        return replace(turn(tool), tools=(tool, comes) if there else (tool,))
+
+    with pytest.raises(PowerCut):
+        await run_turn(
+            with_tools(before), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+        )
+    model.say = lambda request: "Done."
+    outcome = await run_turn(
+        with_tools(after), JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    )
+    assert len(tool.runs) == 1
+    results = [event.result for event in outcome.events if isinstance(event, ToolReturned)]
+    assert results[1] == "Ordered tea\ufffd."
+    if has_effect:
+        assert len(other.runs) == before
+        expected = "Ordered a look\ufffd." if before else "There is no tool named unknown."
+        assert results[0] == expected
+
+
 @dataclass
 class Foreign(Order):
     """A tool of another service, which has no idea of our keys unless it says so."""

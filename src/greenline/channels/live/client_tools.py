@@ -47,7 +47,7 @@ class ClientToolCall:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Ask the client, and wait for its answer where one is expected."""
-        call_id = context.idempotency_key.rsplit(":", 1)[-1]
+        call_id = context.idempotency_key.partition(":")[2]
         given = _given(self.config.parameters, {**self.variables, **context.variables}, arguments)
         self.ask(call_id, self.config.name, given)
         if not self.config.expects_response:

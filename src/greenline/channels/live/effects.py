@@ -131,16 +131,16 @@ class LiveEffects:
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool."""
         await self._committed.wait()
-        call_id = context.idempotency_key.rsplit(":", 1)[-1]
+        call_id = context.idempotency_key.partition(":")[2]
         await self._speaker.ready_for(tool)
         self._speaker.tool_called(tool, arguments, call_id)
         result = await tool.run(arguments, context)
         self._speaker.tool_returned(tool, call_id, result)
         return result
 
-    def returned(self) -> ToolResult | None:
+    def missing(self, key: str, result: ToolResult) -> ToolResult:
         """Nothing is resumed here."""
-        return None
+        return result
 
     def _pass_on(self, event: TextDelta | ReasoningDelta) -> None:
         if isinstance(event, ReasoningDelta):

@@ -257,7 +257,7 @@ class Turns:
                 arrival.cancel()
                 if task.done() or effects.touched_world:
                     break
-                if await self._has_news(claim):
+                if await self._has_news(claim) and not effects.touched_world:  # it may have begun meanwhile
                     raise Superseded
             return await task
         finally:
