@@ -10,24 +10,32 @@ from typing import Any, Final
 
 from greenline.agents.config.tool_common import DynamicVariableAssignment
 from greenline.agents.variables import SECRET, SYSTEM, as_text
+from greenline.llm.calls import integer_of
+from greenline.text import clean_data
 from greenline.tools.models import Assigned, ToolResult
 
 HIDDEN: Final = "[hidden]"
 """What a model and a transcript see in the place of a value with ``sanitize``."""
+MOST_LEVELS: Final = 200
+"""Lists and objects within each other that a path is followed into. A journal is written to 254, and has its own."""
+_DIGITS: Final = 9
+"""Of the place in a list: no list is longer, and thousands of them are no number to Python."""
 
 
 def assign(result: ToolResult, assignments: Iterable[DynamicVariableAssignment], answer: Any = None) -> ToolResult:
     """``result`` with the variables that it sets, and without the values that nobody is to see.
 
     ``answer`` is what the paths lead into; without it the text of the result, if that is JSON. An error sets nothing,
-    nor does a path that leads nowhere. Names of the server, and those of secrets, are set by no tool.
+    nor does a path that leads nowhere, and into what is nested deeper than `MOST_LEVELS` none leads. Names of the
+    server, and those of secrets, are set by no tool.
     """
-    if result.is_error:
+    wanted = tuple(assignments)
+    if result.is_error or not wanted:
         return result
-    data = copy.deepcopy(answer) if answer is not None else _parsed(result.text)
+    data = _storable(answer if answer is not None else _parsed(result.text))
     found, hides = [], False
     # First all are read: what one of them hides, another may want.
-    for assignment in assignments:
+    for assignment in wanted:
         value = value_at(data, assignment.value_path)
         if value is None or assignment.dynamic_variable.startswith((SYSTEM, SECRET)):
             continue
@@ -41,10 +49,25 @@ def assign(result: ToolResult, assignments: Iterable[DynamicVariableAssignment],
 
 
 def _parsed(text: str) -> Any:
+    """A text as JSON, and None where it is none; what no journal holds (integers over 64 bits, ``NaN``) is text."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_int=integer_of, parse_constant=str)
+    except (ValueError, RecursionError):
         return None
+
+
+def _storable(data: Any) -> Any:
+    """A copy without characters that no journal holds; None of what is too deep for one."""
+    level = [data]
+    for _ in range(MOST_LEVELS):
+        level = [inner for outer in level for inner in _children(outer)]
+    return None if level else clean_data(data)
+
+
+def _children(data: Any) -> Iterable[Any]:
+    if isinstance(data, dict):
+        return data.values()
+    return data if isinstance(data, list) else ()
 
 
 def value_at(data: Any, path: str) -> Any:
@@ -57,7 +80,7 @@ def value_at(data: Any, path: str) -> Any:
 def _child(data: Any, step: str) -> Any:
     if isinstance(data, dict):
         return data.get(step)
-    if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+    if isinstance(data, list) and step.isdecimal() and len(step) <= _DIGITS and int(step) < len(data):
         return data[int(step)]
     return None
 

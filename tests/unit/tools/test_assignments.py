@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from greenline.agents.config.tool_common import DynamicVariableAssignment
-from greenline.tools.assignments import HIDDEN, assign
+from greenline.tools.assignments import HIDDEN, MOST_LEVELS, assign
 from greenline.tools.models import ToolResult
 
 ANSWER = {"data": {"items": [{"id": 7, "open": True}, {"id": 8}], "note": None}, "token": "t-1", "0": "zero"}
@@ -39,7 +40,17 @@ def test_a_path_leads_to_a_value_which_is_text_unless_its_type_is_kept(path: str
 
 @pytest.mark.parametrize(
     "path",
-    ["", "nothing", "data.items.2.id", "data.items.-1.id", "data.items.first", "token.0", "data.note", "$.token"],
+    [
+        "",
+        "nothing",
+        "data.items.2.id",
+        "data.items." + "1" * 5_000,
+        "data.items.-1.id",
+        "data.items.first",
+        "token.0",
+        "data.note",
+        "$.token",
+    ],
 )
 def test_a_path_that_leads_nowhere_sets_nothing(path: str) -> None:
     result = ToolResult(json.dumps(ANSWER))
@@ -91,3 +102,43 @@ def test_paths_lead_into_the_data_of_an_answer_where_it_comes_apart_from_the_wor
     hidden = assign(ToolResult("Seven euros."), [assignment("price", sanitize=True)], data)
     assert json.loads(hidden.text) == {"price": HIDDEN}
     assert data == {"price": 7}
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS, 1_000, 100_000])
+def test_what_is_nested_without_end_sets_nothing(levels: int) -> None:
+    result = ToolResult(f'{{"deep": {nested(levels)}, "token": "t-1"}}')
+    assert assign(result, []) == result
+    assert assign(result, [assignment("deep", preserve_native_type=True, sanitize=True)]) == result
+
+
+def test_data_that_is_nested_without_end_sets_nothing() -> None:
+    data = orjson.loads(f'{{"deep": {nested(1_000)}}}')
+    result = ToolResult("Deep.")
+    assert assign(result, [assignment("deep", preserve_native_type=True)], data) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**64), str(2**64)),
+        (f'{{"n": [-{2**70}]}}', {"n": [str(-(2**70))]}),
+        ("1" * 5_000, "1" * 5_000),
+        ("NaN", "NaN"),
+        (r'"a\ud800b\u0000"', "a\ufffdb\ufffd"),
+        (r'{"\udfff": 1}', {"\ufffd": 1}),
+        (nested(MOST_LEVELS - 1), json.loads(nested(MOST_LEVELS - 1))),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_no_journal_holds_is_set_as_text_that_it_does(value: str, kept: Any) -> None:
+    result = ToolResult(f'{{"value": {value}, "token": "t-1"}}')
+    hidden = assign(
+        result, [assignment("value", preserve_native_type=True), assignment("token", "token", sanitize=True)]
+    )
+    assert values(hidden) == {"x": kept, "token": "t-1"}
+    assert orjson.loads(orjson.dumps([[[[values(hidden), hidden.text]]]]))[0][0][0][1] == hidden.text

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from greenline.agents.variables import MissingVariables
-from greenline.channels.live.models import ClientToolCall, ResponseComplete, ToolResponse
+from greenline.channels.live.models import ClientToolCall, ResponseComplete, SessionEnded, ToolResponse
 from greenline.conversations.events import ToolReturned
 from greenline.conversations.transcript import REDACTED
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
@@ -109,3 +109,31 @@ async def test_an_answer_sets_variables_for_the_tools_and_the_prompt_that_follow
         assert "t-123" not in "".join(turn.model_dump_json() for turn in await live.transcript(session))
         session.end("Bye")
         await asyncio.gather(*live.tasks)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    "answer",
+    ["[" * 100_000, f'{{"n": {2**70}}}', r'{"n": "\ud800\u0000"}', f'{{"n": {"[" * 300}{"]" * 300}}}'],
+    ids=["without end", "integer", "surrogate", "deep"],
+)
+async def test_no_answer_of_a_client_ends_the_conversation(opens: Opens, answer: str, native: bool) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        asked = request.messages[-1].role == "user"
+        return ModelReply("m", "", (ToolCall("call_1", "look_up", {}),)) if asked else "Found."
+
+    path = {"dynamic_variable": "n", "value_path": "n", "preserve_native_type": native, "sanitize": True}
+    tool = {**LOOK_UP, "assignments": [path]}
+    async with opens({"agent": {"prompt": {"prompt": "You sell tea.", "tools": [tool]}}}) as live:
+        live.model.say = say
+        session, told = await live.begin()
+        session.user_message("Who am I?")
+        await told_of(told, ClientToolCall)
+        session.tool_result("call_1", answer, is_error=False)
+        await told_of(told, ResponseComplete)
+        assert not session.over
+        session.end("Bye")
+        await asyncio.gather(*live.tasks)
+        assert [event for event in await live.journal(session) if isinstance(event, ToolReturned)]
+        (ended,) = [event for event in told if isinstance(event, SessionEnded)]
+        assert ended.reason == "Bye"
