@@ -17,6 +17,16 @@ _DEADLOCK_RETRIES = 5
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
+async def despite_conflicts(write: Callable[[], Awaitable[Result]]) -> Result:
+    """Repeat a transaction that lost a deadlock or a conflict with another: nothing of it was done."""
+    for _ in range(_DEADLOCK_RETRIES):
+        try:
+            return await write()
+        except _CONFLICTS:
+            continue
+    return await write()
+
+
 class QueueFull(Unavailable):
     """The server has more waiting writes than it can take. Deliver again in a moment."""
 
@@ -85,12 +95,7 @@ class Batcher(Generic[Row, Result]):
                     future.set_result(result)
 
     async def _attempt(self, rows: list[Row]) -> Sequence[Result]:
-        for _ in range(_DEADLOCK_RETRIES):
-            try:
-                return await self._write(rows)
-            except _CONFLICTS:
-                continue
-        return await self._write(rows)
+        return await despite_conflicts(lambda: self._write(rows))
 
 
 def _fail(batch: Sequence[tuple[object, asyncio.Future[Result]]], error: BaseException) -> None:

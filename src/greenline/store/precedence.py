@@ -10,39 +10,44 @@ from __future__ import annotations
 from typing import Final
 
 TIMES: Final = 4.0
-"""How much slower than the quickest of its kind an operation is when others are in its way."""
+"""How much slower than in the calmest moment operations are when others are in their way."""
 UNNOTICED: Final = 0.005
 """Seconds that are never late. Webhooks on 64 connections hold 4,000/s up to a commit of 8 ms."""
 SMOOTHING: Final = 1 / 8
 """Weight of the newest operation in the mean, as TCP smooths its round trips (RFC 6298)."""
+ENOUGH: Final = 16
+"""Operations after which their mean tells something."""
 WINDOW: Final = 30.0
-"""Seconds in which the quickest is looked for, at least: a disk that became slow is the measure after twice of it."""
+"""Seconds in which the calmest moment is looked for: a disk that became slow is the measure after twice of it."""
 STALE: Final = 0.2
 """Seconds after the last operation from which on there is nothing that could be late."""
 
 
 class Delay:
-    """How long operations take, against the quickest of them. Times are those of the event loop, in seconds."""
+    """How long operations take, against the calmest moment of late. Times are those of the event loop, in seconds."""
 
     def __init__(self) -> None:
-        self._mean, self._last_at = 0.0, float("-inf")
-        self._quickest = self._quickest_before = float("inf")
+        self._mean, self._noted = 0.0, 0
+        self._last_at = float("-inf")
+        self._calmest = self._calmest_before = float("inf")
         self._window_ends = float("-inf")
 
     def note(self, began: float, ended: float) -> None:
         """An operation is over."""
         if ended >= self._window_ends:
-            self._quickest_before, self._quickest = self._quickest, float("inf")
+            self._calmest_before, self._calmest = self._calmest, float("inf")
             self._window_ends = ended + WINDOW
         took = ended - began
-        self._mean += SMOOTHING * (took - self._mean)
-        self._quickest = min(self._quickest, took)
+        self._noted += 1
+        self._mean += max(SMOOTHING, 1 / self._noted) * (took - self._mean)
+        if self._noted >= ENOUGH:
+            self._calmest = min(self._calmest, self._mean)
         self._last_at = ended
 
     def late(self, now: float) -> bool:
-        """Whether operations take much longer than one does when nothing is in its way."""
-        quickest = min(self._quickest, self._quickest_before)
-        return now < self._last_at + STALE and self._mean > max(UNNOTICED, TIMES * quickest)
+        """Whether operations take much longer than they do when nothing is in their way."""
+        usual = TIMES * min(self._calmest, self._calmest_before)
+        return now < self._last_at + STALE and self._mean > max(UNNOTICED, usual)
 
 
 class Share:

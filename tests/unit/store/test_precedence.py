@@ -37,6 +37,14 @@ def test_one_that_took_long_is_chance() -> None:
     assert not delay.late(at + 0.03)
 
 
+def test_a_disk_that_takes_now_long_now_short_is_not_late() -> None:
+    delay, at = Delay(), 100.0
+    for number in range(500):
+        at = many(delay, (0.0015, 0.016)[number % 2], at=at, times=1)
+        assert not delay.late(at)
+    assert delay.late(many(delay, 0.06, at=at))
+
+
 def test_what_nobody_notices_is_not_late() -> None:
     delay = Delay()
     at = many(delay, UNNOTICED / 50)

@@ -71,7 +71,7 @@ with holder as (
   select id from mailbox where id = $1 and epoch = $2 for share
 ), marked as (
   update outbox o set state = 'sending', attempt = o.attempt + 1, attempted_at = $5
-  from unnest($3::text[]) as m(id), holder
+  from (select id from outbox where id = any($3::text[]) order by id for update) m, holder
   where o.id = m.id and o.state in ('queued', 'unknown')
   returning o.id, o.chat_id
 ), paced as (
@@ -82,10 +82,18 @@ with holder as (
 select id from marked;
 
 -- name: defer
--- A message that was not sent, or whose outcome is unknown, waits until $4. $5: whether that counts as an attempt whose
--- outcome was left open.
-update outbox set state = $3, due_at = $4, unknown_outcomes = unknown_outcomes + $5::int
+-- A message that was not sent, or whose outcome is unknown, waits until $4. $5: how much that counts towards giving
+-- it up.
+update outbox set state = $3, due_at = $4, unknown_outcomes = unknown_outcomes + $5
 where workspace_id = $1 and id = $2 and state in ('queued', 'sending');
+
+-- name: wait_on
+-- Messages of unknown outcome ($2) are not looked at before the moments $3.
+update outbox o set due_at = w.until
+from (
+  select o.id, w.until from outbox o join unnest($2::text[], $3::timestamptz[]) as w(id, until) on w.id = o.id
+  where o.workspace_id = $1 and o.state = 'unknown' order by o.id for update of o) w
+where o.id = w.id;
 
 -- name: by_wamid
 -- scope: system, ids that Meta gave are looked up for facts of all workspaces

@@ -179,6 +179,11 @@ class GraphError(Exception):
         return self.code in _OF_ONE_MESSAGE
 
     @property
+    def is_lost(self) -> bool:
+        """Whether nothing came that Meta itself has said: the message may have arrived."""
+        return self.code is None
+
+    @property
     def advice(self) -> str | None:
         """What an operator can do, where that is known."""
         if self.code is None:

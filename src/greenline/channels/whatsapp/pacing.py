@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 from greenline.channels.whatsapp.graph_errors import LONGEST_OUTAGE_DELAY
 
 WINDOW: Final = timedelta(hours=24)  # Meta: Customer service windows
+LOST_ANSWERS: Final = 4
+"""Attempts without an answer of Meta's weigh as much as one that it could not process: they end after an hour."""
 WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
 UNHEARD: Final = timedelta(minutes=5)
 """How long a message of unknown outcome waits where statuses that are due do not come: its own can't come either."""
@@ -94,6 +96,7 @@ class Candidate:
     due_at: datetime
     attempt: int
     unknown_outcomes: int
+    """What counts towards `Rules.max_unknown`."""
     last_user_message_at: datetime | None
     pair_clock: datetime | None
 
@@ -106,8 +109,8 @@ def judge(candidate: Candidate, rules: Rules, number_clock: datetime | None, now
     if candidate.due_at > now:
         return Wait(candidate.due_at)
     if candidate.unknown_outcomes >= rules.max_unknown:
-        times = candidate.unknown_outcomes
-        return Refuse(None, "Given up", f"Meta left the outcome of {times} attempts open; see the log for each.")
+        details = f"Meta left open what became of {candidate.attempt} attempts; see the log for each."
+        return Refuse(None, "Given up", details)
     if candidate.kind == "template" and candidate.attempt and now >= candidate.created_at + TEMPLATE_PATIENCE:
         hours = TEMPLATE_PATIENCE // timedelta(hours=1)
         return Refuse(None, "Given up", f"Meta took no message for {hours} hours; see the log for the errors.")

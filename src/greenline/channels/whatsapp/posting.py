@@ -16,7 +16,7 @@ from greenline.channels.whatsapp.graph import GraphClient, SendResult
 from greenline.channels.whatsapp.graph_errors import GraphError, Outcome
 from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.held_number import HeldNumber
-from greenline.channels.whatsapp.pacing import Refuse, unknown_wait
+from greenline.channels.whatsapp.pacing import LOST_ANSWERS, Refuse, unknown_wait
 from greenline.channels.whatsapp.people import learn
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
@@ -88,17 +88,16 @@ class Posting:
             await self.defer(number, head, "queued", now + error.retry_delay(head["attempt"]))
         elif error.outcome is Outcome.UNKNOWN:
             wait = unknown_wait(self._grace, head["attempt"])
-            await self.defer(number, head, "unknown", now + wait, counts=error.may_last)
+            weight = LOST_ANSWERS if error.may_last else int(error.is_lost)
+            await self.defer(number, head, "unknown", now + wait, weight=weight)
         else:
             facts = {"code": error.code, "title": error.title, "details": error.details}
             await self._facts.put(Fact(head["id"], "failed", now, error=clean_data(facts)))
 
-    async def defer(
-        self, number: HeldNumber, head: Head, state: str, until: datetime, *, counts: bool = False
-    ) -> None:
-        """Put a message back until a moment; ``counts`` towards the attempts after which it is given up."""
+    async def defer(self, number: HeldNumber, head: Head, state: str, until: datetime, *, weight: int = 0) -> None:
+        """Put a message back until a moment. ``weight``: how much that counts towards giving it up."""
         number.behind.add(head["chat_id"])  # the sender looks again when it has landed: the number may be in use
-        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until, counts)
+        await self._pool.execute(sql["defer"], number.claim.workspace_id, head["id"], state, until, weight)
 
     async def _learn(self, number: HeldNumber, head: Head, result: SendResult) -> None:
         is_known = result.wa_id in (None, head["wa_id"]) and result.user_id in (None, head["bsuid"])

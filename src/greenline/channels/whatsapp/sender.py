@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
 from greenline.channels.whatsapp.pacing import (
+    LOST_ANSWERS,
     STATUS_SECONDS,
     Candidate,
     Pace,
@@ -38,6 +39,7 @@ from greenline.channels.whatsapp.throughput import SECOND, Inflow, Throughput, t
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.settings import Settings
+from greenline.store.batch import despite_conflicts
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault
@@ -73,7 +75,7 @@ def rules_of(settings: Settings, per_second: float) -> Rules:
         number=number_pace(per_second * THROUGHPUT_SHARE),
         pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
         window_margin=timedelta(seconds=settings.window_margin_seconds),
-        max_unknown=settings.send_max_attempts,
+        max_unknown=settings.send_max_attempts * LOST_ANSWERS,
     )
 
 
@@ -213,9 +215,13 @@ class Sender:
         going: list[tuple[Head, Send]] = []
         refused: list[tuple[Head, Refuse]] = []
         waits = list(number.resting.values())
+        unsettled: dict[str, datetime] = {}
         number.full = False
         for head in heads:
-            verdict = await self._unsettled(number, head, now) or self._judge(head, number, now)
+            wait = await self._unsettled(number, head, now)
+            if wait is not None and head["state"] == "unknown":
+                unsettled[head["id"]] = wait.until
+            verdict = wait or self._judge(head, number, now)
             paced = self._rate(number).rules.number.earliest(number.clock, now)
             if paced > now or (isinstance(verdict, Send) and len(going) >= room):
                 waits.append(max(paced, now + timedelta(seconds=LOOK_SECONDS)))
@@ -232,6 +238,7 @@ class Sender:
                 refused.append((head, verdict))
         if number.clock is not None:
             self._number_clocks[number.phone_number_id] = number.clock
+        await self._wait_on(number, unsettled)
         await asyncio.gather(*(self._posting.refuse(head, verdict, now) for head, verdict in refused))
         await self._fly(number, going, now)
         # Behind a full look more is due, unless the last of it was not: those that are due longest come first.
@@ -259,7 +266,7 @@ class Sender:
             until = head["attempted_at"] + self._grace
             if until <= now:
                 until = now + self._grace
-                await self._posting.defer(number, head, "unknown", until, counts=True)
+                await self._posting.defer(number, head, "unknown", until, weight=1)
             return Wait(until)
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
@@ -268,6 +275,12 @@ class Sender:
         (signs,) = await self._pool.fetch(sql["heard"], *parameters)
         until = repeat_at(head["attempted_at"], signs["heard"], signs["cut_off"], self._grace)
         return Wait(min(until, now + self._grace)) if until > now else None
+
+    async def _wait_on(self, number: HeldNumber, unsettled: dict[str, datetime]) -> None:
+        """Keep how long outcomes are waited for, so that very many of them don't hide what could leave."""
+        if unsettled:
+            moments = list(unsettled.values())
+            await self._pool.execute(sql["wait_on"], number.claim.workspace_id, list(unsettled), moments)
 
     def _judge(self, head: Head, number: HeldNumber, now: datetime) -> Verdict:
         candidate = Candidate(**{column.name: head[column.name] for column in fields(Candidate)})
@@ -294,7 +307,9 @@ class Sender:
                     leaves.set_result(outbox_id in marked)
 
     async def _mark(self, claim: Claim, ids: list[str], clocks: list[datetime], now: datetime) -> set[str]:
-        rows = await self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
+        rows = await despite_conflicts(
+            lambda: self._pool.fetch(sql["mark"], claim.mailbox_id, claim.epoch, ids, clocks, now)
+        )
         return {row["id"] for row in rows}
 
     async def _wait(self, number: HeldNumber, wake_at: datetime | None) -> bool:

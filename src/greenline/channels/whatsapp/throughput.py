@@ -47,7 +47,7 @@ def throughput_of(setting: float, account_type: str | None, level: str | None) -
     """
     if account_type == "coexistence":
         return min(setting, COEXISTENCE)
-    return setting * HIGH / STANDARD if level == "HIGH" else setting
+    return min(setting * HIGH / STANDARD, max(setting, HIGH)) if level == "HIGH" else setting
 
 
 class Inflow:

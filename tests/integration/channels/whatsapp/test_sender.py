@@ -217,24 +217,28 @@ async def test_an_outage_that_leaves_outcomes_open_costs_no_answer(channel: Chan
     assert await channel.told(1) == ["Hello!"]
 
 
-async def test_what_meta_can_not_process_again_and_again_is_given_up(
-    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+@pytest.mark.parametrize(
+    ("fault", "attempts"), [(meta_error(131000, 500), 2), (Answer(502), 8), (Answer(cut=True), 8)]
+)
+async def test_what_meta_leaves_open_again_and_again_is_given_up(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, fault: Answer, attempts: int
 ) -> None:
+    """Sooner where the message itself seems to be the cause than where nothing is heard of Meta."""
     twice = settings.model_copy(update={"send_max_attempts": 2})
     async with running_channel(pool, dsn, clock, twice) as channel:
-        faults = channel.meta.refuse = Faults(*[meta_error(131000, 500)] * 9)
+        faults = channel.meta.refuse = Faults(*[fault] * 20)
         await channel.hear()
-        for times in (1, 2):
+        for times in range(1, attempts + 1):
 
             async def unknown(times: int = times) -> bool:
-                return [row["unknown_outcomes"] for row in await channel.outbox()] == [times]
+                return [(row["state"], row["attempt"]) for row in await channel.outbox()] == [("unknown", times)]
 
             await until(unknown)
             await channel.reached()
-            clock.advance(GRACE * times)
+            clock.advance(timedelta(minutes=2))
         row = await in_state(channel, "failed")
         assert row["error"] == {"code": None, "title": "Given up", "details": row["error"]["details"]}
-        assert len(faults.attempts) == 2
+        assert len(faults.attempts) == attempts
 
 
 async def late_failure(channel: Channel, code: int) -> None:

@@ -109,6 +109,25 @@ async def test_a_number_sends_at_its_own_rate(
         assert sum(moment - timedelta(seconds=1) < other <= moment for other in moments) <= per_second
 
 
+async def test_outcomes_that_are_waited_for_are_out_of_the_way(
+    channel: Channel, pool: Pool, clock: ManualClock
+) -> None:
+    """After an outage very many are still open, and Meta may tell of them as late again as it was silent."""
+    attempted, now = clock.now() - timedelta(seconds=200), clock.now()
+    await channel.deliver("account_alerts", alert_type="NOTHING", entity_id="x")
+    await pool.execute("update inbox set received_at = $1", now - timedelta(seconds=20))
+    await pool.execute(FILL, WORKSPACE, NUMBER, now, now, 0, CHATS)
+    await pool.execute("update outbox set state = 'unknown', attempt = 1, attempted_at = $1", attempted)
+    await ring(pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=now)
+
+    async def all_wait() -> bool:
+        waiting = "select count(distinct chat_id) from outbox where state = 'unknown' and due_at > $1"
+        return bool(await pool.fetchval(waiting, now) == CHATS)
+
+    await until(all_wait)
+    assert channel.meta.sent == []
+
+
 async def test_a_look_reads_what_it_can_use(pool: Pool, dsn: str, clock: ManualClock, quick: Settings) -> None:
     """However many wait, and though its plan was made when nothing did, as after a start."""
     async with running_channel(pool, dsn, clock, quick):

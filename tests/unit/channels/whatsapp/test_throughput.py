@@ -42,6 +42,8 @@ def crowd(messages: int, over: timedelta = SECOND) -> Inflow:
         (80, "cloud_api", "STANDARD", 80),
         (80, "cloud_api", "HIGH", 1000),
         (64, "cloud_api", "HIGH", 800),
+        (500, "cloud_api", "HIGH", 1000),
+        (1500, "cloud_api", "HIGH", 1500),
         (80, "coexistence", "HIGH", 20),
         (10, "coexistence", None, 10),
     ],
