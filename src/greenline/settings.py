@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     send_max_attempts: int = Field(
         8,
         ge=1,
-        description="Attempts of one message that Meta can't process (131000), or in which a server died. An outage "
-        "of Meta is waited for as long as the person may be answered.",
+        description="Attempts of one message that Meta can't process (131000), and a quarter of those that nobody "
+        "answers. An outage of which Meta tells is waited for as long as the person may be answered.",
     )
     merge_wait_seconds: float = Field(
         0.0,
