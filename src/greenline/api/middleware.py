@@ -15,10 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from greenline.api.errors import error_answer, input_answer
-from greenline.api.json_body import RefusedBody, check_json
 from greenline.api.metrics import REQUESTS
 from greenline.errors import GreenlineError
 from greenline.ids import new_id
+from greenline.json_body import RefusedBody, check_json
 from greenline.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,9 @@ T = TypeVar("T")
 DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
 """All that a statement can raise, `greenline.store.batch.QueueFull` included."""
 
+REFUSALS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+"""What a row itself raises, however often it is written; the last, where a text is too long for an index."""
+
 FIRST_PAUSE_SECONDS: Final = 0.1
 MAX_PAUSE_SECONDS: Final = 1.0
 _PASSING: Final = ("08", "25006", "40", "53", "55", "57", "58")

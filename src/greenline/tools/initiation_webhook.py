@@ -23,14 +23,19 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.workspace_settings import read_settings
 from greenline.conversations.events import Noted
 from greenline.conversations.start_data import start_data_note
+from greenline.json_body import RefusedBody, check_json
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.text import clean_text
 from greenline.tools.guard import guarded_client
 
 log = structlog.get_logger(__name__)
 
 MAX_BYTES: Final = 256 * 1024  # reference: the largest answer
+_FAULTS: Final = 5
+"""So many faults of an answer are told: the rest is rarely of another kind."""
+_ERROR_LENGTH: Final = 500
 _URL: Final = "url"
 _HEADERS: Final = "request_headers."
 
@@ -129,7 +134,7 @@ class StartData:
 
 
 def _read(response: httpx2.Response) -> InitiationData:
-    """Raises `_NothingBrought`. What it says repeats nothing of the answer, which may hold secrets."""
+    """Raises `_NothingBrought`. What it says repeats no value of the answer, which may be secret."""
     if response.status_code != 200:
         raise _NothingBrought(f"The webhook answered with the status {response.status_code} in place of 200.")
     try:
@@ -138,9 +143,19 @@ def _read(response: httpx2.Response) -> InitiationData:
         raise _NothingBrought("The webhook's answer is no JSON.") from error
     if not isinstance(answer, dict):
         raise _NothingBrought("The webhook's answer is no JSON object.")
+    try:
+        check_json(response.content)  # it is kept in the journal, as the bodies of the API are
+    except RefusedBody as refusal:
+        raise _NothingBrought(f"The webhook's answer can't be kept. {refusal}.") from refusal
     given = {name: value for name, value in answer.items() if value is not None and name != "type"}
     try:
         return InitiationData.model_validate(given)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise _NothingBrought(f"The webhook's answer is no start data. {faults}") from error
+        raise _NothingBrought(f"The webhook's answer is no start data. {_faults(error)}") from error
+
+
+def _faults(error: ValidationError) -> str:
+    """The first faults, each by its place. Names in the answer are as long as their author likes: they are cut."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[:_FAULTS]
+    told = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in first)
+    return clean_text(told)[:_ERROR_LENGTH]

@@ -99,6 +99,10 @@ async def test_without_any_webhook_nothing_is_asked(desk: Desk) -> None:
         (Answer(body=b"<html>"), "The webhook's answer is no JSON."),
         (Answer(body=b"[1]"), "The webhook's answer is no JSON object."),
         (answer({"dynamic_variables": [TOKEN]}), "The webhook's answer is no start data. dynamic_variables: "),
+        (answer({"dynamic_variables": {"a": "x\0"}}), "can't be kept. Text must not hold a NUL character."),
+        (answer({"environment": "p\0"}), "can't be kept. Text must not hold a NUL character."),
+        (answer({"x\0": 1}), "can't be kept. Text must not hold a NUL character."),
+        (Answer(body=b'{"x":' + b"[" * 300 + b"]" * 300 + b"}"), "nested deeper than 100 levels."),
         (Answer(body=b" " * (MAX_BYTES + 1)), "The answer is larger than may be read."),
         (Answer(hang=True), "No answer came in"),
         (Answer(cut=True), ""),
@@ -115,6 +119,15 @@ async def test_a_webhook_that_fails_brings_nothing_and_the_journal_tells_why(
     assert error in note.detail["error"]
     assert TOKEN not in note.detail["error"]
     assert len(server.requests) == 1
+
+
+async def test_of_an_answer_full_of_faults_a_few_are_told(desk: Desk) -> None:
+    async with start_webhook(reply=answer({"procedure_ids": [0] * 60_000})) as server:
+        [note] = (await desk.ask(asks(server.url))).notes
+    error = note.detail["error"]
+    assert error.startswith("The webhook's answer is no start data. procedure_ids.0: ")
+    assert error.count("procedure_ids") == 5
+    assert len(error) < 600
 
 
 @pytest.mark.parametrize(

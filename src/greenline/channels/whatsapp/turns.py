@@ -42,8 +42,10 @@ from greenline.engine.turn import Outcome, Turn, run_turn
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.store.mailbox import ITEMS_PER_CLAIM, Claim, Item, Mailboxes
+from greenline.store.outage import REFUSALS
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from greenline.text import clean_text
 from greenline.tools.initiation_webhook import Brought
 
 log = structlog.get_logger(__name__)
@@ -127,17 +129,21 @@ class Turns:
         commit = TurnCommit(claim, self._clock.now())
         batch = _batch(claim)
         for item in (*(item for item, _ in batch.messages), *batch.others):
-            commit.done[item.id] = f"{type(error).__name__}: {error}"
+            commit.done[item.id] = clean_text(f"{type(error).__name__}: {error}")
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
         if chat is not None and batch.messages:
             inbound = [message for _, message in batch.messages]
             _meet(chat, inbound, commit)
             said = tuple(as_written(message, commit.now) for message in inbound)
             try:
-                await self._dialogues.apologise(chat, said, commit, str(error))
+                await self._dialogues.apologise(chat, said, commit, clean_text(str(error)))
             except Exception:  # what the turn met is recorded all the same, or it would be met for ever
                 log.exception("turn.not_apologised", error=str(error))
-        await self._committer.commit(commit)
+        try:
+            await self._committer.commit(commit)
+        except REFUSALS:  # by what the apology has read anew; without it nothing is left to refuse
+            log.exception("turn.not_apologised", error=str(error))
+            await self._committer.commit(TurnCommit(claim, commit.now, timer_at=commit.timer_at, done=commit.done))
 
     async def _turn(self, claim: Claim, brought: dict[str, Brought], *, may_merge: bool) -> TurnCommit:
         commit = TurnCommit(claim, self._clock.now(), brought=brought)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import string
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from greenline.clock import ManualClock
 from greenline.conversations import service
@@ -17,7 +20,7 @@ from greenline.store.pool import Pool
 from support.channel import ANN, Channel, running_channel
 from support.database import all_text
 from support.rows import NUMBER, WORKSPACE
-from support.scripted import answer
+from support.scripted import Answer, answer
 from support.start_data import asks, start_webhook
 from support.wait import eventually
 
@@ -77,6 +80,24 @@ async def test_fragments_that_begin_a_conversation_ask_for_its_data_once(channel
     assert "Hi\nmy order" in channel.model.requests[-1].messages[-1].text
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer({"dynamic_variables": {"a": "x\0"}}),
+        answer({"environment": "p\0"}),
+        Answer(body=b'{"x":' + b"[" * 300 + b"]" * 300 + b"}"),
+    ],
+)
+async def test_an_answer_that_can_not_be_kept_leaves_the_person_answered(channel: Channel, reply: Answer) -> None:
+    async with start_webhook(reply=reply) as server:
+        await channel.configure({"agent": PLAIN}, **asks(server.url))
+        await channel.hear("Hi")
+        assert await channel.told(1) == ["Hello!\n\nHello!"]
+    found = await view(channel)
+    assert len(found.metadata.warnings) == 1
+    assert len(server.requests) == 1
+
+
 async def test_a_webhook_that_fails_stops_only_a_conversation_that_needs_it(channel: Channel) -> None:
     async with start_webhook(reply=answer({}, 503)) as server:
         await channel.configure({"agent": PLAIN}, **asks(server.url))
@@ -113,3 +134,20 @@ async def test_start_data_that_does_not_do_ends_the_conversation_with_its_reason
     assert found.metadata.error is not None
     assert reason in str(found.metadata.error.reason)
     assert channel.model.requests == []
+
+
+async def test_what_the_database_refuses_is_given_up_and_the_chat_goes_on(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+    too_long = "".join(random.Random(7).choices(string.ascii_letters, k=20_000))
+    async with start_webhook(user_id=too_long) as server, running_channel(pool, dsn, clock, once) as channel:
+        await channel.configure({"agent": PLAIN}, **asks(server.url))
+        with capture_logs() as logs:
+            await channel.hear("Hi")
+            await channel.quiet()
+        assert [line["event"] for line in logs].count("turn.not_apologised") == 1
+        assert (await pool.fetchval("select error from inbox")).startswith("ProgramLimitExceededError: ")
+        await channel.configure(overrides={"enable_conversation_initiation_client_data_from_webhook": False})
+        await channel.hear("Are you there?")
+        assert await channel.told(1) == ["Hello!\n\nHello!"]

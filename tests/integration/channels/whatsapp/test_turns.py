@@ -208,7 +208,7 @@ async def test_after_a_fault_a_conversation_still_ends_in_time(
     once = settings.model_copy(update={"turn_max_attempts": 1})
 
     def break_down(request: ModelRequest) -> str:
-        raise RuntimeError("a bug")
+        raise RuntimeError("a bug with a \0")
 
     async with running_channel(pool, dsn, clock, once) as channel:
         channel.model.say = break_down

@@ -1,7 +1,7 @@
 """JSON that everything behind it can hold.
 
 Postgres refuses NUL in text, UTF-8 refuses lone surrogates, and code that walks data can't go down without end.
-Refused here, once, these need no thought in any route.
+Refused here, once, these need no thought in any route, nor where an answer from outside is kept.
 """
 
 from __future__ import annotations

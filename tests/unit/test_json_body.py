@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.api.json_body import MAX_DEPTH, RefusedBody, check_json
+from greenline.json_body import MAX_DEPTH, RefusedBody, check_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SCALARS = (
