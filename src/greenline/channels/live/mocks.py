@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.variables import as_text
+from greenline.channels.live.patterns import matches
 from greenline.llm.models import ToolSpec
 from greenline.tools.assignments import value_at
 from greenline.tools.manners import Manners, manners_of
@@ -50,7 +50,7 @@ class MockedTool:
         """The first mock that matches."""
         if isinstance(self.tool, McpTool):
             for mock in self.tool.mocks:
-                if all(_holds(condition, arguments) for condition in mock.parameter_conditions):
+                if await _hold(mock.parameter_conditions, arguments):
                     kind = "mocked_error" if mock.is_error else ""
                     return self.tool.assign(ToolResult(mock.mock_result, is_error=mock.is_error, error_type=kind))
         if self.runs:
@@ -70,7 +70,14 @@ def mocked(tools: Iterable[Tool], config: ToolMockConfig) -> tuple[Tool, ...]:
     return tuple(MockedTool(tool, runs) if is_mocked(tool) else tool for tool in tools)
 
 
-def _holds(condition: Any, arguments: Mapping[str, Any]) -> bool:
+async def _hold(conditions: Iterable[Any], arguments: Mapping[str, Any]) -> bool:
+    for condition in conditions:
+        if not await _holds(condition, arguments):
+            return False
+    return True
+
+
+async def _holds(condition: Any, arguments: Mapping[str, Any]) -> bool:
     """Whether an argument is as a mock wants it (reference: ``parameter_conditions``).
 
     A condition that only a model could judge, or one of an unknown kind, never holds.
@@ -85,12 +92,5 @@ def _holds(condition: Any, arguments: Mapping[str, Any]) -> bool:
         case {"type": "exact", "expected_value": str(expected)}:
             return value is not None and as_text(value) == expected
         case {"type": "regex", "pattern": str(pattern)}:
-            return value is not None and _matches(pattern, as_text(value))
+            return value is not None and await matches(pattern, as_text(value))
     return False
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False

@@ -347,6 +347,7 @@ async def test_mocks_of_a_tool_answer_in_its_place(
     mocks = [
         mock("?", {"path": "what", "eval": {"type": "llm", "description": "Anything."}}),
         mock("?", {"path": "what", "eval": {"type": "regex", "pattern": "("}}),
+        mock("?", {"path": "what", "eval": {"type": "regex", "pattern": "(" * 5_000}}),
         mock('{"price": 3}', {"path": "what", "eval": {"type": "exact", "expected_value": "tea"}}),
         mock("None left.", {"path": "what", "eval": {"type": "regex", "pattern": "^cof+ee$"}}, is_error=True),
     ]
