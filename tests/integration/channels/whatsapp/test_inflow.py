@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from greenline.channels.whatsapp.delivery import sql
 from greenline.clock import ManualClock
 from greenline.store.pool import Pool
+from support.plans import rows_read
 from support.rows import NUMBER, WORKSPACE, insert_workspace
 
 ROWS = 20_000
@@ -31,24 +31,10 @@ async def now(pool: Pool, clock: ManualClock) -> datetime:
     return clock.now()
 
 
-async def rows_read(pool: Pool, statement: str, *parameters: Any) -> int:
-    """How many rows of the inbox a statement looked at."""
-    [[plan]] = await pool.fetch(f"explain (analyze, format json) {statement}", *parameters)
-
-    def read(node: dict[str, Any]) -> float:
-        scanned = (
-            node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-        )
-        own = scanned * node["Actual Loops"] if node.get("Relation Name") == "inbox" else 0
-        return own + sum(read(part) for part in node.get("Plans", ()))
-
-    return int(read(plan[0]["Plan"]))
-
-
 async def test_messages_of_the_last_second_are_counted(pool: Pool, now: datetime) -> None:
     parameters = (WORKSPACE, NUMBER, now - SECOND)
     assert await pool.fetchval(sql["inbound"], *parameters) == 8  # two in the last quarter of it
-    assert await rows_read(pool, sql["inbound"], *parameters) < 100
+    assert await rows_read(pool, "inbox", sql["inbound"], *parameters) < 100
 
 
 async def test_a_server_whose_clock_is_slow_hides_no_message_of_another(pool: Pool, now: datetime) -> None:
@@ -60,4 +46,4 @@ async def test_the_first_delivery_after_a_moment_is_found(pool: Pool, now: datet
     parameters = (now - 60 * SECOND, WORKSPACE, NUMBER, now - SECOND)
     [found] = await pool.fetch(sql["heard"], *parameters)
     assert (found["heard"], found["cut_off"]) == (now - 59.9 * SECOND, False)
-    assert await rows_read(pool, sql["heard"], *parameters) < 1_000
+    assert await rows_read(pool, "inbox", sql["heard"], *parameters) < 1_000
