@@ -214,8 +214,9 @@ async def test_a_page_is_told_of_a_guardrail(js: JsClient, http: httpx2.AsyncCli
 
 
 async def test_a_tool_that_the_page_lacks(js: JsClient, http: httpx2.AsyncClient) -> None:
-    """The client answers with an error, which the model reads."""
-    agent_id = await make_agent(http, TOOLS, tools=[client_tool("price", expects_response=True)])
+    """The client answers with an error, which the model reads where the tool lets it."""
+    price = client_tool("price", expects_response=True, tool_error_handling_mode="passthrough")
+    agent_id = await make_agent(http, TOOLS, tools=[price])
     await js.start(agentId=agent_id, textOnly=True)
     await js.call("sendUserMessage", "price")
     await js.wait("onMessage", "it.message.endsWith('Client tool with name price is not defined on client')")
@@ -310,7 +311,12 @@ async def test_the_longest_duration_is_told(js: JsClient, http: httpx2.AsyncClie
 
 
 async def test_a_person_speaks_and_a_tool_of_the_page_answers(js: JsClient, http: httpx2.AsyncClient) -> None:
-    agent_id = await make_agent(http, TOOLS, text_only=False, tools=[client_tool("price", expects_response=True)])
+    agent_id = await make_agent(
+        http,
+        TOOLS,
+        text_only=False,
+        tools=[client_tool("price", expects_response=True, tool_error_handling_mode="passthrough")],
+    )
     await greeted(js, agent_id, tools={"price": None})
     await js.speak(await spoken("How much is the monstera?"))
     heard = await js.wait("onMessage", "it.role === 'user'")
