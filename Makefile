@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
+# One more than the cores of a small machine: most of the tests wait for something.
 WORKERS ?= 3
 
 .PHONY: help demo test lint format lock
