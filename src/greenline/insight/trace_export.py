@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,11 +22,12 @@ from prometheus_client import Counter
 from greenline.clock import Clock
 from greenline.conversations import service
 from greenline.conversations.models import ConversationNotFound
+from greenline.errors import ConfigurationError
 from greenline.insight.traces import otlp_traces
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
-from greenline.tools.guard import Allowance, GuardedTransport
+from greenline.tools.guard import Allowance, GuardedTransport, OutboundRefused, check_address
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ LONGEST_PAUSE: Final = timedelta(minutes=5)
 PASSING: Final = frozenset({429, 502, 503, 504})
 """Answers after which a request is to be repeated (OTLP/HTTP, "Retryable Response Codes"); others are final."""
 MAX_ANSWER: Final = 64 * 1024
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
 
 TRACES = Counter("greenline_traces_total", "Traces of conversations for the collector", ["outcome"])
 
@@ -55,12 +58,15 @@ class NotTaken(Exception):
 
 
 class TraceExport:
-    """Posts the traces of ended conversations. Many processes may do it at once. Does nothing without a collector."""
+    """Posts the traces of ended conversations. Many processes may do it at once. Does nothing without a collector.
+
+    Raises `ConfigurationError` for an address or headers that no request could have.
+    """
 
     def __init__(self, pool: Pool, clock: Clock, settings: Settings) -> None:
         self._pool = pool
         self._clock = clock
-        self._url = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces" if settings.otlp_endpoint else None
+        self._url = read_endpoint(settings.otlp_endpoint) if settings.otlp_endpoint else None
         self._headers = read_headers(settings.otlp_headers.get_secret_value() if settings.otlp_headers else "")
         self._task: asyncio.Task[None] | None = None
 
@@ -129,8 +135,10 @@ class TraceExport:
         headers = {**self._headers, "content-type": "application/json"}
         try:
             answer = await http.post(url, content=orjson.dumps(trace), headers=headers)
-        except httpx2.HTTPError as error:
+        except (httpx2.NetworkError, httpx2.TimeoutException) as error:
             raise NotTaken(f"{type(error).__name__}: {error}", passing=True) from error
+        except httpx2.HTTPError as error:  # its text may repeat a header, and with it a key
+            raise NotTaken(type(error).__name__, passing=True) from None
         if not answer.is_success:
             passing = answer.status_code in PASSING
             raise NotTaken(f"HTTP {answer.status_code}", passing=passing, seconds=_retry_after(answer))
@@ -147,10 +155,42 @@ class TraceExport:
         log.error("traces.lost", conversation_id=conversation_id, reason=reason)
 
 
+def read_endpoint(text: str) -> str:
+    """Where traces are posted to, by the base address of a collector. Raises `ConfigurationError`."""
+    try:
+        url = httpx2.URL(text)
+        check_address(url)
+    except OutboundRefused as error:
+        raise ConfigurationError(
+            f"GREENLINE_OTLP_ENDPOINT: {error} What the collector wants to see goes into GREENLINE_OTLP_HEADERS."
+        ) from None
+    except httpx2.InvalidURL:  # its text may repeat a password
+        url = httpx2.URL()
+    if not url.host or url.query or url.fragment:
+        raise ConfigurationError("GREENLINE_OTLP_ENDPOINT is no base address, such as http://collector:4318.")
+    return f"{text.rstrip('/')}/v1/traces"
+
+
 def read_headers(text: str) -> dict[str, str]:
-    """Headers as OTEL_EXPORTER_OTLP_HEADERS has them: ``name=value,name=value``, percent-encoded."""
-    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
-    return {unquote(name).strip().lower(): unquote(value).strip() for name, _, value in pairs}
+    """Headers as OTEL_EXPORTER_OTLP_HEADERS has them: ``name=value,name=value``, percent-encoded.
+
+    Raises `ConfigurationError`, which repeats no value, for what HTTP does not carry.
+    """
+    headers = {}
+    for place, pair in enumerate(text.split(","), 1):
+        written, equals, value = pair.partition("=")
+        if not equals:
+            continue
+        name, value = unquote(written).strip().lower(), unquote(value).strip()
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"GREENLINE_OTLP_HEADERS: entry {place} has no name of a header before its `=`.")
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigurationError(
+                f"GREENLINE_OTLP_HEADERS: the value of {name} has characters that HTTP does not carry. Write it "
+                "anew, percent-encoded, without line breaks and letters beyond ASCII."
+            )
+        headers[name] = value
+    return headers
 
 
 def _retry_after(answer: httpx2.Response) -> float:

@@ -203,7 +203,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send; raises `OutboundRefused` for what may not leave, httpx's errors for the rest."""
-        _check(request.url)
+        check_address(request.url)
         deadline = asyncio.get_running_loop().time() + self._whole_seconds
         try:
             async with asyncio.timeout_at(deadline):
@@ -226,7 +226,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         await self._pool.aclose()
 
 
-def _check(url: httpx2.URL) -> None:
+def check_address(url: httpx2.URL) -> None:
+    """Raises `OutboundRefused` for an address that is refused wherever it leads."""
     if url.scheme not in ("http", "https"):
         raise OutboundRefused(f"Addresses begin with http or https, not {url.scheme or 'nothing'}.")
     if url.userinfo:

@@ -14,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from greenline.clock import ManualClock
+from greenline.errors import ConfigurationError
 from greenline.insight.otlp import trace_id
 from greenline.insight.trace_export import TRACES, TraceExport, read_headers
 from greenline.settings import Settings
@@ -144,6 +145,15 @@ async def test_a_collector_that_is_away_is_asked_again(exporting: Exporting, awa
     assert exporting.collector.asked == 3
 
 
+async def test_a_header_that_can_not_be_sent_is_not_repeated_in_the_log(exporting: Exporting) -> None:
+    exporting.export._headers["x-key"] = "hidden\nabc"
+    with structlog.testing.capture_logs() as logs:
+        await exporting.converse()
+        await exporting.passing(lambda: any(line["event"] == "traces.postponed" for line in logs))
+    assert "LocalProtocolError" in str(logs)
+    assert "hidden" not in str(logs)
+
+
 async def test_while_the_collector_hangs_conversations_go_on(exporting: Exporting) -> None:
     exporting.collector.answers = [Answer(hang=True)]
     await exporting.converse()
@@ -202,3 +212,42 @@ async def test_without_a_collector_nothing_runs(pool: Pool, clock: ManualClock, 
 )
 def test_headers_are_written_as_those_of_opentelemetry(text: str, headers: dict[str, str]) -> None:
     assert read_headers(text) == headers
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("authorization=Bearer%20hidden%0Aabc", "the value of authorization"),
+        ("x-a=b,authorization=hiddén", "the value of authorization"),
+        ("x-a=b,authorization=hidden%FF", "the value of authorization"),
+        ("x-a=b,Bearer hidden=", "entry 2"),
+        ("=hidden", "entry 1"),
+        ("näme=hidden", "entry 1"),
+    ],
+)
+def test_headers_that_http_does_not_carry_stop_the_start(
+    pool: Pool, clock: ManualClock, settings: Settings, text: str, told: str
+) -> None:
+    wrong = settings.model_copy(update={"otlp_headers": SecretStr(text)})
+    with pytest.raises(ConfigurationError, match=rf"GREENLINE_OTLP_HEADERS: {told}") as raised:
+        TraceExport(pool, clock, wrong)
+    assert "hidd" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://user:hidden@collector:4318", "may not carry a user name or password.*GREENLINE_OTLP_HEADERS"),
+        ("http://collector:25", "Port 25 belongs to another protocol"),
+        ("http://user:hidden", "is no base address"),
+        ("http://:4318", "is no base address"),
+        ("http://collector:4318?key=hidden", "is no base address"),
+    ],
+)
+def test_an_address_that_nothing_can_be_posted_to_stops_the_start(
+    pool: Pool, clock: ManualClock, settings: Settings, address: str, told: str
+) -> None:
+    wrong = settings.model_copy(update={"otlp_endpoint": address})
+    with pytest.raises(ConfigurationError, match=rf"GREENLINE_OTLP_ENDPOINT.*{told}") as raised:
+        TraceExport(pool, clock, wrong)
+    assert "hidden" not in str(raised.value)
