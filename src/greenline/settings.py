@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     # WhatsApp
     throughput_per_second: float = Field(
         80.0,
-        gt=0,
+        ge=1,
         description="Messages a number sends and takes in each second (Meta: Throughput). One that Meta has upgraded "
         "has 12.5 times as many; one that the Business app uses too has 20 at most.",
     )

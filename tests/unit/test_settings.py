@@ -36,7 +36,13 @@ def test_secrets_do_not_show() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", 70000), ("outbound_allow", "10.0.0.0/99"), ("database_connections", 1), ("log_level", "loud")],
+    [
+        ("port", 70000),
+        ("outbound_allow", "10.0.0.0/99"),
+        ("database_connections", 1),
+        ("log_level", "loud"),
+        ("throughput_per_second", 0.5),
+    ],
 )
 def test_wrong_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
