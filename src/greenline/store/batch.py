@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from greenline.errors import Unavailable
+from greenline.store.outage import REFUSALS
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -37,8 +38,8 @@ class Batcher(Generic[Row, Result]):
     """Collects rows while a write is under way and writes them together in the next one, without a timer.
 
     ``write`` takes rows and answers with one result for each, in order, from one transaction. A row that the
-    database refuses (`asyncpg.DataError`, a broken constraint) fails alone: its batch is halved until it is
-    found. After any other error the outcome of the batch is unknown, and every writer in it gets the error.
+    database refuses (`REFUSALS`) fails alone: its batch is halved until it is found. After any other error the
+    outcome of the batch is unknown, and every writer in it gets the error.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Batcher(Generic[Row, Result]):
     async def _commit(self, batch: list[tuple[Row, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._attempt([row for row, _ in batch])
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        except REFUSALS as error:
             if len(batch) == 1:
                 _fail(batch, error)
             else:

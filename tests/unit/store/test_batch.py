@@ -26,16 +26,19 @@ async def test_writers_share_a_commit() -> None:
     assert batches == [[1], [2, 3, 4]]
 
 
-async def test_a_refused_row_fails_alone() -> None:
+@pytest.mark.parametrize(
+    "refusal", [asyncpg.DataError, asyncpg.UniqueViolationError, asyncpg.ProgramLimitExceededError]
+)
+async def test_a_refused_row_fails_alone(refusal: type[asyncpg.PostgresError]) -> None:
     async def write(rows: list[int]) -> list[int]:
         if 7 in rows:
-            raise asyncpg.DataError("bad row")
+            raise refusal("bad row")
         return rows
 
     batcher = Batcher(write)
     results = await asyncio.gather(*(batcher.put(row) for row in range(20)), return_exceptions=True)
     assert [row for row in results if not isinstance(row, BaseException)] == [row for row in range(20) if row != 7]
-    assert isinstance(results[7], asyncpg.DataError)
+    assert isinstance(results[7], refusal)
 
 
 async def test_an_unknown_outcome_reaches_every_writer() -> None:
