@@ -13,6 +13,7 @@ import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
+from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -46,7 +47,8 @@ class Shop:
     """``tools`` are offered; ``ran`` are the calls that ran, ``metas`` what they had in ``_meta``.
 
     ``hold``: a call waits for it, ``hold_listing``: so does the listing; ``called`` is set when a call has begun.
-    ``size`` is the length of an answer.
+    ``hold_farewell``: so does the end of a session. ``size`` is the length of an answer, ``error`` is one in its
+    place. ``refused`` are statuses by the method, of HTTP or of the protocol. ``more`` are further pages of tools.
     """
 
     tools: list[types.Tool] = field(default_factory=lambda: [PRICE, ORDER])
@@ -56,6 +58,10 @@ class Shop:
     listings: int = 0
     hold: asyncio.Event | None = None
     hold_listing: asyncio.Event | None = None
+    hold_farewell: asyncio.Event | None = None
+    error: MCPError | None = None
+    refused: dict[str, int] = field(default_factory=dict)
+    more: list[list[types.Tool]] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
     begun: int = 0
     """Calls that came, whether they ran or not."""
@@ -75,13 +81,18 @@ class Shop:
         self.listings += 1
         if self.hold_listing is not None:
             await self.hold_listing.wait()
-        return types.ListToolsResult(tools=self.tools)
+        pages = [self.tools, *self.more]
+        page = int(params.cursor) if params is not None and params.cursor else 0
+        following = str(page + 1) if page + 1 < len(pages) else None
+        return types.ListToolsResult(tools=pages[page], next_cursor=following)
 
     async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         self.begun += 1
         self.called.set()
         if self.hold is not None:
             await self.hold.wait()
+        if self.error is not None:
+            raise self.error
         arguments = dict(params.arguments or {})
         if params.name not in [tool.name for tool in self.tools]:
             return _said(f"There is no tool {params.name}.", is_error=True)
@@ -155,6 +166,12 @@ async def mcp_server(
         if scope["type"] == "http":
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
             shop.headers.append({":method": scope["method"], **headers})
+            if scope["method"] == "DELETE" and shop.hold_farewell is not None:
+                await shop.hold_farewell.wait()
+            status = shop.refused.get(scope["method"]) or shop.refused.get(headers.get("mcp-method", ""))
+            if status is not None:
+                await Response(status_code=status)(scope, receive, send)
+                return
         await app(scope, receive, send)
 
     listener = socket.create_server(("127.0.0.1", port))
@@ -168,7 +185,7 @@ async def mcp_server(
     try:
         yield shop
     finally:
-        for held in (shop.hold, shop.hold_listing):
+        for held in (shop.hold, shop.hold_listing, shop.hold_farewell):
             if held is not None:
                 held.set()
         running.should_exit = True
@@ -183,3 +200,14 @@ async def equip(pool: Pool, clock: Clock, agent_id: str, shop: Shop, **more: Any
     changes = AgentChanges(conversation_config={"agent": {"prompt": prompt}})
     await agents.update(pool, clock, WORKSPACE, agent_id, changes)
     return server
+
+
+def naming_the_offer() -> dict[str, Any]:
+    """A configuration whose tool ``price`` sets the dynamic variable ``offer``, which a header and ``_meta`` name."""
+    assignment = {"dynamic_variable": "offer", "value_path": "offer.id"}
+    return {
+        "approval_policy": "auto_approve_all",
+        "request_headers": {"X-Offer": {"variable_name": "offer"}},
+        "request_meta": {"offer": {"variable_name": "offer"}},
+        "tool_config_overrides": [{"tool_name": "price", "assignments": [assignment]}],
+    }

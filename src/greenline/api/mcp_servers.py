@@ -23,8 +23,8 @@ from greenline.api.mcp_models import (
 )
 from greenline.api.refusing import refusing
 from greenline.tools.mcp.catalogue import LIST_SECONDS
-from greenline.tools.mcp.client import McpFailure
 from greenline.tools.mcp.endpoint import endpoint_of
+from greenline.tools.mcp.failures import McpFailure
 from greenline.tools.mcp.models import McpServer, ToolConfig
 from greenline.tools.mcp.service import McpServers
 from greenline.workspaces.environments import check_environment

@@ -44,6 +44,9 @@ MAX_BYTES: Final = 10 * 1024 * 1024
 WHOLE_SECONDS: Final = 300.0
 """Longest exchange: five times the longest generation that is waited for by default."""
 
+MAX_CONNECTIONS: Final = 100
+"""Connections of a client at a time: httpx's own default."""
+
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -189,14 +192,22 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     """A transport of httpx that goes through the guard."""
 
     def __init__(
-        self, allowance: Allowance, *, max_bytes: int = MAX_BYTES, whole_seconds: float = WHOLE_SECONDS
+        self,
+        allowance: Allowance,
+        *,
+        max_bytes: int = MAX_BYTES,
+        whole_seconds: float = WHOLE_SECONDS,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        """``max_bytes`` limits the body of an answer, ``whole_seconds`` the exchange from beginning to end."""
+        """``max_bytes`` limits the body of an answer, ``whole_seconds`` the exchange from beginning to end.
+
+        A request above ``max_connections`` waits for a connection, and fails with httpx's ``PoolTimeout``.
+        """
         self._max_bytes = max_bytes
         self._whole_seconds = whole_seconds
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpx2.create_ssl_context(),
-            max_connections=100,
+            max_connections=max_connections,
             keepalive_expiry=5.0,
             network_backend=_GuardedBackend(allowance),
         )

@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 from mcp import types
+from mcp.shared.exceptions import MCPError
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
+from greenline.tools.mcp import catalogue, client, exchange
 from greenline.tools.mcp.catalogue import FRESH, RETRY, STALE, Catalogue
-from greenline.tools.mcp.client import MAX_BYTES, McpClients, McpFailure
+from greenline.tools.mcp.client import McpClients
 from greenline.tools.mcp.endpoint import Endpoint
+from greenline.tools.mcp.exchange import MAX_BYTES
+from greenline.tools.mcp.failures import McpFailure
 from greenline.tools.mcp.models import tool_hash
 from support.loopback import tcp_server
 from support.mcp_server import TRANSPORTS, Shop, Transport, mcp_server
-from support.wait import until
+from support.wait import eventually, until
 
 SECRET = "sk-nobody-may-read-this"
 
@@ -66,8 +70,12 @@ async def test_a_server_of_yesterday_is_talked_to_as_it_knows(clients: McpClient
         answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
         assert answer.blocks[0]["text"] == "price of tea: 7 euros"
         sessions = {headers["mcp-session-id"] for headers in shop.headers if "mcp-session-id" in headers}
-        left = {headers["mcp-session-id"] for headers in shop.headers if headers[":method"] == "DELETE"}
-        assert (len(sessions), left) == (2, sessions)
+        assert len(sessions) == 2
+
+        def all_left() -> bool:
+            return {head["mcp-session-id"] for head in shop.headers if head[":method"] == "DELETE"} == sessions
+
+        await eventually(all_left)
 
         shop.hold, shop.called = asyncio.Event(), asyncio.Event()
         call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
@@ -75,6 +83,132 @@ async def test_a_server_of_yesterday_is_talked_to_as_it_knows(clients: McpClient
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+
+
+async def test_an_answer_does_not_wait_for_the_farewell(clients: McpClients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "FAREWELL_SECONDS", 60.0)
+    async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
+        shop.hold_farewell = asyncio.Event()
+        answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 5)
+        assert answer.blocks[0]["text"] == "price of tea: 7 euros"
+        shop.error = MCPError(types.INVALID_PARAMS, "No.")
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 5)
+        assert caught.value.kind == "mcp_error"
+
+
+async def test_who_has_asked_leaves_before_the_process_does(settings: Settings) -> None:
+    async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
+        async with contextlib.aclosing(McpClients(settings)) as clients:
+            await clients.tools(endpoint(shop), 10)
+        assert shop.headers[-1][":method"] == "DELETE"
+
+
+async def test_an_error_of_a_tool_is_no_server_that_is_away(clients: McpClients) -> None:
+    async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
+        shop.refused = {"DELETE": 405, "GET": 405}
+        shop.error = MCPError(types.INVALID_PARAMS, "date is in the past")
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+    assert (caught.value.kind, caught.value.is_away) == ("mcp_error", False)
+    assert caught.value.reason == "It answered with an error: date is in the past"
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_refusal_of_one_call_is_no_server_that_is_away(clients: McpClients, status: int) -> None:
+    async with mcp_server("STREAMABLE_HTTP") as shop:
+        shop.refused = {"tools/call": status}
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+    assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_http_error", False, True)
+    assert caught.value.reason == f"It answered HTTP {status}."
+
+
+async def test_a_slow_server_holds_up_no_other_workspace(
+    clients: McpClients, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_SESSIONS", 2)
+    slow = shop
+    slow.hold = asyncio.Event()
+    first = endpoint(slow, workspace_id="ws_1")
+    calls = [asyncio.create_task(clients.call(first, "price", {"what": "tea"}, {}, 60)) for _ in range(2)]
+    await eventually(lambda: slow.begun == 2)
+    async with mcp_server(shop.transport) as other:
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, 0.1)
+        assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_busy", False, False)
+        answer = await clients.call(endpoint(other, workspace_id="ws_2"), "price", {"what": "tea"}, {}, 10)
+        assert not answer.is_error
+        slow.hold.set()
+        assert not any(answer.is_error for answer in await asyncio.gather(*calls))
+        await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, 10)
+        assert len(other.ran) == 2
+
+
+async def test_a_listing_that_has_no_turn_takes_no_tools_away(
+    clients: McpClients, shop: Shop, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_SESSIONS", 1)
+    listings = Catalogue(clients, clock)
+    known = await listings.listing("mcp_1", endpoint(shop))
+    assert known.is_connected
+    monkeypatch.setattr(catalogue, "LIST_SECONDS", 0.1)
+    shop.hold = asyncio.Event()
+    call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
+    await shop.called.wait()
+    clock.advance(STALE)
+    assert await listings.listing("mcp_1", endpoint(shop)) is known
+    shop.hold.set()
+    await call
+    await listings.aclose()
+
+
+async def test_who_gets_no_connection_has_sent_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.1)
+    async with contextlib.aclosing(McpClients(settings)) as clients, mcp_server("STREAMABLE_HTTP") as shop:
+        shop.hold = asyncio.Event()
+        call = asyncio.create_task(clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60))
+        await shop.called.wait()
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 60)
+        assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_busy", False, False)
+        shop.hold.set()
+        await call
+        assert len(shop.ran) == 1
+
+
+@pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)
+async def test_a_listing_is_kept_up_to_a_size(clients: McpClients, shop: Shop) -> None:
+    def page(number: int, size: int = 100_000) -> list[types.Tool]:
+        described = "x" * size
+        schema = {"type": "object"}
+        return [types.Tool(name=f"t{number}_{at}", description=described, input_schema=schema) for at in range(4)]
+
+    shop.tools = page(0, 150_000)
+    shop.more = [page(1), page(2), page(3), page(4)]
+    found = await clients.tools(endpoint(shop), 10)
+    assert [tool.name for tool in found] == [tool.name for number in (1, 2, 3) for tool in page(number)][:10]
+    assert sum(tool.size for tool in found) <= MAX_BYTES
+    assert shop.listings == 4, "the last page is not asked for"
+
+
+async def test_listings_are_kept_up_to_a_size(
+    clients: McpClients, shop: Shop, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listings = Catalogue(clients, clock)
+    people = [endpoint(shop, headers=(("X-Person", name),)) for name in ("ann", "bob", "eve")]
+    size = (await listings.listing("mcp_1", people[0])).size
+    assert size > 100
+    monkeypatch.setattr(catalogue, "MOST_BYTES", 2 * size)
+    for person in (people[1], people[0], people[2], people[2]):
+        await listings.listing("mcp_1", person)
+    assert shop.listings == 3, "the first two have been remembered"
+    await listings.listing("mcp_1", people[1])
+    assert shop.listings == 3
+    await listings.listing("mcp_1", people[0])
+    assert shop.listings == 4, "the oldest one had to go"
+    await listings.aclose()
 
 
 async def test_a_tool_that_fails_says_so(clients: McpClients, shop: Shop) -> None:

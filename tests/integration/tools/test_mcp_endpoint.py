@@ -62,6 +62,21 @@ async def test_a_token_may_bring_its_scheme(lookup: Lookup, clock: ManualClock) 
     }
 
 
+async def test_a_secret_is_masked_however_it_is_repeated(lookup: Lookup, clock: ManualClock) -> None:
+    headers = {
+        "X-Key": await secret(lookup, clock, "Token of-a-header"),
+        "X-Pin": {"variable_name": "secret__pin"},
+    }
+    token = {
+        "secret_id": await secrets.create(
+            lookup.pool, lookup.vault, clock, WORKSPACE, name="t", value="Basic dXNlcg==\n"
+        )
+    }
+    found = await endpoint_of(config(secret_token=token, request_headers=headers), lookup)
+    for repeated in ("Bad key: Basic dXNlcg==.", "Bad key: dXNlcg==.", "Bad key: of-a-header.", "Bad key: pin-4711."):
+        assert found.masked(repeated) == "Bad key: ***."
+
+
 async def test_an_address_may_be_a_secret(lookup: Lookup, clock: ManualClock) -> None:
     address = await secret(lookup, clock, "https://tools.example.com/key-1234/mcp")
     found = await endpoint_of(config(url=address), lookup)

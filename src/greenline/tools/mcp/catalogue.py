@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 
 from greenline.clock import Clock
-from greenline.tools.mcp.client import ListedTool, McpClients, McpFailure
+from greenline.tools.mcp.client import ListedTool, McpClients
 from greenline.tools.mcp.endpoint import Endpoint
+from greenline.tools.mcp.failures import McpFailure
 from greenline.tools.mcp.figures import LISTINGS
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,8 @@ STALE: Final = timedelta(minutes=10)
 """How old a listing may be that is used while the server is asked again; an older one is waited for."""
 MOST: Final = 1_000
 """Listings that are kept: a server whose headers differ from person to person has one for each."""
+MOST_BYTES: Final = 16_777_216
+"""Of all listings that are kept, written as JSON; in memory they take some five times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Listing:
     at: datetime
     tools: tuple[ListedTool, ...] = ()
     error: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes, written as JSON."""
+        return sum(tool.size for tool in self.tools)
 
     @property
     def is_connected(self) -> bool:
@@ -54,6 +62,7 @@ class Catalogue:
         self._clients = clients
         self._clock = clock
         self._known: OrderedDict[Endpoint, Listing] = OrderedDict()
+        self._bytes = 0
         self._asking: dict[Endpoint, asyncio.Task[Listing]] = {}
 
     async def aclose(self) -> None:
@@ -86,13 +95,19 @@ class Catalogue:
         except McpFailure as failure:
             LISTINGS.labels("failed").inc()
             log.warning("mcp.unreachable", server_id=server_id, kind=failure.kind, reason=failure.reason)
+            known = self._known.get(endpoint)
+            if failure.kind == "mcp_busy" and known is not None:  # which says nothing of the server
+                return known
             return self._keep(endpoint, Listing(self._clock.now(), error=failure.reason))
         LISTINGS.labels("success").inc()
         return self._keep(endpoint, Listing(self._clock.now(), tools))
 
     def _keep(self, endpoint: Endpoint, listing: Listing) -> Listing:
+        """The newest one is kept whatever its size; the oldest ones go."""
+        former = self._known.pop(endpoint, None)
         self._known[endpoint] = listing
-        self._known.move_to_end(endpoint)
-        if len(self._known) > MOST:
-            self._known.popitem(last=False)
+        self._bytes += listing.size - (former.size if former is not None else 0)
+        while len(self._known) > 1 and (len(self._known) > MOST or self._bytes > MOST_BYTES):
+            _, oldest = self._known.popitem(last=False)
+            self._bytes -= oldest.size
         return listing

@@ -12,52 +12,43 @@ import asyncio
 import contextlib
 import importlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 import httpx2
+import structlog
 
 from greenline.llm.calls import integer_of
 from greenline.settings import Settings
 from greenline.text import clean_data
-from greenline.tools.guard import Allowance, AnswerTooLarge, GuardedTransport, OutboundRefused
+from greenline.tools.guard import Allowance, GuardedTransport
 from greenline.tools.mcp.endpoint import Endpoint
-from greenline.tools.mcp.exchange import Exchange
+from greenline.tools.mcp.exchange import FAREWELL_SECONDS, MAX_BYTES, Exchange
+from greenline.tools.mcp.failures import BUSY, McpFailure, failure_of
 
 if TYPE_CHECKING:
-    from mcp import Client
+    from mcp import Client, types
     from mcp.types import CallToolResult
 
-MAX_BYTES: Final = 1_048_576
-"""Largest answer: the SDK's own limit for an event, and more than a model could take in."""
 WHOLE_SECONDS: Final = 330.0
 """Longest exchange: the longest call that may be configured (300 s), and time to connect."""
 CONNECT_SECONDS: Final = 10.0
+MAX_SESSIONS: Final = 50
+"""Sessions of a workspace at a time, of two connections each: its slow servers hold up no other workspace."""
+MAX_CONNECTIONS: Final = 1_000
+"""Of all workspaces: more than nine with nothing but slow servers can hold."""
 _MODULES: Final = ("mcp", "mcp.client.sse", "mcp.client.streamable_http")
 VERSION: Final = version("greenline")
 MAX_TOOLS: Final = 500
 """Tools that are read of one server; a model is offered far fewer."""
-
-
-class McpFailure(Exception):
-    """A server could not be asked, or what it said can't be used. The text holds no secret.
-
-    ``sent``: the call may have run all the same. ``kind`` is the ``error_type`` of the transcript.
-    """
-
-    def __init__(self, kind: str, reason: str, *, sent: bool = False) -> None:
-        self.kind = kind
-        self.reason = reason
-        self.sent = sent
-        super().__init__(reason)
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the server, and not this one call, is in trouble."""
-        return self.kind in ("mcp_unreachable", "mcp_refused")
+MAX_TOOL_BYTES: Final = 131_072
+"""Of one tool: four times the largest input schema that is offered. All tools of a server may have `MAX_BYTES`."""
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +60,8 @@ class ListedTool:
     input_schema: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
     """All of it, as JSON."""
+    size: int = 0
+    """Of all of it, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,68 +78,140 @@ class McpClients:
 
     def __init__(self, settings: Settings) -> None:
         self._connections = GuardedTransport(
-            Allowance(settings.outbound_allow), max_bytes=MAX_BYTES, whole_seconds=WHOLE_SECONDS
+            Allowance(settings.outbound_allow),
+            max_bytes=MAX_BYTES,
+            whole_seconds=WHOLE_SECONDS,
+            max_connections=MAX_CONNECTIONS,
         )
         self._loading: asyncio.Task[None] | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By workspace; a session holds its own."""
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Let sessions leave, and close all connections."""
+        if self._sessions:
+            _, late = await asyncio.wait(self._sessions, timeout=FAREWELL_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._loading is not None:
             await asyncio.wait({self._loading})
         await self._connections.aclose()
 
     async def tools(self, endpoint: Endpoint, seconds: float) -> tuple[ListedTool, ...]:
-        """What a server offers. Raises `McpFailure`."""
-        found: list[ListedTool] = []
-        async with self._session(endpoint, seconds) as session:
-            cursor: str | None = None
-            while len(found) < MAX_TOOLS:
+        """What a server offers, as far as it is kept. Raises `McpFailure`."""
+
+        async def ask(session: _Session) -> tuple[ListedTool, ...]:
+            found: list[ListedTool] = []
+            left, cursor = MAX_BYTES, None
+            while left > 0 and len(found) < MAX_TOOLS:
                 page = await session.client.list_tools(cursor=cursor)
                 for tool in page.tools:
-                    schema = _storable(tool.input_schema, endpoint)
-                    whole = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
-                    told = _storable(whole, endpoint)
-                    description = told.get("description", "")
-                    found.append(ListedTool(tool.name, description, schema, {**told, "inputSchema": schema}))
+                    listed = _listed(tool, endpoint)
+                    if listed.size > MAX_TOOL_BYTES:
+                        log.warning("mcp.tool_too_large", tool=endpoint.discreet(tool.name), bytes=listed.size)
+                        continue
+                    left -= listed.size
+                    if left < 0:
+                        log.warning("mcp.too_many_tools", tools=len(found), bytes=MAX_BYTES)
+                        break
+                    found.append(listed)
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-        return tuple(found[:MAX_TOOLS])
+            return tuple(found[:MAX_TOOLS])
+
+        return await self._in_session(endpoint, seconds, ask)
 
     async def call(
         self, endpoint: Endpoint, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any], seconds: float
     ) -> Answer:
         """Run a tool. Raises `McpFailure`."""
-        async with self._session(endpoint, seconds) as session:
-            result = await session.call(name, arguments, meta)
-        blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
-        told = _storable([blocks, result.structured_content], endpoint)
-        return Answer(tuple(told[0]), told[1], bool(result.is_error))
 
-    @contextlib.asynccontextmanager
-    async def _session(self, endpoint: Endpoint, seconds: float) -> AsyncIterator[_Session]:
+        async def ask(session: _Session) -> Answer:
+            result = await session.call(name, arguments, meta)
+            blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
+            told = _storable([blocks, result.structured_content], endpoint)
+            return Answer(tuple(told[0]), told[1], bool(result.is_error))
+
+        return await self._in_session(endpoint, seconds, ask)
+
+    async def _in_session(self, endpoint: Endpoint, seconds: float, ask: Callable[[_Session], Awaitable[T]]) -> T:
+        """What ``ask`` finds, as soon as it is there: the session, which is a task of its own, ends behind it.
+
+        Whoever stops waiting ends the session, and does not wait for that either.
+        """
         if self._loading is None:
             self._loading = asyncio.create_task(_load())
         await asyncio.shield(self._loading)
-        exchange = Exchange(self._connections)
-        session = _Session()
+        session = _Session(endpoint, Exchange(self._connections, listens=endpoint.transport != "SSE"), seconds)
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        turn = self._turns.setdefault(endpoint.workspace_id, asyncio.Semaphore(MAX_SESSIONS))
+        task = asyncio.create_task(session.run(turn, ask, answer))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
         try:
-            async with asyncio.timeout(seconds), _connected(endpoint, exchange, seconds) as session.client:
-                yield session
-        except Exception as error:  # noqa: BLE001 - whatever a foreign server makes the SDK raise is a failure of it
-            raise _failure(error, endpoint, exchange, seconds, sent=session.sent) from None
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError as error:
+            raise session.failure(error) from None
+        finally:
+            if answer.cancelled():
+                task.cancel()
 
 
 class _Session:
+    """One session; ``began`` is whether it has had its turn, ``sent`` whether a call may have reached the server."""
+
     client: Client
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: Endpoint, exchange: Exchange, seconds: float) -> None:
+        self._endpoint = endpoint
+        self._exchange = exchange
+        self._seconds = seconds
+        self.began = False
         self.sent = False
+
+    async def run(
+        self, turn: asyncio.Semaphore, ask: Callable[[_Session], Awaitable[T]], answer: asyncio.Future[T]
+    ) -> None:
+        """Connect, ask, and leave once ``answer`` is given: what goes wrong then is of no consequence."""
+        try:
+            async with turn:
+                self.began = True
+                async with _connected(self._endpoint, self._exchange, self._seconds) as self.client:
+                    await self._answer(ask, answer)
+        except Exception as error:  # noqa: BLE001 - whatever a foreign server makes the SDK raise is a failure of it
+            if answer.done():
+                log.info("mcp.left_badly", reason=type(error).__name__)
+            else:
+                answer.set_exception(self.failure(error))
+        finally:
+            if not answer.done():
+                answer.set_exception(McpFailure("mcp_unreachable", "The session was ended.", sent=self.sent))
+
+    async def _answer(self, ask: Callable[[_Session], Awaitable[T]], answer: asyncio.Future[T]) -> None:
+        try:
+            found = await ask(self)
+        except Exception as error:  # noqa: BLE001 - as in `run`
+            if not answer.done():
+                answer.set_exception(self.failure(error))
+        else:
+            if not answer.done():
+                answer.set_result(found)
+
+    def failure(self, error: Exception) -> McpFailure:
+        """``error`` in our words."""
+        if isinstance(error, TimeoutError) and not self.began:
+            return McpFailure("mcp_busy", BUSY)
+        return failure_of(error, self._endpoint, self._exchange, self._seconds, sent=self.sent)
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]) -> CallToolResult:
         from mcp.shared.exceptions import MCPError
         from mcp.types import HEADER_MISMATCH
 
+        self._exchange.forget()
         self.sent = True
         try:
             return await self._send(name, arguments, meta)
@@ -203,37 +268,11 @@ def _transport(endpoint: Endpoint, web: Any) -> AbstractAsyncContextManager[Any]
     return streamable_http_client(endpoint.url, http_client=web())
 
 
-def _failure(error: Exception, endpoint: Endpoint, exchange: Exchange, seconds: float, *, sent: bool) -> McpFailure:
-    """``error`` in our words: those of a library may hold the address, those of the server what it was sent."""
-    cause = exchange.fault or _innermost(error)
-    told = endpoint.discreet(str(cause))
-    match cause:
-        case OutboundRefused():
-            return McpFailure("mcp_refused", told, sent=False)
-        case AnswerTooLarge():
-            return McpFailure("mcp_too_large", f"It answered with more than {MAX_BYTES:,} bytes.", sent=sent)
-        case TimeoutError() | httpx2.ReadTimeout():
-            return McpFailure("mcp_timeout", f"It did not answer in {seconds:.0f} seconds.", sent=sent)
-        case httpx2.TimeoutException() | httpx2.ConnectError():
-            return McpFailure("mcp_unreachable", "It can't be reached.", sent=sent)
-        case httpx2.TransportError():
-            return McpFailure("mcp_unreachable", "The connection to it broke.", sent=sent)
-    if exchange.status is not None:
-        return McpFailure("mcp_unreachable", f"It answered HTTP {exchange.status}.", sent=sent)
-    return _protocol_failure(cause, told, seconds, sent=sent)
-
-
-def _protocol_failure(cause: BaseException, told: str, seconds: float, *, sent: bool) -> McpFailure:
-    from mcp.shared.exceptions import MCPError
-    from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
-
-    if not isinstance(cause, MCPError):
-        return McpFailure("mcp_protocol_error", f"What it said is no MCP ({type(cause).__name__}).", sent=sent)
-    if cause.code == REQUEST_TIMEOUT:
-        return McpFailure("mcp_timeout", f"It did not answer in {seconds:.0f} seconds.", sent=sent)
-    if cause.code == CONNECTION_CLOSED:
-        return McpFailure("mcp_unreachable", "The connection to it broke.", sent=sent)
-    return McpFailure("mcp_error", f"It answered with an error: {told}", sent=sent)
+def _listed(tool: types.Tool, endpoint: Endpoint) -> ListedTool:
+    schema = _storable(tool.input_schema, endpoint)
+    whole = _storable(tool.model_dump(mode="json", by_alias=True, exclude_none=True), endpoint)
+    told = {**whole, "inputSchema": schema}
+    return ListedTool(tool.name, whole.get("description", ""), schema, told, len(json.dumps(told)))
 
 
 def _storable(value: Any, endpoint: Endpoint) -> Any:
@@ -247,9 +286,3 @@ def _masked(value: Any, endpoint: Endpoint) -> Any:
     if isinstance(value, list):
         return [_masked(inner, endpoint) for inner in value]
     return endpoint.masked(value) if isinstance(value, str) else value
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -41,6 +41,8 @@ class Endpoint:
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    workspace_id: str = ""
+    """Who asks: what one workspace hears, and how long it waits, is nothing to another one."""
 
     def keeping(self, secrets: Iterable[str]) -> Endpoint:
         """The same with further secrets."""
@@ -69,11 +71,12 @@ async def endpoint_of(config: McpServerConfig, lookup: Lookup) -> Endpoint:
     headers = {name: texts[_HEADERS + name] for name in config.request_headers}
     if config.secret_token is not None:
         headers["Authorization"] = _authorization(texts[_TOKEN])
-    secrets = {texts[place] for place, value in named.items() if _is_secret(value)}
+    secrets = {form for place, value in named.items() if _is_secret(value) for form in _forms(texts[place])}
     if isinstance(config.url, SecretLocator):
         secrets |= set(_parts(texts[_URL]))
     url = texts[_URL].strip()
-    return Endpoint(config.transport, url, tuple(headers.items())).keeping(secrets)
+    found = Endpoint(config.transport, url, tuple(headers.items()), workspace_id=lookup.workspace_id)
+    return found.keeping(secrets)
 
 
 async def meta_of(config: McpServerConfig, endpoint: Endpoint, lookup: Lookup) -> tuple[dict[str, Any], Endpoint]:
@@ -88,13 +91,19 @@ async def meta_of(config: McpServerConfig, endpoint: Endpoint, lookup: Lookup) -
     }
     texts: Mapping[str, str] = await lookup.texts(named) if named else {}
     meta = {name: texts.get(_META + name, value) for name, value in config.request_meta.items()}
-    return meta, endpoint.keeping(texts[place] for place, value in named.items() if _is_secret(value))
+    secrets = {form for place, value in named.items() if _is_secret(value) for form in _forms(texts[place])}
+    return meta, endpoint.keeping(secrets)
 
 
 def _is_secret(value: HeaderValue) -> bool:
     return isinstance(value, SecretLocator | EnvironmentLocator) or (
         isinstance(value, VariableLocator) and value.variable_name.startswith(SECRET)
     )
+
+
+def _forms(secret: str) -> list[str]:
+    """How a server may repeat a secret: as it is, without the white space around it, or without its scheme."""
+    return [secret, secret.strip(), *secret.split()[-1:]]
 
 
 def _authorization(token: str) -> str:

@@ -12,23 +12,33 @@ from typing import Final
 
 import httpx2
 
+MAX_BYTES: Final = 1_048_576
+"""Largest answer: the SDK's own limit for an event, and more than a model could take in."""
 FAREWELL_SECONDS: Final = 2.0
-"""How long a session may take to end (``DELETE``): one that a person has cut short must not wait for its server."""
+"""How long a session may take to end (``DELETE``): nobody waits for it, but it holds a connection."""
 
 
 class Exchange(httpx2.AsyncBaseTransport):
-    """``fault`` is the first error of a connection, ``status`` the last refusal by HTTP."""
+    """``fault`` is the first error of a connection, ``status`` the last refusal by HTTP.
 
-    def __init__(self, connections: httpx2.AsyncBaseTransport) -> None:
+    Neither tells of what a session does beside its requests, which a server may refuse: the farewell, and with
+    ``listens`` the stream (``GET``) on which a server could say something of its own accord.
+    """
+
+    def __init__(self, connections: httpx2.AsyncBaseTransport, *, listens: bool) -> None:
         self._connections = connections
+        self._listens = listens
         self.fault: httpx2.HTTPError | None = None
         self.status: int | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send through the guard."""
+        if request.method == "DELETE":
+            return await self._farewell(request)
+        if request.method == "GET" and self._listens:
+            return await self._connections.handle_async_request(request)
         try:
-            async with asyncio.timeout(FAREWELL_SECONDS if request.method == "DELETE" else None):
-                response = await self._connections.handle_async_request(request)
+            response = await self._connections.handle_async_request(request)
         except httpx2.HTTPError as error:
             self.note(error)
             raise
@@ -41,6 +51,16 @@ class Exchange(httpx2.AsyncBaseTransport):
             stream=_Body(response.stream, self),
             extensions=response.extensions,
         )
+
+    async def _farewell(self, request: httpx2.Request) -> httpx2.Response:
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            response = await self._connections.handle_async_request(request)
+            await response.aclose()
+        return httpx2.Response(response.status_code)
+
+    def forget(self) -> None:
+        """What went wrong so far hinders nothing: the SDK has found another way."""
+        self.fault = self.status = None
 
     def note(self, error: httpx2.HTTPError) -> None:
         """The first error is the cause of the others."""
