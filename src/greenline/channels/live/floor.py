@@ -31,6 +31,7 @@ from greenline.conversations.away import away_notes
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
+from greenline.engine.variables import known
 from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
@@ -226,7 +227,7 @@ class Floor:
     async def meet_servers(self) -> None:
         """Ask the agent's MCP servers for their tools, so that no answer waits for that."""
         try:
-            await self._toolbox.offer(self._mcp_servers)
+            await self._toolbox.offer(self._mcp_servers, known(self._means.agent.started, self._host.journal))
         except DATABASE_ERRORS as error:
             log.warning("mcp.not_met", conversation_id=self._host.conversation_id, error=str(error))
 
@@ -288,7 +289,7 @@ class Floor:
         journal = host.journal if answer.said is None else (*host.journal, answer.said)
         try:
             files = await means.files.shown(journal, self._config.conversation.file_input.max_files_in_memory)
-            offer = await self._toolbox.offer(self._mcp_servers)
+            offer = await self._toolbox.offer(self._mcp_servers, known(means.agent.started, journal))
             host.record(*away_notes(offer.away, journal))
             turn = await build_turn(
                 means.agent,

@@ -45,6 +45,7 @@ from greenline.conversations.voices import voiced
 from greenline.engine.effects import Effects
 from greenline.engine.request import model_request
 from greenline.engine.turn import Outcome, Spoken, Turn, fail
+from greenline.engine.variables import known
 from greenline.ids import new_id
 from greenline.llm.models import ModelRequest
 from greenline.settings import Settings
@@ -134,12 +135,13 @@ class Dialogues:
         if dialogue.failure is not None:
             return None
         started, conversation = dialogue.started, dialogue.conversation
+        variables = known(started, dialogue.journal)
         lookup = Lookup(
             pool=self._pool,
             vault=self._vault,
             workspace_id=conversation.workspace_id,
             conversation_id=conversation.id,
-            variables=started.variables,
+            variables=variables,
             sealed=started.sealed_variables,
             environment=conversation.environment,
         )
@@ -147,7 +149,7 @@ class Dialogues:
         try:
             request = await model_request(dialogue.config, lookup, extra_body)
             servers = dialogue.config.agent.prompt.mcp_server_ids
-            offer = await Toolbox(self._mcp, lookup, NobodyAsked()).offer(servers)
+            offer = await Toolbox(self._mcp, lookup, NobodyAsked()).offer(servers, variables)
             dialogue.opening += away_notes(offer.away, dialogue.journal)
             return self._build_turn(dialogue, said, request, offer, aloud=aloud)
         except (MissingVariables, SecretVariable) as error:

@@ -13,7 +13,7 @@ APPROVAL_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class McpToolCall:
-    """A call of a tool, in one of the states that a client is told of."""
+    """A call of a tool, in one of the states that a client is told of. ``parameters`` are what the model gave."""
 
     server_id: str
     tool_call_id: str

@@ -15,9 +15,10 @@ from greenline.clock import Clock
 from greenline.llm.models import ToolSpec
 from greenline.tools.assignments import assign
 from greenline.tools.manners import SHARED, Manners, manners
-from greenline.tools.mcp.client import ListedTool, McpClients, McpFailure
+from greenline.tools.mcp.client import ListedTool, McpClients
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Desk, McpToolCall
 from greenline.tools.mcp.endpoint import Endpoint, meta_of
+from greenline.tools.mcp.failures import McpFailure
 from greenline.tools.mcp.figures import CALLS
 from greenline.tools.mcp.models import McpServer, ResponseMock, ToolConfig, tool_hash, tool_id
 from greenline.tools.mcp.overrides import given_arguments, shown_schema
@@ -126,15 +127,16 @@ class McpTool:
         given = given_arguments(arguments, self._config.input_overrides, variables)
         call = McpToolCall(
             server_id=self.server.id,
-            tool_call_id=context.idempotency_key.rsplit(":", 1)[-1],
+            # After the id of the message, which holds no colon; that of the call, the model's, may.
+            tool_call_id=context.idempotency_key.partition(":")[2],
             tool_name=self.listed.name,
             description=self.listed.description,
-            parameters=given,
+            parameters=arguments,
             at=self.clock.now(),
         )
         try:
             blocked = await self._ask(call) if self.requires_approval else None
-            result = blocked or await self._call(call, context)
+            result = blocked or await self._call(call, given, context)
         except asyncio.CancelledError:
             self._tell(call, state="failure", error=CUT_SHORT)
             CALLS.labels("cancelled").inc()
@@ -157,14 +159,16 @@ class McpTool:
         self._tell(call, state="failure", error=text)
         return ToolResult(text, is_error=True, error_type=error_type, is_blocked=True)
 
-    async def _call(self, call: McpToolCall, context: ToolContext) -> ToolResult:
+    async def _call(self, call: McpToolCall, given: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """``given`` is for the server only: it may hold what is hidden from the model and the client."""
         config = self.server.config
         seconds = self._config.response_timeout_secs or config.response_timeout_secs
         self._tell(call, state="loading")
         try:
-            meta, endpoint = await meta_of(config, self.endpoint, self.lookup)
+            lookup = replace(self.lookup, variables={**self.lookup.variables, **context.variables})
+            meta, endpoint = await meta_of(config, self.endpoint, lookup)
             meta[IDEMPOTENCY_KEY] = context.idempotency_key
-            answer = await self.clients.call(endpoint, self.listed.name, call.parameters, meta, seconds)
+            answer = await self.clients.call(endpoint, self.listed.name, given, meta, seconds)
         except ValueUnavailable as error:
             return self._failed(call, McpFailure("mcp_misconfigured", error.message))
         except McpFailure as failure:

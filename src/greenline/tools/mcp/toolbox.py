@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -105,12 +105,16 @@ class Toolbox:
         self._desk = desk
         self._told: tuple[Integration, ...] = ()
 
-    async def offer(self, server_ids: Sequence[str]) -> Offer:
-        """What the servers offer now; those that can't be asked, or take too long, are left out."""
+    async def offer(self, server_ids: Sequence[str], variables: Mapping[str, Any]) -> Offer:
+        """What the servers offer now; those that can't be asked, or take too long, are left out.
+
+        ``variables`` are the dynamic variables by now: addresses and headers may name them.
+        """
         if not server_ids:
             return NOTHING
-        servers = await find_servers(self._mcp.pool, self._lookup.workspace_id, server_ids)
-        shelves = await asyncio.gather(*(self._shelf(server) for server in servers))
+        lookup = replace(self._lookup, variables=variables)
+        servers = await find_servers(self._mcp.pool, lookup.workspace_id, server_ids)
+        shelves = await asyncio.gather(*(self._shelf(server, lookup) for server in servers))
         usable = {shelf.server.id: shelf.usable() for shelf in shelves}
         connected = {shelf.server.id for shelf in shelves if shelf.listing.is_connected}
         self._tell(Integration(name, name in connected, len(usable.get(name, ()))) for name in server_ids)
@@ -151,9 +155,9 @@ class Toolbox:
             variables=variables,
         )
 
-    async def _shelf(self, server: McpServer) -> _Shelf:
+    async def _shelf(self, server: McpServer, lookup: Lookup) -> _Shelf:
         try:
-            endpoint = await endpoint_of(server.config, self._lookup)
+            endpoint = await endpoint_of(server.config, lookup)
         except ValueUnavailable as error:
             log.warning("mcp.misconfigured", server_id=server.id, reason=error.message)
             return _Shelf(server, Listing(self._mcp.clock.now(), error=error.message))

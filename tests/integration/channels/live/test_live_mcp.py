@@ -22,7 +22,7 @@ from greenline.tools.mcp.desk import APPROVAL_SECONDS, Integration, McpConnectio
 from greenline.tools.mcp.service import McpServers
 from greenline.tools.mcp.tool import CUT_SHORT, MAYBE_RUN, NO_ANSWER, NOT_HERE, REFUSED
 from support.live import Opens, Room, Stage, told_of
-from support.mcp_server import PRICE, TRANSPORTS, Shop, equip, mcp_server
+from support.mcp_server import PRICE, TRANSPORTS, Shop, equip, mcp_server, naming_the_offer
 from support.rows import WORKSPACE
 from support.wait import until
 
@@ -385,7 +385,7 @@ async def test_a_tool_has_the_manners_of_its_server_or_its_own(
     session, told = await live.begin()
     await told_of(told, McpConnections)
     box = session._floor._toolbox
-    (price, _) = (await box.offer([kept.id])).named((), {})
+    (price, _) = (await box.offer([kept.id], {})).named((), {})
     assert (price.manners.shields, price.manners.words) == (shields, words)
 
 
@@ -424,6 +424,49 @@ async def test_an_answer_sets_variables_that_later_calls_are_given(live: Stage, 
     ]
     shown = [event.result for event in told if isinstance(event, McpToolCall) and event.state == "success"]
     assert shown[0] == ({"type": "text", "text": first.result},)
+
+
+async def test_what_is_hidden_from_the_model_is_hidden_from_the_client(live: Stage, shop: Shop) -> None:
+    own = {
+        "tool_name": "price",
+        "input_overrides": {"what": {"source": "constant", "constant_value": "tea-of-contract-17"}},
+    }
+    await equip(live.pool, live.clock, live.agent_id, shop, tool_config_overrides=[own])
+    live.model.say = lambda request: (
+        "Done." if request.messages[-1].role == "tool" else ModelReply("m", "", (ToolCall("call:1", "price", {}),))
+    )
+    session, told = await live.begin()
+    session.user_message("How much is it?")
+    await told_of(told, McpToolCall)
+    session.mcp_approval("call:1", is_approved=True)
+    await answered(told)
+    assert shop.ran == [("price", {"what": "tea-of-contract-17"})]
+    calls = [event for event in told if isinstance(event, McpToolCall)]
+    assert [(call.state, call.tool_call_id, call.parameters) for call in calls] == [
+        ("awaiting_approval", "call:1", {}),
+        ("loading", "call:1", {}),
+        ("success", "call:1", {}),
+    ]
+
+
+async def test_what_an_answer_has_set_reaches_headers_and_meta(live: Stage, shop: Shop) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        if request.messages[-1].role == "tool":
+            return "Done."
+        name = request.messages[-1].text
+        return ModelReply("m", "", (ToolCall("call_1", name, {"what": "tea"}),))
+
+    shop.structured = {"offer": {"id": "o-1"}}
+    await equip(live.pool, live.clock, live.agent_id, shop, **naming_the_offer())
+    live.model.say = say
+    session, told = await live.begin(dynamic_variables={"offer": "none"})
+    for count, tool in enumerate(("price", "order"), 1):
+        session.user_message(tool)
+        await told_of(told, ResponseComplete, count)
+    assert [name for name, _ in shop.ran] == ["price", "order"]
+    assert [meta["offer"] for meta in shop.metas] == ["none", "o-1"]
+    assert shop.headers[0]["x-offer"] == "none"
+    assert shop.headers[-1]["x-offer"] == "o-1"
 
 
 async def test_an_unknown_server_is_shown_as_away(opens: Opens) -> None:

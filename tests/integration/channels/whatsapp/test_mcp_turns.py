@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from greenline.agents import service as agents
+from greenline.agents.models import AgentChanges
 from greenline.conversations.events import Noted, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.tools.mcp.tool import NOT_HERE
 from support.channel import Channel
-from support.mcp_server import TRANSPORTS, Shop, equip, mcp_server
+from support.mcp_server import TRANSPORTS, Shop, equip, mcp_server, naming_the_offer
+from support.rows import WORKSPACE
 
 
 def asks_for_the_price(request: ModelRequest) -> ModelReply | str:
@@ -93,3 +96,27 @@ async def test_what_the_business_gives_is_not_asked_of_the_model(channel: Channe
     (order,) = [tool for tool in channel.model.requests[0].tools if tool.name == "order"]
     assert order.parameters["properties"] == {}
     assert shop.ran == [("order", {"what": "15551230000"})]
+
+
+async def test_what_an_answer_has_set_reaches_headers_and_meta(channel: Channel, shop: Shop) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        if request.messages[-1].role == "tool":
+            return "Done."
+        name = request.messages[-1].text
+        return ModelReply("m", "", (ToolCall("call_1", name, {"what": "tea"}),))
+
+    channel.model.say = say
+    shop.structured = {"offer": {"id": "o-1"}}
+    named = naming_the_offer()
+    policy = {name: named[name] for name in ("approval_policy", "tool_config_overrides")}
+    first = await equip(channel.pool, channel.clock, channel.agent_id, shop, **policy)
+    later = await equip(channel.pool, channel.clock, channel.agent_id, shop, **{**named, "name": "Later"})
+    changes = AgentChanges(conversation_config={"agent": {"prompt": {"mcp_server_ids": [first.id, later.id]}}})
+    await agents.update(channel.pool, channel.clock, WORKSPACE, channel.agent_id, changes)
+    for count, tool in enumerate(("price", "Later_order"), 1):
+        await channel.hear(tool)
+        await channel.told(count)
+    assert [name for name, _ in shop.ran] == ["price", "order"]
+    assert [meta.get("offer") for meta in shop.metas] == [None, "o-1"]
+    assert [tool.name for tool in channel.model.requests[0].tools] == ["price", "order"], "there is no offer yet"
+    assert {headers.get("x-offer") for headers in shop.headers} == {None, "o-1"}
