@@ -47,6 +47,11 @@ class Talk(Protocol):
         """Whether the agent leaves its turn out (reference: ``skip_turn``)."""
         ...
 
+    @property
+    def waits_to_be_heard(self) -> bool:
+        """Whether the person said, wrote or pressed something while the agent could not be stopped."""
+        ...
+
     def record(self, *events: Event) -> None:
         """Add to the journal."""
         ...
@@ -124,7 +129,9 @@ class Hearing:
     def may_have_said(self, text: str) -> None:
         """The person pauses: begin to answer on suspicion, where the agent does, unless it still speaks."""
         self._timers.stop(_BARGE)
-        if (self._always_guesses or self._config.turn.speculative_turn) and self._floor.free and not self._talk.human:
+        guesses = self._always_guesses or self._config.turn.speculative_turn
+        # What waits comes before what may have been said: a guess would not answer it.
+        if guesses and self._floor.free and not (self._talk.human or self._talk.waits_to_be_heard):
             self._floor.respond(self._message(text), committed=False, voice=self._voice())
 
     def goes_on(self) -> None:
@@ -165,6 +172,11 @@ class Hearing:
         """How likely it is that the person has finished."""
         if "internal_turn_probability" in self._config.conversation.client_events:
             self._talk.tell(TurnProbability(round(probability, 3)))
+
+    @property
+    def heard_meanwhile(self) -> bool:
+        """Whether the person said something while the agent could not be interrupted."""
+        return bool(self._meanwhile)
 
     def said_meanwhile(self) -> str:
         """What the person said while the agent could not be interrupted; once."""

@@ -76,6 +76,8 @@ class _Words:
     medium: Medium
     file_ids: tuple[str, ...] = ()
     unwritten: str = field(default="", repr=False)
+    rich_content_id: str | None = None
+    """The row of buttons of which they tapped one."""
 
     @property
     def read(self) -> str:
@@ -366,41 +368,53 @@ class LiveSession:
         """
         if self._closed:
             return
-        floor = self._floor
+        floor, words = self._floor, _Words(text, medium, file_ids, unwritten, rich_content_id)
         if floor.speaks and (floor.shielded or not (floor.interruptible or self.text_only)):
-            self._meanwhile.append(_Words(text, medium, file_ids, unwritten))
+            self._meanwhile.append(words)
             return
         self._floor.interrupt()
-        now = self._means.clock.now()
-        said = UserMessage(
-            id=new_id("msg"),
-            text=text,
-            medium=medium,
-            type="interactive" if rich_content_id else medium,
-            file_ids=file_ids,
-            rich_content_id=rich_content_id,
-            recogniser=self.recogniser if medium == "audio" else "",
-            sent_at=now,
-            received_at=now,
-            unwritten=unwritten,
-        )
-        self.heard(said)
+        self.heard(self._message(words))
         if not self.human:
             self._floor.respond(committed=True, voice=voice)
 
     def heard(self, said: UserMessage, event_id: int | None = None) -> None:
-        """The person has said something; ``event_id`` is that of the answer, if there is one already."""
+        """The person has said something; ``event_id`` is that of the answer, if there is one already.
+
+        What they said before, while the agent could not be stopped, comes before it.
+        """
         self._silence.end()
-        self.record(said)
-        medium: Literal["audio", "text"] = "audio" if said.medium == "audio" else "text"
-        self.tell(UserTranscript(event_id or self._floor.next_id, said.text, medium=medium))
+        before = self._said_meanwhile()
+        for message in (said,) if before is None else (self._message(before), said):
+            self.record(message)
+            medium: Literal["audio", "text"] = "audio" if message.medium == "audio" else "text"
+            self.tell(UserTranscript(event_id or self._floor.next_id, message.text, medium=medium))
+
+    def _message(self, words: _Words) -> UserMessage:
+        now = self._means.clock.now()
+        return UserMessage(
+            id=new_id("msg"),
+            text=words.text,
+            medium=words.medium,
+            type="interactive" if words.rich_content_id else words.medium,
+            file_ids=words.file_ids,
+            rich_content_id=words.rich_content_id,
+            recogniser=self.recogniser if words.medium == "audio" else "",
+            sent_at=now,
+            received_at=now,
+            unwritten=words.unwritten,
+        )
 
     def person_is_there(self) -> None:
         """No turn timeout for now."""
         self._silence.hold()
 
     def wait_for_person(self, seconds: float | None = None) -> None:
-        """It is the person's turn; ``seconds`` takes the place of the agent's turn timeout."""
+        """It is the person's turn, unless they have taken it already while the agent could not be stopped.
+
+        ``seconds`` takes the place of the agent's turn timeout.
+        """
+        if self._take_meanwhile():
+            return
         if self._listening is not None:
             self._listening.begin_turn()
         self._await_person(seconds)
@@ -490,24 +504,41 @@ class LiveSession:
         self._silence.pause(pause)
         if ended is not None:
             self.end(ended)
-        if not self._take_meanwhile():
-            self.wait_for_person()
+        self.wait_for_person()
+
+    @property
+    def waits_to_be_heard(self) -> bool:
+        """Whether the person said, wrote or pressed something while the agent could not be stopped."""
+        return bool(self._meanwhile) or self._hearing.heard_meanwhile
 
     def _take_meanwhile(self) -> bool:
         """Whether the person said, wrote or pressed something while the agent could not be stopped: it is a turn."""
-        spoken = self._hearing.said_meanwhile()
-        if spoken:
-            self._meanwhile.append(_Words(spoken, "audio"))
-        if not self._meanwhile:
+        words = self._said_meanwhile()
+        if words is None:
             return False
-        words, self._meanwhile = self._meanwhile, []
         self.person_said(
+            words.text,
+            words.medium,
+            words.file_ids,
+            unwritten=words.unwritten,
+            rich_content_id=words.rich_content_id,
+        )
+        return True
+
+    def _said_meanwhile(self) -> _Words | None:
+        """All that waits, once. Of more than one row of buttons that were tapped it keeps the last."""
+        spoken = self._hearing.said_meanwhile()
+        words = [*self._meanwhile, *([_Words(spoken, "audio")] if spoken else [])]
+        self._meanwhile.clear()
+        if not words:
+            return None
+        return _Words(
             "\n".join(said.text for said in words if said.text),
             words[-1].medium,
             tuple(chain.from_iterable(said.file_ids for said in words)),
-            unwritten="\n".join(said.read for said in words if said.read),
+            "\n".join(said.read for said in words if said.read),
+            next((said.rich_content_id for said in reversed(words) if said.rich_content_id), None),
         )
-        return True
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -15,7 +15,9 @@ from greenline.channels.live.models import (
     ResponseComplete,
     ResponseCorrection,
 )
+from greenline.channels.live.rich_content import SHOWN
 from greenline.channels.live.tool_sounds import tool_sound
+from greenline.conversations.events import Noted, UserMessage
 from greenline.engine.prompt import HINGLISH
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from support.live import Opens, Room, Stage, told_of
@@ -78,6 +80,56 @@ async def test_what_is_written_while_a_tool_may_not_be_interrupted_is_answered_a
         await told_of(told, ResponseComplete, 2)
         assert said(told) == ["I see tea.", "As to milk: yes."]
         assert not [event for event in told if isinstance(event, Interruption)]
+
+
+def written(live: Stage) -> list[str]:
+    """What the person has said, as the model was asked last."""
+    return [message.text for message in live.model.requests[-1].messages if message.role == "user"]
+
+
+@pytest.mark.parametrize("by", ["text", "voice", "guess", "noise"])
+async def test_who_cuts_the_words_after_a_tool_is_answered_to_what_they_wrote_during_it_too(
+    opens: Opens, speech: SpokenSpeech, by: str
+) -> None:
+    turn = {"turn": {"speculative_turn": by == "guess"}}
+    async with opens({**config(interruption_mode="disable_during_tool"), **turn}) as live:
+        live.model.say = looks("")
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        session.user_message("Look!")
+        await told_of(told, ClientToolCall)
+        session.user_message("milk")
+        session.tool_result("call_1", "tea", is_error=False)
+        await eventually(lambda: room.seconds > 0.55)
+        room.at_once = True
+        if by == "text":
+            session.user_message("bread")
+        else:
+            await eventually(lambda: bool(speech.streams))
+            speech.texts.append("" if by == "noise" else "bread")
+            voice(session, 0.5)
+            pause(session, 0.3)
+            pause(session, 0.7)
+        await told_of(told, ResponseComplete)
+        wanted = ["Look!", "milk"] if by == "noise" else ["Look!", "milk", "bread"]
+        assert "\n".join(written(live)) == "\n".join(wanted)
+        assert [event.text for event in await live.journal(session) if isinstance(event, UserMessage)] == wanted
+        assert said(told) == ["I see tea.", "As to {}: yes.".format("\n".join(wanted[1:]))]
+
+
+async def test_a_tap_during_a_tool_keeps_its_row_of_buttons(opens: Opens) -> None:
+    async with opens(config(interruption_mode="disable_during_tool")) as live:
+        live.model.say = looks("")
+        session, told = await live.begin()
+        row = {"rich_content_id": "rich_1", "props": {"buttons": [{"id": "m", "label": "Milk", "message": "Milk"}]}}
+        session.note(Noted(what=SHOWN, detail=row))
+        session.user_message("Look!")
+        await told_of(told, ClientToolCall)
+        session.user_message("Milk", rich_content_id="rich_1")
+        session.tool_result("call_1", "tea", is_error=False)
+        await told_of(told, ResponseComplete, 2)
+        tap = [event for event in await live.journal(session) if isinstance(event, UserMessage)][-1]
+        assert (tap.text, tap.type, tap.rich_content_id) == ("[Button: Milk (id: m)]", "interactive", "rich_1")
 
 
 async def test_without_a_setting_a_tool_is_interrupted(opens: Opens) -> None:
