@@ -259,6 +259,19 @@ async def test_a_call_of_the_business_has_the_data_of_its_request_or_of_the_webh
     assert isinstance(note, Noted)
 
 
+@pytest.mark.parametrize("body", [b'{"environment": "p\\u0000"}', b'{"x": ' + b"[" * 300 + b"]" * 300 + b"}"])
+async def test_a_call_of_the_business_goes_on_without_data_that_can_not_be_kept(desk: Desk, body: bytes) -> None:
+    channel = desk.channel
+    channel.meta.permission = permitted("no_permission")
+    async with start_webhook(reply=Answer(body=body)) as server:
+        await channel.configure(None, **asks(server.url))
+        request = OutboundCall(NUMBER, ANN, channel.agent_id, "may_we_call", "en")
+        conversation_id = await channel.starter.start(WORKSPACE, request)
+    _, note, *_ = await channel.journal(conversation_id)
+    assert isinstance(note, Noted)
+    assert "can't be kept" in note.detail["error"]
+
+
 async def told(channel: CallChannel, text: str, count: int = 1) -> bool:
     said = [message for message in channel.meta.sent if message.get("text", {}).get("body") == text]
     return len(said) >= count
