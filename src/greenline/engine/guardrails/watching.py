@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from greenline.conversations.events import Event, GuardrailsChecked
+from greenline.conversations.events import AgentMessage, Event, GuardrailsChecked
 from greenline.conversations.usage import add_usage
 from greenline.engine.effects import Effects, NoModelAnswered
 from greenline.engine.guardrails.figures import CHECKS
@@ -78,16 +78,19 @@ class Watching:
         await self._stop()
 
     async def model(
-        self, request: ModelRequest, events: Sequence[Event], tools: Mapping[str, Tool]
+        self, request: ModelRequest, events: list[Event], tools: Mapping[str, Tool]
     ) -> ModelReply | NoModelAnswered | Refused:
-        """A reply that may be given out, or was; ``events`` are those of the turn so far."""
+        """A reply that may be given out, or was; ``events`` are those of the turn so far.
+
+        Of a reply that broke off, ``events`` have what was given out, and here get what was found of it.
+        """
         before = (*self._journal, *events)
         while True:
             reply = await self._generation(request, before)
             if reply is None:
                 return self._refused(await self._verdict(at_once=True), "")
             if isinstance(reply, NoModelAnswered):
-                return reply
+                return await self._broken_off(before, events) or reply
             words = words_of(reply, tools)
             self._ask_about(words, before)
             if not self._guard.holds:
@@ -108,9 +111,26 @@ class Watching:
             if not self._lets_pass(found):
                 return self._refused(found, "")
             self._note(found)
+        self._record(message_id, events)
+        return None
+
+    async def _broken_off(self, before: Sequence[Event], events: list[Event]) -> Refused | None:
+        """What was found of a reply after which no model goes on; nothing where none of it was given out."""
+        given_out = events[-1] if len(before) < len(self._journal) + len(events) else None
+        if self._guard.holds or not isinstance(given_out, AgentMessage):
+            return None
+        self._ask_about(given_out.text, before)
+        found = await self._verdict()
+        if found.hits:
+            return self._refused(found, "")
+        # Without a verdict, too, the turn fails because no model answered.
+        self._note(found)
+        self._record(given_out.id, events)
+        return None
+
+    def _record(self, message_id: str, events: list[Event]) -> None:
         events.extend(check.model_copy(update={"message_id": message_id}) for check in self._checks)
         self._checks.clear()
-        return None
 
     # Generating
 

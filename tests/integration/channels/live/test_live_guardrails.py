@@ -300,6 +300,41 @@ async def test_what_was_said_before_a_cut_is_judged(opens: Opens, small: Setting
         assert "It costs nine" in on.judge.seen[0].body["messages"][1]["content"]
 
 
+@pytest.mark.parametrize("words", ["It costs nine euro. ", "It costs nine euro"], ids=["sentence", "part of one"])
+async def test_what_was_said_before_the_model_broke_off_is_judged(opens: Opens, small: Settings, words: str) -> None:
+    async with scene(opens, small, **custom()) as on:
+        on.answers.will(says(words, "And more.", cut_after=2))
+        on.judge.will(refuses(), refuses())
+        on.session.user_message("What is it?")
+        (ended,) = await told_of(on.told, SessionEnded)
+        assert (ended.code, ended.reason) == (1000, ENDED)
+        assert [event.text for event in on.events(AgentResponse)] == [words.strip(), MESSAGE]
+        assert len(on.events(GuardrailTriggered)) == 1
+        said, sorry = await on.journal(AgentMessage)
+        assert (said.text, sorry.text) == (words.strip(), MESSAGE)
+        (checked,) = await on.journal(GuardrailsChecked)
+        assert (checked.message_id, checked.mode, len(checked.hits)) == (said.id, "streaming", 1)
+
+
+@pytest.mark.parametrize("failure", ["allow", "refuse"])
+async def test_a_model_that_breaks_off_fails_the_turn_where_nothing_was_found(
+    opens: Opens, small: Settings, failure: str
+) -> None:
+    settings = small.model_copy(update={"guardrail_failure": failure})
+    async with scene(opens, settings, **custom()) as on:
+        on.answers.will(says("It is oolong. ", "And more.", cut_after=2))
+        on.judge.plays = [passes() if failure == "allow" else says("I would say it is fine.")]
+        on.session.user_message("What is it?")
+        said, sorry = await told_of(on.told, AgentResponse, 2)
+        assert (said.text, sorry.text) == ("It is oolong.", settings.failure_message)
+        await told_of(on.told, ResponseComplete)
+        assert [failed.code for failed in await on.journal(TurnFailed)] == ["no_model_answered"]
+        (checked,) = await on.journal(GuardrailsChecked)
+        (message, _) = await on.journal(AgentMessage)
+        assert (checked.message_id, bool(checked.unjudged)) == (message.id, failure == "refuse")
+        assert not on.session.over
+
+
 async def test_a_guess_is_not_judged(opens: Opens, small: Settings, speech: SpokenSpeech) -> None:
     """What is written on suspicion is thrown away as often as not."""
     async with scene(opens, small, Room(), **custom(execution_mode="blocking")) as on:
