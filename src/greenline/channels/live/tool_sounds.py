@@ -26,13 +26,18 @@ _STEPS: Final = (0, 1, 2, 3, 2, 1, 2, 1)
 _NOTE_VOLUME: Final = 0.06
 
 
-@cache
 def tool_sound(name: str) -> bytes:
     """PCM at `HEARING_RATE`, for names of the reference: ``typing``, ``elevator1`` to ``elevator4``.
 
     Of a name that the reference has added since, the sound of typing.
     """
-    wave = _music(_CHORDS[name]) if name in _CHORDS else _typing()
+    return _made(_CHORDS.get(name))
+
+
+@cache
+def _made(notes: tuple[float, ...] | None) -> bytes:
+    """Kept for ever, as there are few: not by a name, which is any text that somebody has configured."""
+    wave = _typing() if notes is None else _music(notes)
     pcm: bytes = (wave * 32_767).astype("<i2").tobytes()
     return pcm
 

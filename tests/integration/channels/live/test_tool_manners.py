@@ -284,3 +284,8 @@ def test_every_sound_is_soft_and_goes_round(name: str) -> None:
     assert 500 < max(pcm) < 8_000
     assert (abs(pcm[0]), abs(pcm[-1])) <= (50, 50)
     assert (tool_sound(name) == tool_sound("typing")) == (name in ("typing", "harp"))
+
+
+def test_names_that_nobody_knows_share_one_sound() -> None:
+    assert tool_sound("harp") is tool_sound("lute") is tool_sound("typing")
+    assert tool_sound("elevator1") is tool_sound("elevator1")
