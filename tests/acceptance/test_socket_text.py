@@ -213,13 +213,27 @@ async def test_start_data_names_a_branch(server: RunningServer, http: httpx2.Asy
     assert "branch" in reason
 
 
-async def test_start_data_of_a_wrong_shape(server: RunningServer, http: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize(("field", "value"), [("dynamic_variables", [1]), ("user_id", "ä" * 501)])
+async def test_start_data_of_a_wrong_shape(
+    server: RunningServer, http: httpx2.AsyncClient, field: str, value: Any
+) -> None:
     agent_id = await make_agent(http)
     async with connect(server, agent_id) as socket:
-        await socket.send(type="conversation_initiation_client_data", dynamic_variables=[1])
+        await socket.send(type="conversation_initiation_client_data", **{field: value})
         code, reason = await socket.closed()
     assert code == 1008
-    assert "dynamic_variables" in reason
+    assert field in reason
+
+
+async def test_a_person_may_have_a_long_name(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    """As long as an index of the database takes whatever it is made of."""
+    agent_id = await make_agent(http)
+    name = "".join(chr(0x10000 + 7919 * number % 90_000) for number in range(500))
+    async with connect(server, agent_id) as socket:
+        first = await socket.begin(user_id=name)
+        conversation_id = first["conversation_initiation_metadata_event"]["conversation_id"]
+    listed = (await http.get("/v1/convai/conversations", params={"user_id": name})).json()["conversations"]
+    assert [row["conversation_id"] for row in listed] == [conversation_id]
 
 
 async def test_an_answer_can_be_rated(server: RunningServer, http: httpx2.AsyncClient) -> None:

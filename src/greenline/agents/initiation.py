@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from greenline.agents.config import ConfigOverride
 from greenline.agents.config.base import ConfigModel, Map, Name
 from greenline.agents.variables import shown
+
+MOST_OF_USER_ID: Final = 500
+"""Characters: conversations are found by it, and an entry of an index in Postgres has 2,704 bytes at most."""
 
 
 class SourceInfo(ConfigModel):
@@ -31,7 +34,7 @@ class InitiationData(ConfigModel):
 
     conversation_config_override: ConfigOverride = ConfigOverride()
     custom_llm_extra_body: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
-    user_id: str | None = None
+    user_id: Annotated[str, Field(max_length=MOST_OF_USER_ID)] | None = None
     source_info: SourceInfo | None = None
     branch_id: str | None = None
     environment: str | None = None
