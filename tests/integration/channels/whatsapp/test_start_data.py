@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import string
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -136,18 +135,32 @@ async def test_start_data_that_does_not_do_ends_the_conversation_with_its_reason
     assert channel.model.requests == []
 
 
+@contextlib.asynccontextmanager
+async def changed(pool: Pool, change: str, undo: str) -> AsyncIterator[None]:
+    """A database that is changed for a while."""
+    await pool.execute(change)
+    try:
+        yield
+    finally:
+        await pool.execute(undo)
+
+
 async def test_what_the_database_refuses_is_given_up_and_the_chat_goes_on(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:
     once = settings.model_copy(update={"turn_max_attempts": 1})
-    too_long = "".join(random.Random(7).choices(string.ascii_letters, k=20_000))
-    async with start_webhook(user_id=too_long) as server, running_channel(pool, dsn, clock, once) as channel:
+    refusal = "alter table conversation add constraint refused check (user_id <> 'nobody')"
+    async with (
+        start_webhook(user_id="nobody") as server,
+        running_channel(pool, dsn, clock, once) as channel,
+        changed(pool, refusal, "alter table conversation drop constraint refused"),
+    ):
         await channel.configure({"agent": PLAIN}, **asks(server.url))
         with capture_logs() as logs:
             await channel.hear("Hi")
             await channel.quiet()
         assert [line["event"] for line in logs].count("turn.not_apologised") == 1
-        assert (await pool.fetchval("select error from inbox")).startswith("ProgramLimitExceededError: ")
+        assert (await pool.fetchval("select error from inbox")).startswith("CheckViolationError: ")
         await channel.configure(overrides={"enable_conversation_initiation_client_data_from_webhook": False})
         await channel.hear("Are you there?")
         assert await channel.told(1) == ["Hello!\n\nHello!"]
