@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -18,8 +19,15 @@ RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 900
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that stays free while nobody listens on it.
+
+    It is below those that the kernel gives to connections (ip_local_port_range begins at 32768): one of them would
+    be taken by somebody else while a server is dead.
+    """
+    while True:
+        port = random.SystemRandom().randint(12_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.asynccontextmanager
