@@ -60,7 +60,7 @@ class Retention:
         while True:
             try:
                 await self.enforce()
-            except Exception:  # the database may be away: the next look is minutes off
+            except Exception:  # the boundary of a look: the database may be away
                 log.exception("retention.fault")
             await self._clock.sleep(EVERY_SECONDS)
 

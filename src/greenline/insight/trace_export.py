@@ -93,7 +93,7 @@ class TraceExport:
             while True:
                 try:
                     more = await self._look(http, url)
-                except Exception:  # the database may be away: the next look is seconds off
+                except Exception:  # the boundary of a look: the database may be away
                     log.exception("traces.fault")
                     more = False
                 if not more:

@@ -126,7 +126,7 @@ class SdkClient:
             raise self._error("connection", _chain(error)) from error
         except (AttributeError, TypeError, ValueError, LookupError) as error:
             raise self._error("bad_request", f"the answer is no answer of this API: {error!r}") from error
-        except Exception as error:  # the SDK's errors: its classes can't be named before it is imported
+        except Exception as error:  # the boundary of the SDK: its classes can't be named before it is imported
             translated = self._translated(error)
             if translated is None:
                 raise

@@ -116,7 +116,7 @@ def open_session(model: Path) -> Session:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         session = runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime has its own classes for a missing and for a wrong file
+    except Exception as error:  # the boundary of the runtime: it has its own classes for a wrong file
         raise SpeechNotConfigured("silero", f"GREENLINE_VAD_MODEL={model} is no model: {error}") from error
     inputs = {given.name for given in session.get_inputs()}
     if inputs != _INPUTS:

@@ -194,7 +194,7 @@ async def _start() -> _Worker:
     worker.reader = asyncio.create_task(_read(worker))
     try:
         frame = await _next(hello)
-    except BaseException:  # undone, and raised
+    except BaseException:  # the boundary of a start: undone, and raised
         await _stop(worker)
         raise
     if frame is None or struct.unpack("<I", frame.data) != (RATE,):

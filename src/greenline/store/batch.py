@@ -88,7 +88,7 @@ class Batcher(Generic[Row, Result]):
                 middle = len(batch) // 2
                 await self._commit(batch[:middle])
                 await self._commit(batch[middle:])
-        except Exception as error:  # noqa: BLE001 - handed to every writer: the commit's outcome is unknown
+        except Exception as error:  # noqa: BLE001 - the boundary of a commit: handed to every writer
             _fail(batch, error)
         else:
             for (_, future), result in zip(batch, results, strict=True):

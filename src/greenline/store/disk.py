@@ -18,7 +18,7 @@ def write_whole(path: Path, data: bytes) -> None:
             output.flush()
             os.fsync(output.fileno())
         draft.replace(path)
-    except BaseException:  # undone, and raised
+    except BaseException:  # the boundary of a write: undone, and raised
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)

@@ -212,7 +212,7 @@ class LiveSessions:
         journal.record(opening, *beginning.notes)
         try:
             await journal.flush()
-        except BaseException:  # undone, and raised
+        except BaseException:  # the boundary of a beginning: undone, and raised
             self._worker.let_go(claim)
             raise
         return claim, journal

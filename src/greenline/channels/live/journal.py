@@ -174,7 +174,7 @@ class LiveJournal:
                 patience = LAST_TRY_SECONDS if self.broken.is_set() else self._writer.patience
                 await self._writer.append(self._append, patience)
                 self._append = None
-        except BaseException:  # told of, and raised by `flush`
+        except BaseException:  # the boundary of the writer: told of, and raised by `flush`
             self.broken.set()
             raise
         self._task = None

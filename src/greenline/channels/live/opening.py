@@ -90,7 +90,7 @@ class OpeningStream:
             self._settled.clear()
             try:
                 stream = await self._open_stream()
-            except Exception as error:  # noqa: BLE001 - whatever a library raises, it is tried again
+            except Exception as error:  # noqa: BLE001 - the boundary of a provider: recorded and tried again
                 log.warning("recognition.not_opened", error=str(error))
                 self._error = error
                 self._settled.set()

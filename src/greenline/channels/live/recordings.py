@@ -103,7 +103,7 @@ class Recordings:
         while True:
             try:
                 await self.sweep()
-            except Exception:  # the database may be away: the next look is minutes off
+            except Exception:  # the boundary of a sweep: the database may be away, the next is minutes off
                 log.exception("recordings.not_swept")
             await self._clock.sleep(SWEEP_SECONDS)
 
@@ -114,7 +114,7 @@ class Recordings:
                 await self._keep(path)
             except FileNotFoundError:
                 log.debug("recording.kept_by_another", conversation_id=path.stem)
-            except Exception:  # it stays in the spool for the next sweep
+            except Exception:  # the boundary of one recording: it stays in the spool for the next sweep
                 log.exception("recording.not_kept", conversation_id=path.stem)
             finally:
                 self._finished.task_done()

@@ -169,7 +169,7 @@ async def _enter(server: Server, conversation_id: str, person: str, clock: Clock
     token = server.signer.token(new_id(AGENT), conversation_id, now=clock.now(), life=life, is_agent=True)
     try:
         await room.join(server.url, token)
-    except BaseException:  # undone, and raised
+    except BaseException:  # the boundary of a join: undone, and raised
         await room.leave()
         raise
     return room

@@ -153,7 +153,7 @@ class MediaCall:
     async def _set_remote(self, peer: Peer, kind: str) -> None:
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(peer.sdp, kind))
-        except Exception as error:  # aiortc raises whatever a foreign description leads it to
+        except Exception as error:  # the boundary of a foreign description: aiortc raises whatever it leads to
             raise UnusableSdp(f"The session description can't be applied: {error!r}"[:300]) from error
         self._hook(self._connection.getTransceivers()[0], peer.event_payload_type)
 

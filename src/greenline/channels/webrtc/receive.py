@@ -110,7 +110,7 @@ class OpusIn:
         if not self._closed:
             try:
                 self._add(packet)
-            except Exception as error:  # noqa: BLE001 - a listener's fault: it ends the call, not the transport
+            except Exception as error:  # noqa: BLE001 - the boundary of a listener: it ends the call, not the transport
                 self._on_fault(error)
         return False, None
 

@@ -40,7 +40,7 @@ def read_peer(sdp: str, kind: Literal["offer", "answer"]) -> Peer:
     """A peer's description, fit for aiortc. Raises `UnusableSdp` with what is missing."""
     try:
         description = SessionDescription.parse(sdp)
-    except Exception as error:  # the parser raises whatever a foreign text leads it to
+    except Exception as error:  # the boundary of a foreign text: the parser raises whatever it leads to
         raise UnusableSdp(f"The session description can't be read: {error!r}"[:300]) from error
     if len(description.media) != 1 or description.media[0].kind != "audio":
         raise UnusableSdp("The session description must have one audio stream and nothing else.")

@@ -172,7 +172,7 @@ class TokenWatch:
         while True:
             try:
                 await self.check_all(age)
-            except Exception:  # the database may be away: the next round is minutes off
+            except Exception:  # the boundary of a round: the database may be away
                 log.exception("accounts.watch_fault")
             else:
                 age = INTERVAL

@@ -48,6 +48,6 @@ class Housekeeping:
                 events, calls = await self._inbox.forget_old(before), await forget_calls(self._pool, before)
                 if events or calls:
                     log.info("inbox.forgotten", events=events, calls=calls)
-            except Exception:  # the database may be away: the next look is minutes off
+            except Exception:  # the boundary of a look: the database may be away
                 log.exception("housekeeping.fault")
             await self._clock.sleep(EVERY_SECONDS)

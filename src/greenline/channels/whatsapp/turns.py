@@ -137,7 +137,7 @@ class Turns:
             said = tuple(as_written(message, commit.now) for message in inbound)
             try:
                 await self._dialogues.apologise(chat, said, commit, clean_text(str(error)))
-            except Exception:  # what the turn met is recorded all the same, or it would be met for ever
+            except Exception:  # the boundary of an apology: the turn ends all the same
                 log.exception("turn.not_apologised", error=str(error))
         try:
             await self._committer.commit(commit)

@@ -182,7 +182,7 @@ class _Session:
                 self.began = True
                 async with _connected(self._endpoint, self._exchange, self._seconds) as self.client:
                     await self._answer(ask, answer)
-        except Exception as error:  # noqa: BLE001 - whatever a foreign server makes the SDK raise is a failure of it
+        except Exception as error:  # noqa: BLE001 - the boundary of a foreign server: a failure of it
             if answer.done():
                 log.info("mcp.left_badly", reason=type(error).__name__)
             else:
