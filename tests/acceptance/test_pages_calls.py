@@ -39,6 +39,13 @@ WATCH = """
     return start.apply(this, all);
   };
 """
+SLOW_LOUDSPEAKER = """
+  HTMLMediaElement.prototype.play = function () {
+    return new Promise((_, fail) => {
+      this.pause = () => fail(new DOMException("interrupted by a call to pause()", "AbortError"));
+    });
+  };
+"""
 RINGBACK, BELL = 425, 659
 ENERGY = """async () => {
   let energy = 0;
@@ -218,6 +225,8 @@ async def test_a_business_that_takes_no_calls_is_told_with_the_reason(place: Pla
     number = f"/v1/convai/whatsapp-accounts/{place.meta.number}"
     await place.api("PATCH", number, {"assigned_agent_id": None})
     phone = await place.phone("Flo")
+    await phone.context.add_init_script(SLOW_LOUDSPEAKER)
+    await phone.reload()
     await button(phone, "Call").click()
     await expect(phone.get_by_role("status")).to_have_text("The business does not take calls now.")
     await expect(phone.locator(".gl-call-note")).to_have_text("No agent is assigned to the number.")

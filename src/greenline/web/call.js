@@ -178,9 +178,12 @@ export default {
     },
     listen(track) {
       const stream = new MediaStream([track]);
-      this.speaker = new Audio();
-      this.speaker.srcObject = stream;
-      this.speaker.play().catch((error) => this.$emit("failed", `No sound can be played: ${error.message}`));
+      const speaker = (this.speaker = new Audio());
+      speaker.srcObject = stream;
+      speaker.play().catch((error) => {
+        // A call that is over has stopped its loudspeaker itself, perhaps before it began.
+        if (this.speaker === speaker) this.$emit("failed", `No sound can be played: ${error.message}`);
+      });
       this.theirs = this.meter(stream);
     },
     mute() {

@@ -139,6 +139,8 @@ class PhoneCall(ui.element, component="call.js"):
             self._end(str(error))
 
     async def _failed(self, event: GenericEventArguments) -> None:
+        if not self.is_running:
+            return  # over before the browser's word came: the reason that is shown is the true one
         await self._act(self._emulator.hang_up)
         self._end(str(event.args))
 
