@@ -7,6 +7,8 @@ half as fast when it is not (additive increase, multiplicative decrease, as TCP 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Final
 
 TIMES: Final = 4.0
@@ -28,26 +30,43 @@ class Delay:
 
     def __init__(self) -> None:
         self._mean, self._noted = 0.0, 0
+        self._began: float | None = None
         self._last_at = float("-inf")
         self._calmest = self._calmest_before = float("inf")
         self._window_ends = float("-inf")
 
-    def note(self, began: float, ended: float) -> None:
-        """An operation is over."""
+    @contextlib.contextmanager
+    def operation(self, time: Callable[[], float]) -> Iterator[None]:
+        """One operation, at a time: it is noted when it is over, unless it fails."""
+        began = self._began = time()
+        try:
+            yield
+            self._note(began, time())
+        finally:
+            self._began = None
+
+    def late(self, now: float) -> bool:
+        """Whether operations take much longer than they do when nothing is in their way.
+
+        One that is under way counts as if it were over now: it may be the one for which all others wait.
+        """
+        limit = max(UNNOTICED, TIMES * min(self._calmest, self._calmest_before))
+        if self._began is not None and (taken := now - self._began) > limit:
+            return self._mean_with(taken, self._noted + 1) > limit
+        return now < self._last_at + STALE and self._mean > limit
+
+    def _note(self, began: float, ended: float) -> None:
         if ended >= self._window_ends:
             self._calmest_before, self._calmest = self._calmest, float("inf")
             self._window_ends = ended + WINDOW
-        took = ended - began
         self._noted += 1
-        self._mean += max(SMOOTHING, 1 / self._noted) * (took - self._mean)
+        self._mean = self._mean_with(ended - began, self._noted)
         if self._noted >= ENOUGH:
             self._calmest = min(self._calmest, self._mean)
         self._last_at = ended
 
-    def late(self, now: float) -> bool:
-        """Whether operations take much longer than they do when nothing is in their way."""
-        usual = TIMES * min(self._calmest, self._calmest_before)
-        return now < self._last_at + STALE and self._mean > max(UNNOTICED, usual)
+    def _mean_with(self, took: float, number: int) -> float:
+        return self._mean + max(SMOOTHING, 1 / number) * (took - self._mean)
 
 
 class Share:

@@ -7,11 +7,18 @@ import pytest
 from greenline.store.precedence import STALE, UNNOTICED, WINDOW, Delay, Share
 
 
+def one(delay: Delay, took: float, *, at: float = 100.0) -> float:
+    """An operation of ``took`` seconds; returns when it was over."""
+    moments = iter((at, at + took))
+    with delay.operation(moments.__next__):
+        pass
+    return at + took
+
+
 def many(delay: Delay, took: float, *, at: float = 100.0, times: int = 50) -> float:
     """Operations of ``took`` seconds, one after the other; returns when the last was over."""
     for _ in range(times):
-        delay.note(at, at + took)
-        at += took
+        at = one(delay, took, at=at)
     return at
 
 
@@ -33,7 +40,8 @@ def test_late_is_what_takes_four_times_as_long_as_usual(usual: float) -> None:
 def test_one_that_took_long_is_chance() -> None:
     delay = Delay()
     at = many(delay, 0.001)
-    delay.note(at, at + 0.03)
+    with delay.operation(iter((at, at + 0.03)).__next__):
+        assert not delay.late(at + 0.029)
     assert not delay.late(at + 0.03)
 
 
@@ -56,6 +64,23 @@ def test_a_delay_of_long_ago_says_nothing() -> None:
     at = many(delay, 0.05, at=many(delay, 0.001))
     assert delay.late(at)
     assert not delay.late(at + STALE)
+
+
+@pytest.mark.parametrize("slow", [0, 20])
+def test_one_that_does_not_end_is_late_while_it_lasts(slow: int) -> None:
+    delay = Delay()
+    at = many(delay, 0.3, at=many(delay, 0.001), times=slow)
+    with delay.operation(iter((at, at + 1)).__next__):
+        assert all(delay.late(at + taken) for taken in (0.05, STALE, 2 * STALE, 0.9))
+
+
+def test_one_that_failed_says_nothing() -> None:
+    delay = Delay()
+    at = many(delay, 0.001)
+    with pytest.raises(OSError), delay.operation(iter((at, at + 60)).__next__):
+        raise OSError
+    assert not delay.late(at)
+    assert not delay.late(at + 60)
 
 
 def test_a_disk_that_became_slow_is_the_measure_in_the_end() -> None:

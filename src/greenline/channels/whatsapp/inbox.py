@@ -105,10 +105,8 @@ class Inbox:
         calls = [event.call_id for event in events]
         lease = self._turns.lease if self._turns else NOBODY
         claiming = (lease.owner, lease.seconds, lease.limit, ITEMS_PER_CLAIM)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        rows = await self._pool.fetch(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper, *claiming)
-        self._delay.note(began, loop.time())
+        with self._delay.operation(asyncio.get_running_loop().time):
+            rows = await self._pool.fetch(_sql["ingest"], *columns, self._clock.now(), calls, self._pepper, *claiming)
         if self._turns is not None:
             self._turns.adopt(read_claim(row) for row in rows if row["id"] is not None)
         return [None] * len(events)
