@@ -98,7 +98,7 @@ class FileFetcher:
     async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: int) -> dict[str, Shown]:
         """Files of earlier messages, by id: the last ``room`` of them, and the names of the others."""
         parts: dict[str, Shown] = {}
-        named = set(file_ids[: len(file_ids) - max(room, 0)])
+        named = set(file_ids[: max(0, len(file_ids) - max(0, room))])
         for file_id in file_ids:
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:

@@ -71,6 +71,15 @@ async def test_an_agent_takes_as_many_files_as_it_says(channel: Channel) -> None
     assert files_of(request) == [("image/png", "image.png", PNG + b"3")]
 
 
+async def test_files_that_are_fewer_than_an_agent_keeps_in_mind_are_all_shown(channel: Channel) -> None:
+    await limit_files(channel, max_files_in_memory=4)
+    for media_id in ("m1", "m3", "m1"):
+        await sends(channel, "image", media_id, "image/png")
+    await channel.hear("Which one is the best?")
+    await channel.quiet()
+    assert [data for _, _, data in files_of(channel.model.requests[-1])] == [PNG, PNG + b"3", PNG]
+
+
 async def test_an_agent_may_take_no_files(channel: Channel) -> None:
     await limit_files(channel, enabled=False)
     request = await sends(channel, "image", "m1", "image/png")
