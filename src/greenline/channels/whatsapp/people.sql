@@ -61,14 +61,15 @@ where workspace_id = $1 and id = $2
 returning pg_notify('greenline_work', 'chat');
 
 -- name: send_on
--- What waits in the chat $2, which the caller holds (epoch $3), waits in $4. $5: now.
+-- What waits in the chat $2, which the caller holds (epoch $3), waits in $4. $5: now. Whoever rang here, perhaps for
+-- something else than a message and before the chats were joined, meant $4.
 with held as (
   select id from mailbox where workspace_id = $1 and id = $2 and epoch = $3 for update
 ), moved as (
-  update inbox i set mailbox_id = $4 from held where i.mailbox_id = held.id and i.done_at is null returning i.id
+  update inbox i set mailbox_id = $4 from held where i.mailbox_id = held.id and i.done_at is null
 ), rung as (
   insert into mailbox as m(id, workspace_id, kind, due_at)
-  select $4, $1, 'chat', $5::timestamptz where exists (select from moved)
+  select $4, $1, 'chat', $5::timestamptz from held
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
 )

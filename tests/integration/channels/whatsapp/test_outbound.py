@@ -27,6 +27,7 @@ from greenline.channels.whatsapp.outbound import (
     OutboundMessage,
     start_outbound,
 )
+from greenline.channels.whatsapp.people import learn, open_chat, send_on
 from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import (
     TemplateMismatch,
@@ -37,6 +38,7 @@ from greenline.channels.whatsapp.template_params import TemplateComponent
 from greenline.channels.whatsapp.templates import Templates
 from greenline.clock import ManualClock
 from greenline.settings import Settings
+from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool, Record
 from greenline.store.vault import Vault, open_vault
 from greenline.workspaces.environments import EnvironmentNotFound
@@ -299,6 +301,12 @@ async def test_who_stopped_marketing_gets_none(world: World) -> None:
     assert await world.pool.fetchval("select count(*) from conversation") == 1
 
 
+async def waiting_for_locks(pool: Pool) -> int:
+    """How many statements wait for a lock that another has."""
+    query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return int(await pool.fetchval(query))
+
+
 async def test_a_failed_opening_is_told_in_the_order_of_locks_that_turns_have(world: World) -> None:
     """Turns, and who joins chats, have the mailbox before conversations and messages: else both might wait."""
     await world.start()
@@ -308,19 +316,46 @@ async def test_a_failed_opening_is_told_in_the_order_of_locks_that_turns_have(wo
     )
     fact = Fact(outbox["id"], "failed", world.clock.now(), wamid="wamid.1", error={"code": 131026})
 
-    async def waits() -> bool:
-        query = (
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        )
-        return bool(await world.pool.fetchval(query))
-
     async with world.pool.acquire() as turn, turn.transaction():
         await turn.execute("select from mailbox where id = $1 for update", outbox["chat_id"])
         telling = asyncio.create_task(raise_states(world.pool, [fact], world.clock.now()))
-        await until(waits)
+        await until(lambda: waiting_for_locks(world.pool))
         await turn.execute("select from conversation where id = $1 for update nowait", outbox["conversation_id"])
         await turn.execute("select from outbox where id = $1 for update nowait", outbox["id"])
     await telling
 
     assert await world.pool.fetchval("select state from outbox") == "failed"
     assert await world.pool.fetchval("select due_at from mailbox where kind = 'chat'") == world.clock.now()
+
+
+async def test_a_failed_opening_is_told_where_its_chat_was_joined_to_meanwhile(world: World) -> None:
+    await world.start()
+    outbox, now = await world.row("outbox"), world.clock.now()
+    asked = outbox["chat_id"]
+    async with world.pool.acquire() as connection:
+        theirs, _ = await open_chat(connection, WORKSPACE, NUMBER, wa_id=None, bsuid="US.1", now=now)
+    for chat_id in (asked, theirs):
+        await world.pool.execute(
+            "insert into mailbox(id, workspace_id, kind) values ($1, $2, 'chat')", chat_id, WORKSPACE
+        )
+    fact = Fact(outbox["id"], "failed", now, wamid="wamid.1", error={"code": 131026})
+
+    async def waiting(count: int) -> bool:
+        return await waiting_for_locks(world.pool) == count
+
+    async with world.pool.acquire() as turn, turn.transaction():
+        await turn.execute("select from mailbox where id = $1 for update", asked)
+        ids = {"wa_id": "15551230000", "bsuid": "US.1"}
+        joining = asyncio.create_task(learn(world.pool, WORKSPACE, NUMBER, asked, **ids, now=now))
+        await until(lambda: waiting(1))
+        telling = asyncio.create_task(raise_states(world.pool, [fact], now))
+        await until(lambda: waiting(2))
+    await asyncio.gather(joining, telling)
+    assert await world.pool.fetchval("select joined_to from whatsapp_chat where id = $1", asked) == theirs
+    # Somebody has looked at it when it was joined, before the failure was told.
+    await world.pool.execute("update mailbox set due_at = null where id = $1", theirs)
+
+    (claim,) = await Mailboxes(world.pool, lease_seconds=15).claim("me", "chat", now, 10)
+    assert claim.mailbox_id == asked
+    await send_on(world.pool, claim, theirs, now)
+    assert await world.pool.fetchval("select due_at from mailbox where id = $1", theirs) == now
