@@ -29,7 +29,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import httpcore2
@@ -188,6 +190,12 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
         return addresses
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom to trust, read once: that takes 20 ms, in which the event loop stands still."""
+    return httpx2.create_ssl_context()
+
+
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """A transport of httpx that goes through the guard."""
 
@@ -206,7 +214,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._max_bytes = max_bytes
         self._whole_seconds = whole_seconds
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
+            ssl_context=_trust(),
             max_connections=max_connections,
             keepalive_expiry=5.0,
             network_backend=_GuardedBackend(allowance),

@@ -290,6 +290,13 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
             assert (await http.get(f"http://127.0.0.1:{inside.port}/")).text == "direct"
 
 
+async def test_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a client that is made for one request, too: reading them keeps the event loop."""
+    await guarded_client(Settings()).aclose()
+    monkeypatch.delattr(httpx2, "create_ssl_context")
+    await guarded_client(Settings()).aclose()
+
+
 async def test_a_body_is_cut_at_its_limit() -> None:
     async with site(response(b"x" * 2000)) as inside:
         url = f"http://127.0.0.1:{inside.port}/"
