@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
-from elevenlabs.types import ConvAiSecretLocator, ConversationInitiationClientDataWebhook
+from elevenlabs.types import ConvAiSecretLocator, ConvAiWebhooks, ConversationInitiationClientDataWebhook
 
 from greenline.agents.workspace_settings import WorkspaceSettings, read_settings
 from support.rows import insert_workspace
@@ -29,6 +29,17 @@ async def test_the_webhook_for_start_data_is_set_shown_and_taken_back(client: As
     assert kept.rag_retention_period_days == 7
     await settings.update(conversation_initiation_client_data_webhook=None)
     assert (await settings.get()).conversation_initiation_client_data_webhook is None
+
+
+async def test_what_is_kept_only_is_taken_back_as_well(client: AsyncElevenLabs) -> None:
+    settings = client.conversational_ai.settings
+    before = await settings.get()
+    await settings.update(webhooks=ConvAiWebhooks(post_call_webhook_id="hook_1"), can_use_mcp_servers=True)
+    kept = (await settings.get()).webhooks
+    assert kept is not None
+    assert kept.post_call_webhook_id == "hook_1"
+    await settings.update(webhooks=None, can_use_mcp_servers=None)
+    assert await settings.get() == before
 
 
 async def test_a_secret_that_the_webhook_sends_can_not_be_deleted(client: AsyncElevenLabs) -> None:

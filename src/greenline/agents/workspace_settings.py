@@ -17,7 +17,7 @@ class WorkspaceSettings(ConfigModel):
     """The settings. Of ``conversation_initiation_client_data_webhook`` use is made; the others are kept and shown."""
 
     conversation_initiation_client_data_webhook: InitiationWebhook | None = None
-    webhooks: Webhooks = Webhooks()
+    webhooks: Webhooks | None = Webhooks()
     can_use_mcp_servers: bool | None = None
     rag_retention_period_days: int | None = None
     conversation_embedding_retention_days: int | None = None
