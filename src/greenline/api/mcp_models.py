@@ -10,20 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from greenline.agents.config.base import Map, Name
 from greenline.agents.config.locators import AuthConnection, HeaderValue, SecretLocator
 from greenline.agents.config.service_tools import SchemaOverride
-from greenline.agents.config.tool_common import DynamicVariableAssignment, ExecutionMode, ServiceSeconds
+from greenline.agents.config.tool_common import (
+    DynamicVariableAssignment,
+    ExecutionMode,
+    InterruptionMode,
+    PreToolSpeech,
+    ServiceSeconds,
+    SoundBehavior,
+)
 from greenline.api.access_info import ADMIN, AccessInfo
 from greenline.api.dependents import DependentAgentAnswer
 from greenline.tools.mcp.client import ListedTool
 from greenline.tools.mcp.models import (
     ApprovalPolicy,
     DependentAgent,
-    InterruptionMode,
     McpServer,
     McpServerConfig,
     MetaValue,
-    PreToolSpeech,
     ResponseMock,
-    SoundBehavior,
     ToolName,
     ToolPolicy,
     tool_hash,

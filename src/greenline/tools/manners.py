@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
-from greenline.agents.config.tool_common import ExecutionMode
+from greenline.agents.config.tool_common import ExecutionMode, InterruptionMode, PreToolSpeech, SoundBehavior
 from greenline.tools.models import Tool
 
-Interruptions: TypeAlias = Literal["allow", "disable_during_tool", "disable_during_tool_and_turn"]
-Words: TypeAlias = Literal["auto", "force", "off"]
-
+NO_SOUND: Final = "off"
+"""Of a tool of an MCP server: it has no sound though its server has one (SDK: `McpToolConfigOverrideInput`)."""
 _FORCED: Final = "Before you call {names}, say in one short sentence what you are about to do."
 _SILENT: Final = "Call {names} without a word before it."
 
@@ -26,7 +25,7 @@ class Manners:
     """
 
     shields: Literal["tool", "turn"] | None = None
-    words: Words = "auto"
+    words: PreToolSpeech = "auto"
     sound: str = ""
     always_sounds: bool = False
     follows_speech: bool = False
@@ -50,15 +49,15 @@ class ToolSettings(Protocol):
     @property
     def disable_interruptions(self) -> bool: ...
     @property
-    def interruption_mode(self) -> Interruptions: ...
+    def interruption_mode(self) -> InterruptionMode: ...
     @property
     def force_pre_tool_speech(self) -> bool: ...
     @property
-    def pre_tool_speech(self) -> Words: ...
+    def pre_tool_speech(self) -> PreToolSpeech: ...
     @property
     def tool_call_sound(self) -> str | None: ...
     @property
-    def tool_call_sound_behavior(self) -> Literal["auto", "always"]: ...
+    def tool_call_sound_behavior(self) -> SoundBehavior: ...
 
 
 def manners(settings: ToolSettings, mode: ExecutionMode = "immediate") -> Manners:
@@ -66,11 +65,11 @@ def manners(settings: ToolSettings, mode: ExecutionMode = "immediate") -> Manner
     shields: Literal["tool", "turn"] | None = "tool" if settings.disable_interruptions else None
     if settings.interruption_mode != "allow":
         shields = "turn" if settings.interruption_mode == "disable_during_tool_and_turn" else "tool"
-    words = settings.pre_tool_speech
+    words, sound = settings.pre_tool_speech, settings.tool_call_sound
     return Manners(
         shields=shields,
         words="force" if words == "auto" and settings.force_pre_tool_speech else words,
-        sound=settings.tool_call_sound or "",
+        sound=sound if sound and sound != NO_SOUND else "",
         always_sounds=settings.tool_call_sound_behavior == "always",
         follows_speech=mode == "post_tool_speech",
     )

@@ -27,6 +27,7 @@ def client_tool(**settings: Any) -> ClientTool:
         ({"force_pre_tool_speech": True}, Manners(words="force")),
         ({"force_pre_tool_speech": True, "pre_tool_speech": "off"}, Manners(words="off")),
         ({"tool_call_sound": "typing"}, Manners(sound="typing")),
+        ({"tool_call_sound": "off"}, Manners()),
         (
             {"tool_call_sound": "typing", "tool_call_sound_behavior": "always"},
             Manners(sound="typing", always_sounds=True),

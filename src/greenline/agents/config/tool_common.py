@@ -13,6 +13,9 @@ ToolName: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 ServiceSeconds: TypeAlias = Annotated[int, Field(ge=5, le=300)]
 """How long a tool that asks a service may take."""
 ExecutionMode: TypeAlias = Literal["immediate", "post_tool_speech", "async"]
+InterruptionMode: TypeAlias = Literal["allow", "disable_during_tool", "disable_during_tool_and_turn"]
+PreToolSpeech: TypeAlias = Literal["auto", "force", "off"]
+SoundBehavior: TypeAlias = Literal["auto", "always"]
 
 
 class DynamicVariableAssignment(ConfigModel):
@@ -41,10 +44,10 @@ class ToolBase(ConfigModel):
     name: ToolName
     response_timeout_secs: Integer = 20
     disable_interruptions: bool = False
-    interruption_mode: Literal["allow", "disable_during_tool", "disable_during_tool_and_turn"] = "allow"
+    interruption_mode: InterruptionMode = "allow"
     force_pre_tool_speech: bool = False
-    pre_tool_speech: Literal["auto", "force", "off"] = "auto"
+    pre_tool_speech: PreToolSpeech = "auto"
     assignments: list[DynamicVariableAssignment] = []
     tool_call_sound: Name | None = None
-    tool_call_sound_behavior: Literal["auto", "always"] = "auto"
+    tool_call_sound_behavior: SoundBehavior = "auto"
     tool_error_handling_mode: Literal["auto", "summarized", "passthrough", "hide"] = "auto"

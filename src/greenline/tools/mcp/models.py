@@ -20,15 +20,19 @@ from greenline.agents.config.locators import (
     VariableLocator,
 )
 from greenline.agents.config.service_tools import SchemaOverride
-from greenline.agents.config.tool_common import DynamicVariableAssignment, ExecutionMode, ServiceSeconds
+from greenline.agents.config.tool_common import (
+    DynamicVariableAssignment,
+    ExecutionMode,
+    InterruptionMode,
+    PreToolSpeech,
+    ServiceSeconds,
+    SoundBehavior,
+)
 from greenline.errors import BadRequest, Conflict, NotFound
 
 ApprovalPolicy: TypeAlias = Literal["auto_approve_all", "require_approval_all", "require_approval_per_tool"]
 ToolPolicy: TypeAlias = Literal["auto_approved", "requires_approval"]
 Transport: TypeAlias = Literal["SSE", "STREAMABLE_HTTP"]
-InterruptionMode: TypeAlias = Literal["allow", "disable_during_tool", "disable_during_tool_and_turn"]
-PreToolSpeech: TypeAlias = Literal["auto", "force", "off"]
-SoundBehavior: TypeAlias = Literal["auto", "always"]
 ToolName: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 """A server names its tools as it likes; the specification wants at most 128 characters."""
 MetaValue: TypeAlias = (

@@ -16,6 +16,7 @@ from greenline.channels.live.session import LiveSession
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
+from greenline.tools.manners import Manners
 from greenline.tools.mcp import toolbox
 from greenline.tools.mcp.catalogue import RETRY
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Integration, McpConnections, McpToolCall
@@ -369,16 +370,28 @@ async def test_mocks_of_a_tool_answer_in_its_place(
 
 
 @pytest.mark.parametrize(
-    ("server", "own", "shields", "words"),
+    ("server", "own", "expected"),
     [
-        ({"disable_interruptions": True, "pre_tool_speech": "force"}, {}, "tool", "force"),
-        ({"disable_interruptions": True}, {"interruption_mode": "allow", "pre_tool_speech": "off"}, None, "off"),
-        ({}, {"interruption_mode": "disable_during_tool_and_turn", "force_pre_tool_speech": True}, "turn", "force"),
+        (
+            {"disable_interruptions": True, "pre_tool_speech": "force", "tool_call_sound": "typing"},
+            {},
+            Manners(shields="tool", words="force", sound="typing"),
+        ),
+        (
+            {"disable_interruptions": True, "tool_call_sound": "typing"},
+            {"interruption_mode": "allow", "pre_tool_speech": "off", "tool_call_sound": "off"},
+            Manners(words="off"),
+        ),
+        (
+            {},
+            {"interruption_mode": "disable_during_tool_and_turn", "force_pre_tool_speech": True},
+            Manners(shields="turn", words="force"),
+        ),
     ],
     ids=str,
 )
 async def test_a_tool_has_the_manners_of_its_server_or_its_own(
-    live: Stage, shop: Shop, server: dict[str, Any], own: dict[str, Any], shields: str | None, words: str
+    live: Stage, shop: Shop, server: dict[str, Any], own: dict[str, Any], expected: Manners
 ) -> None:
     overrides = [{"tool_name": "price", **own}]
     kept = await equip(live.pool, live.clock, live.agent_id, shop, **server, tool_config_overrides=overrides)
@@ -386,7 +399,7 @@ async def test_a_tool_has_the_manners_of_its_server_or_its_own(
     await told_of(told, McpConnections)
     box = session._floor._toolbox
     (price, _) = (await box.offer([kept.id], {})).named((), {})
-    assert (price.manners.shields, price.manners.words) == (shields, words)
+    assert price.manners == expected
 
 
 async def test_an_answer_sets_variables_that_later_calls_are_given(live: Stage, shop: Shop) -> None:
