@@ -110,9 +110,7 @@ class AgentMessage(_Event):
     kind: Literal["agent_message"] = "agent_message"
     id: str
     text: str
-    origin: Literal["model", "first_message", "template", "failure", "closing", "notice", "human", "guardrail"] = (
-        "model"
-    )
+    origin: Origin = "model"
     model: str | None = None
     requested_model: str | None = None
     usage: dict[str, int] = {}

@@ -7,13 +7,13 @@ import contextlib
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
 import structlog
 
 from greenline.channels.whatsapp.accounts import apply_account_event
 from greenline.channels.whatsapp.delivery import raise_states, read_status, sql
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
+from greenline.store.outage import REFUSALS
 from greenline.store.pool import Pool, Record
 from greenline.store.worker import POLL_SECONDS, Wakeups
 from greenline.text import clean_data
@@ -71,7 +71,7 @@ class Facts:
         try:
             async with connection.transaction():
                 return await self._apply_together(connection, rows, now)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError) as error:
+        except (*REFUSALS, ValueError, TypeError) as error:
             if len(rows) == 1:
                 log.warning("facts.refused", inbox_id=rows[0]["id"], kind=rows[0]["kind"], error=str(error))
                 return [f"{type(error).__name__}: {error}".replace("\x00", "")]

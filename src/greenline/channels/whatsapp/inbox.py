@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import asyncpg
 import structlog
 
 from greenline.channels.whatsapp.payload import Event, Poison, parse_envelope
@@ -15,6 +14,7 @@ from greenline.channels.whatsapp.throughput import Inflow
 from greenline.clock import Clock
 from greenline.store.batch import Batcher
 from greenline.store.mailbox import ITEMS_PER_CLAIM, read_claim
+from greenline.store.outage import REFUSALS
 from greenline.store.pool import Pool
 from greenline.store.precedence import Delay
 from greenline.store.sql import load_sql
@@ -75,7 +75,7 @@ class Inbox:
         commits = [self._batcher.submit(event) for event in events]
         outcomes = await asyncio.gather(*commits, return_exceptions=True)
         for event, outcome in zip(events, outcomes, strict=True):
-            if isinstance(outcome, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+            if isinstance(outcome, REFUSALS):
                 await self._set_aside(f"refused by the database: {outcome}", event.payload.encode(errors="replace"))
             elif isinstance(outcome, BaseException):
                 raise outcome

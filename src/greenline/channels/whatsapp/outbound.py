@@ -110,7 +110,7 @@ async def startable_version(pool: Pool, workspace_id: str, agent_id: str, start:
     version = await live_version(pool, workspace_id, agent_id, branch_id=start.branch_id)
     check_start(start, version.platform_settings.overrides, version.conversation_config)
     # What the reply would fail on must not wait for it.
-    check_supplied(configured(version, kept(start)), start.dynamic_variables)
+    check_supplied(configured(version, start.stored()), start.dynamic_variables)
     return version
 
 
@@ -135,8 +135,8 @@ async def _write(pool: Pool, vault: Vault, clock: Clock, plan: _Plan) -> str:
             phone_number_id=account.phone_number_id,
             user_id=request.initiation.user_id or request.user_id,
             authorization_method="whatsapp",
-            initiation=kept(request.initiation),
-            main_language=configured(plan.version, kept(request.initiation)).agent.language,
+            initiation=request.initiation.stored(),
+            main_language=configured(plan.version, request.initiation.stored()).agent.language,
             awaiting_first_user_message=True,
         )
         said = AgentMessage(
@@ -195,7 +195,7 @@ async def started_by_business(
     recipient: str,
 ) -> Started:
     """The first event of a conversation that the business begins with ``recipient``."""
-    config = configured(version, kept(start))
+    config = configured(version, start.stored())
     environment = await environment_variables(
         connection, vault, conversation.workspace_id, conversation.environment, config
     )
@@ -216,7 +216,7 @@ async def started_by_business(
             **parties(conversation.phone_number_id or "", recipient, inbound=False),
         },
         sealed_variables=seal_secrets(vault, conversation.id, start.dynamic_variables),
-        override=kept(start).get("conversation_config_override", {}),
+        override=start.stored().get("conversation_config_override", {}),
     )
 
 
@@ -225,8 +225,3 @@ def _graph_message(plan: _Plan) -> dict[str, Any]:
     if plan.filled.components:
         template["components"] = plan.filled.components
     return {"type": "template", "template": template}
-
-
-def kept(start: InitiationData) -> dict[str, Any]:
-    """Start data as the conversation keeps it."""
-    return start.stored()

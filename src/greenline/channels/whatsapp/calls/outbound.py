@@ -20,7 +20,7 @@ from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE, configured
 from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.store import CallRow, insert_call, new_call_id, sql
-from greenline.channels.whatsapp.outbound import MarketingStopped, kept, startable_version, started_by_business
+from greenline.channels.whatsapp.outbound import MarketingStopped, startable_version, started_by_business
 from greenline.channels.whatsapp.pacing import WINDOW
 from greenline.channels.whatsapp.people import open_chat
 from greenline.channels.whatsapp.recipient import check_recipient, is_bsuid
@@ -220,6 +220,6 @@ def _conversation(plan: _Plan, chat_id: str, now: datetime) -> Projection:
         phone_number_id=plan.account.phone_number_id,
         user_id=plan.start.user_id or request.user_id,
         authorization_method="whatsapp",
-        initiation=kept(plan.start),
-        main_language=configured(plan.version, kept(plan.start)).agent.language,
+        initiation=plan.start.stored(),
+        main_language=configured(plan.version, plan.start.stored()).agent.language,
     )
