@@ -9,8 +9,9 @@ from greenline.agents.config import ConversationConfig
 from greenline.channels.live.floor import Floor
 from greenline.channels.live.models import LiveEvent, TurnProbability, UserTranscript, VadScore
 from greenline.channels.live.timers import Timers
+from greenline.channels.live.words import Meanwhile, Words
 from greenline.clock import Clock
-from greenline.conversations.events import Event, Medium, Noted, TurnFailed, UserMessage
+from greenline.conversations.events import Event, Noted, TurnFailed, UserMessage
 from greenline.ids import new_id
 
 SIGN_SECONDS: Final = 0.8
@@ -47,11 +48,6 @@ class Talk(Protocol):
         """Whether the agent leaves its turn out (reference: ``skip_turn``)."""
         ...
 
-    @property
-    def waits_to_be_heard(self) -> bool:
-        """Whether the person said, wrote or pressed something while the agent could not be stopped."""
-        ...
-
     def record(self, *events: Event) -> None:
         """Add to the journal."""
         ...
@@ -68,7 +64,7 @@ class Talk(Protocol):
         """The person has said something, which the turn ``event_id`` answers already."""
         ...
 
-    def person_said(self, text: str, medium: Medium, *, voice: tuple[float, float] | None = None) -> None:
+    def person_said(self, words: Words, voice: tuple[float, float] | None = None) -> None:
         """The person has finished a turn."""
         ...
 
@@ -84,6 +80,7 @@ class Hearing:
         self,
         floor: Floor,
         talk: Talk,
+        meanwhile: Meanwhile,
         timers: Timers,
         config: ConversationConfig,
         clock: Clock,
@@ -94,6 +91,7 @@ class Hearing:
     ) -> None:
         self._floor = floor
         self._talk = talk
+        self._meanwhile = meanwhile
         self._timers = timers
         self._config = config
         self._clock = clock
@@ -101,7 +99,6 @@ class Hearing:
         self._failure_message = failure_message
         self._always_guesses = always_guesses
         self._signs = _signs(config)
-        self._meanwhile: list[str] = []
         self._without_words = 0
         self._told_of_noise = False
 
@@ -131,7 +128,7 @@ class Hearing:
         self._timers.stop(_BARGE)
         guesses = self._always_guesses or self._config.turn.speculative_turn
         # What waits comes before what may have been said: a guess would not answer it.
-        if guesses and self._floor.free and not (self._talk.human or self._talk.waits_to_be_heard):
+        if guesses and self._floor.free and not (self._talk.human or self._meanwhile):
             self._floor.respond(self._message(text), committed=False, voice=self._voice())
 
     def goes_on(self) -> None:
@@ -153,7 +150,7 @@ class Hearing:
         self._floor.drop()
         if text:
             self._without_words = 0
-            self._talk.person_said(text, "audio", voice=self._voice())
+            self._talk.person_said(Words(text, "audio"), self._voice())
         elif not self._tells_of_noise():
             self._talk.wait_for_person()
 
@@ -172,17 +169,6 @@ class Hearing:
         """How likely it is that the person has finished."""
         if "internal_turn_probability" in self._config.conversation.client_events:
             self._talk.tell(TurnProbability(round(probability, 3)))
-
-    @property
-    def heard_meanwhile(self) -> bool:
-        """Whether the person said something while the agent could not be interrupted."""
-        return bool(self._meanwhile)
-
-    def said_meanwhile(self) -> str:
-        """What the person said while the agent could not be interrupted; once."""
-        text = " ".join(self._meanwhile)
-        self._meanwhile.clear()
-        return text
 
     def _tells_of_noise(self) -> bool:
         """Whether the person is told, once, that they can't be understood (reference: noisy environments).
@@ -206,9 +192,9 @@ class Hearing:
         if text and self._is_sign(text):
             self._talk.record(self._message(text).model_copy(update={"is_sign": True}))
         elif text and self._floor.interruptible:
-            self._talk.person_said(text, "audio", voice=self._voice())
+            self._talk.person_said(Words(text, "audio"), self._voice())
         elif text and self._config.turn.transcribe_on_disabled_interruptions:
-            self._meanwhile.append(text)
+            self._meanwhile.say(text)
 
     def _interrupt(self) -> None:
         self._timers.stop(_BARGE)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import structlog
@@ -35,6 +34,7 @@ from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.silence import Silence
 from greenline.channels.live.timers import Timers
+from greenline.channels.live.words import Meanwhile, Words
 from greenline.channels.metering import speech_used
 from greenline.conversations.events import (
     ContextualUpdate,
@@ -68,23 +68,6 @@ CODE_NORMAL: Final = 1000
 CODE_CRASH: Final = 1011
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """What the person wrote or pressed."""
-
-    text: str
-    medium: Medium
-    file_ids: tuple[str, ...] = ()
-    unwritten: str = field(default="", repr=False)
-    rich_content_id: str | None = None
-    """The row of buttons of which they tapped one."""
-
-    @property
-    def read(self) -> str:
-        """As the model reads it."""
-        return self.unwritten or self.text
-
-
 class LiveSession:
     """Make it with `greenline.channels.live.begin`. A `greenline.channels.live.floor.Host`."""
 
@@ -106,8 +89,7 @@ class LiveSession:
         self._holder = holder
         self._recorder = recorder
         self._listeners: list[Listener] = []
-        self._meanwhile: list[_Words] = []
-        """What the person wrote or pressed while the agent spoke and may not be interrupted."""
+        self._meanwhile = Meanwhile()
         self._timers = Timers(means.clock)
         self._silence = Silence(self._timers, means.clock, speak_again=self._turn_timed_out, give_up=self._too_silent)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
@@ -119,6 +101,7 @@ class LiveSession:
         self._hearing = Hearing(
             self._floor,
             self,
+            self._meanwhile,
             self._timers,
             self.config,
             means.clock,
@@ -209,7 +192,7 @@ class LiveSession:
         medium: Medium = "file" if file_ids else "text"
         row = rich_content_id if button is not None else None
         unwritten = "" if text or file_ids else NO_WORDS
-        self.person_said(text, medium, tuple(file_ids), unwritten=unwritten, rich_content_id=row)
+        self.person_said(Words(text, medium, tuple(file_ids), unwritten, row))
 
     async def unknown_files(self, file_ids: Sequence[str]) -> tuple[str, ...]:
         """Which of these the conversation does not have, as far as that can be told."""
@@ -351,26 +334,16 @@ class LiveSession:
         """Whether the agent leaves its turn out."""
         return self._silence.pausing
 
-    def person_said(
-        self,
-        text: str,
-        medium: Medium,
-        file_ids: tuple[str, ...] = (),
-        *,
-        voice: tuple[float, float] | None = None,
-        unwritten: str = "",
-        rich_content_id: str | None = None,
-    ) -> None:
+    def person_said(self, words: Words, voice: tuple[float, float] | None = None) -> None:
         """The person has finished a turn: whatever the agent is doing is over, where it may be interrupted.
 
-        ``unwritten`` is what the model reads in place of ``text``; ``rich_content_id`` is the row of buttons of which
-        they tapped one. After the end it is only recorded.
+        After the end it is only recorded.
         """
         if self._closed:
             return
-        floor, words = self._floor, _Words(text, medium, file_ids, unwritten, rich_content_id)
+        floor = self._floor
         if floor.speaks and (floor.shielded or not (floor.interruptible or self.text_only)):
-            self._meanwhile.append(words)
+            self._meanwhile.add(words)
             return
         self._floor.interrupt()
         self.heard(self._message(words))
@@ -383,13 +356,13 @@ class LiveSession:
         What they said before, while the agent could not be stopped, comes before it.
         """
         self._silence.end()
-        before = self._said_meanwhile()
+        before = self._meanwhile.take()
         for message in (said,) if before is None else (self._message(before), said):
             self.record(message)
             medium: Literal["audio", "text"] = "audio" if message.medium == "audio" else "text"
             self.tell(UserTranscript(event_id or self._floor.next_id, message.text, medium=medium))
 
-    def _message(self, words: _Words) -> UserMessage:
+    def _message(self, words: Words) -> UserMessage:
         now = self._means.clock.now()
         return UserMessage(
             id=new_id("msg"),
@@ -436,7 +409,7 @@ class LiveSession:
         if not self._floor.free or self.human or busy or self._silence.nudging:
             return
         if words:
-            self.person_said(words, "audio")
+            self.person_said(Words(words, "audio"))
             return
         self._silence.nudge()
         self.record(UserSilent(asked_for_it=self._silence.pausing))
@@ -445,9 +418,9 @@ class LiveSession:
     def _keys_pressed(self, keys: str) -> None:
         settings, pressed = self.config.conversation.dtmf_input_settings, f"[Keys pressed: {keys}]"
         if settings is not None and settings.redact_input:
-            self.person_said(KEYS_REDACTED, "dtmf", unwritten=pressed)
+            self.person_said(Words(KEYS_REDACTED, "dtmf", unwritten=pressed))
         else:
-            self.person_said(pressed, "dtmf")
+            self.person_said(Words(pressed, "dtmf"))
 
     # Listening
 
@@ -506,39 +479,13 @@ class LiveSession:
             self.end(ended)
         self.wait_for_person()
 
-    @property
-    def waits_to_be_heard(self) -> bool:
-        """Whether the person said, wrote or pressed something while the agent could not be stopped."""
-        return bool(self._meanwhile) or self._hearing.heard_meanwhile
-
     def _take_meanwhile(self) -> bool:
         """Whether the person said, wrote or pressed something while the agent could not be stopped: it is a turn."""
-        words = self._said_meanwhile()
+        words = self._meanwhile.take()
         if words is None:
             return False
-        self.person_said(
-            words.text,
-            words.medium,
-            words.file_ids,
-            unwritten=words.unwritten,
-            rich_content_id=words.rich_content_id,
-        )
+        self.person_said(words)
         return True
-
-    def _said_meanwhile(self) -> _Words | None:
-        """All that waits, once. Of more than one row of buttons that were tapped it keeps the last."""
-        spoken = self._hearing.said_meanwhile()
-        words = [*self._meanwhile, *([_Words(spoken, "audio")] if spoken else [])]
-        self._meanwhile.clear()
-        if not words:
-            return None
-        return _Words(
-            "\n".join(said.text for said in words if said.text),
-            words[-1].medium,
-            tuple(chain.from_iterable(said.file_ids for said in words)),
-            "\n".join(said.read for said in words if said.read),
-            next((said.rich_content_id for said in reversed(words) if said.rich_content_id), None),
-        )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
