@@ -21,7 +21,7 @@ from greenline.channels.live.files import Files
 from greenline.channels.live.floor import Means
 from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalUnwritten, JournalWriter, LiveJournal, sql
-from greenline.channels.live.models import AudioOut
+from greenline.channels.live.models import CODE_CRASH, AudioOut
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
@@ -305,7 +305,7 @@ class LiveSessions:
         journal = LiveJournal(self._writer, self._clock, claim, projection)
         for item in claim.items:
             journal.obeyed(item.id)
-        error = {"code": 1011, "reason": ABANDONED}
+        error = {"code": CODE_CRASH, "reason": ABANDONED}
         await journal.close(Ended(reason=ABANDONED, status="failed", error=error))
 
     async def _give_up(self, claim: Claim, error: BaseException) -> None:

@@ -18,11 +18,12 @@ from greenline.agents.speech import labels_of, voice_of, voices_of
 from greenline.agents.variables import MissingVariables, SecretVariable
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.approvals import Approvals, ClientDesk
+from greenline.channels.live.conversation import Conversation
 from greenline.channels.live.effects import ClientCalls, LiveEffects
 from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
 from greenline.channels.live.files import Files
 from greenline.channels.live.fillers import Fillers
-from greenline.channels.live.models import AudioOut, LiveEvent, ResponseComplete
+from greenline.channels.live.models import AudioOut, ResponseComplete
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.turn import Agent, ClientSide, build_turn
@@ -54,34 +55,7 @@ Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "not
 
 
 class Host(Protocol):
-    """The conversation around the floor."""
-
-    @property
-    def conversation_id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def journal(self) -> tuple[Event, ...]:
-        """What has happened."""
-        ...
-
-    @property
-    def over(self) -> bool:
-        """Whether the conversation has ended: nothing new begins."""
-        ...
-
-    def record(self, *events: Event) -> None:
-        """Add to the journal."""
-        ...
-
-    def tell(self, event: LiveEvent) -> None:
-        """Tell the listeners."""
-        ...
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run beside the conversation; a failure ends it."""
-        ...
+    """Who is told what the floor can't know the consequences of."""
 
     def switched(self) -> None:
         """The agent goes on in another language."""
@@ -110,11 +84,12 @@ class Means:
 class Floor:
     """At most one answer at a time; a new one begins when the last one is over, cut or dropped."""
 
-    def __init__(self, means: Means, host: Host, timers: Timers) -> None:
+    def __init__(self, means: Means, conversation: Conversation, timers: Timers, host: Host) -> None:
         self._means = means
+        self._conversation = conversation
         self._host = host
         soft = means.agent.config.turn.soft_timeout_config
-        self._fillers = Fillers(soft, timers, means.models, host.spawn, host.record)
+        self._fillers = Fillers(soft, timers, means.models, conversation.spawn, conversation.record)
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
         self._event_id = 0
@@ -124,7 +99,7 @@ class Floor:
         self.approvals = Approvals(means.clock)
         agent = means.agent
         asks = agent.has_client and TOOL_CALL in agent.config.conversation.client_events
-        self._toolbox = Toolbox(means.mcp, agent.lookup, ClientDesk(asks, host.tell, self.approvals))
+        self._toolbox = Toolbox(means.mcp, agent.lookup, ClientDesk(asks, conversation.tell, self.approvals))
 
     @property
     def free(self) -> bool:
@@ -169,7 +144,7 @@ class Floor:
 
         ``voice`` tells when the person's voice ended, and when that was noticed.
         """
-        if self._host.over:
+        if self._conversation.over:
             return
         answer = self._new_answer(committed=committed)
         answer.said = said
@@ -177,13 +152,15 @@ class Floor:
             answer.marks["voice_ended"], answer.marks["paused"] = voice
             answer.mark("recognised")
         answer.works()
-        self._answering = self._host.spawn(self._respond(answer))
-        self._fillers.begin(answer, early=not any(isinstance(event, UserMessage) for event in self._host.journal))
+        self._answering = self._conversation.spawn(self._respond(answer))
+        self._fillers.begin(
+            answer, early=not any(isinstance(event, UserMessage) for event in self._conversation.journal)
+        )
 
     def say(self, text: str, origin: Origin, refusal: Refusal | None = None) -> None:
         """Words that come from no model; ``refusal`` is what they follow from."""
         self.interrupt()
-        if self._host.over:
+        if self._conversation.over:
             return
         answer = self._new_answer(committed=True)
         shielded = origin == "first_message" and self._config.agent.disable_first_message_interruptions
@@ -191,7 +168,7 @@ class Floor:
         answer.outcome.refusal = refusal
         answer.say(text)
         answer.outcome.events.append(AgentMessage(id=new_id("msg"), text=text, origin=origin))
-        self._answering = self._host.spawn(self._finish(answer))
+        self._answering = self._conversation.spawn(self._finish(answer))
 
     def interrupt(self) -> None:
         """Stop what the agent is doing; the journal keeps what was heard of it."""
@@ -215,8 +192,8 @@ class Floor:
         self._stop()
         events = answer.events
         if not answer.recorded:
-            self._host.record(*events)
-        self._host.record(*answer.cut(events))
+            self._conversation.record(*events)
+        self._conversation.record(*answer.cut(events))
         self._time(answer, events)
 
     async def quiet(self, seconds: float) -> None:
@@ -227,9 +204,9 @@ class Floor:
     async def meet_servers(self) -> None:
         """Ask the agent's MCP servers for their tools, so that no answer waits for that."""
         try:
-            await self._toolbox.offer(self._mcp_servers, known(self._means.agent.started, self._host.journal))
+            await self._toolbox.offer(self._mcp_servers, known(self._means.agent.started, self._conversation.journal))
         except DATABASE_ERRORS as error:
-            log.warning("mcp.not_met", conversation_id=self._host.conversation_id, error=str(error))
+            log.warning("mcp.not_met", conversation_id=self._conversation.id, error=str(error))
 
     @property
     def _mcp_servers(self) -> list[str]:
@@ -261,7 +238,12 @@ class Floor:
         own, others = self._voices()
         labels = labels_of(agent.version.conversation_config, agent.config)
         answer = Answer(
-            self._event_id, self._host.tell, means.now, committed=committed, labels=labels, manners=self._manners
+            self._event_id,
+            self._conversation.tell,
+            means.now,
+            committed=committed,
+            labels=labels,
+            manners=self._manners,
         )
         if means.out is not None:
             answer.utterance = Utterance(
@@ -282,18 +264,18 @@ class Floor:
         return manners_of(tool, self._config.agent.prompt.built_in_tools.enabled())
 
     async def _respond(self, answer: Answer) -> None:
-        means, host = self._means, self._host
+        means, conversation = self._means, self._conversation
         effects = LiveEffects(
             means.models, means.clock, answer, answer.committed, late=partial(self._wait_for_verdict, answer)
         )
-        journal = host.journal if answer.said is None else (*host.journal, answer.said)
+        journal = conversation.journal if answer.said is None else (*conversation.journal, answer.said)
         try:
             files = await means.files.shown(journal, self._config.conversation.file_input.max_files_in_memory)
             offer = await self._toolbox.offer(self._mcp_servers, known(means.agent.started, journal))
-            host.record(*away_notes(offer.away, journal))
+            conversation.record(*away_notes(offer.away, journal))
             turn = await build_turn(
                 means.agent,
-                host.conversation_id,
+                conversation.id,
                 journal,
                 files,
                 ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
@@ -306,10 +288,10 @@ class Floor:
             self._fillers.write(turn)
             outcome = await run_turn(turn, effects, answer.outcome)
         except (MissingVariables, SecretVariable, ValueUnavailable) as error:
-            log.error("turn.failed", conversation_id=host.conversation_id, code=error.code, reason=error.message)
+            log.error("turn.failed", conversation_id=conversation.id, code=error.code, reason=error.message)
             outcome = fail(answer.outcome, effects, means.settings.failure_message, error.code, error.message)
         except DATABASE_ERRORS as error:
-            log.error("turn.failed", conversation_id=host.conversation_id, code=UNREACHABLE, reason=str(error))
+            log.error("turn.failed", conversation_id=conversation.id, code=UNREACHABLE, reason=str(error))
             outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
         self._fillers.stop()
         if outcome.refusal is not None and outcome.refusal.cut:
@@ -330,15 +312,15 @@ class Floor:
 
     def _wait_for_verdict(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> bool:
         """What was said of an answer that was cut is judged to the end, unless the conversation is over."""
-        if self._host.over:
+        if self._conversation.over:
             return False
-        self._host.spawn(self._judge_late(answer, judging))
+        self._conversation.spawn(self._judge_late(answer, judging))
         return True
 
     async def _judge_late(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> None:
         found = await judging
-        self._host.record(*found.of(answer.last_id))
-        if found.ends is not None and not self._host.over:
+        self._conversation.record(*found.of(answer.last_id))
+        if found.ends is not None and not self._conversation.over:
             self._part(Refusal(found.message, found.ends, cut=True))
 
     def _part(self, refusal: Refusal) -> None:
@@ -350,12 +332,12 @@ class Floor:
 
     async def _finish(self, answer: Answer) -> None:
         await answer.committed.wait()
-        self._host.record(*answer.events)
+        self._conversation.record(*answer.events)
         answer.recorded = True
         await self._play(answer)
         answer.over()
         self._time(answer, answer.events)
-        self._host.tell(ResponseComplete(answer.event_id))
+        self._conversation.tell(ResponseComplete(answer.event_id))
         self._answer = None
         self._host.answered(answer.outcome.termination, answer.outcome.pause)
 
@@ -368,21 +350,21 @@ class Floor:
         await answer.utterance.spoken()
         failure = answer.utterance.failure
         if failure is not None:
-            self._host.record(TurnFailed(code="synthesis_failed", reason=str(failure)))
+            self._conversation.record(TurnFailed(code="synthesis_failed", reason=str(failure)))
         while (left := out.queued) > 0:  # noqa: ASYNC110 - playback gives no event, it takes its time
             await asyncio.sleep(left)
         if failure is not None:
-            self._host.record(*answer.unspoken())
+            self._conversation.record(*answer.unspoken())
 
     def _time(self, answer: Answer, events: Sequence[Event]) -> None:
         """Keep the silence before an answer of which something was spoken, by whom, and when each voice began."""
-        self._host.record(*answer.parts_began(events, self._means.clock.now()), *answer.voiced(events))
+        self._conversation.record(*answer.parts_began(events, self._means.clock.now()), *answer.voiced(events))
         waits = answer.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:
             means = self._means
             began = means.clock.now() - timedelta(seconds=means.now() - answer.marks["voice_ended"])
-            self._host.record(TurnTimed(message_id=message.id, waits=waits, began=began))
+            self._conversation.record(TurnTimed(message_id=message.id, waits=waits, began=began))
             observe(waits)
 
     def _stop(self) -> None:

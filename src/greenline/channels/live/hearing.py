@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from greenline.agents.config import ConversationConfig
+from greenline.channels.live.conversation import Conversation
 from greenline.channels.live.floor import Floor
-from greenline.channels.live.models import LiveEvent, TurnProbability, UserTranscript, VadScore
+from greenline.channels.live.models import TurnProbability, UserTranscript, VadScore
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.words import Meanwhile, Words
 from greenline.clock import Clock
-from greenline.conversations.events import Event, Noted, TurnFailed, UserMessage
+from greenline.conversations.events import Noted, TurnFailed, UserMessage
 from greenline.ids import new_id
 
 SIGN_SECONDS: Final = 0.8
@@ -31,7 +32,7 @@ _BARGE: Final = "barge"
 
 
 class Talk(Protocol):
-    """The conversation that is heard."""
+    """The person's side of the conversation."""
 
     @property
     def human(self) -> bool:
@@ -46,14 +47,6 @@ class Talk(Protocol):
     @property
     def pausing(self) -> bool:
         """Whether the agent leaves its turn out (reference: ``skip_turn``)."""
-        ...
-
-    def record(self, *events: Event) -> None:
-        """Add to the journal."""
-        ...
-
-    def tell(self, event: LiveEvent) -> None:
-        """Tell the listeners."""
         ...
 
     def person_is_there(self) -> None:
@@ -78,6 +71,7 @@ class Hearing:
 
     def __init__(
         self,
+        conversation: Conversation,
         floor: Floor,
         talk: Talk,
         meanwhile: Meanwhile,
@@ -89,6 +83,7 @@ class Hearing:
         failure_message: str,
         always_guesses: bool,
     ) -> None:
+        self._conversation = conversation
         self._floor = floor
         self._talk = talk
         self._meanwhile = meanwhile
@@ -119,7 +114,7 @@ class Hearing:
 
     def seems_to_say(self, text: str) -> None:
         """What the utterance seems to be so far."""
-        self._talk.tell(UserTranscript(self._floor.next_id, text, tentative=True))
+        self._conversation.tell(UserTranscript(self._floor.next_id, text, tentative=True))
         if not self._is_sign(text):
             self._interrupt()
 
@@ -156,19 +151,19 @@ class Hearing:
 
     def is_deaf(self, error: BaseException) -> None:
         """Recognition failed: the person is told, the operator sees it."""
-        self._talk.record(TurnFailed(code="recognition_failed", reason=str(error)))
+        self._conversation.record(TurnFailed(code="recognition_failed", reason=str(error)))
         if self._failure_message and not self._talk.human:
             self._floor.say(self._failure_message, "failure")
 
     def window(self, score: float) -> None:
         """The probability of voice in the last window."""
         if "vad_score" in self._config.conversation.client_events:
-            self._talk.tell(VadScore(round(score, 3)))
+            self._conversation.tell(VadScore(round(score, 3)))
 
     def may_be_over(self, probability: float) -> None:
         """How likely it is that the person has finished."""
         if "internal_turn_probability" in self._config.conversation.client_events:
-            self._talk.tell(TurnProbability(round(probability, 3)))
+            self._conversation.tell(TurnProbability(round(probability, 3)))
 
     def _tells_of_noise(self) -> bool:
         """Whether the person is told, once, that they can't be understood (reference: noisy environments).
@@ -184,13 +179,13 @@ class Hearing:
         if not (turn.noisy_environment_detection and turn.noisy_environment_message):
             return False
         self._told_of_noise = True
-        self._talk.record(Noted(what="noisy_environment"))
+        self._conversation.record(Noted(what="noisy_environment"))
         self._floor.say(turn.noisy_environment_message, "notice")
         return True
 
     def _said_meanwhile(self, text: str) -> None:
         if text and self._is_sign(text):
-            self._talk.record(self._message(text).model_copy(update={"is_sign": True}))
+            self._conversation.record(self._message(text).model_copy(update={"is_sign": True}))
         elif text and self._floor.interruptible:
             self._talk.person_said(Words(text, "audio"), self._voice())
         elif text and self._config.turn.transcribe_on_disabled_interruptions:

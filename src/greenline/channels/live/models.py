@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from greenline.speech.models import Alignment
 from greenline.tools.mcp.desk import McpConnections, McpToolCall
+
+CODE_NORMAL: Final = 1000
+CODE_CRASH: Final = 1011
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,44 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from greenline.channels.live.conversation import Conversation
 from greenline.channels.live.floor import Floor
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
-from greenline.channels.live.models import AgentTyping, LiveEvent, TakenOver
+from greenline.channels.live.models import CODE_NORMAL, AgentTyping, SessionEnded, TakenOver
 from greenline.channels.orders import ITEM, Order, load_order
-from greenline.conversations.events import AgentMessage, Event, HumanTakeover, Noted, UserMessage
+from greenline.conversations.events import AgentMessage, ContextualUpdate, HumanTakeover, Noted, UserMessage
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.worker import POLL_SECONDS
+from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
 TYPING_MS: Final = 5_000
 """How long a sign of a human's typing holds good: that they went away no sign tells."""
-
-
-class Conversation(Protocol):
-    """What an operator acts on."""
-
-    def record(self, *events: Event) -> None:
-        """Add to the journal."""
-        ...
-
-    def tell(self, event: LiveEvent) -> None:
-        """Tell the listeners."""
-        ...
-
-    def contextual_update(self, text: str) -> None:
-        """Background for the agent."""
-        ...
-
-    def end(self, reason: str) -> None:
-        """End it."""
-        ...
 
 
 class Operator:
@@ -69,8 +51,7 @@ class Operator:
             try:
                 await self._mailboxes.look_again(self._claim)
             except DATABASE_ERRORS as error:
-                conversation_id = self._journal.conversation.id
-                log.warning("live.orders_unknown", conversation_id=conversation_id, error=str(error))
+                log.warning("live.orders_unknown", conversation_id=self._conversation.id, error=str(error))
                 await asyncio.sleep(POLL_SECONDS)
                 self._claim.arrived.set()
                 continue
@@ -92,9 +73,9 @@ class Operator:
                 self._type(active=False)
                 self._floor.say(order.text, "human")
             case "contextual_update":
-                self._conversation.contextual_update(order.text)
+                self._conversation.record(ContextualUpdate(text=clean_text(order.text)))
             case "end_call":
-                self._conversation.end(ENDED_BY_OPERATOR)
+                self._conversation.end(SessionEnded(CODE_NORMAL, ENDED_BY_OPERATOR))
             case "transfer_to_number":
                 self._conversation.record(Noted(what="order_refused", detail={"command": order.command}))
 
@@ -114,5 +95,7 @@ class Operator:
         self._types = active
 
     def _is_unanswered(self) -> bool:
-        words = (event for event in reversed(self._journal.events) if isinstance(event, UserMessage | AgentMessage))
+        words = (
+            event for event in reversed(self._conversation.journal) if isinstance(event, UserMessage | AgentMessage)
+        )
         return isinstance(next(words, None), UserMessage)

@@ -7,27 +7,23 @@ written as it happens. `run` lives as long as the conversation and writes its en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of, voice_of
 from greenline.channels.choices import chosen
+from greenline.channels.live.conversation import FAULT, Conversation
 from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
 from greenline.channels.live.hearing import Hearing
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
-from greenline.channels.live.models import (
-    Listener,
-    LiveEvent,
-    SessionEnded,
-    UserTranscript,
-)
+from greenline.channels.live.models import CODE_CRASH, CODE_NORMAL, Listener, SessionEnded, UserTranscript
 from greenline.channels.live.operator import Operator
 from greenline.channels.live.patience import end_of_turn
 from greenline.channels.live.recorder import Recorder
@@ -62,10 +58,10 @@ KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 NO_WORDS: Final = "[A message without words]"
 """As the model reads one (reference: the text of a ``user_message`` may be null)."""
 SILENCE: Final = "Silence"
-FAULT: Final = "The server met an unexpected error."
-TAKEN_OVER: Final = "Another server has taken the conversation over."
-CODE_NORMAL: Final = 1000
-CODE_CRASH: Final = 1011
+TAKEN_OVER: Final = SessionEnded(
+    CODE_CRASH, "Another server has taken the conversation over.", "websocket_disconnect"
+)
+CUT_SHORT: Final = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
 
 
 class LiveSession:
@@ -85,20 +81,18 @@ class LiveSession:
             means = replace(means, out=recorder.beside(means.out))
         self._means = means
         self._journal = journal
+        self._conversation = Conversation(journal)
         self._claim = claim
         self._holder = holder
         self._recorder = recorder
-        self._listeners: list[Listener] = []
         self._meanwhile = Meanwhile()
         self._timers = Timers(means.clock)
         self._silence = Silence(self._timers, means.clock, speak_again=self._turn_timed_out, give_up=self._too_silent)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._end: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
-        self._closed = False
-        self._floor = Floor(means, self, self._timers)
-        self._operator = Operator(self, self._floor, journal, claim, mailboxes)
+        self._floor = Floor(means, self._conversation, self._timers, self)
+        self._operator = Operator(self._conversation, self._floor, journal, claim, mailboxes)
         self._hearing = Hearing(
+            self._conversation,
             self._floor,
             self,
             self._meanwhile,
@@ -116,7 +110,7 @@ class LiveSession:
     @property
     def conversation_id(self) -> str:
         """Its id."""
-        return self._journal.conversation.id
+        return self._conversation.id
 
     @property
     def config(self) -> ConversationConfig:
@@ -131,12 +125,12 @@ class LiveSession:
     @property
     def journal(self) -> tuple[Event, ...]:
         """What has happened."""
-        return tuple(self._journal.events)
+        return self._conversation.journal
 
     @property
     def over(self) -> bool:
         """Whether it has ended, or is about to."""
-        return self._end.done()
+        return self._conversation.over
 
     @property
     def waits_for_client(self) -> bool:
@@ -145,16 +139,15 @@ class LiveSession:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._conversation.subscribe(listener)
 
     def note(self, event: Event) -> None:
         """Record something that the channel knows of."""
-        self.record(event)
+        self._conversation.record(event)
 
     async def run(self) -> SessionEnded:
         """Greet, listen and answer until the end, which is written when this returns."""
-        ended = SessionEnded(CODE_CRASH, FAULT, "unknown_websocket_crash")
+        ended = FAULT
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._holder.attach(self._claim, task)
@@ -162,11 +155,11 @@ class LiveSession:
         running.inc()
         try:
             await self._open()
-            ended = await self._end
+            ended = await self._conversation.ended()
         except LeaseLost:
-            ended = SessionEnded(CODE_CRASH, TAKEN_OVER, "websocket_disconnect")
+            ended = TAKEN_OVER
         except asyncio.CancelledError:
-            ended = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
+            ended = CUT_SHORT
             raise
         finally:
             running.dec()
@@ -211,7 +204,7 @@ class LiveSession:
 
     def contextual_update(self, text: str, context_id: str | None = None) -> None:
         """Background for the agent."""
-        self.record(ContextualUpdate(text=clean_text(text), context_id=context_id))
+        self._conversation.record(ContextualUpdate(text=clean_text(text), context_id=context_id))
 
     def tool_result(self, tool_call_id: str, result: str, *, is_error: bool) -> None:
         """The answer to a client tool call; one to an unknown call changes nothing."""
@@ -223,25 +216,24 @@ class LiveSession:
 
     def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
         """A rating of one answer."""
-        self.record(Feedback(score=score, event_id=event_id))
+        self._conversation.record(Feedback(score=score, event_id=event_id))
 
     def end(
         self, reason: str, *, code: int = CODE_NORMAL, error_type: str | None = None, debug: str | None = None
     ) -> None:
         """End the conversation; `run` returns soon."""
-        if not self.over:
-            self._end.set_result(SessionEnded(code, reason, error_type, debug))
+        self._conversation.end(SessionEnded(code, reason, error_type, debug))
 
     # Beginning and end
 
     async def _open(self) -> None:
-        self.spawn(self._operator.follow())
-        self.spawn(self._watch_journal())
-        self.spawn(self._floor.meet_servers())
+        self._conversation.spawn(self._operator.follow())
+        self._conversation.spawn(self._watch_journal())
+        self._conversation.spawn(self._floor.meet_servers())
         if self._recorder is not None:
-            self.spawn(self._recorder.run())
+            self._conversation.spawn(self._recorder.run())
         if self._means.out is not None:
-            self.spawn(self._means.speech.prepare(voice_of(self.config)))
+            self._conversation.spawn(self._means.speech.prepare(voice_of(self.config)))
         self._timers.set("duration", self.config.conversation.max_duration_seconds, self._too_long)
         if self._listening is not None:
             try:
@@ -254,18 +246,16 @@ class LiveSession:
             self.wait_for_person(self.config.turn.initial_wait_time)
 
     async def _close(self, ended: SessionEnded) -> None:
-        self.end(ended.reason, code=ended.code, error_type=ended.error_type)
+        self._conversation.end(ended)
         self._timers.stop_all()
         await self._take_last_words()
         self._floor.interrupt()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._conversation.stop_tasks()
         if self._listening is not None:
             await self._listening.aclose()
-        self._closed = self._claim.returning = True
+        self._claim.returning = True
         try:
-            await self._journal.close(*self._last_events(ended))
+            await self._conversation.close(*self._last_events(ended))
         except LeaseLost:
             log.warning("live.lease_lost", conversation_id=self.conversation_id)
         except JournalUnwritten as error:
@@ -274,7 +264,7 @@ class LiveSession:
         finally:
             if self._recorder is not None:
                 await self._recorder.close()
-            self.tell(ended)
+            self._conversation.tell(ended)
 
     async def _take_last_words(self) -> None:
         """What nobody will answer any more has its place in the transcript all the same."""
@@ -295,7 +285,7 @@ class LiveSession:
         farewell = self.config.agent.max_conversation_duration_message
         if farewell:
             self._floor.say(farewell, "closing")
-        self.spawn(self._end_after_words(MAX_DURATION, "max_duration_exceeded"))
+        self._conversation.spawn(self._end_after_words(MAX_DURATION, "max_duration_exceeded"))
 
     async def _end_after_words(self, reason: str, error_type: str | None) -> None:
         await self._floor.quiet(LAST_WORDS_SECONDS)
@@ -307,7 +297,7 @@ class LiveSession:
         try:
             await self._journal.flush()
         except LeaseLost:
-            self.end(TAKEN_OVER, code=CODE_CRASH, error_type="websocket_disconnect")
+            self._conversation.end(TAKEN_OVER)
             return
         except JournalUnwritten as error:
             log.error("live.unwritten", conversation_id=self.conversation_id, error=str(error))
@@ -339,7 +329,7 @@ class LiveSession:
 
         After the end it is only recorded.
         """
-        if self._closed:
+        if self._conversation.closed:
             return
         floor = self._floor
         if floor.speaks and (floor.shielded or not (floor.interruptible or self.text_only)):
@@ -358,9 +348,9 @@ class LiveSession:
         self._silence.end()
         before = self._meanwhile.take()
         for message in (said,) if before is None else (self._message(before), said):
-            self.record(message)
+            self._conversation.record(message)
             medium: Literal["audio", "text"] = "audio" if message.medium == "audio" else "text"
-            self.tell(UserTranscript(event_id or self._floor.next_id, message.text, medium=medium))
+            self._conversation.tell(UserTranscript(event_id or self._floor.next_id, message.text, medium=medium))
 
     def _message(self, words: Words) -> UserMessage:
         now = self._means.clock.now()
@@ -397,10 +387,10 @@ class LiveSession:
             self._silence.wait(self.config.turn, seconds)
 
     def _too_silent(self) -> None:
-        self.spawn(self._end_after_words(SILENCE, None))
+        self._conversation.spawn(self._end_after_words(SILENCE, None))
 
     def _turn_timed_out(self) -> None:
-        self.spawn(self._speak_into_silence())
+        self._conversation.spawn(self._speak_into_silence())
 
     async def _speak_into_silence(self) -> None:
         """Unless it is none: the voice of a person may have been too quiet to be detected."""
@@ -412,7 +402,7 @@ class LiveSession:
             self.person_said(Words(words, "audio"))
             return
         self._silence.nudge()
-        self.record(UserSilent(asked_for_it=self._silence.pausing))
+        self._conversation.record(UserSilent(asked_for_it=self._silence.pausing))
         self._floor.respond(committed=True)
 
     def _keys_pressed(self, keys: str) -> None:
@@ -448,29 +438,12 @@ class LiveSession:
 
     # The floor (`greenline.channels.live.floor.Host`)
 
-    def record(self, *events: Event) -> None:
-        """Add to the journal; nothing comes after the end."""
-        if events and not self._closed:
-            self._journal.record(*events)
-
-    def tell(self, event: LiveEvent) -> None:
-        """Tell the listeners."""
-        for listener in list(self._listeners):
-            listener(event)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run beside the conversation; a failure ends it."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
     def switched(self) -> None:
         """The agent goes on in another language: it is heard, and failures are told of, in that one."""
         self._hearing.use(self.config)
         if self._listening is not None:
             self._listening.expect(self._expected())
-            self.spawn(self._means.speech.prepare(voice_of(self.config)))
+            self._conversation.spawn(self._means.speech.prepare(voice_of(self.config)))
 
     def answered(self, ended: str | None, pause: float | None) -> None:
         """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
@@ -486,9 +459,3 @@ class LiveSession:
             return False
         self.person_said(words)
         return True
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("live.failed", conversation_id=self.conversation_id, exc_info=error)
-            self.end(FAULT, code=CODE_CRASH, error_type="unknown_websocket_crash", debug=where(error))

@@ -324,7 +324,7 @@ async def test_who_speaks_while_the_quiet_sound_is_heard_again_is_not_asked_whet
         await ask(session, speech, "Do you sell tea?")
         speech.deaf = True
         speech.reading.set()
-        await eventually(lambda: "_speak_into_silence" not in names(session._tasks))
+        await eventually(lambda: "_speak_into_silence" not in names(session._conversation._tasks))
         speech.deaf = False
         speech.thinking.set()
         await told_of(told, ResponseComplete, 2)

@@ -13,7 +13,7 @@ from greenline.agents.service import get_version, live_version
 from greenline.channels.limits import check_call
 from greenline.channels.live.begin import Beginning, LiveSessions, Memory
 from greenline.channels.live.keypad_tool import keypad
-from greenline.channels.live.models import AudioOut
+from greenline.channels.live.models import CODE_NORMAL, AudioOut
 from greenline.channels.live.session import LiveSession
 from greenline.channels.whatsapp.answer import SOURCE, parties
 from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
@@ -71,7 +71,7 @@ class LiveVoice:
             session.end(self._ended)
         begun()
         ended = await session.run()
-        return Goodbye(ended.reason, failed=ended.error_type is not None and ended.code != 1000)
+        return Goodbye(ended.reason, failed=ended.error_type is not None and ended.code != CODE_NORMAL)
 
     def hear(self, pcm: bytes) -> None:
         """16-bit PCM of 16 kHz from the person."""
