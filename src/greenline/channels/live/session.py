@@ -17,13 +17,14 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of, voice_of
 from greenline.channels.choices import chosen
 from greenline.channels.live.conversation import FAULT, Conversation
+from greenline.channels.live.ending import CUT_SHORT, TAKEN_OVER, Ending, last_events
 from greenline.channels.live.figures import RUNNING, medium_of
 from greenline.channels.live.floor import Floor, Means
 from greenline.channels.live.hearing import Hearing
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
-from greenline.channels.live.models import CODE_CRASH, CODE_NORMAL, Listener, SessionEnded, UserTranscript
+from greenline.channels.live.models import CODE_NORMAL, Listener, SessionEnded, UserTranscript
 from greenline.channels.live.operator import Operator
 from greenline.channels.live.patience import end_of_turn
 from greenline.channels.live.recorder import Recorder
@@ -31,18 +32,14 @@ from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.silence import Silence
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.words import Meanwhile, Words
-from greenline.channels.metering import speech_used
 from greenline.conversations.events import (
     ContextualUpdate,
-    Ended,
     Event,
     Feedback,
     Medium,
     UserMessage,
     UserSilent,
 )
-from greenline.conversations.lifecycle import MAX_DURATION
-from greenline.errors import where
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import RecognitionOptions
@@ -52,16 +49,10 @@ from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
-LAST_WORDS_SECONDS: Final = 30.0
 KEYS_REDACTED: Final = "[Keys pressed: REDACTED]"
 """In place of the keys of an agent with ``redact_input`` (reference: a redaction marker)."""
 NO_WORDS: Final = "[A message without words]"
 """As the model reads one (reference: the text of a ``user_message`` may be null)."""
-SILENCE: Final = "Silence"
-TAKEN_OVER: Final = SessionEnded(
-    CODE_CRASH, "Another server has taken the conversation over.", "websocket_disconnect"
-)
-CUT_SHORT: Final = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
 
 
 class LiveSession:
@@ -87,9 +78,12 @@ class LiveSession:
         self._recorder = recorder
         self._meanwhile = Meanwhile()
         self._timers = Timers(means.clock)
-        self._silence = Silence(self._timers, means.clock, speak_again=self._turn_timed_out, give_up=self._too_silent)
         self._keypad = Keypad(self.config.conversation.dtmf_input_settings, self._timers, self._keys_pressed)
         self._floor = Floor(means, self._conversation, self._timers, self)
+        self._ending = Ending(means, self._conversation, self._floor, journal)
+        self._silence = Silence(
+            self._timers, means.clock, speak_again=self._turn_timed_out, give_up=self._ending.too_silent
+        )
         self._operator = Operator(self._conversation, self._floor, journal, claim, mailboxes)
         self._hearing = Hearing(
             self._conversation,
@@ -228,13 +222,13 @@ class LiveSession:
 
     async def _open(self) -> None:
         self._conversation.spawn(self._operator.follow())
-        self._conversation.spawn(self._watch_journal())
+        self._conversation.spawn(self._ending.watch_journal())
         self._conversation.spawn(self._floor.meet_servers())
         if self._recorder is not None:
             self._conversation.spawn(self._recorder.run())
         if self._means.out is not None:
             self._conversation.spawn(self._means.speech.prepare(voice_of(self.config)))
-        self._timers.set("duration", self.config.conversation.max_duration_seconds, self._too_long)
+        self._timers.set("duration", self.config.conversation.max_duration_seconds, self._ending.too_long)
         if self._listening is not None:
             try:
                 self._listening.begin()
@@ -255,7 +249,7 @@ class LiveSession:
             await self._listening.aclose()
         self._claim.returning = True
         try:
-            await self._conversation.close(*self._last_events(ended))
+            await self._conversation.close(*last_events(ended, None if self.text_only else self._floor.usage))
         except LeaseLost:
             log.warning("live.lease_lost", conversation_id=self.conversation_id)
         except JournalUnwritten as error:
@@ -274,38 +268,6 @@ class LiveSession:
         self._floor.interrupt()
         self._keypad.finish()
         self._take_meanwhile()
-
-    def _last_events(self, ended: SessionEnded) -> Sequence[Event]:
-        failed = ended.code != CODE_NORMAL
-        error = {"code": ended.code, "reason": ended.reason} if failed else None
-        over = Ended(reason=ended.reason, status="failed" if failed else "done", error=error)
-        return (over,) if self.text_only else (speech_used(self._floor.usage), over)
-
-    def _too_long(self) -> None:
-        farewell = self.config.agent.max_conversation_duration_message
-        if farewell:
-            self._floor.say(farewell, "closing")
-        self._conversation.spawn(self._end_after_words(MAX_DURATION, "max_duration_exceeded"))
-
-    async def _end_after_words(self, reason: str, error_type: str | None) -> None:
-        await self._floor.quiet(LAST_WORDS_SECONDS)
-        self.end(reason, error_type=error_type)
-
-    async def _watch_journal(self) -> None:
-        await self._journal.broken.wait()
-        debug = None
-        try:
-            await self._journal.flush()
-        except LeaseLost:
-            self._conversation.end(TAKEN_OVER)
-            return
-        except JournalUnwritten as error:
-            log.error("live.unwritten", conversation_id=self.conversation_id, error=str(error))
-            debug = where(error)
-        if self._means.settings.failure_message:
-            self._floor.say(self._means.settings.failure_message, "failure")
-        await self._floor.quiet(LAST_WORDS_SECONDS)
-        self.end("The conversation could not be written down.", code=CODE_CRASH, error_type="unknown", debug=debug)
 
     # The person (`greenline.channels.live.hearing.Talk`)
 
@@ -385,9 +347,6 @@ class LiveSession:
     def _await_person(self, seconds: float | None = None) -> None:
         if not (self.text_only or self.human or self.over):
             self._silence.wait(self.config.turn, seconds)
-
-    def _too_silent(self) -> None:
-        self._conversation.spawn(self._end_after_words(SILENCE, None))
 
     def _turn_timed_out(self) -> None:
         self._conversation.spawn(self._speak_into_silence())
