@@ -21,7 +21,7 @@ from greenline.channels.live.models import (
     TakenOver,
     ToolResponse,
 )
-from greenline.channels.live.session import NO_WORDS
+from greenline.channels.live.person import NO_WORDS
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Started, TurnFailed, UserMessage
