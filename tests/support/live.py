@@ -112,7 +112,7 @@ class Stage:
     async def journal(self, session: LiveSession) -> list[Event]:
         """What is durable of a conversation, once everything that has happened is written."""
         with contextlib.suppress(LeaseLost):
-            await session._journal.flush()
+            await session._conversation._journal.flush()
         rows = await self.pool.fetch(
             "select kind, data from conversation_event where conversation_id = $1 order by seq",
             session.conversation_id,

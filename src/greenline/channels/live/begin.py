@@ -18,9 +18,9 @@ from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, render, render_prompt, shown
 from greenline.channels.live.files import Files
-from greenline.channels.live.floor import Means
 from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalUnwritten, JournalWriter, LiveJournal, sql
+from greenline.channels.live.means import Means
 from greenline.channels.live.models import CODE_CRASH, AudioOut
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings

@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 
 from greenline.channels.live.conversation import Conversation
-from greenline.channels.live.floor import Floor, Means
+from greenline.channels.live.floor import Floor
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
+from greenline.channels.live.means import Means
 from greenline.channels.live.models import CODE_CRASH, CODE_NORMAL, SessionEnded
 from greenline.channels.metering import speech_used
 from greenline.conversations.events import Ended, Event
@@ -42,7 +43,7 @@ class Ending:
 
     def too_long(self) -> None:
         """It has lasted as long as it may."""
-        farewell = self._means.agent.config.agent.max_conversation_duration_message
+        farewell = self._means.config.agent.max_conversation_duration_message
         if farewell:
             self._floor.say(farewell, "closing")
         self._conversation.spawn(self._after_words(TOO_LONG))

@@ -3,103 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import structlog
-
-from greenline.agents.config import ConversationConfig
-from greenline.agents.lookup import ValueUnavailable
-from greenline.agents.speech import labels_of, voice_of, voices_of
-from greenline.agents.variables import MissingVariables, SecretVariable
+from greenline.agents.speech import labels_of
 from greenline.channels.live.answer import Answer
-from greenline.channels.live.approvals import Approvals, ClientDesk
+from greenline.channels.live.answering import Answering
 from greenline.channels.live.conversation import Conversation
-from greenline.channels.live.effects import ClientCalls, LiveEffects
 from greenline.channels.live.figures import INTERRUPTIONS, medium_of, observe
-from greenline.channels.live.files import Files
 from greenline.channels.live.fillers import Fillers
-from greenline.channels.live.models import AudioOut, ResponseComplete
+from greenline.channels.live.means import Means
+from greenline.channels.live.models import ResponseComplete
 from greenline.channels.live.mouth import Utterance
-from greenline.channels.live.timers import Timers
-from greenline.channels.live.turn import Agent, ClientSide, build_turn
-from greenline.clock import Clock
-from greenline.conversations.away import away_notes
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.guardrails.refused import Refused
-from greenline.engine.turn import Outcome, Refusal, Spoken, fail, run_turn
-from greenline.engine.variables import known
+from greenline.engine.turn import Outcome, Refusal, Spoken
 from greenline.ids import new_id
-from greenline.llm.models import LanguageModels
-from greenline.settings import Settings
-from greenline.speech.models import Speech, Voice
-from greenline.speech.usage import SpeechUsage
-from greenline.store.outage import DATABASE_ERRORS
 from greenline.tools.manners import Manners, manners_of
-from greenline.tools.mcp.toolbox import Mcp, Toolbox
 from greenline.tools.models import Text, Tool
-
-log = structlog.get_logger(__name__)
-
-UNREACHABLE: Final = "database_unreachable"
-"""Code of a turn that needed something of the database, such as a secret, while it was away."""
-
-TOOL_CALL: Final = "mcp_tool_call"
-"""The event by which a client learns that a call waits for its approval."""
 
 Origin: TypeAlias = Literal["first_message", "closing", "human", "failure", "notice", "guardrail"]
 
 
-class Host(Protocol):
-    """Who is told what the floor can't know the consequences of."""
-
-    def switched(self) -> None:
-        """The agent goes on in another language."""
-        ...
-
-    def answered(self, ended: str | None, pause: float | None) -> None:
-        """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What answers are made with."""
-
-    agent: Agent
-    models: LanguageModels
-    mcp: Mcp = field(repr=False)
-    speech: Speech
-    out: AudioOut | None
-    files: Files = field(repr=False)
-    clock: Clock
-    settings: Settings
-    now: Callable[[], float] = time.monotonic
-
-
 class Floor:
-    """At most one answer at a time; a new one begins when the last one is over, cut or dropped."""
+    """At most one answer at a time; a new one begins when the last one is over, cut or dropped.
 
-    def __init__(self, means: Means, conversation: Conversation, timers: Timers, host: Host) -> None:
+    ``answered`` is called when the agent has said all, with why the conversation is over, if it is, and how long the
+    agent leaves its turn out, if it does.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        conversation: Conversation,
+        answering: Answering,
+        fillers: Fillers,
+        answered: Callable[[str | None, float | None], None],
+    ) -> None:
         self._means = means
         self._conversation = conversation
-        self._host = host
-        soft = means.agent.config.turn.soft_timeout_config
-        self._fillers = Fillers(soft, timers, means.models, conversation.spawn, conversation.record)
+        self._answering = answering
+        self._fillers = fillers
+        self._answered = answered
         self._answer: Answer | None = None
-        self._answering: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._event_id = 0
-        self.usage = SpeechUsage()
-        """What was heard and spoken, for its price."""
-        self.client_calls = ClientCalls()
-        self.approvals = Approvals(means.clock)
-        agent = means.agent
-        asks = agent.has_client and TOOL_CALL in agent.config.conversation.client_events
-        self._toolbox = Toolbox(means.mcp, agent.lookup, ClientDesk(asks, conversation.tell, self.approvals))
 
     @property
     def free(self) -> bool:
@@ -134,7 +84,7 @@ class Floor:
             and self.speaks
             and self._answer.interruptible
             and not self._answer.shielded
-            and "interruption" in self._config.conversation.client_events
+            and "interruption" in self._means.config.conversation.client_events
         )
 
     def respond(
@@ -152,7 +102,7 @@ class Floor:
             answer.marks["voice_ended"], answer.marks["paused"] = voice
             answer.mark("recognised")
         answer.works()
-        self._answering = self._conversation.spawn(self._respond(answer))
+        self._task = self._conversation.spawn(self._respond(answer))
         self._fillers.begin(
             answer, early=not any(isinstance(event, UserMessage) for event in self._conversation.journal)
         )
@@ -163,12 +113,12 @@ class Floor:
         if self._conversation.over:
             return
         answer = self._new_answer(committed=True)
-        shielded = origin == "first_message" and self._config.agent.disable_first_message_interruptions
+        shielded = origin == "first_message" and self._means.config.agent.disable_first_message_interruptions
         answer.interruptible = not shielded and refusal is None
         answer.outcome.refusal = refusal
         answer.say(text)
         answer.outcome.events.append(AgentMessage(id=new_id("msg"), text=text, origin=origin))
-        self._answering = self._conversation.spawn(self._finish(answer))
+        self._task = self._conversation.spawn(self._finish(answer))
 
     def interrupt(self) -> None:
         """Stop what the agent is doing; the journal keeps what was heard of it."""
@@ -187,55 +137,15 @@ class Floor:
             self._stop()
             guess.drop()
 
-    def _cut(self, answer: Answer) -> None:
-        self._answer = None
-        self._stop()
-        events = answer.events
-        if not answer.recorded:
-            self._conversation.record(*events)
-        self._conversation.record(*answer.cut(events))
-        self._time(answer, events)
-
     async def quiet(self, seconds: float) -> None:
         """Return when the agent has said what it is saying, at most after ``seconds``."""
-        if self._answering is not None:
-            await asyncio.wait({self._answering}, timeout=seconds)
-
-    async def meet_servers(self) -> None:
-        """Ask the agent's MCP servers for their tools, so that no answer waits for that."""
-        try:
-            await self._toolbox.offer(self._mcp_servers, known(self._means.agent.started, self._conversation.journal))
-        except DATABASE_ERRORS as error:
-            log.warning("mcp.not_met", conversation_id=self._conversation.id, error=str(error))
-
-    @property
-    def _mcp_servers(self) -> list[str]:
-        """None in zero-retention mode (reference: MCP servers)."""
-        agent = self._means.agent
-        off = agent.version.platform_settings.privacy.zero_retention_mode
-        return [] if off else agent.config.agent.prompt.mcp_server_ids
-
-    @property
-    def _config(self) -> ConversationConfig:
-        return self._means.agent.config
-
-    def _voices(self) -> tuple[Voice, dict[str, Voice]]:
-        """The agent's own voice, and its others by their labels."""
-        own, others = voice_of(self._config), voices_of(self._config)
-        return replace(own, usage=self.usage), {
-            label: replace(voice, usage=self.usage) for label, voice in others.items()
-        }
-
-    def _switch(self, answer: Answer, language: str) -> None:
-        self._means.agent.switch_to(language)
-        answer.speak_as(*self._voices())
-        self._fillers.use(self._config.turn.soft_timeout_config)
-        self._host.switched()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=seconds)
 
     def _new_answer(self, *, committed: bool) -> Answer:
         means, agent = self._means, self._means.agent
         self._event_id += 1
-        own, others = self._voices()
+        own, others = means.voices()
         labels = labels_of(agent.version.conversation_config, agent.config)
         answer = Answer(
             self._event_id,
@@ -261,41 +171,14 @@ class Floor:
         return answer
 
     def _manners(self, tool: Tool) -> Manners:
-        return manners_of(tool, self._config.agent.prompt.built_in_tools.enabled())
+        return manners_of(tool, self._means.config.agent.prompt.built_in_tools.enabled())
 
     async def _respond(self, answer: Answer) -> None:
-        means, conversation = self._means, self._conversation
-        effects = LiveEffects(
-            means.models, means.clock, answer, answer.committed, late=partial(self._wait_for_verdict, answer)
-        )
-        journal = conversation.journal if answer.said is None else (*conversation.journal, answer.said)
-        try:
-            files = await means.files.shown(journal, self._config.conversation.file_input.max_files_in_memory)
-            offer = await self._toolbox.offer(self._mcp_servers, known(means.agent.started, journal))
-            conversation.record(*away_notes(offer.away, journal))
-            turn = await build_turn(
-                means.agent,
-                conversation.id,
-                journal,
-                files,
-                ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
-                means.settings,
-                means.speech,
-                means.clock.now(),
-                partial(self._switch, answer),
-                offer,
-            )
-            self._fillers.write(turn)
-            outcome = await run_turn(turn, effects, answer.outcome)
-        except (MissingVariables, SecretVariable, ValueUnavailable) as error:
-            log.error("turn.failed", conversation_id=conversation.id, code=error.code, reason=error.message)
-            outcome = fail(answer.outcome, effects, means.settings.failure_message, error.code, error.message)
-        except DATABASE_ERRORS as error:
-            log.error("turn.failed", conversation_id=conversation.id, code=UNREACHABLE, reason=str(error))
-            outcome = fail(answer.outcome, effects, means.settings.failure_message, UNREACHABLE, str(error))
+        outcome = await self._answering.run(answer, partial(self._wait_for_verdict, answer))
         self._fillers.stop()
         if outcome.refusal is not None and outcome.refusal.cut:
-            self._cut_off(answer, outcome.refusal)
+            self._cut(answer)
+            self._part(outcome.refusal)
             return
         answer.interruptible = outcome.refusal is None and not outcome.uninterrupted
         for spoken, is_message in _unstreamed(outcome):
@@ -304,11 +187,6 @@ class Floor:
             else:
                 answer.offer(spoken.say, spoken.event_id)
         await self._finish(answer)
-
-    def _cut_off(self, answer: Answer, refusal: Refusal) -> None:
-        """Guardrails stop an answer of which the person has got something."""
-        self._cut(answer)
-        self._part(refusal)
 
     def _wait_for_verdict(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> bool:
         """What was said of an answer that was cut is judged to the end, unless the conversation is over."""
@@ -324,11 +202,21 @@ class Floor:
             self._part(Refusal(found.message, found.ends, cut=True))
 
     def _part(self, refusal: Refusal) -> None:
+        """Say what follows from a refusal, once the answer is cut of which the person had got something."""
         if refusal.text:
             self.say(refusal.text, "guardrail" if refusal.ends else "failure", refusal)
         else:
             self.interrupt()
-            self._host.answered(refusal.ends, None)
+            self._answered(refusal.ends, None)
+
+    def _cut(self, answer: Answer) -> None:
+        self._answer = None
+        self._stop()
+        events = answer.events
+        if not answer.recorded:
+            self._conversation.record(*events)
+        self._conversation.record(*answer.cut(events))
+        self._time(answer, events)
 
     async def _finish(self, answer: Answer) -> None:
         await answer.committed.wait()
@@ -339,7 +227,7 @@ class Floor:
         self._time(answer, answer.events)
         self._conversation.tell(ResponseComplete(answer.event_id))
         self._answer = None
-        self._host.answered(answer.outcome.termination, answer.outcome.pause)
+        self._answered(answer.outcome.termination, answer.outcome.pause)
 
     async def _play(self, answer: Answer) -> None:
         """Return when the person has heard all of it."""
@@ -369,8 +257,8 @@ class Floor:
 
     def _stop(self) -> None:
         self._fillers.stop()
-        if self._answering is not None and self._answering is not asyncio.current_task():
-            self._answering.cancel()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
 
 def _unstreamed(outcome: Outcome) -> list[tuple[Spoken, bool]]:

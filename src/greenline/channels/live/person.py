@@ -10,10 +10,11 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import recognition_of
 from greenline.channels.choices import chosen
 from greenline.channels.live.conversation import Conversation
-from greenline.channels.live.floor import Floor, Means
+from greenline.channels.live.floor import Floor
 from greenline.channels.live.hearing import Hearing
 from greenline.channels.live.keypad import Keypad
 from greenline.channels.live.listening import Listening
+from greenline.channels.live.means import Means
 from greenline.channels.live.models import UserTranscript
 from greenline.channels.live.operator import Operator
 from greenline.channels.live.patience import end_of_turn
@@ -185,7 +186,7 @@ class Person:
 
     @property
     def _config(self) -> ConversationConfig:
-        return self._means.agent.config
+        return self._means.config
 
     def _message(self, words: Words) -> UserMessage:
         now = self._means.clock.now()
@@ -256,7 +257,7 @@ class Person:
         )
 
     def _expected(self) -> RecognitionOptions:
-        return replace(recognition_of(self._config), usage=self._floor.usage)
+        return replace(recognition_of(self._config), usage=self._means.usage)
 
     def _voice(self) -> tuple[float, float]:
         return self._listening.last_voice_at, self._listening.paused_at

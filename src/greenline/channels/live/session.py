@@ -15,11 +15,14 @@ import structlog
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import voice_of
+from greenline.channels.live.answering import Answering
 from greenline.channels.live.conversation import FAULT, Conversation
 from greenline.channels.live.ending import CUT_SHORT, TAKEN_OVER, Ending, last_events
 from greenline.channels.live.figures import RUNNING, medium_of
-from greenline.channels.live.floor import Floor, Means
+from greenline.channels.live.fillers import Fillers
+from greenline.channels.live.floor import Floor
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
+from greenline.channels.live.means import Means
 from greenline.channels.live.models import CODE_NORMAL, Listener, SessionEnded
 from greenline.channels.live.operator import Operator
 from greenline.channels.live.person import Person
@@ -34,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class LiveSession:
-    """Make it with `greenline.channels.live.begin`. A `greenline.channels.live.floor.Host`."""
+    """Make it with `greenline.channels.live.begin`."""
 
     def __init__(
         self,
@@ -49,13 +52,15 @@ class LiveSession:
         if means.out is not None and recorder is not None:
             means = replace(means, out=recorder.beside(means.out))
         self._means = means
-        self._journal = journal
         self._claim = claim
         self._holder = holder
         self._recorder = recorder
         self._timers = Timers(means.clock)
         self._conversation = Conversation(journal)
-        self._floor = Floor(means, self._conversation, self._timers, self)
+        soft = means.config.turn.soft_timeout_config
+        fillers = Fillers(soft, self._timers, means.models, self._conversation.spawn, self._conversation.record)
+        self._answering = Answering(means, self._conversation, fillers, self._switched)
+        self._floor = Floor(means, self._conversation, self._answering, fillers, self._answered)
         self._operator = Operator(self._conversation, self._floor, journal, claim, mailboxes)
         self._ending = Ending(means, self._conversation, self._floor, journal)
         self._person = Person(
@@ -72,7 +77,7 @@ class LiveSession:
     @property
     def config(self) -> ConversationConfig:
         """The agent's configuration with the overrides of this conversation."""
-        return self._means.agent.config
+        return self._means.config
 
     @property
     def text_only(self) -> bool:
@@ -92,7 +97,7 @@ class LiveSession:
     @property
     def waits_for_client(self) -> bool:
         """Whether a tool waits for the client's answer."""
-        return self._floor.client_calls.waiting or self._floor.approvals.waiting
+        return self._answering.client_calls.waiting or self._answering.approvals.waiting
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""
@@ -129,11 +134,11 @@ class LiveSession:
 
     def tool_result(self, tool_call_id: str, result: str, *, is_error: bool) -> None:
         """The answer to a client tool call; one to an unknown call changes nothing."""
-        self._floor.client_calls.answer(tool_call_id, clean_text(result), is_error=is_error)
+        self._answering.client_calls.answer(tool_call_id, clean_text(result), is_error=is_error)
 
     def mcp_approval(self, tool_call_id: str, *, is_approved: bool) -> None:
         """The word on a call of an MCP tool; one for a call that does not wait for it changes nothing."""
-        self._floor.approvals.answer(tool_call_id, is_approved=is_approved)
+        self._answering.approvals.answer(tool_call_id, is_approved=is_approved)
 
     def feedback(self, event_id: int, score: Literal["like", "dislike"] | None) -> None:
         """A rating of one answer."""
@@ -177,7 +182,7 @@ class LiveSession:
         conversation, floor, greeting = self._conversation, self._floor, self._means.agent.greeting
         conversation.spawn(self._operator.follow())
         conversation.spawn(self._ending.watch_journal())
-        conversation.spawn(floor.meet_servers())
+        conversation.spawn(self._answering.meet_servers())
         if self._recorder is not None:
             conversation.spawn(self._recorder.run())
         self._prepare_voice()
@@ -197,7 +202,7 @@ class LiveSession:
         await self._person.aclose()
         self._claim.returning = True
         try:
-            await self._conversation.close(*last_events(ended, None if self.text_only else self._floor.usage))
+            await self._conversation.close(*last_events(ended, None if self.text_only else self._means.usage))
         except LeaseLost:
             log.warning("live.lease_lost", conversation_id=self.conversation_id)
         except JournalUnwritten as error:
@@ -212,14 +217,12 @@ class LiveSession:
         if self._means.out is not None:
             self._conversation.spawn(self._means.speech.prepare(voice_of(self.config)))
 
-    # `greenline.channels.live.floor.Host`
-
-    def switched(self) -> None:
+    def _switched(self) -> None:
         """The agent goes on in another language."""
         self._person.use(self.config)
         self._prepare_voice()
 
-    def answered(self, ended: str | None, pause: float | None) -> None:
+    def _answered(self, ended: str | None, pause: float | None) -> None:
         """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""
         self._person.may_pause(pause)
         if ended is not None:

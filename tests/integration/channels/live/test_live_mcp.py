@@ -397,7 +397,7 @@ async def test_a_tool_has_the_manners_of_its_server_or_its_own(
     kept = await equip(live.pool, live.clock, live.agent_id, shop, **server, tool_config_overrides=overrides)
     session, told = await live.begin()
     await told_of(told, McpConnections)
-    box = session._floor._toolbox
+    box = session._answering._toolbox
     (price, _) = (await box.offer([kept.id], {})).named((), {})
     assert price.manners == expected
 

@@ -55,11 +55,11 @@ async def test_a_conversation_outlives_a_moment_without_its_database(
     session, told = await live.begin()
     session.user_message("one")
     await told_of(told, ResponseComplete)
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     flaky.cut()
     session.user_message("two")
     await told_of(told, ResponseComplete, 2)
-    await eventually(lambda: session._journal._append is not None)
+    await eventually(lambda: session._conversation._journal._append is not None)
     flaky.mend()
     session.user_message("three")
     await told_of(told, ResponseComplete, 3)
@@ -96,7 +96,7 @@ async def test_no_conversation_begins_while_the_database_stays_away(live: Stage,
 
 async def test_no_file_is_unknown_while_nobody_can_tell(live: Stage, flaky: FlakyDatabase) -> None:
     session, _ = await live.begin()
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     assert await session.unknown_files(["file_none"]) == ("file_none",)
     flaky.cut()
     assert await session.unknown_files(["file_none"]) == ()
@@ -106,7 +106,7 @@ async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
     live: Stage, flaky: FlakyDatabase, pool: Pool
 ) -> None:
     session, told = await live.begin()
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     flaky.deaf = True
     session.user_message("one")
 
@@ -125,7 +125,7 @@ async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
 
 async def test_an_end_whose_outcome_is_unknown_ends_it_once(live: Stage, flaky: FlakyDatabase, pool: Pool) -> None:
     session, _ = await live.begin()
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     flaky.deaf = True
     session.end("Bye")
 
@@ -142,7 +142,7 @@ async def test_a_person_is_told_when_the_database_stays_away_and_the_conversatio
     live: Stage, flaky: FlakyDatabase, pool: Pool
 ) -> None:
     session, told = await live.begin()
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     flaky.cut()
     session.user_message("one")
     ended = await live.tasks[0]
@@ -164,7 +164,7 @@ async def test_an_order_that_came_during_an_outage_is_obeyed_once(
     live: Stage, flaky: FlakyDatabase, pool: Pool
 ) -> None:
     session, told = await live.begin()
-    await session._journal.flush()
+    await session._conversation._journal.flush()
     flaky.cut()
     order = Order("send_human_message", text="This is Tom.")
     await place(pool, live.clock, WORKSPACE, session.conversation_id, order)
