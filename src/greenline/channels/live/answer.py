@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from greenline.channels.live.models import (
     AgentResponse,
@@ -28,9 +27,10 @@ from greenline.channels.live.models import (
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
 from greenline.channels.live.tool_sounds import tool_sound
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, PartsBegan, UserMessage, Voiced
+from greenline.channels.live.waterfall import Waterfall
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
 from greenline.conversations.transcript import was_run
-from greenline.conversations.voices import beginnings, voiced
+from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
@@ -39,18 +39,6 @@ from greenline.speech.models import Voice
 from greenline.text import clean_text
 from greenline.tools.manners import Manners, manners_of
 from greenline.tools.models import Buttons, Menu, Tool, ToolResult
-
-STAGES: Final = ("voice_ended", "paused", "recognised", "sentence", "speech", "committed", "written", "sent")
-WAITS: Final[Mapping[str, str]] = {
-    "paused": "end_of_turn",
-    "recognised": "recognition",
-    "sentence": "model",
-    "speech": "synthesis",
-    "committed": "hold",
-    "written": "queue",
-    "sent": "queue",
-}
-"""What was waited for when a stage was reached, as the silence waterfall names it."""
 
 
 class Answer:
@@ -82,7 +70,6 @@ class Answer:
         self.said: UserMessage | None = None
         """What a guess answers; the journal does not hold it yet."""
         self._tell_listeners = tell
-        self._now = now
         self._kept: list[LiveEvent] = []
         self._manners = manners
         self._shields = 0
@@ -98,15 +85,13 @@ class Answer:
         self._response_id = ""
         self._thinking = False
         self._typing = False
-        self.marks: dict[str, float] = {}
+        self.waterfall = Waterfall(now)
         self._usage: ContextUsage | None = None
         self.last_id = ""
         """The message that was cut."""
         self._is_cut = False
         self._end: ToolResponse | None = None
         """The result of a tool that ends the conversation: clients leave when they hear of it."""
-        self._tools_running = 0
-        self._tools_since = self._tools_seconds = 0.0
         if committed:
             self.commit()
 
@@ -125,10 +110,6 @@ class Answer:
         """Whether a tool wants nobody to interrupt (reference: ``interruption_mode``)."""
         return self._shielded or self._shields > 0
 
-    def mark(self, stage: str) -> None:
-        """A stage of the silence waterfall was reached."""
-        self.marks.setdefault(stage, self._now())
-
     def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
         """The next reply is for other voices: the conversation goes on in another language."""
         if self.utterance is not None:
@@ -136,7 +117,7 @@ class Answer:
 
     def commit(self) -> None:
         """The person has really finished: tell and speak what was kept back."""
-        self.mark("committed")
+        self.waterfall.reach("committed")
         self.committed.set()
         for event in self._kept:
             self._tell_listeners(event)
@@ -178,26 +159,6 @@ class Answer:
         """What the journal has to add when the voice failed, once all that it said was heard."""
         if self.utterance is not None:
             yield from self._corrections(self.events, self.utterance.heard())
-
-    def parts_began(self, events: Sequence[Event], now: datetime) -> Iterator[PartsBegan]:
-        """When the parts of messages of several voices came out; ``now`` is the present moment."""
-        texts = iter(self.utterance.sounded() if self.utterance is not None else ())
-        for message in events:
-            if isinstance(message, AgentMessage) and message.text:
-                sounded = [
-                    (text, None if at is None else now - timedelta(seconds=self._now() - at))
-                    for text, at in next(texts, [])
-                ]
-                if message.parts and (began := tuple(beginnings(message.parts, sounded))):
-                    yield PartsBegan(message_id=message.id, at=began)
-
-    def voiced(self, events: Sequence[Event]) -> Iterator[Voiced]:
-        """By whom its messages were spoken, where ``events`` are those of this answer."""
-        speakers = iter(self.utterance.speakers() if self.utterance is not None else ())
-        for message in events:
-            if isinstance(message, AgentMessage) and message.text and (speaker := next(speakers, None)) is not None:
-                voice_id, synthesiser = speaker
-                yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser)
 
     def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
         said = [event for event in events if isinstance(event, AgentMessage) and event.text]
@@ -284,10 +245,9 @@ class Answer:
 
     def tool_called(self, tool: Tool, arguments: Mapping[str, Any], call_id: str) -> None:
         """A tool begins."""
-        if self._tools_running == 0:
-            self._tools_since = self._now()
+        if not self.waterfall.runs_tools:
             self.works()
-        self._tools_running += 1
+        self.waterfall.tool_called()
         wanted = self._manners(tool)
         self._shielded = self._shielded or wanted.shields == "turn"
         self._shields += wanted.shields == "tool"
@@ -297,12 +257,10 @@ class Answer:
 
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
         """A tool has answered."""
-        self._tools_running -= 1
+        self.waterfall.tool_returned()
         self._shields -= self._manners(tool).shields == "tool"
         if self.utterance is not None:
             self.utterance.hush()
-        if self._tools_running == 0 and "sentence" not in self.marks:
-            self._tools_seconds += self._now() - self._tools_since
         told = ToolResponse(
             self.event_id,
             call_id,
@@ -325,32 +283,6 @@ class Answer:
     def ask_to_press(self, tones: str, out_of_band: bool) -> None:
         """The client is to press keys."""
         self._tell(DtmfRequest(self.event_id, tones, out_of_band))
-
-    def waits(self) -> dict[str, float]:
-        """The silence waterfall in milliseconds, in the order of the waits; empty when nobody spoke before."""
-        if "voice_ended" not in self.marks or "written" not in self.marks:
-            return {}
-        end = self.marks.get("sent", self.marks["written"])
-        passed = dict(self.marks)
-        if passed["committed"] < passed.get("speech", end):
-            del passed["committed"]  # nothing waited for it
-        reached = sorted((min(at, end), STAGES.index(name), name) for name, at in passed.items())
-        waits: dict[str, float] = {}
-        before = self.marks["voice_ended"]
-        for at, _, name in reached:
-            if name in WAITS:
-                wait = WAITS[name]
-                waits[wait] = round(waits.get(wait, 0.0) + (at - before) * 1000, 1)
-                before = at
-        return self._apart(waits)
-
-    def _apart(self, waits: dict[str, float]) -> dict[str, float]:
-        """The tools that ran before the first sentence, apart from the model that asked for them."""
-        tools = min(round(self._tools_seconds * 1000, 1), waits.get("model", 0.0))
-        if tools:
-            waits["model"] = round(waits["model"] - tools, 1)
-            waits["tools"] = tools
-        return waits
 
     def _thought(self) -> None:
         if self._thinking:

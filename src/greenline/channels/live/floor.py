@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +16,7 @@ from greenline.channels.live.fillers import Fillers
 from greenline.channels.live.means import Means
 from greenline.channels.live.models import ResponseComplete
 from greenline.channels.live.mouth import Utterance
+from greenline.channels.live.spoken import parts_began, spoken_by
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken
@@ -99,8 +99,7 @@ class Floor:
         answer = self._new_answer(committed=committed)
         answer.said = said
         if voice is not None:
-            answer.marks["voice_ended"], answer.marks["paused"] = voice
-            answer.mark("recognised")
+            answer.waterfall.follows_voice(*voice)
         answer.works()
         self._task = self._conversation.spawn(self._respond(answer))
         self._fillers.begin(
@@ -164,7 +163,7 @@ class Floor:
                 others,
                 seconds=means.settings.speech_patience_seconds,
                 held=not committed,
-                mark=answer.mark,
+                mark=answer.waterfall.reach,
                 now=means.now,
             )
         self._answer = answer
@@ -246,13 +245,13 @@ class Floor:
 
     def _time(self, answer: Answer, events: Sequence[Event]) -> None:
         """Keep the silence before an answer of which something was spoken, by whom, and when each voice began."""
-        self._conversation.record(*answer.parts_began(events, self._means.clock.now()), *answer.voiced(events))
-        waits = answer.waits()
+        utterance, means, record = answer.utterance, self._means, self._conversation.record
+        if utterance is not None:
+            record(*parts_began(utterance, events, means.moment), *spoken_by(utterance, events))
+        waits = answer.waterfall.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:
-            means = self._means
-            began = means.clock.now() - timedelta(seconds=means.now() - answer.marks["voice_ended"])
-            self._conversation.record(TurnTimed(message_id=message.id, waits=waits, began=began))
+            record(TurnTimed(message_id=message.id, waits=waits, began=means.moment(answer.waterfall.began)))
             observe(waits)
 
     def _stop(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import voice_of, voices_of
@@ -39,6 +40,10 @@ class Means:
     def config(self) -> ConversationConfig:
         """The agent's, in the language in which the conversation is."""
         return self.agent.config
+
+    def moment(self, at: float) -> datetime:
+        """When ``now`` counted ``at`` seconds."""
+        return self.clock.now() - timedelta(seconds=self.now() - at)
 
     def voices(self) -> tuple[Voice, dict[str, Voice]]:
         """The agent's own voice, and its others by their labels."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.channels.live.answer import STAGES, Answer
-from greenline.llm.models import ToolSpec
-from greenline.tools.models import ToolContext, ToolResult
+from greenline.channels.live.waterfall import STAGES, Waterfall
 
 
 def waits(marks: Mapping[str, float]) -> dict[str, float]:
-    answer = Answer(1, lambda event: None, lambda: 0.0, committed=False)
-    answer.marks.update(marks)
-    return answer.waits()
+    moments = iter(marks.values())
+    waterfall = Waterfall(lambda: next(moments))
+    for stage in marks:
+        waterfall.reach(stage)
+    return waterfall.waits()
+
+
+def test_a_stage_is_reached_once() -> None:
+    moments = iter((0.3, 0.6, 0.9, 1.2))
+    waterfall = Waterfall(lambda: next(moments))
+    waterfall.follows_voice(0.0, 0.2)
+    waterfall.reach("recognised")
+    waterfall.reach("committed")
+    waterfall.reach("written")
+    assert (waterfall.began, waterfall.waits()["recognition"]) == (0.0, pytest.approx(100))
 
 
 def test_a_guess_that_was_ready_waits_for_the_end_of_the_turn() -> None:
@@ -48,29 +57,29 @@ def test_the_silence_ends_when_the_first_packet_leaves() -> None:
     assert sum(found.values()) == pytest.approx(1018)
 
 
-class Lookup:
-    """A tool that an agent may call."""
-
-    spec = ToolSpec("lookup", "Looks something up.", {})
-    type = "webhook"
-    has_effect = False
-
-    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return ToolResult("found")
-
-
 def test_tools_are_told_apart_from_the_model() -> None:
-    moments = iter((0.7, 0.95, 1.5))  # two at once, then one after the first sentence
-    answer = Answer(1, lambda event: None, lambda: next(moments), committed=False)
-    for call in ("a", "b"):
-        answer.tool_called(Lookup(), {}, call)
-    for call in ("a", "b"):
-        answer.tool_returned(Lookup(), call, ToolResult("found"))
-    marks = {"voice_ended": 0.0, "paused": 0.5, "committed": 0.5, "recognised": 0.6, "sentence": 1.0, "speech": 1.1}
-    answer.marks.update(marks, written=1.1)
-    answer.tool_called(Lookup(), {}, "c")
-    answer.tool_returned(Lookup(), "c", ToolResult("found"))
-    found = answer.waits()
+    moment = 0.0
+    waterfall = Waterfall(lambda: moment)
+
+    def at(seconds: float, *steps: Callable[[], None]) -> None:
+        nonlocal moment
+        moment = seconds
+        for step in steps:
+            step()
+
+    waterfall.reach("voice_ended")
+    at(0.5, lambda: waterfall.reach("paused"), lambda: waterfall.reach("committed"))
+    at(0.6, lambda: waterfall.reach("recognised"))
+    at(0.7, waterfall.tool_called)
+    at(0.8, waterfall.tool_called, waterfall.tool_returned)
+    assert waterfall.runs_tools
+    at(0.95, waterfall.tool_returned)
+    assert not waterfall.runs_tools
+    at(1.0, lambda: waterfall.reach("sentence"))
+    at(1.1, lambda: waterfall.reach("speech"), lambda: waterfall.reach("written"))
+    at(1.5, waterfall.tool_called)
+    at(1.9, waterfall.tool_returned)
+    found = waterfall.waits()
     assert (found["model"], found["tools"]) == pytest.approx((150, 250))
     assert sum(found.values()) == pytest.approx(1100)
 

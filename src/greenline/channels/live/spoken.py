@@ -1,0 +1,35 @@
+"""What the journal keeps of the sound of an answer: by whom its messages were spoken, and when their parts began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from greenline.channels.live.mouth import Utterance
+from greenline.conversations.events import AgentMessage, Event, PartsBegan, Voiced
+from greenline.conversations.voices import beginnings
+
+
+def parts_began(
+    utterance: Utterance, events: Sequence[Event], moment: Callable[[float], datetime]
+) -> Iterator[PartsBegan]:
+    """When the parts of messages of several voices came out; ``moment`` reads the clock of ``utterance``."""
+    texts = iter(utterance.sounded())
+    for message in _messages(events):
+        sounded = [(text, None if at is None else moment(at)) for text, at in next(texts, [])]
+        if message.parts and (began := tuple(beginnings(message.parts, sounded))):
+            yield PartsBegan(message_id=message.id, at=began)
+
+
+def spoken_by(utterance: Utterance, events: Sequence[Event]) -> Iterator[Voiced]:
+    """The voice and the synthesiser of each message of which something was spoken."""
+    speakers = iter(utterance.speakers())
+    for message in _messages(events):
+        if (speaker := next(speakers, None)) is not None:
+            voice_id, synthesiser = speaker
+            yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser)
+
+
+def _messages(events: Iterable[Event]) -> Iterator[AgentMessage]:
+    """Those with words, as many as the utterance has texts."""
+    return (event for event in events if isinstance(event, AgentMessage) and event.text)
