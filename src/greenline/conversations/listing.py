@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from greenline.conversations.models import Conversation
-from greenline.conversations.transcript import NEVER_RAN
+from greenline.conversations.tool_calls import NEVER_RAN
 from greenline.store import cursor as cursors
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, repeat
 from typing import Any, Final, TypeVar
 
-from greenline.agents.variables import as_text
 from greenline.conversations.deliveries import Sent, fold_deliveries, milliseconds, turn_delivery
 from greenline.conversations.events import (
     AgentMessage,
@@ -28,50 +26,29 @@ from greenline.conversations.events import (
 from greenline.conversations.files import ConversationFile
 from greenline.conversations.guardrails import by_message, triggered, unjudged, with_checks
 from greenline.conversations.heard import Heard
+from greenline.conversations.tool_calls import ToolCalls
 from greenline.conversations.transcript_models import (
     AgentMetadata,
     ContextualUpdateInfo,
-    DynamicVariableUpdate,
     FileInput,
-    LanguageDetectionResult,
     LlmAttempt,
     Metric,
     MultivoiceMessage,
     MultivoicePart,
     SilenceView,
-    SystemToolOutcome,
-    SystemToolResult,
-    ToolCallView,
-    ToolResultView,
     Turn,
     TurnFeedback,
     TurnMetrics,
-    VoicemailDetectionResult,
 )
 from greenline.conversations.usage import Prices, llm_usage, no_prices
 from greenline.conversations.voices import heard_parts
 
-NEVER_RAN: Final = frozenset(
-    {
-        "unknown_tool",
-        "invalid_arguments",
-        "approval_unavailable",
-        "approval_timeout",
-        "not_approved",
-        "no_mock_matched",
-    }
-)
-"""Errors of calls that were refused before the tool did anything."""
 WAIT_METRICS: Final = {
     "recognition": "convai_asr_trailing_service_latency",
     "model": "convai_llm_service_ttf_sentence",
     "synthesis": "convai_tts_service_ttfb",
 }
 """The reference's names for parts of the silence before a spoken answer."""
-
-REDACTED: Final = "[REDACTED]"
-"""In the place of a variable's value that no transcript may show."""
-
 _Tool = TypeVar("_Tool", ToolCalled, ToolReturned)
 
 
@@ -87,11 +64,6 @@ class Surroundings:
     files: Mapping[str, ConversationFile] = field(default_factory=dict)
     link: Callable[[ConversationFile], str] = lambda file: ""
     prices: Prices = no_prices
-
-
-def was_run(error_type: str) -> bool:
-    """Whether the tool of a call that ended so did anything."""
-    return error_type not in NEVER_RAN
 
 
 def transcript(journal: Sequence[Entry], about: Surroundings) -> list[Turn]:
@@ -111,8 +83,7 @@ class _Fold:
         events = [entry.event for entry in journal]
         called = [event for event in events if isinstance(event, ToolCalled)]
         returned = [event for event in events if isinstance(event, ToolReturned)]
-        self._called = {_request(event): event for event in called}
-        self._returned = {_request(event): event for event in returned}
+        self._tools = ToolCalls(journal)
         self._calls = _by_message(called)  # those of messages that are still to come
         self._returns = _by_message(returned)
         self._messages = {event.id for event in events if isinstance(event, AgentMessage)}
@@ -126,7 +97,6 @@ class _Fold:
         self._newest = {event.context_id: event for event in events if isinstance(event, ContextualUpdate)}
         self._ratings = {entry.event.event_id: entry for entry in journal if isinstance(entry.event, Feedback)}
         self._override = _llm_override(journal)
-        self._updates = _updates(journal)
 
     def turns(self) -> Iterable[Turn]:
         for entry in self._journal:
@@ -187,7 +157,7 @@ class _Fold:
             created_at_unix_ms=milliseconds(entry.at),
             agent_metadata=self._about.agent,
             multivoice_message=self._multivoice(event),
-            tool_calls=[self._call(call) for call in calls],
+            tool_calls=[self._tools.call(call) for call in calls],
             llm_override=self._override if event.origin == "model" else None,
             producing_llm=event.model,
             llm_usage=usage,
@@ -256,56 +226,10 @@ class _Fold:
             id=f"{message_id}_results",
             created_at_unix_ms=milliseconds(entry.at),
             agent_metadata=self._about.agent,
-            tool_results=[self._result(event) for event in returns],
+            tool_results=[self._tools.result(event) for event in returns],
             origin="tool",
             delivery=turn_delivery([self._message(name) for name in dict.fromkeys(names)]),
         )
-
-    def _call(self, event: ToolCalled) -> ToolCallView:
-        returned = self._returned.get(_request(event))
-        return ToolCallView(
-            type=event.type,
-            request_id=event.request_id,
-            tool_name=event.name,
-            tool_id=_tool_id(event),
-            params_as_json=json.dumps(event.params, ensure_ascii=False),
-            tool_has_been_called=returned is not None and was_run(returned.error_type),
-            tool_details=event.details or None,
-        )
-
-    def _result(self, event: ToolReturned) -> ToolResultView:
-        return ToolResultView(
-            type=event.type,
-            request_id=event.request_id,
-            tool_name=event.name,
-            tool_id=_tool_id(event),
-            result_value=event.result,
-            is_error=event.is_error,
-            is_blocked=event.is_blocked,
-            tool_has_been_called=was_run(event.error_type),
-            tool_latency_secs=event.seconds,
-            error_type=event.error_type,
-            raw_error_message=(event.raw_error or event.result) if event.is_error else "",
-            dynamic_variable_updates=self._updates.get(_request(event), []),
-            result=self._system_result(event),
-        )
-
-    def _system_result(self, event: ToolReturned) -> SystemToolOutcome | None:
-        if event.type != "system" or event.is_error:
-            return None
-        called = self._called.get(_request(event))
-        reason = str(called.params.get("reason") or "") if called else ""
-        match event.name:
-            case "end_call":
-                return SystemToolResult(result_type="end_call_success", reason=reason, message=event.said or None)
-            case "skip_turn":
-                return SystemToolResult(result_type="skip_turn_success", reason=reason)
-            case "voicemail_detection":
-                return VoicemailDetectionResult(reason=reason, voicemail_message=event.said or None)
-            case "language_detection":
-                spoken_already = str(called.params.get("language") or "") if called else ""
-                return LanguageDetectionResult(reason=reason, language=event.language or spoken_already or None)
-        return None
 
     def _carriers(self, event: AgentMessage) -> list[Sent]:
         """The messages that carry it. Where Meta refused one and others took its place, these."""
@@ -335,38 +259,6 @@ def _by_message(events: Iterable[_Tool]) -> dict[str, list[_Tool]]:
     for event in events:
         found.setdefault(event.message_id, []).append(event)
     return found
-
-
-def _request(event: ToolCalled | ToolReturned) -> tuple[str, str]:
-    return event.message_id, event.request_id
-
-
-def _updates(journal: Sequence[Entry]) -> dict[tuple[str, str], list[DynamicVariableUpdate]]:
-    """What the answers of tools changed in the dynamic variables, by their calls."""
-    values: dict[str, Any] = {}
-    found: dict[tuple[str, str], list[DynamicVariableUpdate]] = {}
-    for entry in journal:
-        event = entry.event
-        if isinstance(event, Started):
-            values |= event.variables
-        elif isinstance(event, ToolReturned):
-            for one in event.assigned:
-                before, now = values.get(one.name), REDACTED if one.is_hidden else one.value
-                update = DynamicVariableUpdate(
-                    variable_name=one.name,
-                    old_value=None if before is None else as_text(before),
-                    new_value=as_text(now),
-                    updated_at=entry.at.timestamp(),
-                    tool_name=event.name,
-                    tool_request_id=event.request_id,
-                )
-                values[one.name] = now
-                found.setdefault(_request(event), []).append(update)
-    return found
-
-
-def _tool_id(event: ToolCalled | ToolReturned) -> str | None:
-    return event.tool_id or (f"__system_{event.name}" if event.type == "system" else None)
 
 
 def _llm_override(journal: Sequence[Entry]) -> str | None:

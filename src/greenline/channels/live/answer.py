@@ -29,7 +29,7 @@ from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, word
 from greenline.channels.live.tool_sounds import tool_sound
 from greenline.channels.live.waterfall import Waterfall
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
-from greenline.conversations.transcript import was_run
+from greenline.conversations.tool_calls import was_run
 from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id

@@ -30,7 +30,7 @@ from greenline.conversations.events import (
     ToolReturned,
     UserMessage,
 )
-from greenline.conversations.transcript import was_run
+from greenline.conversations.tool_calls import was_run
 
 
 class JournalFrames:

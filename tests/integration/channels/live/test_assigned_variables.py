@@ -11,7 +11,7 @@ import pytest
 from greenline.agents.variables import MissingVariables
 from greenline.channels.live.models import ClientToolCall, ResponseComplete, SessionEnded, ToolResponse
 from greenline.conversations.events import ToolReturned
-from greenline.conversations.transcript import REDACTED
+from greenline.conversations.tool_calls import REDACTED
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.tools.assignments import HIDDEN
 from support.live import Opens, told_of
