@@ -7,18 +7,15 @@ step at a time. Each step is written down before it is acted on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
 
 from greenline.channels.live.begin import PATIENCE_OF_LEASE
 from greenline.channels.orders import ITEM as ORDER
-from greenline.channels.webrtc.errors import UnusableSdp
-from greenline.channels.webrtc.media import ConnectionLost, MediaCall
-from greenline.channels.whatsapp.calls.agent import CallAgents, Goodbye, Voice
+from greenline.channels.whatsapp.calls.agent import CallAgents
 from greenline.channels.whatsapp.calls.events import (
     Action,
     Closing,
@@ -29,13 +26,8 @@ from greenline.channels.whatsapp.calls.events import (
     Finish,
     Happening,
     HungUp,
-    MediaLost,
-    MediaUp,
-    NotPrepared,
-    Outcome,
     Post,
     Prepare,
-    Prepared,
     Refused,
     Speak,
     Start,
@@ -46,6 +38,7 @@ from greenline.channels.whatsapp.calls.events import (
 )
 from greenline.channels.whatsapp.calls.machine import Call, Phase, step
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore, Line
+from greenline.channels.whatsapp.calls.talk import CallTalk
 from greenline.channels.whatsapp.calls.texts import CALL_TEXT
 from greenline.channels.whatsapp.calls.webhooks import read_news, read_reply
 from greenline.channels.whatsapp.graph_calls import GraphCalls
@@ -55,7 +48,6 @@ from greenline.channels.whatsapp.graph_token import Token
 from greenline.channels.whatsapp.inbound import read_message
 from greenline.clock import Clock
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
-from greenline.errors import GreenlineError
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS, passes, patiently
@@ -70,8 +62,6 @@ GOODBYE_SECONDS: Final = 1.0
 HANG_UP_SECONDS: Final = 1.0
 """Together with the time before: every call ends within 2 s. What Meta has not taken then is said again later."""
 REDIAL_SECONDS: Final = 30.0
-FAREWELL_SECONDS: Final = 2.0
-"""Time for the conversation to write down its end, from the moment at which that is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +81,6 @@ class CallRun:
 
     def __init__(self, parts: CallParts, claim: Claim, row: CallRow, line: Line, token: Token) -> None:
         self.row = row
-        self.voice: Voice | None = None
         self._parts = parts
         self._claim = claim
         self._line = line
@@ -100,10 +89,8 @@ class CallRun:
         self._events: asyncio.Queue[Happening | BaseException] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[Timer, asyncio.Task[None]] = {}
-        self._talk: asyncio.Task[Goodbye] | None = None
-        self._hushed_at: float | None = None
+        self._talk = CallTalk(row.id, self._events.put_nowait)
         self._patience = parts.mailboxes.lease_seconds * PATIENCE_OF_LEASE
-        self._media: MediaCall | None = None
         self._seen: set[int] = set()
         self._dealt: list[int] = []
 
@@ -134,15 +121,15 @@ class CallRun:
 
     async def _step(self, event: Happening) -> None:
         before = self._call.phase
-        if self.voice is not None and self.voice.met_voicemail:
+        if self._talk.met_voicemail:
             self._call = replace(self._call, voicemail=True)
         self._call, commands = step(self._call, event)
         if self._call.phase is not before:
             log.info("call.phase", call_id=self.row.id, phase=self._call.phase.value, after=type(event).__name__)
         if self._call.phase in (Phase.LEAVING, Phase.ENDED):
-            self._hush(self._call.outcome)
+            self._talk.hush(self._call.outcome.reason if self._call.outcome is not None else "")
         if self._call.phase is Phase.ENDED:
-            await self._farewell()
+            await self._talk.farewell()  # before the row says that the call is over
         await self._save()
         for command in commands:
             self._do(command)
@@ -150,8 +137,8 @@ class CallRun:
     async def _save(self) -> None:
         now = self._parts.clock.now()
         row = self.row.after(self._call, now)
-        if self._media is not None and row.ended_at is not None:
-            row = replace(row, statistics=asdict(self._media.statistics()))
+        if row.ended_at is not None and (statistics := self._talk.statistics) is not None:
+            row = replace(row, statistics=statistics)
         done, self._dealt = self._dealt, []
         if row != self.row or done:
             await patiently(lambda: self._parts.store.save(self._claim, row, done, now), self._patience)
@@ -211,10 +198,10 @@ class CallRun:
 
     def _hear_text(self, item: Item) -> bool:
         """Pass on what the person wrote in the chat, if somebody listens; else it is answered there."""
-        if self.voice is None or self._talk is None or self._talk.done() or self._hushed_at is not None:
+        if not self._talk.listens:
             return False
         message = read_message(item.payload)
-        return self.voice.typed(message.text, message.wamid)
+        return self._talk.typed(message.text, message.wamid)
 
     # What is to be done
 
@@ -225,9 +212,11 @@ class CallRun:
             case Post(action=action, sdp=sdp):
                 self._spawn(self._post(action, sdp))
             case Connect(answer=answer):
-                self._spawn(self._connect(answer))
+                self._spawn(self._talk.connect(answer))
             case Speak():
-                self._speak()
+                # What was typed before the conversation listens is looked at again then.
+                self._talk.speak(self._claim.arrived.set)
+                self._spawn(self._talk.wait_for_goodbye())
             case Start(timer=timer):
                 self._start_timer(timer, self._seconds(timer))
             case Stop(timer=timer):
@@ -236,17 +225,12 @@ class CallRun:
                 log.info("call.ended", call_id=self.row.id, result=self.row.result, reason=self.row.reason)
 
     async def _prepare(self, offer: str | None) -> None:
-        media = self._media = MediaCall(on_pcm=self._hear, on_digit=self._digit)
-        try:
-            self.voice = await patiently(
-                lambda: self._parts.agents.prepare(self.row, self._line, media.out), self._patience
-            )
-            sdp = await (media.offer() if offer is None else media.answer(offer))
-        except (UnusableSdp, GreenlineError) as error:
-            self._events.put_nowait(NotPrepared(error.message))
-        else:
-            self.row = replace(self.row, conversation_id=self.voice.conversation_id)
-            self._events.put_nowait(Prepared(sdp))
+        agents = self._parts.agents
+        conversation_id = await self._talk.prepare(
+            offer, lambda out: patiently(lambda: agents.prepare(self.row, self._line, out), self._patience)
+        )
+        if conversation_id is not None:
+            self.row = replace(self.row, conversation_id=conversation_id)
 
     async def _post(self, action: Action, sdp: str | None) -> None:
         graph, line, call = self._parts.graph, self._line, self._call
@@ -268,51 +252,6 @@ class CallRun:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
             unknown, passing = error.outcome is GraphOutcome.UNKNOWN, error.outcome is GraphOutcome.REFUSED
             self._events.put_nowait(Refused(action, _reason(error), error.code, unknown, passing))
-
-    async def _connect(self, answer: str | None) -> None:
-        media = self._media
-        assert media is not None  # noqa: S101 - made by `Prepare`, which comes before `Connect`
-        try:
-            await (media.start() if answer is None else media.apply_answer(answer))
-            await media.connected()
-        except (UnusableSdp, ConnectionLost) as error:
-            self._events.put_nowait(MediaLost(str(error)))
-            return
-        self._events.put_nowait(MediaUp())
-        self._events.put_nowait(MediaLost(await media.lost()))
-
-    def _speak(self) -> None:
-        media, voice = self._media, self.voice
-        assert media is not None  # noqa: S101 - `Speak` comes after `MediaUp`
-        assert voice is not None  # noqa: S101 - and that after `Prepared`
-        media.accepted()
-        # What was typed before the conversation listens is looked at again then.
-        self._talk = asyncio.create_task(voice.run(self._claim.arrived.set))
-        self._spawn(self._wait_for_goodbye(self._talk))
-
-    async def _wait_for_goodbye(self, talk: asyncio.Task[Goodbye]) -> None:
-        await asyncio.wait({talk})
-        goodbye = self._goodbye(talk)
-        if self._media is not None and not goodbye.failed:
-            await self._media.played()
-        self._events.put_nowait(HungUp(goodbye.reason, goodbye.failed))
-
-    def _goodbye(self, talk: asyncio.Task[Goodbye]) -> Goodbye:
-        """The boundary of a conversation: its failure ends the call, and so does the loss of its lease."""
-        if talk.cancelled():
-            return Goodbye("The conversation was cut short.", failed=True)
-        if (error := talk.exception()) is not None:
-            log.error("call.conversation_failed", call_id=self.row.id, exc_info=error)
-            return Goodbye(f"The conversation failed: {type(error).__name__}", failed=True)
-        return talk.result()
-
-    def _hear(self, pcm: bytes) -> None:
-        if self._talk is not None and self.voice is not None:
-            self.voice.hear(pcm)
-
-    def _digit(self, digit: str) -> None:
-        if self._talk is not None and self.voice is not None:
-            self.voice.digit(digit)
 
     # Timers
 
@@ -339,29 +278,13 @@ class CallRun:
 
     # The end
 
-    def _hush(self, outcome: Outcome | None) -> None:
-        """Nothing is heard, said or done any more, while Meta may still have to be told."""
-        if self._hushed_at is None and self.voice is not None:
-            self._hushed_at = asyncio.get_running_loop().time()
-            self.voice.end(outcome.reason if outcome is not None else "")
-
-    async def _farewell(self) -> None:
-        """Let the conversation end in its own words, before the row says that the call is over."""
-        if self._talk is not None and self._hushed_at is not None:
-            waited = asyncio.get_running_loop().time() - self._hushed_at
-            await asyncio.wait({self._talk}, timeout=max(0.0, FAREWELL_SECONDS - waited))
-
     async def _clean_up(self) -> None:
         """Leave nothing behind, whatever happened."""
-        tasks: set[asyncio.Task[Any]] = {*self._tasks}
-        if self._talk is not None:
-            tasks.add(self._talk)
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._media is not None:
-            with contextlib.suppress(ConnectionError):
-                await self._media.close()
+        await self._talk.aclose()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -9,9 +9,10 @@ from greenline.channels.whatsapp.calls.agent import CallAgents
 from greenline.channels.whatsapp.calls.handler import CallHandler
 from greenline.channels.whatsapp.calls.hang_up import HangUps
 from greenline.channels.whatsapp.calls.permission import Permissions
-from greenline.channels.whatsapp.calls.run import FAREWELL_SECONDS, HANG_UP_SECONDS, CallParts
+from greenline.channels.whatsapp.calls.run import HANG_UP_SECONDS, CallParts
 from greenline.channels.whatsapp.calls.settle import Settlement
 from greenline.channels.whatsapp.calls.store import CallStore
+from greenline.channels.whatsapp.calls.talk import FAREWELL_SECONDS
 from greenline.channels.whatsapp.commit import Committer
 from greenline.channels.whatsapp.graph_calls import GraphCalls
 from greenline.channels.whatsapp.graph_token import TokenDied
