@@ -8,6 +8,7 @@ from pydantic import Field
 
 from greenline.agents.config import ConfigOverride
 from greenline.agents.config.base import ConfigModel, Map, Name
+from greenline.agents.config.limits import AtMost
 from greenline.agents.variables import shown
 
 MOST_OF_USER_ID: Final = 500
@@ -34,7 +35,7 @@ class InitiationData(ConfigModel):
 
     conversation_config_override: ConfigOverride = ConfigOverride()
     custom_llm_extra_body: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
-    user_id: Annotated[str, Field(max_length=MOST_OF_USER_ID)] | None = None
+    user_id: Annotated[str, AtMost(MOST_OF_USER_ID)] | None = None
     source_info: SourceInfo | None = None
     branch_id: str | None = None
     environment: str | None = None

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from greenline.agents.config import ConversationConfig, PlatformSettings
 from greenline.agents.config.limits import STORED
+from greenline.agents.initiation import InitiationData
 
 ROOTS = {"conversation_config": ConversationConfig, "platform_settings": PlatformSettings}
 
@@ -130,6 +131,7 @@ def test_what_was_stored_before_there_was_a_limit_is_read() -> None:
     assert (read.conversation.max_duration_seconds, read.agent.prompt.max_tokens) == (0, -5)
     settings = PlatformSettings.model_validate(platform, context=STORED)
     assert (len(settings.evaluation.criteria), len(settings.data_collection)) == (31, 41)
+    assert InitiationData.model_validate({"user_id": "u" * 501}, context=STORED).user_id == "u" * 501
 
 
 def test_the_description_of_the_api_has_the_limits_that_hold_for_what_is_written() -> None:
@@ -139,6 +141,7 @@ def test_the_description_of_the_api_has_the_limits_that_hold_for_what_is_written
     assert described["ConversationSettings"]["properties"]["max_duration_seconds"]["minimum"] == 1
     assert platform["$defs"]["EvaluationSettings"]["properties"]["criteria"]["maxItems"] == 30
     assert platform["properties"]["data_collection"]["maxProperties"] == 40
+    assert InitiationData.model_json_schema()["properties"]["user_id"]["anyOf"][0]["maxLength"] == 500
 
 
 @pytest.mark.parametrize(

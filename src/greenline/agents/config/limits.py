@@ -14,6 +14,7 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler,
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 STORED: Final = {"stored": True}
+_BOUNDS: Final = {"array": "maxItems", "object": "maxProperties", "string": "maxLength"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,26 @@ class AtLeast:
 
 @dataclass(frozen=True, slots=True)
 class AtMost:
-    """The largest number of items in a list, or of entries in an object."""
+    """The largest number of items in a list, of entries in an object, or of characters in a text."""
 
-    items: int
+    most: int
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         described = handler(schema)
-        return {**described, "maxItems" if described.get("type") == "array" else "maxProperties": self.items}
+        return {**described, _BOUNDS[described["type"]]: self.most}
 
     def _check(self, value: Sized, info: ValidationInfo) -> Sized:
-        if len(value) > self.items and not _is_stored(info):
-            kind = "Dictionary" if isinstance(value, Mapping) else "List"
-            raise PydanticKnownError(
-                "too_long", {"field_type": kind, "max_length": self.items, "actual_length": len(value)}
-            )
-        return value
+        if len(value) <= self.most or _is_stored(info):
+            return value
+        if isinstance(value, str):
+            raise PydanticKnownError("string_too_long", {"max_length": self.most})
+        kind = "Dictionary" if isinstance(value, Mapping) else "List"
+        raise PydanticKnownError(
+            "too_long", {"field_type": kind, "max_length": self.most, "actual_length": len(value)}
+        )
 
 
 def _limit_or_none(value: int, info: ValidationInfo) -> int:
