@@ -196,6 +196,9 @@ def test_the_hash_is_that_of_what_was_looked_at() -> None:
     turned["properties"] = dict(reversed(ORDER["properties"].items()))
     same = tool_hash("order", "Orders.", ORDER)
     assert tool_hash("order", "Orders.", turned) == same
+    # JSON.stringify writes 1.0 as 1.
+    limits = [{"properties": {"n": {"minimum": number, "enum": [1.5, number, 1e300]}}} for number in (1.0, 1)]
+    assert len({tool_hash("order", "Orders.", schema) for schema in limits}) == 1
     others = {
         tool_hash("orders", "Orders.", ORDER),
         tool_hash("order", "Orders!", ORDER),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import orjson
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator
@@ -38,6 +38,9 @@ ToolName: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 MetaValue: TypeAlias = (
     str | StrictBool | StrictInt | StrictFloat | SecretLocator | VariableLocator | EnvironmentLocator
 )
+
+
+_SAFE_INTEGER: Final = 2**53 - 1  # RFC 8259, 6: what all agree on
 
 
 class McpServerNotFound(NotFound):
@@ -172,9 +175,20 @@ class DependentAgent:
 
 
 def tool_hash(name: str, description: str, input_schema: Mapping[str, Any]) -> str:
-    """SHA-256 of what a person approves, in hexadecimal: another order of the schema's keys changes nothing."""
-    whole = {"name": name, "description": description, "input_schema": input_schema}
+    """SHA-256 of what a person approves, in hexadecimal: another way to write the same JSON changes nothing."""
+    whole = {"name": name, "description": description, "input_schema": _same_numbers(input_schema)}
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _same_numbers(value: Any) -> Any:
+    """``1.0`` as ``1``: so it comes back from a client in JavaScript, which knows one kind of number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _SAFE_INTEGER:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _same_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_same_numbers(inner) for inner in value]
+    return value
 
 
 def tool_id(server_id: str, tool_name: str) -> str:
