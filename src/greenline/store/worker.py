@@ -31,6 +31,8 @@ CLAIMS_PER_LOOK = 20
 ARRIVALS_SECONDS = 0.1
 """How often running work is told of new arrivals: well below the time in which a person types a second message."""
 MAX_BACKOFF_SECONDS = 300.0
+MAX_DOUBLINGS = 9
+"""With them the wait is above `MAX_BACKOFF_SECONDS`; what is tried for days would have too many for a float."""
 HOLD_SECONDS = 5.0
 """It takes a millisecond: one that takes so long went to a server that does not answer any more."""
 STEADY = timedelta(seconds=3)
@@ -121,7 +123,8 @@ class Worker:
     """Runs ``handler`` for every claimed mailbox of one kind, at most ``room`` at once.
 
     The handler commits its work and gives the mailbox back itself. When it raises, the mailbox waits for
-    2 ** attempt seconds and is tried again; after ``max_attempts`` ``give_up`` records the failure instead.
+    2 ** (attempt - 1) seconds and is tried again; after ``max_attempts`` ``give_up`` records the failure instead, and
+    gives the mailbox back. When that raises too, both are tried again after such a wait.
 
     ``patience`` tells how many seconds a mailbox must have been due before it is claimed: 0 where this process has
     room for its work, else what it leaves to others.
@@ -310,11 +313,25 @@ class Worker:
 
     async def _failed(self, claim: Claim, error: Exception) -> None:
         log.error("worker.failed", kind=self._kind, attempt=claim.attempt, exc_info=error)
-        if claim.attempt >= self._max_attempts:
-            await self._give_up(claim, error)
+        if claim.attempt >= self._max_attempts and await self._given_up(claim, error):
             return
-        backoff = min(MAX_BACKOFF_SECONDS, 2.0 ** (claim.attempt - 1))
-        await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=backoff))
+        doublings = min(claim.attempt - 1, MAX_DOUBLINGS)
+        backoff = min(MAX_BACKOFF_SECONDS, 2.0**doublings)
+        try:
+            await self._mailboxes.postpone(claim, self._clock.now() + timedelta(seconds=backoff))
+        except DATABASE_ERRORS as away:  # the lease runs out by itself
+            log.warning("worker.not_postponed", kind=self._kind, error=str(away))
+
+    async def _given_up(self, claim: Claim, error: Exception) -> bool:
+        """Whether the failure needs nothing more from this worker."""
+        try:
+            await self._give_up(claim, error)
+        except LeaseLost:
+            log.warning("worker.lease_lost")
+        except Exception:  # the boundary of the last word on a turn: recorded and tried again
+            log.exception("worker.not_given_up", kind=self._kind)
+            return False
+        return True
 
     async def _renew_loop(self) -> None:
         await self._renew()  # again at once after a fault: what is left of the leases is short

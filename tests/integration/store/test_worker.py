@@ -1,0 +1,122 @@
+"""What a worker does with a mailbox whose handler fails."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from greenline.clock import ManualClock
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
+from greenline.store.pool import Pool
+from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Wakeups, Worker
+from support.rows import WORKSPACE, insert_workspace
+from support.wait import eventually, until
+
+REFUSAL = """
+create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
+create trigger refuse before update on mailbox for each row when (new.owner is null) execute function refuse();
+"""
+
+
+async def fails(claim: Claim) -> None:
+    raise ValueError("the handler")
+
+
+@pytest.fixture
+def mailboxes(pool: Pool) -> Mailboxes:
+    return Mailboxes(pool, lease_seconds=600)  # no lease runs out while a test lasts
+
+
+@asynccontextmanager
+async def working(mailboxes: Mailboxes, dsn: str, clock: ManualClock, give_up: GiveUp) -> AsyncIterator[None]:
+    """A worker with one mailbox, whose handler fails and has one attempt."""
+    await insert_workspace(mailboxes.pool, clock.now())
+    await ring(mailboxes.pool, mailbox_id="chat:1", workspace_id=WORKSPACE, kind="chat", due_at=clock.now())
+    worker = Worker(
+        mailboxes,
+        Wakeups(dsn),  # not listening: the worker looks by itself
+        clock,
+        kind="chat",
+        owner="me",
+        handler=fails,
+        give_up=give_up,
+        max_attempts=1,
+    )
+    worker.start()
+    try:
+        yield
+        assert worker.running
+    finally:
+        await worker.stop(5)
+
+
+async def due_again(pool: Pool, attempt: int) -> datetime:
+    """When a mailbox that was given back after so many attempts is due."""
+    statement = "select due_at from mailbox where owner is null and attempt = $1"
+    due: datetime = await until(lambda: pool.fetchval(statement, attempt))
+    return due
+
+
+async def test_a_failure_that_could_not_be_recorded_is_tried_again_with_the_work(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    """Not at the end of each lease: what fails for good would cost a turn every few seconds."""
+    told: list[BaseException] = []
+
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        told.append(error)
+        if len(told) < 3:
+            raise KeyError("give_up")
+        await mailboxes.release(claim, clock.now())
+
+    with capture_logs() as logs:
+        async with working(mailboxes, dsn, clock, give_up):
+            assert await due_again(mailboxes.pool, 1) == clock.now() + timedelta(seconds=1)
+            clock.advance(timedelta(seconds=1))
+            assert await due_again(mailboxes.pool, 2) == clock.now() + timedelta(seconds=2)
+            clock.advance(timedelta(seconds=2))
+            await until(lambda: mailboxes.pool.fetchval("select attempt = 0 from mailbox"))
+    assert [str(error) for error in told] == ["the handler"] * 3
+    assert [entry["event"] for entry in logs] == [*["worker.failed", "worker.not_given_up"] * 2, "worker.failed"]
+
+
+async def test_what_fails_for_days_waits_no_longer(mailboxes: Mailboxes, dsn: str, clock: ManualClock) -> None:
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        raise error
+
+    async with working(mailboxes, dsn, clock, give_up):
+        await due_again(mailboxes.pool, 1)
+        await mailboxes.pool.execute("update mailbox set attempt = 1999, due_at = $1", clock.now())
+        assert await due_again(mailboxes.pool, 2000) == clock.now() + timedelta(seconds=MAX_BACKOFF_SECONDS)
+
+
+async def test_whoever_has_taken_the_mailbox_over_records_the_failure(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        await mailboxes.pool.execute("update mailbox set owner = 'other', epoch = epoch + 1")
+        raise LeaseLost(claim.mailbox_id)
+
+    with capture_logs() as logs:
+        async with working(mailboxes, dsn, clock, give_up):
+            await eventually(lambda: len(logs) == 2)
+    assert [entry["event"] for entry in logs] == ["worker.failed", "worker.lease_lost"]
+    assert await mailboxes.pool.fetchval("select owner from mailbox") == "other"
+
+
+async def test_a_mailbox_that_cannot_be_given_back_is_left_to_its_lease(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        raise error
+
+    await mailboxes.pool.execute(REFUSAL)
+    with capture_logs() as logs:
+        async with working(mailboxes, dsn, clock, give_up):
+            await eventually(lambda: len(logs) == 3)
+    assert [entry["event"] for entry in logs] == ["worker.failed", "worker.not_given_up", "worker.not_postponed"]
+    assert await mailboxes.pool.fetchval("select owner from mailbox") == "me"
