@@ -7,17 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from greenline.agents.config.base import Map, Name
+from greenline.agents.config.base import Map
 from greenline.agents.config.locators import AuthConnection, HeaderValue, SecretLocator
 from greenline.agents.config.service_tools import SchemaOverride
-from greenline.agents.config.tool_common import (
-    DynamicVariableAssignment,
-    ExecutionMode,
-    InterruptionMode,
-    PreToolSpeech,
-    ServiceSeconds,
-    SoundBehavior,
-)
+from greenline.agents.config.tool_common import DynamicVariableAssignment
 from greenline.api.access_info import ADMIN, AccessInfo
 from greenline.api.dependents import DependentAgentAnswer
 from greenline.tools.mcp.client import ListedTool
@@ -27,6 +20,7 @@ from greenline.tools.mcp.models import (
     McpServer,
     McpServerConfig,
     MetaValue,
+    OwnBehaviour,
     ResponseMock,
     ToolName,
     ToolPolicy,
@@ -41,21 +35,11 @@ class CreateMcpServer(BaseModel):
     config: McpServerConfig
 
 
-class _Behaviour(BaseModel):
-    """What a server and each of its tools may have; null gives a field its default."""
+class UpdateMcpServer(OwnBehaviour):
+    """Changes of a server; what is absent stays, and null gives a field its default.
 
-    force_pre_tool_speech: bool | None = None
-    pre_tool_speech: PreToolSpeech | None = None
-    disable_interruptions: bool | None = None
-    interruption_mode: InterruptionMode | None = None
-    tool_call_sound: Name | None = None
-    tool_call_sound_behavior: SoundBehavior | None = None
-    execution_mode: ExecutionMode | None = None
-    response_timeout_secs: ServiceSeconds | None = None
-
-
-class UpdateMcpServer(_Behaviour):
-    """Changes of a server; what is absent stays. In the two maps null takes an entry out, and the others stay."""
+    In the two maps null takes an entry out, and the others stay.
+    """
 
     approval_policy: ApprovalPolicy | None = None
     request_headers: dict[str, HeaderValue | None] | None = None
@@ -80,7 +64,7 @@ class ApproveTool(BaseModel):
     approval_policy: ToolPolicy = "requires_approval"
 
 
-class UpdateToolConfig(_Behaviour):
+class UpdateToolConfig(OwnBehaviour):
     """Changes of what a tool has of its own; null lets it be as its server."""
 
     assignments: list[DynamicVariableAssignment] | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import orjson
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, field_validator
 
 from greenline.agents.config.base import ConfigModel, Map, Name
 from greenline.agents.config.locators import (
@@ -89,13 +89,9 @@ class ResponseMock(ConfigModel):
     is_error: bool = False
 
 
-class ToolConfig(ConfigModel):
-    """What one tool has otherwise than its server; null leaves it as the server has it.
+class OwnBehaviour(BaseModel):
+    """What may be said of a server and of each of its tools; null says nothing."""
 
-    ``input_overrides`` are by the path of the argument: ``order.customer_id``.
-    """
-
-    tool_name: ToolName
     force_pre_tool_speech: bool | None = None
     pre_tool_speech: PreToolSpeech | None = None
     disable_interruptions: bool | None = None
@@ -104,9 +100,18 @@ class ToolConfig(ConfigModel):
     tool_call_sound_behavior: SoundBehavior | None = None
     execution_mode: ExecutionMode | None = None
     response_timeout_secs: ServiceSeconds | None = None
-    assignments: list[DynamicVariableAssignment] = []  # noqa: RUF012 - pydantic copies the default of a field
-    input_overrides: Map[SchemaOverride] = {}  # noqa: RUF012 - pydantic copies the default of a field
-    response_mocks: list[ResponseMock] = []  # noqa: RUF012 - pydantic copies the default of a field
+
+
+class ToolConfig(ConfigModel, OwnBehaviour):
+    """What one tool has otherwise than its server; null leaves it as the server has it.
+
+    ``input_overrides`` are by the path of the argument: ``order.customer_id``.
+    """
+
+    tool_name: ToolName
+    assignments: list[DynamicVariableAssignment] = []
+    input_overrides: Map[SchemaOverride] = {}
+    response_mocks: list[ResponseMock] = []
 
 
 class McpServerConfig(ConfigModel):
