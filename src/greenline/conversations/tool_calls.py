@@ -26,6 +26,7 @@ NEVER_RAN: Final = frozenset(
         "approval_timeout",
         "not_approved",
         "no_mock_matched",
+        "mock_timeout",
     }
 )
 """Errors of calls that were refused before the tool did anything."""

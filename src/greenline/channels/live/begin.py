@@ -21,7 +21,9 @@ from greenline.channels.live.files import Files
 from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalUnwritten, JournalWriter, LiveJournal, sql
 from greenline.channels.live.means import Means
+from greenline.channels.live.mocks import Mocks
 from greenline.channels.live.models import CODE_CRASH, AudioOut
+from greenline.channels.live.patterns import Patterns
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
@@ -126,6 +128,7 @@ class LiveSessions:
         self._speech = speech
         self._clock = clock
         self._settings = settings
+        self._patterns = Patterns()
         self.held = Held(clock)
         self._mailboxes = Mailboxes(pool, lease_seconds=settings.lease_seconds)
         self._writer = JournalWriter(pool, clock, patience=settings.lease_seconds * PATIENCE_OF_LEASE)
@@ -252,7 +255,7 @@ class LiveSessions:
             lookup,
             data.custom_llm_extra_body,
             beginning.tools,
-            data.tool_mock_config,
+            Mocks(data.tool_mock_config, self._patterns) if data.tool_mock_config else None,
             render(config.agent.first_message, started.variables).strip(),
             beginning.has_client,
             beginning.met_voicemail,

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from greenline.agents.config import ConfigOverride, ConversationConfig
-from greenline.agents.initiation import ToolMockConfig
 from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides
@@ -17,7 +16,7 @@ from greenline.agents.variables import render_prompt
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
-from greenline.channels.live.mocks import mocked
+from greenline.channels.live.mocks import Mocks
 from greenline.channels.live.rich_content import draws_components
 from greenline.channels.live.voicemail_tool import Tell, voicemail_tool
 from greenline.conversations.events import Event, Started
@@ -63,7 +62,7 @@ class Agent:
     extra_body: Mapping[str, Any] = field(repr=False)
     tools: tuple[Tool, ...] = ()
     """Tools of the channel besides those of the agent."""
-    mocks: ToolMockConfig | None = None
+    mocks: Mocks | None = None
     greeting: str = ""
     """The first message, filled in."""
     has_client: bool = True
@@ -183,7 +182,7 @@ def _tools(
         *agent.tools,
     )
     found: tuple[Tool, ...] = (*own, *offer.named((tool.spec.name for tool in own), present))
-    return mocked(found, agent.mocks) if agent.mocks else found
+    return agent.mocks.over(found) if agent.mocks else found
 
 
 def _keypad(agent: Agent, client: ClientSide) -> tuple[Tool, ...]:

@@ -98,6 +98,11 @@ class McpTool:
         return self._config.response_mocks
 
     @property
+    def seconds(self) -> float:
+        """What a call may take."""
+        return self._config.response_timeout_secs or self.server.config.response_timeout_secs
+
+    @property
     def manners(self) -> Manners:
         """How the agent behaves around it: as its server has it, or what it has of its own."""
         server, own = self.server.config, self._config
@@ -161,14 +166,12 @@ class McpTool:
 
     async def _call(self, call: McpToolCall, given: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """``given`` is for the server only: it may hold what is hidden from the model and the client."""
-        config = self.server.config
-        seconds = self._config.response_timeout_secs or config.response_timeout_secs
         self._tell(call, state="loading")
         try:
             lookup = replace(self.lookup, variables={**self.lookup.variables, **context.variables})
-            meta, endpoint = await meta_of(config, self.endpoint, lookup)
+            meta, endpoint = await meta_of(self.server.config, self.endpoint, lookup)
             meta[IDEMPOTENCY_KEY] = context.idempotency_key
-            answer = await self.clients.call(endpoint, self.listed.name, given, meta, seconds)
+            answer = await self.clients.call(endpoint, self.listed.name, given, meta, self.seconds)
         except ValueUnavailable as error:
             return self._failed(call, McpFailure("mcp_misconfigured", error.message))
         except McpFailure as failure:

@@ -21,7 +21,7 @@ from greenline.tools.mcp import toolbox
 from greenline.tools.mcp.catalogue import RETRY
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Integration, McpConnections, McpToolCall
 from greenline.tools.mcp.service import McpServers
-from greenline.tools.mcp.tool import CUT_SHORT, MAYBE_RUN, NO_ANSWER, NOT_HERE, REFUSED
+from greenline.tools.mcp.tool import CUT_SHORT, MAYBE_RUN, NO_ANSWER, NOT_HERE, REFUSED, McpTool
 from support.live import Opens, Room, Stage, told_of
 from support.mcp_server import PRICE, TRANSPORTS, Shop, equip, mcp_server, naming_the_offer
 from support.rows import WORKSPACE
@@ -367,6 +367,28 @@ async def test_mocks_of_a_tool_answer_in_its_place(
     event = await returned(live, session)
     assert (event.result, event.is_error) == (answer, what == "coffee" or answer.startswith("No mock"))
     assert [one.value for one in event.assigned] == (["3"] if what == "tea" else [])
+
+
+async def test_mocks_that_are_not_matched_in_time_are_an_error_and_the_tool_is_not_run(
+    live: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That they took too long does not say that none of them holds."""
+    monkeypatch.setattr(McpTool, "seconds", 0.1)
+    condition = {"path": "what", "eval": {"type": "regex", "pattern": r"(\w+\s?)+$"}}
+    mocks = [{"parameter_conditions": [condition], "mock_result": "?"}]
+    overrides = [{"tool_name": "price", "response_mocks": mocks}]
+    policy = {"approval_policy": "auto_approve_all", "tool_config_overrides": overrides}
+    await equip(live.pool, live.clock, live.agent_id, shop, **policy)
+    live.model.say = asks_for("price", "a" * 35 + "!")
+    config = {"mocking_strategy": "all", "fallback_strategy": "call_real_tool"}
+    session, told = await live.begin(tool_mock_config=config)
+    session.user_message("How much is it?")
+    await answered(told)
+    event = await returned(live, session)
+    assert (event.result, event.error_type) == ("The mocks of price were not matched in 0.1 seconds.", "mock_timeout")
+    assert shop.ran == []
+    (response,) = [event for event in told if isinstance(event, ToolResponse)]
+    assert not response.is_called
 
 
 @pytest.mark.parametrize(
