@@ -7,14 +7,31 @@ other people's scripts rely on them.
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 """A list written as text with commas."""
+
+Names = Annotated[dict[str, str], NoDecode]
+"""A map written as a JSON object."""
+
+MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "guardrail_message"})
+"""Texts of which the empty one says something else than the default."""
+
+
+def _web_url(value: str) -> str:
+    if not re.match(r"https?://[^/?#\s]+\S*$", value):
+        raise ValueError("must be an address with its scheme, such as https://host")
+    return value
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
 class Settings(BaseSettings):
@@ -25,7 +42,7 @@ class Settings(BaseSettings):
     # Server
     host: str = Field("127.0.0.1", description="Address to listen on. Loopback until an operator opens it.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
-    public_url: str | None = Field(
+    public_url: WebUrl | None = Field(
         None, description="URL under which clients reach the server, for links in answers."
     )
     data_dir: Path = Field(Path(".greenline"), description="Folder of the embedded database, the key file and media.")
@@ -40,7 +57,7 @@ class Settings(BaseSettings):
         default=True,
         description="Whether there is a console at /console; it is loaded when somebody first opens a page.",
     )
-    emulator_url: str | None = Field(
+    emulator_url: WebUrl | None = Field(
         None, description="URL of an emulator whose people can be played at /phone; unset: no phone page."
     )
     request_max_bytes: int = Field(
@@ -65,11 +82,13 @@ class Settings(BaseSettings):
     )
 
     # Meta
-    graph_url: str = Field(
+    graph_url: WebUrl = Field(
         "https://graph.facebook.com", description="Base URL of the Graph API (or of the emulator)."
     )
     graph_version: str = Field(
-        "v23.0", description="Graph API version: the newest that Meta's OpenAPI file describes."
+        "v23.0",
+        pattern=r"^/*v\d+\.\d+/*$",
+        description="Graph API version: the newest that Meta's OpenAPI file describes.",
     )
     graph_timeout_seconds: float = Field(
         15.0, gt=0, description="Time for one Graph call; after it the outcome of a send is unknown."
@@ -117,7 +136,9 @@ class Settings(BaseSettings):
         description="Whether an answer that is spoken as a voice note comes in writing too: `when_needed` is when it "
         "holds what one wants to see, such as links, lists and long numbers.",
     )
-    end_of_turn_seconds: dict[Literal["patient", "normal", "eager"], Annotated[float, Field(ge=0.1, le=5)]] = Field(
+    end_of_turn_seconds: Annotated[
+        dict[Literal["patient", "normal", "eager"], Annotated[float, Field(ge=0.1, le=5)]], NoDecode
+    ] = Field(
         {"patient": 1.0, "normal": 0.5, "eager": 0.3},
         description="Silence after which a person has finished speaking, by the agent's turn_eagerness.",
     )
@@ -180,7 +201,9 @@ class Settings(BaseSettings):
         description="Asks for the permission to call where the 24-hour window is open, instead of the template, "
         "which Meta charges; empty: always the template.",
     )
-    call_prices: dict[Annotated[str, Field(pattern=r"^(\*|\d{1,15})$")], Annotated[float, Field(ge=0)]] = Field(
+    call_prices: Annotated[
+        dict[Annotated[str, Field(pattern=r"^(\*|\d{1,15})$")], Annotated[float, Field(ge=0)]], NoDecode
+    ] = Field(
         default_factory=dict,
         description="What Meta charges for a minute of a call that the business makes, in US dollars, by the first "
         'digits of the person\'s number: {"1": 0.01, "1876": 0.05, "*": 0.1}; unset: its price is unknown.',
@@ -241,11 +264,11 @@ class Settings(BaseSettings):
     )
 
     # Models
-    llm_map: dict[str, str] = Field(
+    llm_map: Names = Field(
         default_factory=dict,
         description='Reference model to "provider:model": {"gemini-2.5-flash": "ollama:llama3.2"}; "*": all.',
     )
-    llm_base_urls: dict[str, str] = Field(
+    llm_base_urls: Names = Field(
         default_factory=dict,
         description='Base URLs of OpenAI-compatible providers, e.g. {"ollama": "http://host/v1"}.',
     )
@@ -321,15 +344,15 @@ class Settings(BaseSettings):
         description="Who speaks: `openai`, `deepgram`, `elevenlabs` or `embedded`, or provider:model; unset: whoever "
         "has a key, else the embedded voice.",
     )
-    stt_map: dict[str, str] = Field(
+    stt_map: Names = Field(
         default_factory=dict,
         description='`asr.provider` to "provider:model": {"scribe_realtime": "deepgram:nova-3"}; "*": all agents.',
     )
-    tts_map: dict[str, str] = Field(
+    tts_map: Names = Field(
         default_factory=dict,
         description='`tts.model_id` to "provider:model": {"eleven_flash_v2": "openai:tts-1"}; "*": all agents.',
     )
-    voice_map: dict[str, str] = Field(
+    voice_map: Names = Field(
         default_factory=dict,
         description='`tts.voice_id` to "provider:voice": {"cjVigY5qzO86Huf0OWal": "openai:nova"}; "*": all agents.',
     )
@@ -346,7 +369,7 @@ class Settings(BaseSettings):
         description="What the embedded recogniser understands, a phrase a line; unset: small talk and the demo's "
         "shop.",
     )
-    speech_base_urls: dict[str, str] = Field(
+    speech_base_urls: Names = Field(
         default_factory=dict,
         description='Base URLs of speech providers, own OpenAI-compatible ones too: {"speaches": "http://host/v1"}.',
     )
@@ -431,6 +454,32 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Files of containers pass variables on that nobody has set."""
+        return {name: value for name, value in values.items() if value != "" or name in MAY_BE_EMPTY}
+
+    @field_validator(
+        "end_of_turn_seconds",
+        "call_prices",
+        "llm_map",
+        "llm_base_urls",
+        "stt_map",
+        "tts_map",
+        "voice_map",
+        "speech_base_urls",
+        mode="before",
+    )
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return json.loads(value)
+            except ValueError as error:
+                raise ValueError(f'is no JSON object such as {{"name": "value"}}: {error}') from None
         return value
 
     @field_validator("outbound_allow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def _show(default: Any) -> str:
         return "(a secret)"
     if isinstance(default, tuple):
         return f"`{','.join(default)}`"
+    if isinstance(default, dict):
+        return f"`{json.dumps(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default.as_posix() if isinstance(default, Path) else default}`"

@@ -42,11 +42,33 @@ def test_secrets_do_not_show() -> None:
         ("database_connections", 1),
         ("log_level", "loud"),
         ("throughput_per_second", 0.5),
+        ("graph_url", "graph.facebook.com"),
+        ("public_url", "https://"),
+        ("emulator_url", "localhost:8090"),
+        ("graph_version", "23"),
+        ("llm_map", "{'*': 'offline'}"),
+        ("llm_map", "[]"),
+        ("end_of_turn_seconds", '{"normal": 60}'),
     ],
 )
 def test_wrong_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of containers pass on what nobody has set. Of two texts the empty one has a meaning."""
+    unset = Settings()
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"GREENLINE_{name.upper()}", "")
+    settings = Settings()
+    assert (settings.unsupported_message, settings.guardrail_message) == ("", "")
+    assert settings == unset.model_copy(update={"unsupported_message": "", "guardrail_message": ""})
+
+
+def test_defaults_are_told_as_they_are_written() -> None:
+    table = settings_table()
+    assert '| `GREENLINE_END_OF_TURN_SECONDS` | `{"patient": 1.0, "normal": 0.5, "eager": 0.3}` |' in table
 
 
 def test_every_setting_is_explained() -> None:

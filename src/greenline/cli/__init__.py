@@ -5,6 +5,7 @@ when it runs, so that the help is quick.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,6 +28,23 @@ app.command("settings")(settings.settings)
 app.command("database", context_settings={"ignore_unknown_options": True})(database.database)
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(key.app, name="key")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"greenline {version('greenline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def greenline(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The options of the command itself."""
 
 
 def main() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from greenline.cli.options import DataDir, Host, Port, load_settings
+from greenline.cli.options import Host, Port, load_settings
 
 
 def demo(
     host: Host = None,
     port: Port = None,
-    data_dir: DataDir = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the demo's own data.", show_default="demo in GREENLINE_DATA_DIR")
+    ] = None,
     emulator_port: Annotated[int, typer.Option(help="Port of the emulator; 0 takes a free one.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget everything of earlier demos first.")] = False,
 ) -> None:

@@ -38,8 +38,9 @@ def load_settings(**options: Any) -> Settings:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         for item in error.errors():
-            name = "_".join(str(place) for place in item["loc"][:1]).upper()
-            sys.stderr.write(f"greenline: GREENLINE_{name}: {item['msg']}\n")
+            name, *inside = (str(place) for place in item["loc"])
+            place = f" ({'.'.join(inside)})" if inside else ""
+            sys.stderr.write(f"greenline: GREENLINE_{name.upper()}{place}: {item['msg']}\n")
         raise typer.Exit(2) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "GREENLINE_PORT" in result.output
 
 
+def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENLINE_LLM_MAP", "{'*': 'offline'}")
+    monkeypatch.setenv("GREENLINE_END_OF_TURN_SECONDS", '{"normal": 60}')
+    result = run(app, ["doctor"])
+    assert result.exit_code == 2
+    assert "greenline: GREENLINE_LLM_MAP: " in result.output
+    assert "greenline: GREENLINE_END_OF_TURN_SECONDS (normal): " in result.output
+
+
 def test_an_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "greenline", "key", "list", "--data-dir", str(tmp_path / "file")]
@@ -52,6 +62,10 @@ def test_an_error_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert re.fullmatch(r"greenline: .+\n", done.stderr)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run(app, ["--version"]).output.strip() == f"greenline {version('greenline')}"
 
 
 def test_the_help_loads_nothing_heavy() -> None:
