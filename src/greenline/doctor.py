@@ -18,8 +18,8 @@ from greenline.channels.whatsapp.account_checks import inspect_number
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.clock import Clock, SystemClock
-from greenline.errors import GreenlineError
-from greenline.llm.catalog import PROVIDERS
+from greenline.errors import ConfigurationError, GreenlineError
+from greenline.llm.catalog import PROVIDERS, Catalog, key_names
 from greenline.settings import Settings
 from greenline.speech.checks import check_speech
 from greenline.store.data_dir import DataDirUnusable, make_data_dir
@@ -182,6 +182,17 @@ def _meta(settings: Settings) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Finding:
+    try:
+        catalog = Catalog.of(settings, os.environ)
+    except ConfigurationError as error:
+        return Finding("models", "broken", error.message)
+    keyless = sorted(
+        {place.provider for place in map(catalog.place_of, settings.llm_map.values())} & _wanting(catalog)
+    )
+    if keyless:
+        missing = " and ".join(key_names(provider)[0] for provider in keyless)
+        text = f"GREENLINE_LLM_MAP leads to {' and '.join(keyless)}, and there is no key. Set {missing}."
+        return Finding("models", "warning", text)
     found = [name for name in MODEL_KEYS if os.environ.get(name)]
     if settings.llm_map:
         found.append("GREENLINE_LLM_MAP")
@@ -189,6 +200,15 @@ def _models(settings: Settings) -> Finding:
         text = f"No key is set: the offline model answers. Set {', '.join(MODEL_KEYS)} or GREENLINE_LLM_MAP."
         return Finding("models", "warning", text)
     return Finding("models", "ok", f"Set: {', '.join(found)}.")
+
+
+def _wanting(catalog: Catalog) -> set[str]:
+    """Providers that answer nobody without a key, and have none."""
+    return {
+        name
+        for name, provider in PROVIDERS.items()
+        if provider.keys and name not in catalog.keys and not catalog.is_elsewhere(name)
+    }
 
 
 async def _speech(settings: Settings, clock: Clock) -> list[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from greenline.doctor import Finding, examine
 from greenline.settings import Settings
 from support.meta import emulator
@@ -53,3 +55,17 @@ async def test_the_doctor_says_that_meta_can_not_be_reached(dsn: str, tmp_path: 
     settings = Settings(database_url=dsn, data_dir=tmp_path, graph_url=gone)
     [broken] = [finding for finding in await examine(settings) if finding.broken]
     assert "GREENLINE_GRAPH_URL" in broken.text
+
+
+async def test_the_doctor_looks_where_the_mapping_of_models_leads(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    nowhere = settings.model_copy(update={"llm_map": {"*": "nosuch:model"}})
+    [broken] = of(await examine(nowhere), "models")
+    assert broken.state == "broken"
+    assert "GREENLINE_LLM_BASE_URLS" in broken.text
+    keyless = settings.model_copy(update={"llm_map": {"gpt-4o": "groq:llama", "*": "offline"}})
+    [warned] = of(await examine(keyless), "models")
+    assert warned.state == "warning"
+    assert "Set GROQ_API_KEY" in warned.text
