@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from greenline.emulator.interactive import check_call_button
 from greenline.emulator.template_content import HOLE
 
 _LIMITS: Final = {"header": 60, "body": 1024}
+_LAID_OUT: Final = re.compile(r"[\n\r\t]| {5}")
 _SENT: Final = ("header", "body", "button", "carousel", "limited_time_offer")
 
 Parameters = list[dict[str, Any]]
@@ -21,8 +23,8 @@ def fill(template: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
 
     Raises:
         MetaError: 132000 for a wrong number of parameters, 132012 for a wrong kind, 131008 for a button without its
-            parameter, 132018 for one that the template does not have, 132005 for a text that becomes too long, 100
-            for components of another shape.
+            parameter, 132018 for one that the template does not have and for a text with line breaks, tabs or more
+            than 4 spaces in a row, 132005 for a text that becomes too long, 100 for components of another shape.
     """
     parts, buttons = _given(sent.get("components"))
     lines = []
@@ -102,6 +104,9 @@ def _filled(text: str, parameters: Parameters, kind: str) -> str:
         name: Any = parameter.get("parameter_name") or (holes[place] if holes[place].isdigit() else None)
         if name not in holes:
             raise MetaError(132000, f"{kind}: parameter name is missing or unknown")
+        if _LAID_OUT.search(value):
+            details = "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"
+            raise MetaError(132018, f"{kind}: {details}")
         values[name] = value
     filled = HOLE.sub(lambda hole: values.get(hole.group(1), hole.group(0)), text)
     if len(filled) > _LIMITS[kind]:

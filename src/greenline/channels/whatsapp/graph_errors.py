@@ -92,6 +92,7 @@ ADVICE: Final[dict[int, str]] = {
     132012: "A parameter has another type than the template defines.",
     132015: "Meta paused the template for low quality. Improve it, or wait.",
     132016: "Meta disabled the template for low quality. Make a new one.",
+    132018: "A text for the template has a line break, a tab or more than 4 spaces in a row, or a button is wrong.",
     133010: "The number is not registered with the Cloud API. Register it with its PIN.",
     138000: "Calling is not enabled for the number. Switch it on in WhatsApp Manager.",
     138001: "The person can't be called: no WhatsApp on this number, or an old app.",

@@ -5,6 +5,7 @@ What Meta would refuse, or accept and never deliver, is refused here with Meta's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -27,6 +28,13 @@ from greenline.channels.whatsapp.template_params import (
 COUNT: Final = 132000  # Meta: number of parameters does not match
 FORMAT: Final = 132012  # Meta: parameter format does not match
 MISSING: Final = 131008  # Meta: required parameter is missing
+TOO_LONG: Final = 132005  # Meta: translated text too long
+LAYOUT: Final = 132018  # Meta: param text cannot have new-line/tab characters or more than 4 consecutive spaces
+
+_LONGEST: Final = {"header": 60, "body": 1024}
+"""Characters of a part with its parameters (Meta: Templates)."""
+
+_LAID_OUT: Final = re.compile(r"[\n\r\t]| {5}")
 
 _MEDIA_FORMATS: Final = frozenset({"IMAGE", "DOCUMENT", "LOCATION"})
 
@@ -56,10 +64,11 @@ def fill(template: Template, given: Sequence[TemplateComponent]) -> Filled:
     buttons = _by_index(template, given)
     header_text, header_component = _fill_header(template, header)
     body_values = _values(template, "body", template.body, body.parameters if body else ())
+    body_text = _filled(template, "body", template.body, body_values)
     components = [header_component] if header_component else []
     if body_values:
         components.append({"type": "body", "parameters": _texts(template, body_values)})
-    lines = [header_text, _replace(template.body, body_values), template.footer]
+    lines = [header_text, body_text, template.footer]
     for index, button in enumerate(template.buttons):
         text, component = _fill_button(template, index, button, buttons.get(index))
         lines.append(text)
@@ -93,7 +102,7 @@ def _fill_text_header(template: Template, text: str, parameters: Sequence[Any]) 
         raise _mismatch(template, FORMAT, "has a text header, which takes texts only")
     values = _values(template, "header", text, texts)
     component = {"type": "header", "parameters": _texts(template, values)} if values else None
-    return _replace(text, values), component
+    return _filled(template, "header", text, values), component
 
 
 def _fill_button(
@@ -126,6 +135,10 @@ def _values(template: Template, part: str, text: str, given: Sequence[TextParame
     _check_count(template, f"the {part}", len(names), len(given), names if template.is_named else ())
     if any(not parameter.text for parameter in given):
         raise _mismatch(template, MISSING, f"needs texts that are not empty for the {part}")
+    if any(_LAID_OUT.search(parameter.text) for parameter in given):
+        raise _mismatch(
+            template, LAYOUT, f"takes no line breaks, tabs or more than 4 spaces in a row in the texts for the {part}"
+        )
     if not template.is_named:
         if any(parameter.parameter_name for parameter in given):
             raise _mismatch(template, FORMAT, f"has numbered placeholders in the {part}: leave parameter_name out")
@@ -134,6 +147,14 @@ def _values(template: Template, part: str, text: str, given: Sequence[TextParame
     if set(values) != set(names):
         raise _mismatch(template, COUNT, f"needs the parameter_names {', '.join(names)} in the {part}")
     return {name: values[name] for name in names}
+
+
+def _filled(template: Template, part: str, text: str, values: Mapping[str, str]) -> str:
+    filled = _replace(text, values)
+    if len(filled) > _LONGEST[part]:
+        need = f"has {len(filled)} characters in the {part} with these texts, and Meta takes {_LONGEST[part]}"
+        raise _mismatch(template, TOO_LONG, need)
+    return filled
 
 
 def _check_count(template: Template, part: str, needed: int, given: int, names: Sequence[str] = ()) -> None:

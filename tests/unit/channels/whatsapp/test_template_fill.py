@@ -1,5 +1,6 @@
 """Parameters against templates: what fits is rendered and built, what does not is told."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from greenline.channels.whatsapp.template_fill import COUNT, FORMAT, MISSING, Filled, fill
+from greenline.channels.whatsapp.template_fill import COUNT, FORMAT, LAYOUT, MISSING, TOO_LONG, Filled, fill
 from greenline.channels.whatsapp.template_models import Template, TemplateMismatch, placeholders, read_template
 from greenline.channels.whatsapp.template_params import TemplateComponent
 
@@ -154,6 +155,17 @@ def test_texts_of_buttons_take_the_name_that_meta_gives_them(
             FORMAT,
             "leave parameter_name out",
         ),
+        *(
+            ([GIVEN[0], {"type": "body", "parameters": [{"text": "Ann"}, {"text": text}]}, GIVEN[2]], LAYOUT, "tabs")
+            for text in ("Monday\nmorning", "on\ta Monday", "on     Monday", "Monday\r")
+        ),
+        ([{"type": "header", "parameters": [{"text": "A\n1"}]}, *GIVEN[1:]], LAYOUT, "texts for the header"),
+        ([{"type": "header", "parameters": [{"text": "A" * 55}]}, *GIVEN[1:]], TOO_LONG, "Meta takes 60"),
+        (
+            [GIVEN[0], {"type": "body", "parameters": [{"text": "A" * 1000}, {"text": "Monday"}]}, GIVEN[2]],
+            TOO_LONG,
+            "has 1035 characters in the body",
+        ),
         (
             [{"type": "header", "parameters": [{"type": "image", "image": {"link": "x"}}]}, *GIVEN[1:]],
             FORMAT,
@@ -232,7 +244,11 @@ def test_any_template_of_meta_can_be_read(data: Any) -> None:
     read_template({**ORDER, "components": [{"type": "BUTTONS", "buttons": data}, {"type": "BODY", "text": data}]})
 
 
-@given(st.lists(st.text(min_size=1, max_size=20).filter(lambda text: "{{" not in text), max_size=6))
+def is_plain(text: str) -> bool:
+    return not re.search(r"\{\{|[\n\r\t]| {5}", text)
+
+
+@given(st.lists(st.text(min_size=1, max_size=20).filter(is_plain), max_size=6))
 def test_every_placeholder_is_filled(values: list[str]) -> None:
     text = " ".join(f"x{{{{{number + 1}}}}}" for number in range(len(values)))
     done = filled(
