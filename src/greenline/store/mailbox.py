@@ -67,7 +67,7 @@ class Claim:
     closing: bool = False
     """Set by the worker when the process stops: begin nothing new, finish what runs."""
     returning: bool = False
-    """Set by a holder that gives the mailbox back by itself: that it is not held any more is no loss then."""
+    """Set when the mailbox is given back: that it is not held any more, before that was heard, is no loss then."""
 
 
 class Mailboxes:
@@ -115,12 +115,14 @@ class Mailboxes:
 
     async def release(self, claim: Claim, now: datetime, timer: datetime | None = None) -> None:
         """Give the mailbox back, due at ``timer``, or at once if something came in since the last look."""
+        claim.returning = True
         due = await self.pool.fetchval(_sql["release"], claim.mailbox_id, claim.epoch, claim.arrivals, timer, now)
         if due is not None and due <= now:
             claim.arrived.set()
 
     async def postpone(self, claim: Claim, until: datetime) -> None:
         """Give the mailbox back after a failure; the number of attempts is kept."""
+        claim.returning = True
         await self.pool.execute(_sql["postpone"], claim.mailbox_id, claim.epoch, until)
 
     async def save_step(self, claim: Claim, step: Step) -> None:

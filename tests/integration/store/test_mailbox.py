@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 
 import asyncpg
@@ -11,9 +12,10 @@ import pytest
 
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
-from greenline.store.mailbox import LeaseLost, Mailboxes
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
 from greenline.store.vault import KEY_BYTES, Vault
+from greenline.store.worker import Wakeups, Worker
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.wait import until
 
@@ -94,3 +96,37 @@ async def test_a_hold_of_unknown_outcome_is_repeated_and_no_other_is(pool: Pool,
     await mailboxes.release(first, now)
     with pytest.raises(LeaseLost):
         await mailboxes.hold("one:a", "live", "live:1", WORKSPACE, now)
+
+
+async def test_a_mailbox_that_was_given_back_counts_as_no_lost_lease(
+    pool: Pool, dsn: str, clock: ManualClock
+) -> None:
+    """The end of the work is durable before the worker hears of it; a renewal may look in between."""
+    await insert_workspace(pool, clock.now())
+    await ring(pool, mailbox_id="work:1", workspace_id=WORKSPACE, kind="work", due_at=clock.now())
+    renewed, ended = asyncio.Event(), asyncio.Event()
+
+    class Watched(Mailboxes):
+        async def renew(self, claims: Iterable[Claim]) -> set[str]:
+            kept = await super().renew(claims)
+            renewed.set()
+            return kept
+
+    mailboxes = Watched(pool, lease_seconds=0.3)
+
+    async def work(claim: Claim) -> None:
+        await mailboxes.release(claim, clock.now())
+        for _ in range(2):  # the first may have begun before
+            renewed.clear()
+            await renewed.wait()
+        ended.set()
+
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        raise error
+
+    worker = Worker(mailboxes, Wakeups(dsn), clock, kind="work", owner="me", handler=work, give_up=give_up)
+    worker.start()
+    try:
+        await asyncio.wait_for(ended.wait(), 10)
+    finally:
+        await worker.stop(0)

@@ -155,6 +155,7 @@ class Committer:
     async def commit(self, turn: TurnCommit) -> None:
         """Return when ``turn`` is durable. Raises `LeaseLost` when another worker has the mailbox."""
         checkpoint("turn.finishing")
+        turn.claim.returning = True
         head = turn.head() if self._book else None
         turn.booking = self._book(*head) if self._book and head else None
         try:
