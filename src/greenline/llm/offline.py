@@ -133,7 +133,7 @@ class _Talk:
         language, words = self.language, self.words
         if language.greeting.match(words) or (not words.strip() and not self.files):
             return Scene([language.say["again" if self.has_met else "greeting"]])
-        if language.thanks.match(words):
+        if language.thanks.match(words) and "?" not in words:
             return Scene([language.say["thanks"]])
         if language.nod.match(words) or (words.strip() and not any(letter.isalnum() for letter in words)):
             return Scene([language.say["nod" if self.has_met else "greeting"]])
