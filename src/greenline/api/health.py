@@ -38,12 +38,14 @@ class Readiness(BaseModel):
     checks: dict[str, Check]
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Alive:
     """Answer as long as the process lives; restart it when it does not."""
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Readiness}})
 async def readyz(services: Services, response: Response) -> Readiness:
     """Answer 200 when the server can take work, else 503; send it no traffic then."""

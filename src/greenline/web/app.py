@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from greenline.settings import Settings
@@ -98,9 +99,14 @@ class PagesRoute(BaseRoute):
 
 
 def install(app: FastAPI, settings: Settings) -> Pages:
-    """Answer at /console and /phone, if the console is on. The lifespan of ``app`` enters what is returned."""
+    """Answer at /console and /phone, if the console is on, and lead there from /.
+
+    The lifespan of ``app`` enters what is returned.
+    """
     pages = Pages(settings.emulator_url)
     if settings.console:
         session.install(app)
+        first = RedirectResponse("/phone" if settings.emulator_url else "/console")
+        app.router.routes.append(Route("/", lambda _: first, include_in_schema=False))
         app.router.routes.append(PagesRoute(pages, ("/phone", "/console", *FRAMEWORK)))
     return pages

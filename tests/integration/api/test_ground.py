@@ -160,6 +160,9 @@ async def test_health(http: httpx2.AsyncClient) -> None:
     assert ready.status_code == 200
     assert ready.json()["status"] == "ready"
     assert ready.json()["checks"]["database"]["details"]["migration"].startswith("00")
+    for path in ("/healthz", "/readyz"):  # as many watchers ask
+        looked = await http.head(path)
+        assert (looked.status_code, looked.content) == (200, b"")
 
 
 async def test_readiness_tells_of_a_lost_database(http: httpx2.AsyncClient, server: RunningServer) -> None:

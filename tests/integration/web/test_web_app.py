@@ -89,10 +89,23 @@ async def test_without_the_console_its_addresses_answer_as_any_unknown_one(
 ) -> None:
     off = settings.model_copy(update={"console": False})
     async with run_server(off, clock) as server, httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
-        for path in ("/console", "/phone", "/console/sign-in", "/_nicegui/x"):
+        for path in ("/", "/console", "/phone", "/console/sign-in", "/_nicegui/x"):
             answer = await http.get(path)
             assert answer.status_code == 404
             assert answer.json()["detail"]["status"] == "not_found"
+
+
+@pytest.mark.parametrize(("emulator_url", "page"), [(None, "/console"), ("http://127.0.0.1:1", "/phone")])
+async def test_the_address_of_the_server_leads_to_a_page(
+    settings: Settings, clock: ManualClock, emulator_url: str | None, page: str
+) -> None:
+    with_pages = settings.model_copy(update={"emulator_url": emulator_url})
+    async with (
+        run_server(with_pages, clock) as server,
+        httpx2.AsyncClient(base_url=server.url, trust_env=False) as http,
+    ):
+        answer = await http.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (307, page)
 
 
 async def test_a_page_is_loaded_when_it_is_first_opened(dsn: str, tmp_path: Path) -> None:
