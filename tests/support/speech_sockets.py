@@ -25,13 +25,17 @@ RATE = 16_000
 
 @dataclass
 class Faults:
-    """What goes wrong: a refused handshake, a connection that ends after so much sound, strange frames."""
+    """What goes wrong: a refused handshake, a connection that ends after so much sound, strange frames.
+
+    ``reads`` is whether anything is read of what comes.
+    """
 
     refuse: tuple[int, Any] | None = None
     cut_after_seconds: float | None = None
     close_after_seconds: tuple[float, int, str] | None = None
     frames_first: list[str | bytes] = field(default_factory=list)
     deaf: bool = False
+    reads: bool = True
 
 
 class Hearer:
@@ -75,6 +79,9 @@ class Hearer:
         try:
             for frame in self.faults.frames_first:
                 await connection.send(frame)
+            if not self.faults.reads:
+                connection.transport.pause_reading()
+                await connection.wait_closed()
             async for raw in connection:
                 await self._take(connection, raw)
                 seconds = len(self.sound) / 2 / RATE

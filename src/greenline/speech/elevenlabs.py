@@ -94,16 +94,18 @@ class ElevenLabsSynthesiser:
         if voice.normalise and not self._model.endswith("_v2_5"):  # those models refuse it
             body["apply_text_normalization"] = "on"
         lines = self._lines(f"/v1/text-to-speech/{quote(name, safe='')}/stream/with-timestamps", body)
-        begin = 0.0
+        begin, rest = 0.0, b""
         async with contextlib.aclosing(lines):
             async for line in lines:
                 try:
-                    pcm = base64.b64decode(line["audio_base64"] or "")
+                    pcm = rest + base64.b64decode(line["audio_base64"] or "")
                     alignment = _alignment(line.get("alignment"), begin)
                 except (KeyError, TypeError, ValueError) as error:
                     raise SynthesisError(self.name, f"a piece of sound is not as the API says: {error!r}") from error
+                whole = len(pcm) // 2 * 2  # a sample may be cut in two
+                pcm, rest = pcm[:whole], pcm[whole:]
                 begin += len(pcm) / 2 / self.rate
-                yield Chunk(pcm[: len(pcm) // 2 * 2], alignment, self.name)
+                yield Chunk(pcm, alignment, self.name)
 
     async def aclose(self) -> None:
         """Close the connections."""

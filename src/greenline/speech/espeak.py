@@ -32,8 +32,11 @@ RATE: Final = 22_050
 """eSpeak NG's own; the process says it when it starts."""
 WORDS_PER_MINUTE: Final = 170
 DEFAULT_VOICE: Final = "en-us"
-SILENCE_SECONDS: Final = 10.0
-"""A process that gives nothing for so long is stopped: ten minutes of speech take less than one second."""
+START_SECONDS: Final = 10.0
+"""It takes a tenth of a second, and longer on a machine that is busy."""
+SILENCE_SECONDS: Final = 2.0
+"""A process that gives nothing to anybody for so long is stopped, before those who wait give up: ten minutes of
+speech take less than one second."""
 _LANGUAGES: Final = {"zh": "cmn", "zh-hk": "yue", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
 """eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,40}")
@@ -50,11 +53,12 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Worker:
-    """A running process and who waits for its frames."""
+    """A running process and who waits for its frames; ``heard_at`` is when the last one came, by the loop's clock."""
 
     process: Process
     waiting: dict[int, asyncio.Queue[_Frame | None]] = field(default_factory=dict)
     reader: asyncio.Task[None] | None = None
+    heard_at: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -143,7 +147,7 @@ class EspeakProcess:
         try:
             await _write(worker, {"id": number, "text": text, "voices": voices, "wpm": wpm})
             while True:
-                frame = await _next(frames)
+                frame = await _next(worker, frames)
                 if frame is None:
                     raise _WorkerDied
                 if frame.kind == espeak_worker.FAILED:
@@ -151,9 +155,10 @@ class EspeakProcess:
                 if frame.kind == espeak_worker.END:
                     return
                 yield Chunk(frame.data, _alignment(text[frame.first : frame.last], len(frame.data)), NAME)
-        except TimeoutError as error:
+        except TimeoutError:
             await _stop(worker)
-            raise SynthesisError(NAME, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from error
+            # Not because of the time: another process may say at once what this one did not.
+            raise SynthesisError(NAME, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from None
         finally:
             worker.waiting.pop(number, None)  # frames that are still under way find nobody
 
@@ -193,7 +198,7 @@ async def _start() -> _Worker:
     worker.waiting[0] = hello
     worker.reader = asyncio.create_task(_read(worker))
     try:
-        frame = await _next(hello)
+        frame = await _next(worker, hello, START_SECONDS)
     except BaseException:  # the boundary of a start: undone, and raised
         await _stop(worker)
         raise
@@ -212,6 +217,7 @@ async def _read(worker: _Worker) -> None:
         while stdout is not None:
             number, kind, first, last, length = header.unpack(await stdout.readexactly(header.size))
             frame = _Frame(kind, first, last, await stdout.readexactly(length))
+            worker.heard_at = asyncio.get_running_loop().time()
             if number in worker.waiting:
                 worker.waiting[number].put_nowait(frame)
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -232,9 +238,20 @@ async def _write(worker: _Worker, line: dict[str, object]) -> None:
         raise _WorkerDied from error
 
 
-async def _next(frames: asyncio.Queue[_Frame | None]) -> _Frame | None:
-    async with asyncio.timeout(SILENCE_SECONDS):
-        return await frames.get()
+async def _next(
+    worker: _Worker, frames: asyncio.Queue[_Frame | None], seconds: float = SILENCE_SECONDS
+) -> _Frame | None:
+    """The next frame. Raises ``TimeoutError`` when the process gives nothing to anybody for so long."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while True:
+        deadline = max(begun, worker.heard_at) + seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await frames.get()
+        except TimeoutError:
+            if worker.heard_at + seconds <= deadline:
+                raise
 
 
 async def _stop(worker: _Worker) -> None:

@@ -87,7 +87,12 @@ class SpeechSocket:
         """Close, politely for at most a second. Safe to call twice."""
         self._sender.cancel()
         await asyncio.wait([self._sender])
-        await self._connection.close()
+        try:
+            # Its own limit begins once the close frame is out: never, where the other side takes nothing any more.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._connection.close()
+        except TimeoutError:
+            self._connection.transport.abort()
 
     async def _send(self) -> None:
         seconds = self._keep_alive.seconds if self._keep_alive else None

@@ -6,13 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from greenline.speech.deepgram import DeepgramRecogniser, DeepgramSynthesiser
+from greenline.speech.deepgram import DeepgramRecogniser, DeepgramSynthesiser, NovaStream
 from greenline.speech.errors import AudioError, RecognitionError, SynthesisError
 from greenline.speech.http import Address
-from greenline.speech.models import Partial, RecognitionOptions, Voice
+from greenline.speech.models import HEARING_RATE, Partial, RecognitionOptions, Voice
 from greenline.speech.notes import NOTE_MIME_TYPE, encode_note
 from support.coded_speech import coded, decoded, silence
-from support.sounds import sine
+from support.sounds import noise, sine
 from support.speech_http import Answer, says, speech_http
 from support.speech_sockets import Faults, Nova, hearing
 from support.wait import eventually
@@ -269,3 +269,17 @@ async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
             async for _ in voice.say("Hello", Voice()):
                 pass
         await voice.aclose()
+
+
+async def test_a_connection_whose_other_side_takes_nothing_any_more_is_closed_all_the_same(nova: Nova) -> None:
+    nova.faults = Faults(reads=False)
+    stream = await recogniser(nova).open(OPTIONS)
+    assert isinstance(stream, NovaStream)
+    async with asyncio.timeout(10):
+        while stream._socket._waiting < 1_000_000:  # more than sockets and buffers hold
+            stream.push(noise(0.5, HEARING_RATE))
+            await asyncio.sleep(0)
+    with pytest.raises(RecognitionError, match="no result for"):
+        await stream.finish()
+    async with asyncio.timeout(5):
+        await stream.aclose()

@@ -244,3 +244,13 @@ async def test_sound_without_times_is_spoken_too() -> None:
         await voice.aclose()
     assert [decoded(chunk.pcm) for chunk in chunks] == ["yes"]
     assert chunks[0].alignment is None
+
+
+async def test_a_sample_that_two_pieces_share_is_whole() -> None:
+    pcm = coded("yes", 24_000)
+    pieces = [{"audio_base64": base64.b64encode(part).decode()} for part in (pcm[:1001], pcm[1001:])]
+    async with speech_http(Answer([json.dumps(piece).encode() + b"\n" for piece in pieces])) as server:
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        heard = b"".join([chunk.pcm async for chunk in voice.say("yes", Voice())])
+        await voice.aclose()
+    assert heard == pcm
