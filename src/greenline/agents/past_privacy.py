@@ -10,7 +10,7 @@ from greenline.store.pool import Connection
 from greenline.store.sql import load_sql
 
 _sql = load_sql(__package__, "past_privacy.sql")
-_RETENTION: Final = ("retention_days", "delete_transcript_and_pii", "delete_audio")
+_RETENTION: Final = ("retention_days", "delete_transcript_and_pii", "delete_audio", "zero_retention_mode")
 
 
 async def keep_past(

@@ -174,15 +174,15 @@ def _most(seconds: Mapping[str, float]) -> str | None:
 
 
 def _deletion(conversation: Conversation, privacy: PrivacyConfig) -> DeletionSettings:
-    due = None
-    if privacy.retention_days >= 0 and conversation.ended_at:
-        due = _seconds(conversation.ended_at + timedelta(days=privacy.retention_days))
+    due, days = None, 0 if privacy.zero_retention_mode else privacy.retention_days
+    if days >= 0 and conversation.ended_at:
+        due = _seconds(conversation.ended_at + timedelta(days=days))
     return DeletionSettings(
         deletion_time_unix_secs=due,
         deleted_audio_at_time_unix_secs=_optional(conversation.audio_deleted_at),
         deleted_transcript_at_time_unix_secs=_optional(conversation.transcript_deleted_at),
-        delete_transcript_and_pii=privacy.delete_transcript_and_pii,
-        delete_audio=privacy.delete_audio,
+        delete_transcript_and_pii=privacy.delete_transcript_and_pii or privacy.zero_retention_mode,
+        delete_audio=privacy.delete_audio or privacy.zero_retention_mode,
     )
 
 

@@ -1,8 +1,9 @@
 """Conversations are kept as long as their agent says, and no longer (reference: Retention).
 
 ``platform_settings.privacy.retention_days`` after its end a conversation loses its transcript with everything that
-tells who spoke (``delete_transcript_and_pii``), its sound (``delete_audio``), or both. Its row, its figures and what
-became of its messages stay; who the person is goes with the last conversation that has them.
+tells who spoke (``delete_transcript_and_pii``), its sound (``delete_audio``), or both; in ``zero_retention_mode`` all
+of it soon after the end, since a conversation that runs lives in its journal. Its row, its figures and what became of
+its messages stay; who the person is goes with the last conversation that has them.
 """
 
 from __future__ import annotations

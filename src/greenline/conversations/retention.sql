@@ -1,17 +1,21 @@
 -- name: due
 -- scope: system, the keeper serves all workspaces; every row tells its workspace_id
 -- Conversations of which something is to be erased by $1, the longest due first. A conversation that is still being
--- analysed waits.
+-- analysed waits. In zero-retention mode all of it goes then.
 select c.workspace_id, c.id
 from conversation c
 cross join lateral (select conversation_privacy(c.agent_id, c.started_at) as privacy) p
+cross join lateral (select coalesce((p.privacy ->> 'zero_retention_mode')::boolean, false) as of_all) zero
 where c.ended_at is not null and c.status <> 'processing'
   and (c.transcript_deleted_at is null or c.audio_deleted_at is null)
-  and (p.privacy ->> 'retention_days')::int >= 0
-  and c.ended_at + make_interval(days => (p.privacy ->> 'retention_days')::int) <= $1
   and (
-    c.transcript_deleted_at is null and (p.privacy ->> 'delete_transcript_and_pii')::boolean
-    or c.audio_deleted_at is null and (p.privacy ->> 'delete_audio')::boolean
+    zero.of_all
+    or (p.privacy ->> 'retention_days')::int >= 0
+    and c.ended_at + make_interval(days => (p.privacy ->> 'retention_days')::int) <= $1
+  )
+  and (
+    c.transcript_deleted_at is null and (zero.of_all or (p.privacy ->> 'delete_transcript_and_pii')::boolean)
+    or c.audio_deleted_at is null and (zero.of_all or (p.privacy ->> 'delete_audio')::boolean)
   )
 order by c.ended_at
 limit $2;
@@ -19,10 +23,11 @@ limit $2;
 -- name: lock
 -- What is to be erased, judged again: another process may have done it. Locked against everyone who changes the row.
 select
-  transcript_deleted_at is null and (p.privacy ->> 'delete_transcript_and_pii')::boolean as transcript,
-  audio_deleted_at is null and (p.privacy ->> 'delete_audio')::boolean as audio
+  transcript_deleted_at is null and (zero.of_all or (p.privacy ->> 'delete_transcript_and_pii')::boolean) as transcript,
+  audio_deleted_at is null and (zero.of_all or (p.privacy ->> 'delete_audio')::boolean) as audio
 from conversation c
 cross join lateral (select conversation_privacy(c.agent_id, c.started_at) as privacy) p
+cross join lateral (select coalesce((p.privacy ->> 'zero_retention_mode')::boolean, false) as of_all) zero
 where c.workspace_id = $1 and c.id = $2
 for update of c;
 

@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from greenline.clock import Clock
 from greenline.conversations import service
 from greenline.conversations.models import ConversationNotFound
+from greenline.conversations.retention import privacy_of
 from greenline.errors import ConfigurationError
 from greenline.insight.traces import otlp_traces
 from greenline.settings import Settings
@@ -116,12 +117,14 @@ class TraceExport:
         try:
             conversation = await service.find(self._pool, workspace_id, conversation_id)
             journal = await service.load_journal(self._pool, workspace_id, conversation_id)
+            privacy = await privacy_of(self._pool, workspace_id, conversation_id)
         except ConversationNotFound:  # deleted meanwhile
             return
         until = None
         try:
-            await self._post(http, url, otlp_traces(conversation, journal, source="otlp"))
-            TRACES.labels("sent").inc()
+            if not privacy.zero_retention_mode:
+                await self._post(http, url, otlp_traces(conversation, journal, source="otlp"))
+                TRACES.labels("sent").inc()
         except NotTaken as error:
             if error.passing:
                 until = self._next_try(conversation.ended_at, error.seconds)

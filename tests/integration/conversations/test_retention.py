@@ -162,6 +162,30 @@ async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Reten
     assert settings.deleted_audio_at_time_unix_secs == int(clock.now().timestamp())
 
 
+async def test_of_an_agent_in_zero_retention_mode_nothing_is_kept(
+    pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path
+) -> None:
+    definition = AgentDefinition.model_validate({"platform_settings": {"privacy": {"zero_retention_mode": True}}})
+    agent_id = await agents.create(pool, clock, WORKSPACE, definition)
+    await converse(pool, agent_id)
+    for file_id, mime_type in (("file_a", "image/png"), ("file_b", "audio/ogg")):
+        await save_file(pool, FolderObjects(tmp_path), b"x", BEGIN, mime_type=mime_type, file_id=file_id)
+    clock.advance(timedelta(seconds=4))
+    due = (await read(pool)).metadata.deletion_settings
+    assert due.deletion_time_unix_secs == int(clock.now().timestamp())
+
+    assert await retention.enforce() == 1
+    assert await retention.enforce() == 0
+
+    assert WORDS not in await all_text(pool)
+    assert not any((tmp_path / file_key(WORKSPACE, file_id)).exists() for file_id in ("file_a", "file_b"))
+    await agents.update(
+        pool, clock, WORKSPACE, agent_id, AgentChanges(platform_settings={"privacy": {"zero_retention_mode": False}})
+    )
+    await converse(pool, agent_id, "conv_old")
+    assert await retention.enforce() == 1, "it began when nothing was to be kept"
+
+
 async def test_without_a_limit_or_an_end_nothing_goes(pool: Pool, clock: ManualClock, retention: Retention) -> None:
     await converse(pool, await create_agent(pool, clock))
     agent_id = await create_agent(pool, clock, days=0)

@@ -14,12 +14,14 @@ import structlog
 from pydantic import SecretStr
 
 from greenline.clock import ManualClock
+from greenline.conversations.events import Ended
 from greenline.errors import ConfigurationError
 from greenline.insight.otlp import trace_id
 from greenline.insight.trace_export import TRACES, TraceExport, read_headers
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.channel import Channel, running_channel
+from support.journal import projection, started, write
 from support.scripted import Answer, Request, ScriptedServer, answer, scripted
 from support.wait import eventually, until
 
@@ -85,6 +87,15 @@ class Exporting:
             "select exists (select 1 from conversation where ended_at is not null and trace_due_at < 'infinity')"
         )
 
+    async def settling(self) -> None:
+        """Let time pass until nothing is on its way any more."""
+
+        async def settled() -> bool:
+            self.channel.clock.advance(timedelta(seconds=5))
+            return await self.settled()
+
+        await until(settled)
+
 
 @pytest.fixture
 async def exporting(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Exporting]:
@@ -126,6 +137,20 @@ async def test_an_ended_conversation_arrives_once_and_one_that_goes_on_does_not(
         "elevenlabs.recv.agent_response",
     ]
     assert exporting.export.state() == {"traces": True}
+
+
+async def test_what_an_agent_in_zero_retention_mode_was_told_goes_nowhere(exporting: Exporting) -> None:
+    channel = exporting.channel
+    await channel.configure(privacy={"zero_retention_mode": True})
+    row = projection("conv_zero", agent_id=channel.agent_id, started_at=channel.clock.now())
+    await write(channel.pool, row, [(0, started(row)), (1, Ended(reason="Bye"))])
+
+    async def settled() -> bool:
+        channel.clock.advance(timedelta(seconds=5))
+        return bool(await channel.pool.fetchval("select trace_due_at = 'infinity' from conversation"))
+
+    await until(settled)
+    assert exporting.collector.asked == 0
 
 
 async def test_a_failed_conversation_arrives_as_one(exporting: Exporting) -> None:
@@ -185,8 +210,7 @@ async def test_after_an_hour_without_a_collector_a_trace_is_given_up(exporting: 
         await exporting.converse()
         await exporting.passing(lambda: exporting.collector.asked >= 3)
         exporting.channel.clock.advance(timedelta(hours=1))
-        await until(exporting.settled)
-        exporting.channel.clock.advance(timedelta(seconds=5))
+        await exporting.settling()
 
 
 async def test_two_processes_send_each_conversation_once(exporting: Exporting) -> None:
