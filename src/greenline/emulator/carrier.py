@@ -221,7 +221,7 @@ class Carrier:
             "message.delivered", chat, message, type=message.type, biz_opaque_callback_data=message.callback_data
         )
         if message.asks_to_call:
-            self._desk.permission(chat.person, chat.number).delivered(self._clock.now(), message.id)
+            self._desk.permissions.of(chat.person, chat.number).delivered(self._clock.now(), message.id)
         if message.template_id:
             self._reviews.delivered(message.template_id, message.id)
         if message.type == "reaction":  # of a reaction, sent is all that is told

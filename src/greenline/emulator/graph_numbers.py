@@ -138,7 +138,7 @@ class NumberCalls:
         name = (query.get("user_wa_id") or query.get("recipient") or "").lstrip("+")
         if not name:
             raise MetaError(100, "The parameter user_wa_id or recipient is required.")
-        return self._meta.desk.permission_of(name, number)
+        return self._meta.desk.permissions.shown(name, number)
 
     async def _register(self, request: Request, number: Number) -> dict[str, Any]:
         pin = _pin(await read_body(request))

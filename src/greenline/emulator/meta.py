@@ -95,7 +95,7 @@ class Meta:
         asks_to_call = _asks_to_call(body) if template is None else template_fill.asks_to_call(template)
         wamid = new_wamid()
         if person is not None and asks_to_call:
-            self.desk.permission(person, number).request(self.clock.now(), wamid)
+            self.desk.permissions.of(person, number).request(self.clock.now(), wamid)
         message = Message(
             id=wamid,
             direction="out",
@@ -197,7 +197,7 @@ class Meta:
         reply = interactive.get("call_permission_reply") if isinstance(interactive, dict) else None
         if isinstance(reply, dict):
             wamid = str(context["id"]) if context and "id" in context else None
-            self.desk.permission(person, number).answer(reply, self.clock.now(), wamid)
+            self.desk.permissions.of(person, number).answer(reply, self.clock.now(), wamid)
 
     def change_calling(self, number: Number, body: object) -> None:
         """Change the calling settings of a number, and tell of it where Meta does. Raises `MetaError` 100."""

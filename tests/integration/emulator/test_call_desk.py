@@ -99,7 +99,7 @@ async def test_a_person_is_heard_while_the_phone_rings_and_then_goes_through_a_m
     async with line() as at:
         at.meta.config.call_early_media, at.meta.config.call_connect_delay = True, 0.0
         at.meta.config.call_answer_setup = "actpass"
-        at.meta.desk.permission(at.ann, at.number).permanent = True
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
         offer = {"sdp_type": "offer", "sdp": await at.media.offer()}
         (made,) = (await at.act("connect", to=at.ann.phone, session=offer))["calls"]
         call = at.meta.desk.calls[made["id"]]

@@ -94,7 +94,7 @@ async def test_a_persons_call_permits_to_call_back(town: Town) -> None:
     reply = message["interactive"]["call_permission_reply"]
     assert (reply["response"], reply["response_source"], reply["is_permanent"]) == ("accept", "automatic", False)
     assert message["context"]["id"] == call_id
-    permission = town.meta.desk.permission(town.ann, town.number)
+    permission = town.meta.desk.permissions.of(town.ann, town.number)
     assert permission.status(town.meta.clock.now()) == "temporary"
     await town.call(town.ann)
     assert len(town.told("messages", "messages")) == 1, "what is permitted is not permitted again"
@@ -118,7 +118,7 @@ async def declined(town: Town) -> dict[str, Any]:
 
 
 async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: Town) -> None:
-    permission = town.meta.desk.permission(town.ann, town.number)
+    permission = town.meta.desk.permissions.of(town.ann, town.number)
     permission.permanent, permission.unanswered = True, 3
     offer = await declined(town)
     await eventually(lambda: town.told("messages", "messages"))
@@ -134,7 +134,7 @@ async def test_the_fourth_call_that_nobody_takes_withdraws_the_permission(town: 
 async def test_who_has_not_taken_two_calls_is_asked_whether_there_shall_be_more(
     town: Town, response: str, status: str
 ) -> None:
-    permission = town.meta.desk.permission(town.ann, town.number)
+    permission = town.meta.desk.permissions.of(town.ann, town.number)
     permission.permanent, permission.unanswered = True, 1
     await declined(town)
     (asked,) = town.meta.world.chat(town.ann, town.number).screen
@@ -172,7 +172,7 @@ async def test_a_number_with_all_its_calls_is_not_rung(town: Town) -> None:
     town.meta.config.call_concurrency = 1
     await town.meta.desk.dial(town.ann, town.number)
     assert town.meta.desk.why_not(town.number) == "The business has as many calls as it may have."
-    town.meta.desk.permission(town.ben, town.number).permanent = True
+    town.meta.desk.permissions.of(town.ben, town.number).permanent = True
     offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ben.phone}
     with pytest.raises(MetaError, match="#138002"):
         await town.meta.desk.act(town.number, offer)
@@ -186,7 +186,7 @@ async def test_a_business_that_would_hear_nothing_can_not_call(town: Town) -> No
 
 
 async def test_a_persons_connected_call_resets_the_requests(town: Town) -> None:
-    permission, now = town.meta.desk.permission(town.ann, town.number), town.meta.clock.now()
+    permission, now = town.meta.desk.permissions.of(town.ann, town.number), town.meta.clock.now()
     permission.request(now, "wamid.1")
     await town.call(town.ann)
     with pytest.raises(MetaError, match="#138009"):

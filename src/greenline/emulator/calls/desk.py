@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from greenline.emulator.calls.call import Call
-from greenline.emulator.calls.calling import calling, g711, may_use_graph, why_closed
+from greenline.emulator.calls.calling import g711, may_use_graph, why_closed
 from greenline.emulator.calls.limits import CallLimits
 from greenline.emulator.calls.memory import forget
 from greenline.emulator.calls.peer import Peer
-from greenline.emulator.calls.permissions import TEMPORARY, Permission
+from greenline.emulator.calls.permission_desk import PermissionDesk
 from greenline.emulator.calls.recording import Recordings, read_orders, voicemail_wait
 from greenline.emulator.calls.script import Play, Script
 from greenline.emulator.calls.sdp import check_sdp
@@ -25,11 +25,10 @@ from greenline.emulator.errors import MetaError
 from greenline.emulator.fault_kinds import CallUnsure
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
-from greenline.emulator.world import Message, Number, Person, World, new_wamid
+from greenline.emulator.world import Message, Number, Person, World
 
 WATCH_SECONDS: Final = 0.5
 REJECTED_SECONDS: Final = 0.1
-QUESTION: Final = "You did not take two calls of this business. May it go on calling you?"
 
 
 class Desk:
@@ -55,8 +54,8 @@ class Desk:
         self._teller = teller
         self._recordings = recordings
         self._inbox = inbox
-        self._permissions: dict[tuple[str, str], Permission] = {}
         self._limits = CallLimits(config)
+        self.permissions = PermissionDesk(world, clock, journal, self._limits, inbox)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls: dict[str, Call] = {}
 
@@ -68,19 +67,6 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._teller.aclose()
-
-    def permission(self, person: Person, number: Number) -> Permission:
-        """The permission of a pair."""
-        return self._permissions.setdefault((person.id, number.id), Permission())
-
-    def permission_of(self, name: str, number: Number) -> dict[str, Any]:
-        """``GET /{phone number}/call_permissions``; who can't be called has permitted nothing. Raises `MetaError`."""
-        now = self._clock.now()
-        self._limits.query(number, now)
-        person = self._world.find_person(name)
-        if person is None or not person.has_whatsapp:
-            return Permission().shown(now)
-        return self.permission(person, number).shown(now)
 
     def why_not(self, number: Number) -> str | None:
         """Why nobody can call the number now; None when people can."""
@@ -154,7 +140,7 @@ class Desk:
         person = self._world.find_person(name)
         if person is None or not person.has_whatsapp:
             raise MetaError(138001, "This person can't be called.")
-        permission, now = self.permission(person, number), self._clock.now()
+        permission, now = self.permissions.of(person, number), self._clock.now()
         if not self._teller.is_heard(number):
             raise MetaError(138018, "No app is subscribed to the field calls of this account.")
         permission.may_call(now)
@@ -307,7 +293,7 @@ class Desk:
         if call.callback_data is not None:
             event["biz_opaque_callback_data"] = call.callback_data
         self._teller.terminate(call, event)
-        self._settle_permission(call)
+        self.permissions.settle(call)
         self._journal.add(
             "call.ended", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id, by=why
         )
@@ -321,40 +307,6 @@ class Desk:
         if call.phone is not None:
             await call.phone.close()
             call.phone = None
-
-    def _settle_permission(self, call: Call) -> None:
-        """What a call that is over does to the permission of its pair, which Meta then tells (automatic replies)."""
-        permission, now = self.permission(call.person, call.number), self._clock.now()
-        reply: dict[str, Any] = {"response": "reject", "response_source": "automatic"}
-        context = None
-        if call.direction == "USER_INITIATED":
-            if call.started_at is not None:
-                permission.talked()
-            may_call_back = calling(call.number).get("callback_permission_status") == "ENABLED"
-            if not may_call_back or permission.status(now) != "no_permission":
-                return
-            until = {"expiration_timestamp": str(int(now + TEMPORARY))}
-            reply |= {"response": "accept", "is_permanent": False, **until}
-            context = {"from": call.number.wa_id, "id": call.id}
-            permission.answer(reply, now)
-        else:
-            fate = permission.ended(now, connected=call.started_at is not None)
-            if fate == "questioned":
-                self._question(call)
-            if fate != "withdrawn":
-                return
-        content = {"interactive": {"type": "call_permission_reply", "call_permission_reply": reply}}
-        self._inbox(
-            call.person, call.number, Message(new_wamid(), "in", "interactive", content, now, context=context)
-        )
-
-    def _question(self, call: Call) -> None:
-        """Ask the person on their phone whether the business may go on calling. The business hears only an answer."""
-        now = self._clock.now()
-        asked = Message(new_wamid(), "out", "system", {}, now, "read", rendered=QUESTION, asks_to_call=True)
-        self._world.chat(call.person, call.number).screen.append(asked)
-        about = {"person_id": call.person.id, "phone_number_id": call.number.id}
-        self._journal.add("call.permission_questioned", message_id=asked.id, **about)
 
     def _new(self, number: Number, person: Person, direction: Any) -> Call:
         wacid = "wacid." + base64.b64encode(secrets.token_bytes(24)).decode().rstrip("=")
