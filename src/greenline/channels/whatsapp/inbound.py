@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from greenline.channels.whatsapp.inbound_text import describe
-from greenline.channels.whatsapp.payload import person
+from greenline.channels.whatsapp.webhook_ids import person
 from greenline.conversations.events import Medium
 from greenline.text import clean_data
 

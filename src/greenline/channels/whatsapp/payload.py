@@ -14,8 +14,9 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from greenline.channels.whatsapp.webhook_ids import contact_of, identifier, is_key, person, previous_id
+
 OBJECT: Final = "whatsapp_business_account"
-_MAX_ID: Final = 500  # the longest id that Meta documents, a wamid, has about 100 characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ def _read_change(entry: dict[str, Any], change: object, *, known: bool) -> Itera
     if not isinstance(name, str) or not isinstance(value, dict):
         return iter((_poison(change, "a change without field and value"),))
     metadata = value.get("metadata")
-    number = _id(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
-    context = _Change(name, value, _id(entry.get("id")), entry.get("time"), number)
+    number = identifier(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
+    context = _Change(name, value, identifier(entry.get("id")), entry.get("time"), number)
     reader = _READERS.get(name) if known else None
     return (
         reader(context) if reader else iter((_whole(context, _KINDS.get(name, "unknown") if known else "unknown"),))
@@ -125,7 +126,7 @@ def _each_message(change: _Change, messages: object, contacts: object, kind: str
         elif change.phone_number_id is None:
             yield _poison(message, "a message to no number")
         else:
-            contact = _contact_of(message, contacts, alone=len(items) == 1)
+            contact = contact_of(message, contacts, alone=len(items) == 1)
             event = _message(change, message, contact, kind, prefix)
             yield event
             if isinstance(event, Event) and _is_call_permission(message):
@@ -141,59 +142,30 @@ def _message(
     change: _Change, message: dict[str, Any], contact: dict[str, Any] | None, kind: str, prefix: str
 ) -> Parsed:
     payload = _dump({"message": message, "contact": contact})
-    wamid = _id(message.get("id"))
+    wamid = identifier(message.get("id"))
     dedupe = f"{prefix}{wamid}" if wamid else _digest(prefix or kind, message)
     number, account = change.phone_number_id, change.business_account_id
-    if group_id := _id(message.get("group_id")):
+    if group_id := identifier(message.get("group_id")):
         return Event(kind, dedupe, payload, number, account, None, None, group_id)
     wa_id, bsuid = person(message, contact)
     if message.get("type") == "system":  # of the person as they were known before; the contact may be the new one
-        bsuid = _previous_id(message.get("system")) or (None if wa_id else bsuid)
+        bsuid = previous_id(message.get("system")) or (None if wa_id else bsuid)
     if wa_id is None and bsuid is None:
         return Poison(payload.encode(), "a message from nobody")
     return Event(kind, dedupe, payload, number, account, wa_id, bsuid)
 
 
-def person(message: dict[str, Any], contact: dict[str, Any] | None) -> tuple[str | None, str | None]:
-    """Phone digits and business-scoped id of the sender; either may be absent (Meta: usernames)."""
-    wa_id, bsuid = _id(message.get("from")), _id(message.get("from_user_id"))
-    if contact is not None:
-        wa_id = wa_id or _id(contact.get("wa_id"))
-        bsuid = bsuid or _id(contact.get("user_id"))
-    if wa_id is not None and "." in wa_id:
-        return None, bsuid or wa_id
-    return wa_id, bsuid
-
-
-def _previous_id(system: object) -> str | None:
-    return _id(system.get("previous_user_id")) if isinstance(system, dict) else None
-
-
-def _contact_of(message: dict[str, Any], contacts: object, *, alone: bool) -> dict[str, Any] | None:
-    if not isinstance(contacts, list):
-        return None
-    user_id, wa_id = message.get("from_user_id"), message.get("from")
-    for contact in contacts:
-        if isinstance(contact, dict) and (
-            (user_id is not None and contact.get("user_id") == user_id)
-            or (wa_id is not None and contact.get("wa_id") == wa_id)
-        ):
-            return contact
-    only = contacts[0] if alone and len(contacts) == 1 else None
-    return only if isinstance(only, dict) else None
-
-
 def _status(change: _Change, status: object) -> Parsed:
     if not isinstance(status, dict):
         return _poison(status, "a status that is not an object")
-    wamid, state = _id(status.get("id")), _id(status.get("status"))
+    wamid, state = identifier(status.get("id")), identifier(status.get("status"))
     if wamid is None or state is None:
         return _poison(status, "a status of no message")
     # In a group each participant has a status of their own.
     recipient = (
-        _id(status.get("recipient_participant_id"))
-        or _id(status.get("recipient_id"))
-        or _id(status.get("recipient_user_id"))
+        identifier(status.get("recipient_participant_id"))
+        or identifier(status.get("recipient_id"))
+        or identifier(status.get("recipient_user_id"))
     )
     return Event(
         "status",
@@ -220,7 +192,11 @@ def _standby(change: _Change) -> Iterator[Parsed]:
 
 def _user_preferences(change: _Change) -> Iterator[Parsed]:
     for item in _items(change.value.get("user_preferences")):
-        wa_id, bsuid = (_id(item.get("wa_id")), _id(item.get("user_id"))) if isinstance(item, dict) else (None, None)
+        wa_id, bsuid = (
+            (identifier(item.get("wa_id")), identifier(item.get("user_id")))
+            if isinstance(item, dict)
+            else (None, None)
+        )
         kind = "user_preferences" if change.phone_number_id and (wa_id or bsuid) else "unknown"
         yield _item(change, item, kind, wa_id, bsuid)
 
@@ -228,8 +204,8 @@ def _user_preferences(change: _Change) -> Iterator[Parsed]:
 def _user_id_update(change: _Change) -> Iterator[Parsed]:
     for item in _items(change.value.get("user_id_update")):
         ids = item.get("user_id") if isinstance(item, dict) else None
-        wa_id = _id(item.get("wa_id")) if isinstance(item, dict) else None
-        previous = _id(ids.get("previous")) if isinstance(ids, dict) else None
+        wa_id = identifier(item.get("wa_id")) if isinstance(item, dict) else None
+        previous = identifier(ids.get("previous")) if isinstance(ids, dict) else None
         kind = "identity" if change.phone_number_id and (wa_id or previous) else "unknown"
         yield _item(change, item, kind, wa_id, previous)
 
@@ -239,7 +215,7 @@ def _calls(change: _Change) -> Iterator[Parsed]:
     errors = _items(change.value.get("errors", []))
     contacts = change.value.get("contacts")
     for call in calls:
-        contact = _contact_of(call, contacts, alone=len(calls) == 1) if isinstance(call, dict) else None
+        contact = contact_of(call, contacts, alone=len(calls) == 1) if isinstance(call, dict) else None
         beside = errors if len(calls) == 1 else []  # Meta writes them beside the call or in it
         yield _call(change, call, "event", {"call": call, "contact": contact, "errors": beside})
     for status in statuses:
@@ -252,12 +228,12 @@ def _calls(change: _Change) -> Iterator[Parsed]:
 
 
 def _call(change: _Change, item: object, key: str, payload: dict[str, Any]) -> Parsed:
-    call_id = _id(item.get("id")) if isinstance(item, dict) else None
+    call_id = identifier(item.get("id")) if isinstance(item, dict) else None
     if not isinstance(item, dict) or call_id is None or change.phone_number_id is None:
         return _poison(item, "an event of no call")
     return Event(
         "call",
-        f"{call_id}:{key}:{_id(item.get(key)) or ''}",
+        f"{call_id}:{key}:{identifier(item.get(key)) or ''}",
         _dump({"phone_number_id": change.phone_number_id, **payload}),
         change.phone_number_id,
         change.business_account_id,
@@ -326,22 +302,13 @@ def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _id(value: object) -> str | None:
-    """An identifier as text that a key can hold; None for everything else."""
-    if type(value) is int:
-        value = str(value) if abs(value) < 10**30 else None
-    if isinstance(value, str) and value and len(value) <= _MAX_ID and value.isascii() and value.isprintable():
-        return value
-    return None
-
-
 def _digest(name: str, content: object) -> str:
     try:
         text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         text = json.dumps(content, sort_keys=True).encode()
     digest = hashlib.sha256(text).hexdigest()
-    return f"{name}:{digest}" if len(name) <= _MAX_ID and name.isascii() and name.isprintable() else f"?:{digest}"
+    return f"{name}:{digest}" if is_key(name) else f"?:{digest}"
 
 
 def _poison(item: object, reason: str) -> Poison:

@@ -18,7 +18,7 @@ from greenline.channels.whatsapp.calls.events import (
     Replied,
     Terminated,
 )
-from greenline.channels.whatsapp.payload import person
+from greenline.channels.whatsapp.webhook_ids import person
 from greenline.text import clean_data
 
 _STATUSES: Final[Mapping[str, Happening]] = {"ACCEPTED": PickedUp(), "REJECTED": Declined()}
