@@ -19,6 +19,7 @@ a proxy inside           proxies of the environment are not used
 an endless answer        the body is cut at a number of bytes
 a compression bomb       compressed answers are not asked for, and not unpacked
 an answer in drops       the whole exchange has a limit of time, besides the one of each read
+a silent name server     names are looked up in threads of their own, so that nobody else waits for one
 =======================  ====================================================================================
 
 What it does not do: it does not authenticate the other side (TLS does), and it does not judge what is sent.
@@ -31,7 +32,8 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
 import httpcore2
@@ -48,6 +50,10 @@ WHOLE_SECONDS: Final = 300.0
 
 MAX_CONNECTIONS: Final = 100
 """Connections of a client at a time: httpx's own default."""
+
+_LOOKUPS: Final = ThreadPoolExecutor(200, thread_name_prefix="lookup")
+"""The event loop has two for names (libuv), in which a silent name server would hold up those of Meta. A thread that
+waits costs nothing."""
 
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
@@ -173,7 +179,8 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
         """The addresses of a name, in the system's order, when all of them may be connected to."""
         try:
             async with asyncio.timeout(seconds):
-                rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+                rows = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"The name {host} was not resolved in time.") from error
         except (socket.gaierror, UnicodeError) as error:

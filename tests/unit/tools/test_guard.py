@@ -7,7 +7,8 @@ import contextlib
 import gzip
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -201,7 +202,7 @@ class Resolver:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def __call__(self, host: str, port: int, **options: Any) -> list[Any]:
+    def __call__(self, host: str, port: int, **options: Any) -> list[Any]:
         self.asked.append(host)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if not answer:
@@ -213,7 +214,7 @@ class Resolver:
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resolver]:
     def make(*answers: list[str]) -> Resolver:
         made = Resolver(*answers)
-        monkeypatch.setattr(asyncio.get_event_loop_policy().get_event_loop(), "getaddrinfo", made, raising=False)
+        monkeypatch.setattr(socket, "getaddrinfo", made)
         return made
 
     return make
@@ -253,16 +254,40 @@ async def test_a_name_that_is_not_known(resolver: Callable[..., Resolver]) -> No
     assert "can't be resolved" in await refused("http://nowhere.example/")
 
 
-async def test_a_name_server_that_is_silent(resolver: Callable[..., Resolver]) -> None:
-    names = resolver(["127.0.0.1"])
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The name server of ``silent.example`` says nothing as long as the test lasts."""
+    over, look_up = threading.Event(), socket.getaddrinfo
 
-    async def silent(*args: Any, **options: Any) -> None:
-        await asyncio.Event().wait()
+    def wait(host: str, *rest: Any, **options: Any) -> list[Any]:
+        if host == "silent.example":
+            over.wait()
+        return look_up(host, *rest, **options)
 
-    names.__class__ = type("Silent", (Resolver,), {"__call__": silent})
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("silence")
+async def test_a_name_server_that_is_silent() -> None:
     async with client(seconds=0.05) as http:
         with pytest.raises(httpx2.ConnectTimeout):
-            await http.get("http://slow.example/")
+            await http.get("http://silent.example/")
+
+
+@pytest.mark.usefixtures("silence")
+async def test_a_name_server_that_is_silent_holds_up_nobody_else() -> None:
+    async with client(*LOOPBACK, seconds=30) as http, site(response()) as inside:
+        waiting = [asyncio.create_task(http.get("http://silent.example/")) for _ in range(50)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert (await http.get(f"http://localhost:{inside.port}/")).status_code == 200
+            # So are the names of Meta and of the database looked up.
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", inside.port)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_redirect_inwards_is_refused(resolver: Callable[..., Resolver]) -> None:
