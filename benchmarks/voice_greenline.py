@@ -34,7 +34,7 @@ from greenline.speech.models import (
 )
 from greenline.store.objects import FolderObjects
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 
 CONFIG = {

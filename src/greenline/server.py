@@ -36,7 +36,7 @@ from greenline.store.migrate import migrate
 from greenline.store.objects import open_objects
 from greenline.store.pool import Pool, open_pool
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.guard import guarded_client
 from greenline.tools.mcp.toolbox import Mcp
 from greenline.web.app import install as install_pages

@@ -30,7 +30,7 @@ from greenline.speech.models import Speech
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.channel import Channel, Meta, ScriptedModel
 from support.graph_stand_in import GraphStandIn

@@ -26,7 +26,7 @@ from greenline.speech.models import Speech
 from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.scripted import Answer, Request, answer, scripted

@@ -30,7 +30,7 @@ from greenline.store.mailbox import LeaseLost
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.channel import ScriptedModel
 from support.rows import WORKSPACE, insert_workspace

@@ -9,7 +9,7 @@ from greenline.channels.live.begin import PATIENCE_OF_LEASE
 from greenline.channels.live.journal import WRITE_SECONDS
 from greenline.settings import Settings
 from greenline.settings_table import settings_table
-from greenline.store.worker import POLL_SECONDS
+from greenline.store.wakeups import POLL_SECONDS
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from greenline.settings import Settings
 from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from greenline.workspaces.keyring import Keyring
 from greenline.workspaces.models import Workspace

@@ -9,7 +9,7 @@ from typing import Final
 
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 
 SQL = load_sql(__package__, "queries.sql")
 

@@ -11,7 +11,8 @@ from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 
 AT_ONCE: Final = 8
 """Analyses of one process at once: they wait for models, and nobody waits for them."""

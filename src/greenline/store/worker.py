@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import structlog
 
 from greenline.clock import Clock
-from greenline.store.mailbox import CHANNEL, Claim, LeaseLost, Mailboxes
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS, passes, patiently
 from greenline.store.precedence import Delay, Share
+from greenline.store.wakeups import POLL_SECONDS, Wakeups
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.5
-"""Delayed work and lost notifications are found within this time."""
 MANY = 8
 """Mailboxes in a worker's hands above which it is under load."""
 GATHER_SECONDS = 0.005
@@ -40,74 +38,6 @@ STEADY = timedelta(seconds=3)
 
 Handler = Callable[[Claim], Awaitable[None]]
 GiveUp = Callable[[Claim, BaseException], Awaitable[None]]
-
-
-class Wakeups:
-    """One ``LISTEN`` connection of the process, shared by its workers. Wakes only; rows are the truth."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._events: dict[str, asyncio.Event] = {}
-        self._holders: dict[str, Callable[[str], bool]] = {}
-        self._on_listening: list[Callable[[], None]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    def event(self, kind: str) -> asyncio.Event:
-        """The event that is set when work of ``kind`` may be there."""
-        return self._events.setdefault(kind, asyncio.Event())
-
-    def held_by(self, kind: str, tell: Callable[[str], bool]) -> None:
-        """``tell`` passes news on to the holder of a mailbox of ``kind``; it answers False where there is none."""
-        self._holders[kind] = tell
-
-    def on_listening(self, tell: Callable[[], None]) -> None:
-        """``tell`` is called whenever the connection has begun to listen: what was notified before went unheard."""
-        self._on_listening.append(tell)
-
-    def tell(self, kind: str, mailbox_id: str) -> None:
-        """Tell this process's holder of a mailbox of its news, without the way through the database.
-
-        Where this process does not hold it, whoever may claim it learns of it by the notification.
-        """
-        if kind in self._holders:
-            self._holders[kind](mailbox_id)
-
-    async def start(self) -> None:
-        """Begin to listen; a lost connection is taken up again."""
-        self._task = asyncio.create_task(self._listen())
-
-    async def aclose(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                connection = await asyncpg.connect(self._dsn)
-            except DATABASE_ERRORS as error:
-                log.warning("wakeups.unreachable", error=str(error))
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            lost = asyncio.Event()
-            connection.add_termination_listener(lambda *_, lost=lost: lost.set())
-            try:
-                await connection.add_listener(CHANNEL, self._notified)
-                for tell in self._on_listening:
-                    tell()
-                await lost.wait()
-                log.warning("wakeups.lost")
-            except DATABASE_ERRORS as error:
-                log.warning("wakeups.lost", error=str(error))
-            finally:
-                connection.terminate()
-
-    def _notified(self, *args: Any) -> None:
-        kind, _, mailbox_id = str(args[-1]).partition(" ")
-        if not (mailbox_id and kind in self._holders and self._holders[kind](mailbox_id)):
-            self.event(kind).set()
 
 
 @dataclass(frozen=True, slots=True)

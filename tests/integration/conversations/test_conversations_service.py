@@ -21,7 +21,7 @@ from greenline.conversations.views import ConversationView
 from greenline.store.mailbox import LeaseLost, Mailboxes
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from support.files import save_file
 from support.journal import BEGIN, Timed, projection, started, write
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace

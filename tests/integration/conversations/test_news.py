@@ -9,7 +9,7 @@ import pytest
 
 from greenline.conversations.news import JournalNews
 from greenline.store.pool import Pool
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from support.journal import BEGIN, projection, write
 from support.rows import insert_workspace
 

@@ -15,7 +15,8 @@ from greenline.clock import ManualClock
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
 from greenline.store.vault import KEY_BYTES, Vault
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.wait import until
 

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from greenline.clock import ManualClock
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
-from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Worker
 from support.rows import WORKSPACE, insert_workspace
 from support.wait import eventually, until
 

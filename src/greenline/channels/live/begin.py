@@ -45,7 +45,8 @@ from greenline.store.objects import Objects
 from greenline.store.outage import DATABASE_ERRORS, patiently
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 from greenline.tools.mcp.toolbox import Mcp
 from greenline.tools.models import Tool
 

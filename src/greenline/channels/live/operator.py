@@ -21,7 +21,7 @@ from greenline.conversations.events import AgentMessage, ContextualUpdate, Human
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
-from greenline.store.worker import POLL_SECONDS
+from greenline.store.wakeups import POLL_SECONDS
 from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)

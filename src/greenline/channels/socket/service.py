@@ -18,7 +18,7 @@ from greenline.settings import Settings
 from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.workspaces.keyring import Keyring
 
 

@@ -21,7 +21,7 @@ from greenline.store.batch import Batcher, QueueFull
 from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.initiation_webhook import Brought
 
 sql = load_sql(__package__, "turns.sql")

@@ -15,7 +15,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.store.outage import REFUSALS
 from greenline.store.pool import Pool, Record
-from greenline.store.worker import POLL_SECONDS, Wakeups
+from greenline.store.wakeups import POLL_SECONDS, Wakeups
 from greenline.text import clean_data
 
 log = structlog.get_logger(__name__)

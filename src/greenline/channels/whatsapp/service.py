@@ -32,7 +32,8 @@ from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.precedence import Delay
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 from greenline.tools.mcp.toolbox import Mcp
 
 SENDERS_PER_PROCESS: Final = 200

@@ -34,7 +34,7 @@ from greenline.speech.wav import encode_wav
 from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.keyring import Keyring
 from support.journal import projection, write

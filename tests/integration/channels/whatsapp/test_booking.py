@@ -17,7 +17,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, ring
 from greenline.store.pool import Pool
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from support.channel import ANN, Channel, running_channel
 from support.rows import NUMBER, WORKSPACE
 from support.scripted import Answer

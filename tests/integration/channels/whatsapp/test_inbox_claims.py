@@ -17,7 +17,8 @@ from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.pool import Pool
 from greenline.store.precedence import ENOUGH, Delay
 from greenline.store.vault import KEY_BYTES, Vault
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 from support.rows import NUMBER, insert_account, insert_workspace
 from support.wait import eventually
 

@@ -51,7 +51,7 @@ from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS, passes, patiently
-from greenline.store.worker import POLL_SECONDS
+from greenline.store.wakeups import POLL_SECONDS
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,8 @@ from greenline.settings import Settings
 from greenline.store.mailbox import Mailboxes
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
-from greenline.store.worker import Wakeups, Worker
+from greenline.store.wakeups import Wakeups
+from greenline.store.worker import Worker
 
 ABANDONED_SECONDS: Final = 2.0
 """A call that comes while this process leaves, and that no other takes within this time, is rejected at once."""

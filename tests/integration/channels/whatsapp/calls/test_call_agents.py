@@ -27,7 +27,7 @@ from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
-from greenline.store.worker import Wakeups
+from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.calling import CallChannel, calling_channel, permitted
 from support.channel import ANN, ScriptedModel
