@@ -78,18 +78,9 @@ class Answering:
         files = await means.files.shown(journal, means.config.conversation.file_input.max_files_in_memory)
         offer = await self._toolbox.offer(self._servers, known(means.agent.started, journal))
         self._conversation.record(*away_notes(offer.away, journal))
-        return await build_turn(
-            means.agent,
-            self._conversation.id,
-            journal,
-            files,
-            ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls),
-            means.settings,
-            means.speech,
-            means.clock.now(),
-            partial(self._switch, answer),
-            offer,
-        )
+        client = ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls)
+        switch = partial(self._switch, answer)
+        return await build_turn(means, self._conversation.id, journal, files, client, offer, switch)
 
     def _fail(self, answer: Answer, effects: LiveEffects, code: str, reason: str) -> Outcome:
         log.error("turn.failed", conversation_id=self._conversation.id, code=code, reason=reason)

@@ -17,6 +17,7 @@ from greenline.agents.lookup import Lookup, environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
 from greenline.agents.overrides import apply_overrides, check_start
 from greenline.agents.variables import check_supplied, render, render_prompt, shown
+from greenline.channels.live.agent import Agent
 from greenline.channels.live.files import Files
 from greenline.channels.live.held import Held
 from greenline.channels.live.journal import JournalUnwritten, JournalWriter, LiveJournal, sql
@@ -27,7 +28,6 @@ from greenline.channels.live.patterns import Patterns
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
-from greenline.channels.live.turn import Agent
 from greenline.channels.live.voicemail_tool import Tell
 from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock

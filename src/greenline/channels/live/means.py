@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from greenline.agents.config import ConversationConfig
 from greenline.agents.speech import voice_of, voices_of
+from greenline.channels.live.agent import Agent
 from greenline.channels.live.files import Files
 from greenline.channels.live.models import AudioOut
-from greenline.channels.live.turn import Agent
 from greenline.clock import Clock
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings

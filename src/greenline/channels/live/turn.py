@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from greenline.agents.config import ConfigOverride, ConversationConfig
-from greenline.agents.lookup import Lookup
-from greenline.agents.models import AgentVersion
-from greenline.agents.overrides import apply_overrides
 from greenline.agents.speech import voice_of
 from greenline.agents.variables import render_prompt
+from greenline.channels.live.agent import Agent
 from greenline.channels.live.client_tools import Ask, client_tools
 from greenline.channels.live.effects import ClientCalls
 from greenline.channels.live.keypad_tool import NAME, AskToPress, client_keypad
-from greenline.channels.live.mocks import Mocks
+from greenline.channels.live.means import Means
 from greenline.channels.live.rich_content import draws_components
-from greenline.channels.live.voicemail_tool import Tell, voicemail_tool
-from greenline.conversations.events import Event, Started
+from greenline.channels.live.voicemail_tool import voicemail_tool
+from greenline.conversations.events import Event
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.language import language_tools
@@ -28,7 +25,7 @@ from greenline.engine.request import model_request
 from greenline.engine.system_variables import at_call
 from greenline.engine.turn import Turn
 from greenline.engine.variables import known
-from greenline.settings import Settings
+from greenline.llm.models import ModelRequest
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import Speech, Voice
 from greenline.speech.tags import takes_tags
@@ -47,87 +44,42 @@ class ClientSide:
     calls: ClientCalls
 
 
-@dataclass(slots=True)
-class Agent:
-    """Who speaks: a version with the overrides of this conversation, and what it knows at its start.
-
-    ``config`` is that of the language in which the conversation is.
-    """
-
-    version: AgentVersion
-    config: ConversationConfig
-    override: ConfigOverride = field(repr=False)
-    started: Started
-    lookup: Lookup = field(repr=False)
-    extra_body: Mapping[str, Any] = field(repr=False)
-    tools: tuple[Tool, ...] = ()
-    """Tools of the channel besides those of the agent."""
-    mocks: Mocks | None = None
-    greeting: str = ""
-    """The first message, filled in."""
-    has_client: bool = True
-    """Whether a client follows the conversation, which can show something and answer."""
-    met_voicemail: Tell | None = field(default=None, repr=False)
-    """Told when a machine has answered, where one can."""
-
-    @property
-    def text_only(self) -> bool:
-        """Whether there is no sound in the conversation."""
-        return self.started.text_only
-
-    def switch_to(self, language: str) -> None:
-        """Go on in another language."""
-        agent = self.version
-        self.config = apply_overrides(
-            agent.conversation_config, self.override, agent.platform_settings.overrides, switched_to=language
-        )
-
-
 async def build_turn(
-    agent: Agent,
+    means: Means,
     conversation_id: str,
     journal: tuple[Event, ...],
     files: Mapping[str, Shown],
     client: ClientSide,
-    settings: Settings,
-    speech: Speech,
-    now: datetime,
-    switch: Callable[[str], None],
     offer: Offer,
+    switch: Callable[[str], None],
 ) -> Turn:
-    """The turn that answers the end of ``journal``; ``switch`` changes the language of ``agent`` and its voice.
+    """The turn that answers the end of ``journal``; ``offer`` is what the agent's MCP servers have.
 
-    ``offer`` is what the agent's MCP servers have.
-
-    The model that began a turn goes on with it in another language. Raises
-    `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
+    ``switch`` changes the language of the agent and its voice: the model that began a turn goes on with it in the new
+    one. Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
     """
-    variables = known(agent.started, journal)
-    request = await model_request(agent.config, replace(agent.lookup, variables=variables), agent.extra_body)
-    if not agent.text_only:
-        limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
-        request = replace(request, cascade=limits)
-
+    agent, settings, now = means.agent, means.settings, means.clock.now()
     guardrails = agent.version.platform_settings.guardrails
+    variables = known(agent.started, journal)
+
+    def offered() -> tuple[Tool, ...]:
+        return _tools(agent, variables, journal, client, now, offer)
 
     def translate(language: str) -> Turn:
         switch(language)
-        offered = tools()
-        prompt = render_prompt(agent.config, variables)
-        return replace(turn, prompt=prompt, style=_style(agent, speech, offered), tools=offered)
+        tools, prompt = offered(), render_prompt(agent.config, variables)
+        return replace(turn, prompt=prompt, style=_style(agent, means.speech, tools), tools=tools)
 
-    def tools() -> tuple[Tool, ...]:
-        return _tools(agent, variables, journal, client, now, offer)
-
-    offered = tools()
+    request = await _request(means, variables)
+    tools = offered()
     turn = Turn(
         conversation_id=conversation_id,
         started=agent.started,
         prompt=render_prompt(agent.config, variables),
-        style=_style(agent, speech, offered),
+        style=_style(agent, means.speech, tools),
         request=request,
         journal=journal,
-        tools=offered,
+        tools=tools,
         files=files,
         failure_message=settings.failure_message,
         max_rounds=settings.tool_rounds,
@@ -136,6 +88,16 @@ async def build_turn(
         translate=translate,
     )
     return turn
+
+
+async def _request(means: Means, variables: Mapping[str, Any]) -> ModelRequest:
+    """What the model is asked; who speaks with an agent waits less for it than who writes."""
+    agent, settings = means.agent, means.settings
+    request = await model_request(agent.config, replace(agent.lookup, variables=variables), agent.extra_body)
+    if agent.text_only:
+        return request
+    limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
+    return replace(request, cascade=limits)
 
 
 def _style(agent: Agent, speech: Speech, tools: Sequence[Tool]) -> str:
