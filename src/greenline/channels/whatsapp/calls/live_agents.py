@@ -85,7 +85,7 @@ class LiveVoice:
 
     def typed(self, text: str, wamid: str | None) -> bool:
         """What the person wrote in the chat meanwhile; False when nobody listens any more."""
-        if self._session is None:
+        if self._session is None or self._session.over:
             return False
         if text.strip():
             self._session.user_message(text)

@@ -218,6 +218,13 @@ async def test_who_calls_is_no_machine(desk: Desk) -> None:
     assert "Person: Hi" in request.messages[0].text
 
 
+async def test_what_is_written_once_the_agent_has_ended_the_call_is_left_to_the_chat(desk: Desk) -> None:
+    voice = await answer(desk)
+    async with desk.talk(voice):
+        voice.end("The agent ended the call")
+        assert not voice.typed("Wait!", None)
+
+
 async def test_a_webhook_brings_the_start_data_of_who_calls(desk: Desk) -> None:
     async with start_webhook(dynamic_variables={"name": "Ann"}, user_id="crm_7") as server:
         await desk.channel.configure({"agent": {"prompt": {"prompt": "For {{name}}."}}}, **asks(server.url))
