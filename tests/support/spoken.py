@@ -86,6 +86,8 @@ class Stage:
 
     async def aclose(self) -> None:
         """Remember it."""
+        if self.speech.leaving is not None:
+            await self.speech.leaving.wait()
         self.closed = True
 
 
@@ -93,9 +95,9 @@ class Stage:
 class SpokenSpeech:
     """Hears ``texts``, one at each pause; speaks every word for a fifth of a second.
 
-    While ``opening``, ``thinking``, ``reading`` (a recording) or ``voiceless`` is set and not released, recognition
-    or the voice waits. A sentence that holds a key of ``breaks`` breaks off after that many pieces, each of which is
-    half a word.
+    While ``opening``, ``thinking``, ``reading`` (a recording), ``leaving`` or ``voiceless`` is set and not released,
+    recognition or the voice waits. A sentence that holds a key of ``breaks`` breaks off after that many pieces, each
+    of which is half a word.
     """
 
     texts: deque[str] = field(default_factory=deque)
@@ -107,6 +109,7 @@ class SpokenSpeech:
     breaks: dict[str, int] = field(default_factory=dict)
     thinking: asyncio.Event | None = None
     reading: asyncio.Event | None = None
+    leaving: asyncio.Event | None = None
     voiceless: asyncio.Event | None = None
     tell: asyncio.Queue[Hint] = field(default_factory=asyncio.Queue)
     said: list[str] = field(default_factory=list)

@@ -145,6 +145,7 @@ class Answer:
         self._told(self._partial.strip())
         self._tell(Interruption(self.event_id))
         yield from self._corrections(events, heard)
+        self._end = None  # the conversation goes on
         self.over()
 
     def over(self) -> None:
@@ -255,12 +256,15 @@ class Answer:
             self.utterance.accompany(tool_sound(wanted.sound))
         self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
-    def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
-        """A tool has answered."""
+    def tool_over(self, tool: Tool) -> None:
+        """A tool runs no more, whatever came of it."""
         self.waterfall.tool_returned()
         self._shields -= self._manners(tool).shields == "tool"
         if self.utterance is not None:
             self.utterance.hush()
+
+    def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
+        """A tool has answered."""
         told = ToolResponse(
             self.event_id,
             call_id,

@@ -51,6 +51,10 @@ class Speaker(Protocol):
         """A tool begins."""
         ...
 
+    def tool_over(self, tool: Tool) -> None:
+        """A tool that began runs no more, whatever came of it."""
+        ...
+
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
         """A tool has answered."""
         ...
@@ -134,7 +138,10 @@ class LiveEffects:
         call_id = context.idempotency_key.partition(":")[2]
         await self._speaker.ready_for(tool)
         self._speaker.tool_called(tool, arguments, call_id)
-        result = await tool.run(arguments, context)
+        try:
+            result = await tool.run(arguments, context)
+        finally:
+            self._speaker.tool_over(tool)
         self._speaker.tool_returned(tool, call_id, result)
         return result
 

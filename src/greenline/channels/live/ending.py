@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -48,9 +49,9 @@ class Ending:
             self._floor.say(farewell, "closing")
         self._conversation.spawn(self._after_words(TOO_LONG))
 
-    def too_silent(self) -> None:
-        """The person has said nothing for too long."""
-        self._conversation.spawn(self._after_words(SILENCE))
+    def too_silent(self) -> asyncio.Task[None]:
+        """The person has said nothing for too long; the task waits for what the agent says into that."""
+        return self._conversation.spawn(self._after_words(SILENCE))
 
     async def watch_journal(self) -> None:
         """End it once its journal can't be written any more."""

@@ -54,7 +54,7 @@ class Fillers:
         self._record = record
         self._answer: Answer | None = None
         self._words: list[str] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def use(self, config: SoftTimeoutConfig) -> None:
         """From the next turn on."""
@@ -69,20 +69,28 @@ class Fillers:
         if soft.randomize_fillers:
             random.shuffle(words)
         self._answer, self._words = answer, words[: soft.max_soft_timeouts_per_generation]
-        self._wait()
+        if answer.committed.is_set():
+            self._wait()
+        else:
+            self._tasks.append(self._spawn(self._wait_once_committed(answer)))
 
     def write(self, turn: Turn) -> None:
         """Have the first words written for this turn, where the agent wants that; those that are fixed stand in."""
         if self._answer is not None and self._words and self._config.use_llm_generated_message:
-            self._writing = self._spawn(self._write(self._answer, self._request(turn)))
+            self._tasks.append(self._spawn(self._write(self._answer, self._request(turn))))
 
     def stop(self) -> None:
         """There is nothing to bridge any more."""
         self._answer = None
         self._timers.stop(_SOFT)
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def _wait_once_committed(self, answer: Answer) -> None:
+        """Who still speaks waits for nothing."""
+        await answer.committed.wait()
+        self._wait()
 
     def _wait(self) -> None:
         if self._words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from greenline.channels.live.floor import Floor
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.models import CODE_NORMAL, AgentTyping, SessionEnded, TakenOver
 from greenline.channels.orders import ITEM, Order, load_order
-from greenline.conversations.events import AgentMessage, ContextualUpdate, HumanTakeover, Noted, UserMessage
+from greenline.conversations.events import ContextualUpdate, HumanTakeover, Noted
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
@@ -31,16 +32,26 @@ TYPING_MS: Final = 5_000
 
 
 class Operator:
-    """Carries the orders for one conversation out. ``speaks``: whether a human answers instead of the agent."""
+    """Carries the orders for one conversation out. ``speaks``: whether a human answers instead of the agent.
+
+    ``relieved`` is called when that has changed.
+    """
 
     def __init__(
-        self, conversation: Conversation, floor: Floor, journal: LiveJournal, claim: Claim, mailboxes: Mailboxes
+        self,
+        conversation: Conversation,
+        floor: Floor,
+        journal: LiveJournal,
+        claim: Claim,
+        mailboxes: Mailboxes,
+        relieved: Callable[[], None],
     ) -> None:
         self._conversation = conversation
         self._floor = floor
         self._journal = journal
         self._claim = claim
         self._mailboxes = mailboxes
+        self._relieved = relieved
         self._types = False
         self.speaks = False
 
@@ -86,16 +97,9 @@ class Operator:
             self.speaks = active
             self._conversation.record(HumanTakeover(active=active))
             self._conversation.tell(TakenOver(active))
-            if not active and self._is_unanswered():
-                self._floor.respond(committed=True)
+            self._relieved()
 
     def _type(self, *, active: bool) -> None:
         if active or self._types:
             self._conversation.tell(AgentTyping(active, TYPING_MS if active else None))
         self._types = active
-
-    def _is_unanswered(self) -> bool:
-        words = (
-            event for event in reversed(self._conversation.journal) if isinstance(event, UserMessage | AgentMessage)
-        )
-        return isinstance(next(words, None), UserMessage)

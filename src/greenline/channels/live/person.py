@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -22,7 +23,7 @@ from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.silence import Silence
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.words import Meanwhile, Words
-from greenline.conversations.events import UserMessage, UserSilent
+from greenline.conversations.events import AgentMessage, UserMessage, UserSilent
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import RecognitionOptions
@@ -44,7 +45,7 @@ class Person:
         floor: Floor,
         operator: Operator,
         timers: Timers,
-        give_up: Callable[[], None],
+        give_up: Callable[[], asyncio.Task[None]],
     ) -> None:
         self._means = means
         self._conversation = conversation
@@ -93,6 +94,16 @@ class Person:
         self.person_is_there()
         if self._floor.free:
             self._wait()
+
+    def meets_another(self) -> None:
+        """Who answers them has changed: what waits is theirs to answer, and the wait for the person begins anew."""
+        self.person_is_there()
+        if self._take_meanwhile():
+            return
+        if self._is_unanswered() and not self.human:
+            self._floor.respond(committed=True)
+        else:
+            self.wait_for_person()
 
     # From the beginning to the end
 
@@ -217,6 +228,12 @@ class Person:
             self.person_said(Words(KEYS_REDACTED, "dtmf", unwritten=pressed))
         else:
             self.person_said(Words(pressed, "dtmf"))
+
+    def _is_unanswered(self) -> bool:
+        words = (
+            event for event in reversed(self._conversation.journal) if isinstance(event, UserMessage | AgentMessage)
+        )
+        return isinstance(next(words, None), UserMessage)
 
     # Silence
 

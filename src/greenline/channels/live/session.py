@@ -55,13 +55,13 @@ class LiveSession:
         self._claim = claim
         self._holder = holder
         self._recorder = recorder
-        self._timers = Timers(means.clock)
         self._conversation = Conversation(journal)
+        self._timers = Timers(means.clock, self._conversation.spawn)
         soft = means.config.turn.soft_timeout_config
         fillers = Fillers(soft, self._timers, means.models, self._conversation.spawn, self._conversation.record)
         self._answering = Answering(means, self._conversation, fillers, self._switched)
         self._floor = Floor(means, self._conversation, self._answering, fillers, self._answered)
-        self._operator = Operator(self._conversation, self._floor, journal, claim, mailboxes)
+        self._operator = Operator(self._conversation, self._floor, journal, claim, mailboxes, self._relieved)
         self._ending = Ending(means, self._conversation, self._floor, journal)
         self._person = Person(
             means, self._conversation, self._floor, self._operator, self._timers, self._ending.too_silent
@@ -196,10 +196,12 @@ class LiveSession:
     async def _close(self, ended: SessionEnded) -> None:
         self._conversation.end(ended)
         self._timers.stop_all()
-        await self._person.take_last_words()
-        self._floor.interrupt()
+        try:
+            await self._person.take_last_words()
+            self._floor.interrupt()
+        except Exception:  # the boundary of the last words: the end is written without them
+            log.exception("live.last_words_lost", conversation_id=self.conversation_id)
         await self._conversation.stop_tasks()
-        await self._person.aclose()
         self._claim.returning = True
         try:
             await self._conversation.close(*last_events(ended, None if self.text_only else self._means.usage))
@@ -212,6 +214,7 @@ class LiveSession:
             if self._recorder is not None:
                 await self._recorder.close()
             self._conversation.tell(ended)
+            await self._person.aclose()  # who hears them may be slow to leave: the end does not wait for that
 
     def _prepare_voice(self) -> None:
         if self._means.out is not None:
@@ -221,6 +224,10 @@ class LiveSession:
         """The agent goes on in another language."""
         self._person.use(self.config)
         self._prepare_voice()
+
+    def _relieved(self) -> None:
+        """A human answers instead of the agent from now on, or the agent again."""
+        self._person.meets_another()
 
     def _answered(self, ended: str | None, pause: float | None) -> None:
         """The agent has said all; ``ended`` is why the conversation is over, ``pause`` how long it waits."""

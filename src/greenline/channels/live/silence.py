@@ -5,6 +5,7 @@ Reference: ``turn_timeout``, ``silence_end_call_timeout`` and the tool ``skip_tu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -19,15 +20,24 @@ SHORTEST_SECONDS: Final = 0.001
 
 
 class Silence:
-    """Calls ``speak_again`` after each wait for an answer, ``give_up`` when the silence has lasted too long."""
+    """Calls ``speak_again`` after each wait for an answer, ``give_up`` when the silence has lasted too long.
+
+    The task of ``give_up`` is cancelled when the person speaks while it waits for the agent's own words.
+    """
 
     def __init__(
-        self, timers: Timers, clock: Clock, *, speak_again: Callable[[], None], give_up: Callable[[], None]
+        self,
+        timers: Timers,
+        clock: Clock,
+        *,
+        speak_again: Callable[[], None],
+        give_up: Callable[[], asyncio.Task[None]],
     ) -> None:
         self._timers = timers
         self._clock = clock
         self._speak_again = speak_again
         self._give_up = give_up
+        self._giving_up: asyncio.Task[None] | None = None
         self._nudges = 0
         self._pause: float | None = None
         self._paused_at = clock.now()
@@ -59,6 +69,9 @@ class Silence:
         """The person is there: no wait for now."""
         self._timers.stop("turn")
         self._timers.stop("silence")
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
 
     def wait(self, turn: TurnConfig, seconds: float | None = None) -> None:
         """It is the person's turn; ``seconds`` takes the place of the agent's turn timeout."""
@@ -69,9 +82,12 @@ class Silence:
             self._timers.stop("silence")  # a moment that the person asked for is no silence
         elif turn.silence_end_call_timeout > 0 and not self._timers.is_set("silence"):
             # What the agent says into the silence does not end it.
-            self._timers.set("silence", turn.silence_end_call_timeout, self._give_up)
+            self._timers.set("silence", turn.silence_end_call_timeout, self._lasts_too_long)
         if speaks_again:
             self._timers.set("turn", patience, self._speak_again)
+
+    def _lasts_too_long(self) -> None:
+        self._giving_up = self._give_up()
 
     def _pause_left(self) -> float | None:
         """What is left of the pause, which goes on through noises; negative where it lasts until they speak."""

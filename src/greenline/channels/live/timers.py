@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any
 
 from greenline.clock import Clock
 
 
 class Timers:
-    """Each name has one timer at most: setting it again begins anew."""
+    """Each name has one timer at most: setting it again begins anew. ``spawn`` owns them, with what they call."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._clock = clock
+        self._spawn = spawn
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def set(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         """Call ``then`` in ``seconds``."""
         self.stop(name)
         moment = self._clock.now() + timedelta(seconds=seconds)
-        self._tasks[name] = asyncio.create_task(self._wait(moment, then))
+        self._tasks[name] = self._spawn(self._wait(moment, then))
 
     def is_set(self, name: str) -> bool:
         """Whether a timer runs."""

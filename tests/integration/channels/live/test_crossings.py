@@ -1,0 +1,220 @@
+"""What crosses in a live conversation: words into the last words, a human who takes over, an end, a slow provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from asyncpg import InterfaceError
+
+from greenline.channels.live.models import (
+    AgentResponse,
+    LiveEvent,
+    ResponseComplete,
+    SessionEnded,
+    TakenOver,
+    ToolRequest,
+    ToolResponse,
+    UserTranscript,
+)
+from greenline.channels.live.session import LiveSession
+from greenline.channels.orders import Command, Order, place
+from greenline.clock import ManualClock
+from greenline.conversations.events import Ended, Noted, TurnFailed
+from greenline.llm.models import ModelReply, ModelRequest, ToolCall, ToolSpec
+from greenline.tools.manners import Manners
+from greenline.tools.models import ToolContext, ToolResult
+from support.live import Opens, Room, Stage, told_of
+from support.rows import WORKSPACE
+from support.spoken import ANSWER, SpokenSpeech, ask, pause, voice
+from support.wait import eventually
+
+FAREWELL = "Goodbye and have a very nice day"
+
+
+async def order(live: Stage, session: LiveSession, command: Command, text: str = "") -> None:
+    await place(live.pool, live.clock, WORKSPACE, session.conversation_id, Order(command, text))
+
+
+async def pass_time(clock: ManualClock, seconds: int) -> None:
+    """So that what is due meanwhile happens."""
+    for _ in range(seconds):
+        clock.advance(timedelta(seconds=1))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def interrupt(session: LiveSession, speech: SpokenSpeech, room: Room, text: str) -> None:
+    """The person cuts into what is played."""
+    speech.texts.append(text)
+    voice(session, 0.5)
+    pause(session, 0.7)
+    room.at_once = True
+
+
+async def test_who_cuts_the_farewell_short_is_not_left(opens: Opens, speech: SpokenSpeech) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        if request.messages[-1].text != "Bye":
+            return "Of course."
+        return ModelReply("m", "", (ToolCall("call_1", "end_call", {"reason": "done", "message": FAREWELL}),))
+
+    tools = {"end_call": {"name": "end_call", "params": {"system_tool_type": "end_call"}}}
+    async with opens({"agent": {"prompt": {"prompt": "x", "built_in_tools": tools}}}) as live:
+        live.model.say = say
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await ask(session, speech, "Bye")
+        await eventually(lambda: room.seconds > 1.3)
+        room.played = 0.4
+        await interrupt(session, speech, room, "One more thing")
+        await told_of(told, ResponseComplete)
+        assert [event.text for event in told if isinstance(event, AgentResponse)] == [FAREWELL, "Of course."]
+        assert not session.over
+        assert not [event for event in told if isinstance(event, ToolResponse)], "clients leave when they hear of it"
+
+
+async def test_who_speaks_into_the_last_words_of_a_silence_is_answered(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    async with opens({"turn": {"turn_timeout": 5, "silence_end_call_timeout": 8}}) as live:
+        live.model.say = lambda request: ANSWER if request.messages[-1].text != "Here I am" else "Good."
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: bool(speech.streams))
+        await pass_time(clock, 5)
+        await eventually(lambda: room.seconds > 1.7)
+        await pass_time(clock, 4)
+        assert not session.over, "the agent still asks"
+        room.played = 0.6
+        await interrupt(session, speech, room, "Here I am")
+        await told_of(told, ResponseComplete)
+        assert [event.text for event in told if isinstance(event, AgentResponse)][-1] == "Good."
+        assert not session.over
+        await pass_time(clock, 8)
+        (ended,) = await told_of(told, SessionEnded)
+        assert ended.reason == "Silence"
+
+
+async def test_nobody_is_silent_while_a_human_answers(opens: Opens, clock: ManualClock) -> None:
+    async with opens({"turn": {"turn_timeout": 5, "silence_end_call_timeout": 20}}) as live:
+        live.model.say = lambda request: "Are you still there?"
+        session, told = await live.begin(Room())
+        await order(live, session, "enable_human_takeover")
+        await told_of(told, TakenOver)
+        await pass_time(clock, 30)
+        assert not session.over
+        await order(live, session, "disable_human_takeover")
+        await told_of(told, TakenOver, 2)
+        await pass_time(clock, 5)
+        await told_of(told, ResponseComplete)
+        assert len(live.model.requests) == 1, "the wait for the person began anew"
+
+
+async def test_what_a_person_wrote_before_a_human_took_over_is_told_to_them(opens: Opens) -> None:
+    config = {"agent": {"first_message": ANSWER, "disable_first_message_interruptions": True}}
+    async with opens(config) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: room.seconds > 1.7)
+        session.user_message("I want a human")
+        await order(live, session, "enable_human_takeover")
+        (said,) = await told_of(told, UserTranscript)
+        assert said.text == "I want a human"
+        assert live.model.requests == []
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A tool that makes a sound and breaks, once it is let."""
+
+    breaks: asyncio.Event = field(default_factory=asyncio.Event)
+    type: str = "webhook"
+    has_effect: bool = True
+
+    @property
+    def manners(self) -> Manners:
+        return Manners(sound="typing", always_sounds=True, shields="tool")
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec("break", "Breaks.", {"type": "object", "properties": {}})
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        await self.breaks.wait()
+        raise InterfaceError("the connection was closed")
+
+
+async def test_a_tool_that_breaks_is_heard_no_more(opens: Opens, speech: SpokenSpeech) -> None:
+    tool = Breaking()
+    async with opens() as live:
+        live.model.say = lambda request: ModelReply("m", "", (ToolCall("call_1", "break", {}),))
+        room = Room()
+        session, told = await live.begin_with(replace(await live.beginning(text_only=False), tools=(tool,)), room)
+        await ask(session, speech, "Do it")
+        await told_of(told, ToolRequest)
+        await eventually(lambda: room.seconds > 0)
+        tool.breaks.set()
+        await told_of(told, ResponseComplete)
+        assert speech.said, "the words for a failure"
+        assert [event.code for event in await live.journal(session) if isinstance(event, TurnFailed)] == [
+            "database_unreachable"
+        ]
+
+
+async def test_who_still_speaks_is_not_told_to_wait(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
+    soft = {"timeout_seconds": 1, "message": "One moment."}
+    async with opens({"turn": {"soft_timeout_config": soft, "speculative_turn": True}}) as live:
+        live.model.hold = asyncio.Event()
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("I would like")
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: live.model.requests)
+        await pass_time(clock, 1)
+        speech.texts.append("some tea")
+        voice(session, 0.5)
+        await eventually(lambda: session._floor.free)
+        assert not [event for event in await live.journal(session) if isinstance(event, Noted)]
+        pause(session, 0.7)
+        await told_of(told, UserTranscript)
+        await pass_time(clock, 1)
+        await eventually(lambda: speech.said == ["One moment."])
+        live.model.hold.set()
+        await told_of(told, ResponseComplete)
+
+
+async def test_the_end_does_not_wait_for_a_recogniser_that_is_slow_to_leave(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    speech.leaving = asyncio.Event()
+    async with opens() as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        session.end("Bye")
+        await told_of(told, SessionEnded)
+        assert [event.reason for event in await live.journal(session) if isinstance(event, Ended)] == ["Bye"]
+        speech.leaving.set()
+        await live.tasks[0]
+        assert speech.streams[0].closed
+
+
+async def test_a_fault_in_what_is_due_ends_the_conversation(opens: Opens, clock: ManualClock) -> None:
+    def break_down(event: LiveEvent) -> None:
+        if isinstance(event, AgentResponse):
+            raise LookupError("a listener's fault")
+
+    config = {
+        "agent": {"max_conversation_duration_message": "Our time is over."},
+        "conversation": {"max_duration_seconds": 60},
+    }
+    async with opens(config) as live:
+        session, told = await live.begin(Room())
+        session.subscribe(break_down)
+        await asyncio.sleep(0)
+        clock.advance(timedelta(seconds=60))
+        (ended,) = await told_of(told, SessionEnded)
+        assert (ended.code, ended.error_type) == (1011, "unknown_websocket_crash")
