@@ -115,6 +115,17 @@ async def test_the_model_tries_again_and_is_told_why() -> None:
     assert first.message_id == second.message_id == message.id
 
 
+async def test_what_was_refused_is_no_part_of_what_comes_after_the_answer_that_took_its_place() -> None:
+    """It would stand behind what a tool has returned, as if the model had answered that already."""
+    look = ModelReply("gpt-4o", "A moment.", (ToolCall("c", "look", {}),))
+    effects = ScriptedEffects(
+        [ModelReply("gpt-4o", "Nine euro."), look, ModelReply("gpt-4o", "Oolong.")], finds("euro")
+    )
+    outcome = await run_turn(turn(custom(trigger_action=FEEDBACK)), effects)
+    assert said(outcome) == ["A moment.", "Oolong."]
+    assert [message.role for message in effects.requests[2].messages] == ["system", "user", "assistant", "tool"]
+
+
 async def test_after_so_many_attempts_the_conversation_ends() -> None:
     effects = ScriptedEffects([ModelReply("gpt-4o", f"{n} euro.") for n in range(3)], finds("euro"))
     outcome = await run_turn(turn(custom(trigger_action=FEEDBACK), guardrail_retries=2), effects)

@@ -53,7 +53,7 @@ class Watching:
         """Set when something was found for which the reply that is being written is to stop."""
         self._checks: list[GuardrailsChecked] = []
         self._again: list[Message] = []
-        """Refused replies and why they were, for the model that tries again."""
+        """Refused replies and why they were, for the model that tries again, until a reply passes."""
         self._retries = 0
         self._generating: asyncio.Task[ModelReply | NoModelAnswered] | None = None
         self._streaming: Streaming | None = None
@@ -98,6 +98,7 @@ class Watching:
             found = await self._verdict()
             if self._lets_pass(found):
                 self._note(found)
+                self._again.clear()
                 self._effects.release(reply)
                 return reply
             if not self._may_try_again(found):
