@@ -14,6 +14,7 @@ from greenline.agents.lookup import Lookup, ValueUnavailable
 from greenline.clock import Clock
 from greenline.settings import Settings
 from greenline.store.pool import Pool
+from greenline.text import clean_text
 from greenline.tools.mcp.catalogue import Catalogue, Listing
 from greenline.tools.mcp.client import ListedTool, McpClients
 from greenline.tools.mcp.desk import Desk, Integration, McpConnections
@@ -30,6 +31,7 @@ OFFER_SECONDS: Final = 3.0
 MAX_OFFERED: Final = 100
 """Tools of MCP servers in a turn: providers take 128 in all."""
 MAX_NAME: Final = 64
+UNSTORABLE: Final = "its name has characters that no journal holds"
 UNKNOWN: Final = "The workspace has no MCP server with this id."
 
 _UNUSUAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
@@ -61,9 +63,10 @@ class _Shelf:
     def usable(self) -> list[ListedTool]:
         found = []
         for tool in self.listing.tools:
-            fault = fault_of(tool.input_schema)
+            name = clean_text(tool.name)
+            fault = fault_of(tool.input_schema) if name == tool.name else UNSTORABLE
             if fault:
-                log.warning("mcp.tool_left_out", server_id=self.server.id, tool=tool.name, reason=fault)
+                log.warning("mcp.tool_left_out", server_id=self.server.id, tool=name, reason=fault)
             else:
                 found.append(tool)
         return found

@@ -52,6 +52,15 @@ async def test_an_auto_approved_tool_runs(channel: Channel, shop: Shop) -> None:
     assert shop.metas[0]["greenline/idempotency-key"].endswith(":call_1")
 
 
+async def test_a_tool_whose_name_no_journal_holds_is_not_offered(channel: Channel, shop: Shop) -> None:
+    """The call of such a tool could not be kept, and its turn not be ended."""
+    channel.model.say = lambda request: ", ".join(tool.name for tool in request.tools if tool.name != "end_call")
+    shop.tools = [shop.tools[0].model_copy(update={"name": "pri\0ce"}), shop.tools[1]]
+    await equip(channel.pool, channel.clock, channel.agent_id, shop, approval_policy="auto_approve_all")
+    await channel.hear("What can you do?")
+    assert await channel.told(1) == ["order"]
+
+
 async def test_a_tool_that_nobody_can_approve_is_blocked(channel: Channel, shop: Shop) -> None:
     channel.model.say = asks_for_the_price
     await equip(channel.pool, channel.clock, channel.agent_id, shop)
