@@ -103,6 +103,22 @@ async def test_messages_of_any_size_cost_little_memory(dsn: str, tmp_path: Path)
             assert (await http.get("/healthz")).status_code == 200
 
 
+async def test_what_waits_behind_sound_costs_little_memory(dsn: str, tmp_path: Path) -> None:
+    """Of any kind: what a message holds is not read before its turn."""
+    environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": KEY, "GREENLINE_SECRET_KEY": "F" * 43 + "="}
+    sound = json.dumps({"user_audio_chunk": base64.b64encode(noise(1.0, 16_000, amplitude=6_000.0)).decode()})
+    result = {"type": "client_tool_result", "tool_call_id": "call_1", "result": "A" * 1_000_000, "is_error": False}
+    start = json.dumps({"type": "conversation_initiation_client_data"})
+    async with serve_process(tmp_path, environment=environment) as process:
+        running = await process.ready()
+        async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+            agent_id = await make_agent(http, text_only=False)
+        before = peak_mb(process.process.pid)
+        frames = [start, *[sound] * SECONDS, *[json.dumps(result)] * 200]
+        assert await send_all(running.url, agent_id, frames) == 1008
+        assert peak_mb(process.process.pid) - before < 100
+
+
 def peak_mb(pid: int) -> float:
     """The most memory that a process has had."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))

@@ -27,6 +27,9 @@ AUDIO_AT_ONCE: Final = 120.0
 TEXT_PER_SECOND: Final = 32_768.0
 """Characters. All that is said stays in memory and goes to the model again with each turn."""
 TEXT_AT_ONCE: Final = 1_000_000.0
+WORDS_WAITING: Final = 4_194_304
+"""Characters of messages without sound that may wait to be worked on, as they do behind sound that comes too fast: a
+few of the largest that are taken."""
 IN_TIME_SECONDS: Final = 1.5
 """How much sound may come at once before it counts as faster than it plays: networks stall and catch up."""
 WAITING_SECONDS: Final = 0.5
@@ -82,7 +85,7 @@ class Limits:
             raise TooFast
 
     @property
-    def most_waiting(self) -> int:
+    def sound_waiting(self) -> int:
         """Bytes of sound that may wait to be worked on."""
         return int(AUDIO_AT_ONCE * self._bytes_per_second)
 
