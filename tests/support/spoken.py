@@ -60,6 +60,8 @@ class Stage:
     speech: SpokenSpeech
     provider: str = "script"
     pushed: int = 0
+    finished: int = 0
+    """Utterances of which the text was asked for."""
     closed: bool = False
 
     def push(self, pcm: bytes) -> None:
@@ -68,6 +70,7 @@ class Stage:
 
     async def finish(self) -> str:
         """The next text of the script."""
+        self.finished += 1
         if self.speech.thinking is not None:
             await self.speech.thinking.wait()
         if self.speech.fault is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, ToolReturned, UserMessage
 
@@ -28,3 +28,14 @@ class Heard:
                 return event.said
             case _:
                 return ""
+
+
+def awaits_answer(events: Sequence[Event]) -> bool:
+    """Whether the person has said something since they got an answer: one of which they heard nothing is none."""
+    heard = Heard(events)
+    for event in reversed(events):
+        if isinstance(event, UserMessage) and not event.is_sign:
+            return True
+        if isinstance(event, AgentMessage | ToolReturned) and heard.text(event):
+            return False
+    return False

@@ -13,6 +13,7 @@ from greenline.channels.live.timers import Timers
 from greenline.channels.live.words import Meanwhile, Words
 from greenline.clock import Clock
 from greenline.conversations.events import Noted, TurnFailed, UserMessage
+from greenline.conversations.heard import awaits_answer
 from greenline.ids import new_id
 
 SIGN_SECONDS: Final = 0.8
@@ -96,6 +97,8 @@ class Hearing:
         self._signs = _signs(config)
         self._without_words = 0
         self._told_of_noise = False
+        self._has_stopped = False
+        """Whether the voice that is heard, or was last, has stopped an answer."""
 
     def use(self, config: ConversationConfig) -> None:
         """The agent goes on in another language."""
@@ -105,12 +108,13 @@ class Hearing:
     def voice_began(self) -> None:
         """The person begins to speak: the agent stops, if it may be interrupted."""
         self._talk.person_is_there()
+        self._has_stopped = False
         if not self._floor.interruptible:
             return
         if self._signs:
             self._timers.set(_BARGE, SIGN_SECONDS, self._interrupt)
         else:
-            self._floor.interrupt()
+            self._interrupt()
 
     def seems_to_say(self, text: str) -> None:
         """What the utterance seems to be so far."""
@@ -146,7 +150,7 @@ class Hearing:
         if text:
             self._without_words = 0
             self._talk.person_said(Words(text, "audio"), self._voice())
-        elif not self._tells_of_noise():
+        elif not (self._tells_of_noise() or self._begins_anew()):
             self._talk.wait_for_person()
 
     def is_deaf(self, error: BaseException) -> None:
@@ -183,6 +187,14 @@ class Hearing:
         self._floor.say(turn.noisy_environment_message, "notice")
         return True
 
+    def _begins_anew(self) -> bool:
+        """Whether an answer is made again: a noise has stopped it before a word of it was heard."""
+        owed = self._has_stopped and awaits_answer(self._conversation.journal)
+        if not owed or self._without_words >= NOISES or self._talk.human or self._talk.pausing:
+            return False
+        self._floor.respond(committed=True)
+        return True
+
     def _said_meanwhile(self, text: str) -> None:
         if text and self._is_sign(text):
             self._conversation.record(self._message(text).model_copy(update={"is_sign": True}))
@@ -194,6 +206,7 @@ class Hearing:
     def _interrupt(self) -> None:
         self._timers.stop(_BARGE)
         if self._floor.interruptible:
+            self._has_stopped = True
             self._floor.interrupt()
 
     def _message(self, text: str) -> UserMessage:

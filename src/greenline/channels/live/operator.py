@@ -92,7 +92,8 @@ class Operator:
 
     def _take_over(self, active: bool) -> None:
         if active != self.speaks:
-            self._floor.interrupt()
+            if active:
+                self._floor.interrupt()
             self._type(active=False)
             self.speaks = active
             self._conversation.record(HumanTakeover(active=active))

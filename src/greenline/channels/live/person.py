@@ -23,7 +23,8 @@ from greenline.channels.live.rich_content import tapped
 from greenline.channels.live.silence import Silence
 from greenline.channels.live.timers import Timers
 from greenline.channels.live.words import Meanwhile, Words
-from greenline.conversations.events import AgentMessage, UserMessage, UserSilent
+from greenline.conversations.events import UserMessage, UserSilent
+from greenline.conversations.heard import awaits_answer
 from greenline.ids import new_id
 from greenline.speech.errors import SpeechError
 from greenline.speech.models import RecognitionOptions
@@ -100,7 +101,9 @@ class Person:
         self.person_is_there()
         if self._take_meanwhile():
             return
-        if self._is_unanswered() and not self.human:
+        if not self._floor.free:  # the last words of who spoke before are heard to their end
+            return
+        if awaits_answer(self._conversation.journal) and not self.human:
             self._floor.respond(committed=True)
         else:
             self.wait_for_person()
@@ -228,14 +231,6 @@ class Person:
             self.person_said(Words(KEYS_REDACTED, "dtmf", unwritten=pressed))
         else:
             self.person_said(Words(pressed, "dtmf"))
-
-    def _is_unanswered(self) -> bool:
-        words = (
-            event for event in reversed(self._conversation.journal) if isinstance(event, UserMessage | AgentMessage)
-        )
-        return isinstance(next(words, None), UserMessage)
-
-    # Silence
 
     def _wait(self, seconds: float | None = None) -> None:
         if not (self._means.agent.text_only or self.human or self._conversation.over):

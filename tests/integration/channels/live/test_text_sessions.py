@@ -35,7 +35,7 @@ from support.rows import WORKSPACE
 from support.wait import until
 
 CONFIG = {"agent": {"first_message": "Hello {{name}}!", "prompt": {"prompt": "You sell tea to {{name}}."}}}
-ANN: dict[str, Any] = {"dynamic_variables": {"name": "Ann"}}
+ANN = {"dynamic_variables": {"name": "Ann"}}
 
 
 @pytest.fixture
@@ -318,6 +318,20 @@ async def test_a_human_takes_over_and_hands_back(live: Stage) -> None:
     assert responses[-1].text == "You said And on Sunday?", "who wrote to the human is answered by the agent"
     await order("end_call")
     await told_of(told, SessionEnded)
+
+
+async def test_an_answer_that_a_human_stopped_before_its_first_word_is_made_when_they_hand_back(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    async with stage(pool, dsn, clock, settings, {"agent": {"prompt": {"prompt": "x", "tools": [TOOL]}}}) as live:
+        live.model.say = lambda request: ModelReply("m", "", (ToolCall("call_1", str(TOOL["name"]), {}),))
+        session, told = await live.begin()
+        session.user_message("Is it there?")
+        await told_of(told, ClientToolCall)
+        for command in ("enable_human_takeover", "disable_human_takeover"):
+            await place(live.pool, live.clock, WORKSPACE, session.conversation_id, Order(command))
+        await told_of(told, TakenOver, 2)
+        await told_of(told, ClientToolCall, 2)
 
 
 async def test_what_was_cut_is_told_to_the_model_as_it_was_heard(live: Stage) -> None:

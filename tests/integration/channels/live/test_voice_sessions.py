@@ -18,11 +18,13 @@ from greenline.channels.live.models import (
     ResponseComplete,
     ResponseCorrection,
     SessionEnded,
+    TakenOver,
     TentativeResponse,
     TurnProbability,
     UserTranscript,
 )
 from greenline.channels.live.session import LiveSession
+from greenline.channels.orders import Command, Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import (
     AgentInterrupted,
@@ -38,6 +40,7 @@ from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
 from greenline.speech.models import EndOfTurn, Partial
 from support.live import Opens, Room, Stage, told_of
+from support.rows import WORKSPACE
 from support.spoken import ANSWER, SpokenSpeech, ask, pause, voice
 from support.wait import eventually, until
 
@@ -267,6 +270,70 @@ async def test_an_answer_is_cut_while_the_model_still_writes(live: Stage, speech
     (answer,) = await told_of(told, AgentResponse)
     assert answer.text == ANSWER
     assert live.model.requests[-1].messages[-1].text == "Do you sell tea?\nOr coffee?"
+
+
+async def test_a_noise_before_the_first_word_of_an_answer_does_not_cost_it(live: Stage, speech: SpokenSpeech) -> None:
+    live.model.hold = thinking = asyncio.Event()
+    session, told = await live.begin(Room())
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, UserTranscript)
+    await eventually(lambda: len(live.model.requests) == 1)
+    voice(session, 0.3)
+    pause(session, 0.7)
+    await eventually(lambda: len(live.model.requests) == 2)
+    thinking.set()
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    assert live.model.requests[-1].messages[-1].text == "Do you sell tea?"
+
+
+async def test_noise_without_end_does_not_ask_the_model_without_end(live: Stage, speech: SpokenSpeech) -> None:
+    live.model.hold = asyncio.Event()
+    session, told = await live.begin(Room())
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, UserTranscript)
+    for count in range(1, 6):
+        await eventually(lambda count=count: len(live.model.requests) == min(count, 3))
+        heard = speech.streams[0].finished
+        voice(session, 0.3)
+        pause(session, 0.7)
+        await eventually(lambda heard=heard: speech.streams[0].finished > heard)
+    assert len(live.model.requests) == 3
+
+
+async def ordered(live: Stage, session: LiveSession, command: Command, text: str = "") -> None:
+    await place(live.pool, live.clock, WORKSPACE, session.conversation_id, Order(command, text))
+
+
+async def test_who_says_nothing_after_a_human_has_handed_back_is_waited_for(
+    live: Stage, speech: SpokenSpeech, clock: ManualClock
+) -> None:
+    session, told = await live.begin(Room())
+    await ordered(live, session, "enable_human_takeover")
+    await ordered(live, session, "send_human_message", "I am Bob.")
+    await told_of(told, ResponseComplete)
+    await ordered(live, session, "disable_human_takeover")
+    await told_of(told, TakenOver, 2)
+    clock.advance(timedelta(seconds=8))  # reference: the agent speaks again after 7
+    responses = await told_of(told, AgentResponse, 2)
+    assert [response.text for response in responses] == ["I am Bob.", ANSWER]
+
+
+async def test_the_last_words_of_a_human_are_heard_after_they_have_handed_back(
+    live: Stage, speech: SpokenSpeech, clock: ManualClock
+) -> None:
+    room = Room(at_once=False)
+    session, told = await live.begin(room)
+    await ordered(live, session, "enable_human_takeover")
+    await ordered(live, session, "send_human_message", "Goodbye, the agent goes on.")
+    await eventually(lambda: room.seconds == pytest.approx(5 * 0.2, abs=0.02))
+    await ordered(live, session, "disable_human_takeover")
+    await told_of(told, TakenOver, 2)
+    room.played = room.seconds
+    await told_of(told, ResponseComplete)
+    assert not [event for event in told if isinstance(event, Interruption)]
+    clock.advance(timedelta(seconds=8))
+    await told_of(told, AgentResponse, 2)
 
 
 async def test_a_cough_is_no_interruption(live: Stage, speech: SpokenSpeech) -> None:
