@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx2
 import pytest
 from pydantic import SecretStr
@@ -36,7 +34,7 @@ async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
             agent_id = await make_agent(
                 http, "offline: when open -> say We open at nine in the morning.", text_only=False
             )
-            room: dict[str, Any] = {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}
+            room = {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}
             conversation_id = await js.start(agentId=agent_id, **room)
             assert conversation_id.startswith("conv_")
             await js.wait("onMessage", "it.message === 'Hello!'")

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs) -> str:
     created = await client.conversational_ai.agents.create(conversation_config=ConversationalConfig())
-    agent_id: str = created.agent_id
-    return agent_id
+    return created.agent_id
 
 
 async def test_a_signed_url_leads_to_this_server(
@@ -113,8 +112,7 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
     ):
         row = projection(conversation_id, **place, **changes)
         await write(server.services.pool, row, [(0, started(row)), *said])
-    statuses: dict[str, int] = {}
-    taken: list[str] = []
+    statuses = {}
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
         for conversation_id in ("conv_open", "conv_over", "conv_chat", "conv_unknown"):
             path = f"/v1/convai/conversations/{conversation_id}/files"
@@ -122,8 +120,7 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
             statuses[conversation_id] = answer.status_code
             if answer.status_code == 200:
                 assert answer.headers["access-control-allow-origin"] == "*"
-                taken.append(answer.json()["file_id"])
-        (file_id,) = taken
+                file_id = answer.json()["file_id"]
         read = await stranger.get(f"/v1/convai/conversations/conv_open/files/{file_id}")
     assert statuses == {"conv_open": 200, "conv_over": 401, "conv_chat": 401, "conv_unknown": 401}
     assert read.status_code == 401

@@ -36,9 +36,7 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent, beside a connected number that has none."""
     await connect(http)
     config: Any = {"agent": {"prompt": {"prompt": "You sell roses."}}}
-    made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
-    agent_id: str = made.agent_id
-    return agent_id
+    return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
 
 
 async def send(client: AsyncElevenLabs, agent_id: str) -> str:
@@ -50,8 +48,7 @@ async def send(client: AsyncElevenLabs, agent_id: str) -> str:
         template_params=[],
         agent_id=agent_id,
     )
-    conversation_id: str = started.conversation_id
-    return conversation_id
+    return started.conversation_id
 
 
 async def write(http: httpx2.AsyncClient, wamid: str, text: str) -> None:
@@ -72,8 +69,7 @@ async def ended(client: AsyncElevenLabs, conversation_id: str) -> GetConversatio
         return (await client.conversational_ai.conversations.get(conversation_id)).status in ("done", "failed")
 
     await until(over)
-    found: GetConversationResponseModel = await client.conversational_ai.conversations.get(conversation_id)
-    return found
+    return await client.conversational_ai.conversations.get(conversation_id)
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["refused", "not delivered"])

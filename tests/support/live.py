@@ -130,9 +130,7 @@ class Stage:
 
     async def row(self, session: LiveSession) -> dict[str, Any]:
         """The conversation's row."""
-        row = await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id)
-        assert row is not None
-        return dict(row)
+        return dict(await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id))
 
 
 Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
@@ -143,7 +141,7 @@ async def told_of(told: list[LiveEvent], kind: type[E], count: int = 1) -> list[
     """The events of a kind, when there are ``count``."""
 
     async def enough() -> list[E]:
-        found: list[E] = [event for event in told if isinstance(event, kind)]
+        found = [event for event in told if isinstance(event, kind)]
         return found if len(found) >= count else []
 
     return await until(enough)

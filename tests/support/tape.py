@@ -10,8 +10,6 @@ from greenline.speech.models import Hint
 class Tape:
     """A recogniser that keeps what it is given."""
 
-    provider = "tape"
-
     def __init__(self) -> None:
         self.pushed = bytearray()
 
@@ -24,8 +22,7 @@ class Tape:
     def drop(self) -> None: ...
 
     async def hints(self) -> AsyncIterator[Hint]:
-        hints: tuple[Hint, ...] = ()
-        for hint in hints:
+        for hint in ():
             yield hint
 
     async def aclose(self) -> None: ...

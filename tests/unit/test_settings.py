@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pydantic import ValidationError
 
@@ -53,7 +51,7 @@ def test_secrets_do_not_show() -> None:
         ("end_of_turn_seconds", '{"normal": 60}'),
     ],
 )
-def test_wrong_values_are_refused(name: str, value: Any) -> None:
+def test_wrong_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
 

@@ -360,6 +360,8 @@ class Voiced(_Event):
     voice_id: str
     synthesiser: str
     """Such as ``elevenlabs:eleven_flash_v2``."""
+    began: datetime | None = None
+    """When it began to be heard, in a conversation by voice: a model writes on while its first words are spoken."""
 
 
 class SpeechUsed(_Event):

@@ -142,6 +142,8 @@ class _Fold:
         usage = llm_usage(counts, self._about.prices) if counts else None
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
         cut, waits = self._heard.is_cut(event), self._waits.get(event.id, {})
+        voiced = self._voiced.get(event.id)
+        began = voiced.began if voiced is not None and voiced.began is not None else entry.at
         return Turn(
             role="agent",
             message=self._heard.text(event) or None,
@@ -152,9 +154,9 @@ class _Fold:
             feedback=self._rating(event),
             file_input=files[0] if files else None,
             file_inputs=files,
-            time_in_call_secs=self._seconds(entry.at),
+            time_in_call_secs=self._seconds(began),
             id=event.id,
-            created_at_unix_ms=milliseconds(entry.at),
+            created_at_unix_ms=milliseconds(began),
             agent_metadata=self._about.agent,
             multivoice_message=self._multivoice(event),
             tool_calls=[self._tools.call(call) for call in calls],

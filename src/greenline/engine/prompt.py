@@ -137,7 +137,7 @@ def messages(events: Iterable[Event], files: Mapping[str, Shown]) -> list[Messag
     for event in journal:
         if isinstance(event, ToolCalled):
             calls.setdefault(event.message_id, []).append(ToolCall(event.request_id, event.name, event.params))
-    returned = {(event.message_id, event.request_id) for event in journal if isinstance(event, ToolReturned)}
+    returned = {(event.message_id, event.request_id): event for event in journal if isinstance(event, ToolReturned)}
     found: list[Message] = []
     for event in _that_count(journal):
         match event:
@@ -148,9 +148,7 @@ def messages(events: Iterable[Event], files: Mapping[str, Shown]) -> list[Messag
                 text = labelled(heard_parts(event.parts, text)) if event.parts else text
                 if text or said:
                     found.append(Message("assistant", _text(text), said))
-                    found.extend(_cut_short(call) for call in said if (event.id, call.id) not in returned)
-            case ToolReturned():
-                found.append(Message("tool", _text(event.result), tool_call_id=event.request_id))
+                    found.extend(_result(call, returned.get((event.id, call.id))) for call in said)
             case ContextualUpdate():
                 found.append(Message("system", _text(f"{CONTEXT} {event.text}")))
     if journal and isinstance(last := journal[-1], UserSilent):
@@ -176,9 +174,9 @@ def _that_count(journal: Sequence[Event]) -> Iterable[Event]:
             yield event
 
 
-def _cut_short(call: ToolCall) -> Message:
-    """A result where there is none, since models refuse a call without one: the person interrupted."""
-    return Message("tool", _text(CUT_SHORT), tool_call_id=call.id)
+def _result(call: ToolCall, returned: ToolReturned | None) -> Message:
+    """What a call returned. Models refuse one without a result, or with something between: there is always one."""
+    return Message("tool", _text(CUT_SHORT if returned is None else returned.result), tool_call_id=call.id)
 
 
 def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, Shown]) -> None:

@@ -29,8 +29,7 @@ def synthesiser(url: str, **voices: str) -> OpenAiSynthesiser:
 def pcm_of(wav: bytes) -> bytes:
     with wave.open(io.BytesIO(wav)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
-        pcm: bytes = file.readframes(file.getnframes())
-        return pcm
+        return file.readframes(file.getnframes())
 
 
 async def test_an_utterance_is_sent_whole_and_its_text_comes_back() -> None:

@@ -70,10 +70,7 @@ def unix(seconds: float) -> int:
 
 
 def test_times_and_the_person() -> None:
-    events: list[tuple[float, Event]] = [
-        (0.0, UserMessage(id="m", text="Hi")),
-        (321.7, Ended(reason="end_call tool was called")),
-    ]
+    events = [(0.0, UserMessage(id="m", text="Hi")), (321.7, Ended(reason="end_call tool was called"))]
     found = metadata(conversation(*events), journal(events), agent())
     assert (found.start_time_unix_secs, found.accepted_time_unix_secs) == (unix(0), unix(0))
     assert (found.call_duration_secs, found.termination_reason) == (321, "end_call tool was called")
@@ -141,7 +138,7 @@ def test_the_life_of_an_opening_template() -> None:
 
 
 def test_a_template_that_failed() -> None:
-    error = {"code": 131026, "title": "Message undeliverable", "details": "Message undeliverable."}
+    error = {"code": 131026, "title": "Message undeliverable", "details": None}
     events: list[Timed] = [(0, TEMPLATE), (4, Delivery(outbox_id="out_1", state="failed", error=error))]
     found = metadata(conversation(*events, direction="outbound"), journal(events), agent())
     assert found.whatsapp is not None

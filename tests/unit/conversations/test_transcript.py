@@ -430,7 +430,7 @@ def test_a_switch_of_the_language_has_a_result_of_its_kind() -> None:
     call = ToolCalled(message_id="m", request_id="r", name="language_detection", params={"reason": "hola"})
     done = ToolReturned(message_id="m", request_id="r", name="language_detection", language="es")
     refused = done.model_copy(update={"language": "", "is_error": True, "error_type": "too_late"})
-    events: list[Timed] = [(0, started(ROW)), (1, AgentMessage(id="m", text="")), (1, call)]
+    events = [(0, started(ROW)), (1, AgentMessage(id="m", text="")), (1, call)]
     *_, results = turns([*events, (1, done)])
     assert results.tool_results[0].result is not None
     assert results.tool_results[0].result.model_dump(exclude_none=True) == {
@@ -469,3 +469,14 @@ def test_what_was_spoken_tells_by_whom_and_what_was_heard_too() -> None:
         ("scribe", "elevenlabs:eleven_flash_v2", "joe"),
         None,
     ]
+
+
+def test_a_spoken_answer_stands_where_it_began_to_be_heard_though_the_model_wrote_on() -> None:
+    began = BEGIN + timedelta(seconds=1)
+    (turn,) = turns(
+        [
+            (5, AgentMessage(id="a", text="Once upon a time", medium="audio")),
+            (9, Voiced(message_id="a", voice_id="", synthesiser="embedded", began=began)),
+        ]
+    )
+    assert (turn.time_in_call_secs, turn.created_at_unix_ms) == (1, int(began.timestamp() * 1000))

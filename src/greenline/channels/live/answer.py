@@ -63,7 +63,9 @@ class Answer:
         self.committed = asyncio.Event()
         self.utterance: Utterance | None = None
         self.recorded = False
-        """Whether `events` are in the journal already: a cut then only adds what was heard."""
+        """Whether all of `events` is in the journal: a cut then only adds what was heard."""
+        self._taken = 0
+        """How many of them are in the journal."""
         self.interruptible = True
         self.begun = False
         """Whether there is text, of the model or not."""
@@ -104,6 +106,11 @@ class Answer:
             event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
             for event in (voiced(event, self._labels) for event in (*self.outcome.events, *partial))
         )
+
+    def take(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """What of ``events``, which are `events`, the journal does not have yet; once."""
+        new, self._taken = events[self._taken :], len(events)
+        return new
 
     @property
     def shielded(self) -> bool:

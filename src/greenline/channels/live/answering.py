@@ -61,7 +61,9 @@ class Answering:
     async def run(self, answer: Answer, late: Late) -> Outcome:
         """Make ``answer`` as the model has it; where it can't be made, it is the words for a failure."""
         means = self._means
-        effects = LiveEffects(means.models, means.clock, answer, answer.committed, late=late)
+        effects = LiveEffects(
+            means.models, means.clock, answer, answer.committed, partial(self._keep, answer), late=late
+        )
         try:
             turn = await self._turn(answer)
             self._fillers.write(turn)
@@ -81,6 +83,10 @@ class Answering:
         client = ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls)
         switch = partial(self._switch, answer)
         return await build_turn(means, self._conversation.id, journal, files, client, offer, switch)
+
+    def _keep(self, answer: Answer) -> None:
+        """What was said and done before a tool has its place and its time, whatever becomes of the rest."""
+        self._conversation.record(*answer.take(answer.events))
 
     def _fail(self, answer: Answer, effects: LiveEffects, code: str, reason: str) -> Outcome:
         log.error("turn.failed", conversation_id=self._conversation.id, code=code, reason=reason)

@@ -63,7 +63,8 @@ class Speaker(Protocol):
 class LiveEffects:
     """Effects of one turn. ``committed`` is set when the turn is no guess any more: only then tools run.
 
-    ``late`` takes the verdict on a turn that was cut, where it is still wanted.
+    ``keep`` is called before and after each tool, when what has come so far is certain. ``late`` takes the verdict on
+    a turn that was cut, where it is still wanted.
     """
 
     def __init__(
@@ -72,12 +73,15 @@ class LiveEffects:
         clock: Clock,
         speaker: Speaker,
         committed: asyncio.Event,
+        keep: Callable[[], None],
+        *,
         late: Callable[[Coroutine[Any, Any, Refused]], bool] = lambda judging: False,
     ) -> None:
         self._models = models
         self._clock = clock
         self._speaker = speaker
         self._committed = committed
+        self._keep = keep
         self._late = late
 
     def now(self) -> datetime:
@@ -90,6 +94,8 @@ class LiveEffects:
 
     async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
         """One generation, with the cascade; its text is passed on as it comes, unless ``watch`` holds it."""
+        if self._committed.is_set():
+            self._keep()
         attempts: tuple[Attempt, ...] = ()
         holds = watch is not None and watch.holds
         try:
@@ -135,6 +141,7 @@ class LiveEffects:
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """One call of a tool."""
         await self._committed.wait()
+        self._keep()
         call_id = context.idempotency_key.partition(":")[2]
         await self._speaker.ready_for(tool)
         self._speaker.tool_called(tool, arguments, call_id)

@@ -212,14 +212,13 @@ class Floor:
         self._answer = None
         self._stop()
         events = answer.events
-        if not answer.recorded:
-            self._conversation.record(*events)
+        self._conversation.record(*answer.take(events))
         self._conversation.record(*answer.cut(events))
         self._time(answer, events)
 
     async def _finish(self, answer: Answer) -> None:
         await answer.committed.wait()
-        self._conversation.record(*answer.events)
+        self._conversation.record(*answer.take(answer.events))
         answer.recorded = True
         await self._play(answer)
         answer.over()
@@ -247,7 +246,7 @@ class Floor:
         """Keep the silence before an answer of which something was spoken, by whom, and when each voice began."""
         utterance, means, record = answer.utterance, self._means, self._conversation.record
         if utterance is not None:
-            record(*parts_began(utterance, events, means.moment), *spoken_by(utterance, events))
+            record(*parts_began(utterance, events, means.moment), *spoken_by(utterance, events, means.moment))
         waits = answer.waterfall.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:

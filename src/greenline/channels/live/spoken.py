@@ -21,13 +21,14 @@ def parts_began(
             yield PartsBegan(message_id=message.id, at=began)
 
 
-def spoken_by(utterance: Utterance, events: Sequence[Event]) -> Iterator[Voiced]:
-    """The voice and the synthesiser of each message of which something was spoken."""
-    speakers = iter(utterance.speakers())
-    for message in _messages(events):
-        if (speaker := next(speakers, None)) is not None:
+def spoken_by(utterance: Utterance, events: Sequence[Event], moment: Callable[[float], datetime]) -> Iterator[Voiced]:
+    """By whom, and from when on, each message was spoken of which something was; ``moment`` as in `parts_began`."""
+    for message, speaker, sounded in zip(_messages(events), utterance.speakers(), utterance.sounded(), strict=False):
+        if speaker is not None:
             voice_id, synthesiser = speaker
-            yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser)
+            at = next((at for _, at in sounded if at is not None), None)
+            began = None if at is None else moment(at)
+            yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser, began=began)
 
 
 def _messages(events: Iterable[Event]) -> Iterator[AgentMessage]:

@@ -18,7 +18,6 @@ from greenline.channels.whatsapp.signature import answer_handshake, is_signed
 from greenline.checkpoints import checkpoint
 from greenline.errors import Forbidden, GreenlineError, Unavailable
 from greenline.settings import Settings
-from greenline.store.outage import passes
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +61,9 @@ class Webhook:
             return _refusal(error)
         except ClientDisconnect:
             raise
-        except Exception as error:  # the boundary of one delivery
+        except Exception:  # the boundary of one delivery
             # The commit's outcome is unknown: Meta delivers again, and the unique key absorbs what was kept.
-            if passes(error):
-                log.warning("webhook.not_kept", error=f"{type(error).__name__}: {error}")
-            else:
-                log.exception("webhook.not_kept")
+            log.exception("webhook.not_kept")
             return JSONResponse({"detail": Unavailable().detail()}, 503)
         return None
 

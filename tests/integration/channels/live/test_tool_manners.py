@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from greenline.channels.live.models import (
 )
 from greenline.channels.live.rich_content import SHOWN
 from greenline.channels.live.tool_sounds import tool_sound
-from greenline.conversations.events import Noted, UserMessage
+from greenline.conversations.events import AgentMessage, Noted, Started, ToolCalled, UserMessage
 from greenline.engine.prompt import HINGLISH
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from support.live import Opens, Room, Stage, told_of
@@ -289,3 +290,28 @@ def test_every_sound_is_soft_and_goes_round(name: str) -> None:
 def test_names_that_nobody_knows_share_one_sound() -> None:
     assert tool_sound("harp") is tool_sound("lute") is tool_sound("typing")
     assert tool_sound("elevator1") is tool_sound("elevator1")
+
+
+async def test_what_was_said_and_done_before_a_tool_is_written_down_while_it_runs(opens: Opens) -> None:
+    async with opens(config()) as live:
+        live.model.say = looks("One moment.")
+        session, told = await live.begin(Room())
+        session.user_message("Look!")
+        await told_of(told, ClientToolCall)
+        written = [type(event) for event in await live.journal(session)]
+        assert written == [Started, UserMessage, AgentMessage, ToolCalled]
+        live.clock.advance(timedelta(seconds=2))
+        session.contextual_update("It is late.")
+        session.tool_result("call_1", "tea", is_error=False)
+        await told_of(told, ResponseComplete)
+        kinds = [message.role for message in live.model.requests[-1].messages]
+        assert kinds == ["system", "user", "assistant", "tool"]
+        session.user_message("And milk?")
+        await told_of(told, ResponseComplete, 2)
+        kinds = [message.role for message in live.model.requests[-1].messages]
+        assert kinds == ["system", "user", "assistant", "tool", "system", "assistant", "user"], "no model takes less"
+        turns = [(turn.message, len(turn.tool_results)) for turn in await live.transcript(session)]
+        assert turns[:5] == [("Look!", 0), ("One moment.", 0), ("It is late.", 0), (None, 1), ("I see tea.", 0)]
+        rows = await live.pool.fetch("select at, kind from conversation_event order by seq")
+        at = {row["kind"]: row["at"] for row in reversed(rows)}
+        assert at["tool_returned"] - at["tool_called"] == timedelta(seconds=2)

@@ -5,9 +5,7 @@ import hmac
 import json
 from typing import Any
 
-import asyncpg
 import pytest
-from structlog.testing import capture_logs
 
 from greenline.channels.whatsapp.webhook import Webhook, WebhookTooLarge
 from greenline.clock import ManualClock
@@ -29,8 +27,7 @@ def channel(channel: Channel) -> Channel:
 
 async def sends(channel: Channel, kind: str, media_id: str, mime_type: str, **more: Any) -> ModelRequest:
     """What the model is asked when a person sends a file."""
-    content: dict[str, Any] = {kind: {"id": media_id, "mime_type": mime_type, **more}}
-    await channel.hear(None, type=kind, **content)
+    await channel.hear(type=kind, text=None, **{kind: {"id": media_id, "mime_type": mime_type, **more}})
     await channel.quiet()
     return channel.model.requests[-1]
 
@@ -114,23 +111,6 @@ async def post(channel: Channel, settings: Settings, chunks: list[bytes], length
     headers += [(b"content-length", str(length).encode())] if length is not None else []
     answer = await Webhook(channel.whatsapp.inbox, settings).deliver({"headers": headers}, receive)
     return answer.status_code if answer is not None else 200
-
-
-async def test_a_webhook_that_a_restarting_database_can_not_keep_is_one_line_of_the_log(
-    channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Meta delivers it again: hundreds of traces of the stack would hide what matters."""
-    signing = settings.model_copy(update={"meta_app_secret": ("shh",)})
-
-    async def accept(_: bytes) -> None:
-        raise asyncpg.CannotConnectNowError("the database system is starting up")
-
-    monkeypatch.setattr(channel.whatsapp.inbox, "accept", accept)
-    with capture_logs() as logs:
-        assert await post(channel, signing, [b"{}"], 2) == 503
-    [told] = [line for line in logs if line["event"] == "webhook.not_kept"]
-    assert (told["log_level"], "exc_info" in told) == ("warning", False)
-    assert "starting up" in told["error"]
 
 
 async def test_a_webhook_may_have_three_megabytes_and_no_more(channel: Channel, settings: Settings) -> None:
