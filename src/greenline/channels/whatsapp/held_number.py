@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.store.mailbox import Claim
+
+SET_BACK: Final = timedelta(seconds=10)
+"""By more than this the machine's clock was set back; by less, a look is older than another one that overtook it."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class HeldNumber:
     """As it was read last; None while there is none that Meta takes."""
     landings: deque[datetime] = field(default_factory=deque)
     """When requests were answered, as far back as `sent_since` was asked last."""
+    looked_at: datetime | None = None
+    """When it was looked whether the number has room."""
     inbound_elsewhere: int = 0
     counted_at: datetime | None = None
     """Messages a second that come in by other processes, and when they were counted last."""
@@ -49,6 +55,13 @@ class HeldNumber:
         task = asyncio.create_task(flight)
         self.flights[chat_id] = task
         task.add_done_callback(lambda done: self._landed(chat_id, done))
+
+    def look(self, now: datetime) -> None:
+        """To be called at each look: what was noted before the machine's clock was set back says nothing any more."""
+        if self.looked_at is not None and self.looked_at > now + SET_BACK:
+            self.landings.clear()
+            self.counted_at = self.busy_since = self.full_since = None
+        self.looked_at = now
 
     def sent_since(self, moment: datetime) -> int:
         """How many messages Meta may have taken since; older landings are forgotten.

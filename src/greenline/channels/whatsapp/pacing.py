@@ -36,11 +36,15 @@ class Pace:
         """The first moment from ``now`` on at which one more message keeps to the rate."""
         if clock is None:
             return now
-        return max(now, clock - self.interval * (self.burst - 1))
+        return max(now, self._of_now(clock, now) - self.interval * (self.burst - 1))
 
     def after(self, clock: datetime | None, now: datetime) -> datetime:
         """The clock when one more message is sent at ``now``."""
-        return max(now, clock or now) + self.interval
+        return max(now, self._of_now(clock or now, now)) + self.interval
+
+    def _of_now(self, clock: datetime, now: datetime) -> datetime:
+        """It is never further ahead than a whole burst, unless the machine's own clock was set back."""
+        return min(clock, now + self.interval * self.burst)
 
 
 def number_pace(per_second: float) -> Pace:

@@ -6,13 +6,13 @@ where there is much traffic, what other processes take in is counted too.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
-from greenline.channels.whatsapp.held_number import HeldNumber
+from greenline.channels.whatsapp.held_number import SET_BACK, HeldNumber
 
 STANDARD: Final = 80.0
 HIGH: Final = 1_000.0
@@ -59,6 +59,8 @@ class Inflow:
     def note(self, phone_number_id: str, now: datetime) -> None:
         """A message has come in. One that is told again counts again: it is not known here that it was there."""
         moments = self._moments[phone_number_id]
+        if moments and moments[-1] > now + SET_BACK:
+            moments.clear()
         moments.append(now)
         if moments[0] < now - 2 * SECOND:
             del moments[: bisect_left(moments, now - SECOND)]
@@ -66,7 +68,7 @@ class Inflow:
     def count(self, phone_number_id: str, now: datetime, part: timedelta = SECOND) -> int:
         """Messages of the last ``part`` of a second."""
         moments = self._moments.get(phone_number_id, ())
-        return len(moments) - bisect_left(moments, now - part)
+        return bisect_right(moments, now + SET_BACK) - bisect_left(moments, now - part)
 
     def rate(self, phone_number_id: str, now: datetime) -> int:
         """Messages a second, foreseen while a burst begins: Meta has counted more than it has told of yet."""
@@ -82,6 +84,7 @@ class Throughput:
 
     def room(self, number: HeldNumber, more: int, now: datetime) -> int | None:
         """How many of ``more`` messages may leave; None where `counted` must be told first what came in."""
+        number.look(now)
         sent, name = number.sent_since(now - SECOND), number.phone_number_id
         inbound = self._inflow.rate(name, now)
         if number.counted_at is not None and number.counted_at >= now - FRESH:

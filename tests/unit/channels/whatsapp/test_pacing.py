@@ -55,6 +55,15 @@ def test_a_burst_to_one_person_is_repaid_by_silence() -> None:
     assert pace.earliest(clock, NOW + timedelta(seconds=18)) == NOW + timedelta(seconds=18)
 
 
+def test_a_machine_whose_clock_is_set_back_sends_on() -> None:
+    pace, clock = number_pace(80), None
+    for _ in range(pace.burst):
+        clock = pace.after(clock, NOW)
+    earlier = NOW - timedelta(hours=1)
+    assert pace.earliest(clock, earlier) == earlier + pace.interval
+    assert pace.after(clock, earlier + pace.interval) <= earlier + (pace.burst + 2) * pace.interval
+
+
 def test_a_free_message_is_sent() -> None:
     verdict = judge(candidate(), RULES, None, NOW)
     assert isinstance(verdict, Send)

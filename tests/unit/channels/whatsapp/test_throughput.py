@@ -54,6 +54,15 @@ def test_the_rate_of_a_number_follows_what_it_is(
     assert throughput_of(setting, account_type, level) == per_second
 
 
+def test_what_came_and_went_before_the_clock_of_the_machine_was_set_back_counts_no_more() -> None:
+    number, inflow, earlier = held(), crowd(80), NOW - timedelta(hours=1)
+    number.landings.extend([NOW] * 80)
+    assert Throughput(80, inflow).room(number, 1, NOW) is None
+    assert Throughput(80, inflow).room(number, 1, earlier) == 80
+    inflow.note("1", earlier)
+    assert inflow.count("1", earlier) == 1
+
+
 def test_a_single_chat_needs_no_count() -> None:
     assert Throughput(80, crowd(1)).room(held(), 1, NOW) == 78
     assert Throughput(80, Inflow()).room(held(), 1, NOW) == 80
