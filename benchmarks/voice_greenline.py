@@ -14,8 +14,9 @@ from harness import place
 from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentDefinition, AgentVersion
-from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.beginning import Beginning
 from greenline.channels.live.session import LiveSession
+from greenline.channels.live.sessions import LiveSessions
 from greenline.channels.webrtc.media import MediaCall
 from greenline.clock import SystemClock
 from greenline.conversations.events import TurnTimed

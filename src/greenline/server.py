@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from greenline.api.app import create_api
 from greenline.api.deps import AppServices
 from greenline.api.lifecycle import Lifecycle
-from greenline.channels.live.begin import LiveSessions
+from greenline.channels.live.sessions import LiveSessions
 from greenline.channels.livekit.service import Rooms
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.sessions import SocketSessions

@@ -14,9 +14,10 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.config.platform_settings import PlatformSettings
 from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentDefinition
-from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.beginning import Beginning
 from greenline.channels.live.models import AudioOut, LiveEvent, SessionEnded
 from greenline.channels.live.session import LiveSession
+from greenline.channels.live.sessions import LiveSessions
 from greenline.clock import ManualClock
 from greenline.conversations.events import Event, load_event
 from greenline.conversations.journal import read_journal

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from greenline.channels.live.begin import PATIENCE_OF_LEASE
 from greenline.channels.live.journal import WRITE_SECONDS
 from greenline.settings import Settings
 from greenline.settings_table import settings_table
 from greenline.store.wakeups import POLL_SECONDS
+from greenline.store.worker import PATIENCE_OF_LEASE
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ ARRIVALS_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 300.0
 MAX_DOUBLINGS = 9
 """With them the wait is above `MAX_BACKOFF_SECONDS`; what is tried for days would have too many for a float."""
+PATIENCE_OF_LEASE = 0.6
+"""Of a lease, for how long work may wait for the database: it is renewed every third of it, two thirds are left."""
 HOLD_SECONDS = 5.0
 """It takes a millisecond: one that takes so long went to a server that does not answer any more."""
 STEADY = timedelta(seconds=3)

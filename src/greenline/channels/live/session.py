@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class LiveSession:
-    """Make it with `greenline.channels.live.begin`."""
+    """Make it with `greenline.channels.live.sessions`."""
 
     def __init__(
         self,

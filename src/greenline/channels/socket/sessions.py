@@ -9,10 +9,11 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.initiation import InitiationData, SourceInfo
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get
-from greenline.channels.live.begin import Beginning, LiveSessions
+from greenline.channels.live.beginning import Beginning
 from greenline.channels.live.held import HeldConversation
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
+from greenline.channels.live.sessions import LiveSessions
 from greenline.channels.socket.access import used_already
 from greenline.channels.socket.session import Start
 from greenline.store.mailbox import LeaseLost

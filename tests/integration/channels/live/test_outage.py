@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from greenline.channels.live.begin import DatabaseAway
 from greenline.channels.live.models import AgentResponse, ResponseComplete, SessionEnded
+from greenline.channels.live.sessions import DatabaseAway
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Ended, Started, UserMessage

@@ -9,7 +9,6 @@ import pytest
 
 from greenline.agents.overrides import OverrideNotAllowed
 from greenline.agents.variables import MissingVariables
-from greenline.channels.live.begin import ABANDONED
 from greenline.channels.live.models import (
     AgentResponse,
     AgentTyping,
@@ -22,6 +21,7 @@ from greenline.channels.live.models import (
     ToolResponse,
 )
 from greenline.channels.live.person import NO_WORDS
+from greenline.channels.live.sessions import ABANDONED
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Started, TurnFailed, UserMessage

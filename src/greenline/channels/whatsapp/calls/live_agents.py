@@ -11,10 +11,11 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import get_version, live_version
 from greenline.channels.limits import check_call
-from greenline.channels.live.begin import Beginning, LiveSessions, Memory
+from greenline.channels.live.beginning import Beginning, Memory
 from greenline.channels.live.keypad_tool import keypad
 from greenline.channels.live.models import CODE_NORMAL, AudioOut
 from greenline.channels.live.session import LiveSession
+from greenline.channels.live.sessions import LiveSessions
 from greenline.channels.whatsapp.answer import SOURCE, parties
 from greenline.channels.whatsapp.calls.agent import CallOut, Goodbye
 from greenline.channels.whatsapp.calls.chat_tool import SendChatMessage

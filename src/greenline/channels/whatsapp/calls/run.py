@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import structlog
 
-from greenline.channels.live.begin import PATIENCE_OF_LEASE
 from greenline.channels.orders import ITEM as ORDER
 from greenline.channels.whatsapp.calls.agent import CallAgents
 from greenline.channels.whatsapp.calls.events import (
@@ -52,6 +51,7 @@ from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS, passes, patiently
 from greenline.store.wakeups import POLL_SECONDS
+from greenline.store.worker import PATIENCE_OF_LEASE
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ import pytest
 
 from greenline.agents.initiation import InitiationData
 from greenline.agents.variables import MissingVariables
-from greenline.channels.live.begin import LiveSessions
+from greenline.channels.live.sessions import LiveSessions
 from greenline.channels.whatsapp.calls.agent import Goodbye
 from greenline.channels.whatsapp.calls.live_agents import LiveCallAgents, LiveVoice
 from greenline.channels.whatsapp.calls.outbound import OutboundCall
