@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +16,13 @@ from greenline.agents.config.base import Map
 from greenline.agents.config.service_tools import SchemaOverride
 from greenline.tools.mcp.client import Answer
 from greenline.tools.mcp.endpoint import Endpoint
+from greenline.tools.mcp.exchange import STREAM_SECONDS, Exchange
 from greenline.tools.mcp.models import McpServerConfig, tool_hash
 from greenline.tools.mcp.overrides import given_arguments, shown_schema
 from greenline.tools.mcp.results import CUT, MAX_SHOWN, MAX_TEXT, NOTHING, blocks_of, text_of
 from greenline.tools.mcp.schemas import MAX_DEPTH, fault_of, plain_object
 from greenline.tools.mcp.toolbox import MAX_NAME, unique_name
+from support.virtual_time import run_in_virtual_time
 
 ORDER: dict[str, Any] = {
     "type": "object",
@@ -212,6 +216,20 @@ def test_no_text_repeats_a_secret() -> None:
     endpoint = Endpoint("SSE", "https://example.com", secrets=frozenset({"abc", "abcdef"}))
     assert endpoint.discreet("abcdef and abc") == "*** and ***"
     assert len(endpoint.discreet("x" * 10_000)) == 500
+
+
+def test_a_server_that_ends_its_streams_is_not_called_again_at_once() -> None:
+    async def ended(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, stream=httpx2.ByteStream(b"retry: 0\n\n"))
+
+    async def listen() -> float:
+        exchange = Exchange(httpx2.MockTransport(ended), listens=True)
+        began = asyncio.get_running_loop().time()
+        for _ in range(11):
+            await exchange.handle_async_request(httpx2.Request("GET", "https://example.com/mcp"))
+        return asyncio.get_running_loop().time() - began
+
+    assert run_in_virtual_time(listen()) >= 10 * STREAM_SECONDS
 
 
 def test_unknown_fields_of_a_configuration_are_kept() -> None:

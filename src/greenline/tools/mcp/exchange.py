@@ -17,6 +17,10 @@ MAX_BYTES: Final = 1_048_576
 FAREWELL_SECONDS: Final = 2.0
 """How long a session may take to end (``DELETE``): nobody waits for it, but it holds a connection."""
 
+STREAM_SECONDS: Final = 0.5
+"""At least between two streams of events: a server may end each at once and ask for the next one at once, and the SDK
+obeys for as long as the session lasts."""
+
 
 class Exchange(httpx2.AsyncBaseTransport):
     """``fault`` is the first error of a connection, ``status`` the last refusal by HTTP.
@@ -28,6 +32,7 @@ class Exchange(httpx2.AsyncBaseTransport):
     def __init__(self, connections: httpx2.AsyncBaseTransport, *, listens: bool) -> None:
         self._connections = connections
         self._listens = listens
+        self._next_stream_at = 0.0
         self.fault: httpx2.HTTPError | None = None
         self.status: int | None = None
 
@@ -35,8 +40,10 @@ class Exchange(httpx2.AsyncBaseTransport):
         """Send through the guard."""
         if request.method == "DELETE":
             return await self._farewell(request)
-        if request.method == "GET" and self._listens:
-            return await self._connections.handle_async_request(request)
+        if request.method == "GET":
+            await self._pause()
+            if self._listens:
+                return await self._connections.handle_async_request(request)
         try:
             response = await self._connections.handle_async_request(request)
         except httpx2.HTTPError as error:
@@ -57,6 +64,13 @@ class Exchange(httpx2.AsyncBaseTransport):
             response = await self._connections.handle_async_request(request)
             await response.aclose()
         return httpx2.Response(response.status_code)
+
+    async def _pause(self) -> None:
+        """Wait until another stream may be opened."""
+        now = asyncio.get_running_loop().time()
+        begins = max(now, self._next_stream_at)
+        self._next_stream_at = begins + STREAM_SECONDS
+        await asyncio.sleep(begins - now)
 
     def forget(self) -> None:
         """What went wrong so far hinders nothing: the SDK has found another way."""
