@@ -197,6 +197,12 @@ class AgentRoom:
         if self._microphone is not None:
             self._microphone.cancel()
         self._microphone = asyncio.create_task(self._record(track))
+        self._microphone.add_done_callback(self._recorded)
+
+    def _recorded(self, recording: asyncio.Task[None]) -> None:
+        """A fault ends the conversation, as one in a message would: the person is not heard any more."""
+        if not recording.cancelled() and isinstance(error := recording.exception(), Exception):
+            self._came.put_nowait(error)
 
     def _data_came(self, packet: rtc.DataPacket) -> None:
         if packet.participant is None or packet.participant.identity != self._person or not self.is_open:

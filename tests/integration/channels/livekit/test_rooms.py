@@ -163,6 +163,20 @@ async def test_sound_goes_both_ways(place: Place) -> None:
         assert session.out.queued == 0.0
 
 
+async def test_a_fault_in_what_is_heard_ends_the_conversation(place: Place) -> None:
+    """Else nobody would hear the person any more, and nobody would know."""
+
+    def break_down(pcm: bytes) -> None:
+        raise LookupError("a fault of the detector")
+
+    async with place.talk() as (person, session):
+        session.listen = break_down
+        async with person.speaking(resample(tone(5.0), 16_000, 48_000)):
+            told = await person.until("error")
+        assert told["error_event"]["error_type"] == "unknown_websocket_crash"
+    assert session.ended is not None
+
+
 @BOTH
 async def test_sound_in_messages_is_refused(place: Place) -> None:
     async with place.talk() as (person, session):
