@@ -46,6 +46,17 @@ SLOW_LOUDSPEAKER = """
     });
   };
 """
+SLOW_PERMISSION = """
+  window.asked = [];
+  window.microphones = [];
+  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((allow) => window.asked.push(allow));
+    const stream = await lend(wanted);
+    window.microphones.push(stream.getTracks()[0]);
+    return stream;
+  };
+"""
 RINGBACK, BELL = 425, 659
 ENERGY = """async () => {
   let energy = 0;
@@ -123,6 +134,25 @@ async def test_a_phone_that_can_not_speak_hangs_up(place: Place) -> None:
         return [call["ended_by"] for call in made if call["state"] == "ended"]
 
     assert await until(over) == ["person"], "the agent is not left talking to nobody"
+
+
+async def test_a_microphone_that_is_lent_after_the_end_is_given_back(place: Place) -> None:
+    phone = await place.phone("Kai")
+    await phone.context.add_init_script(SLOW_PERMISSION)
+    await phone.reload()
+    for calls in (1, 2):
+        await button(phone, "Call").click()
+        await phone.wait_for_function(f"window.asked.length === {calls}")
+        if calls == 1:
+            await button(phone, "Hang up").click()
+            await expect(button(phone, "Hang up")).to_have_count(0)
+    await phone.evaluate("window.asked[0]()")
+    await phone.wait_for_function("window.microphones.length === 1 && window.microphones[0].readyState === 'ended'")
+    await phone.evaluate("window.asked[1]()")
+    await phone.wait_for_function("window.microphones.length === 2 && window.microphones[1].readyState === 'live'")
+    await button(phone, "Hang up").click()
+    await phone.wait_for_function("window.microphones[1].readyState === 'ended'")
+    await phone.context.close()
 
 
 async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:

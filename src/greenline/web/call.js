@@ -146,11 +146,14 @@ export default {
     },
     async offer() {
       this.close();
+      const call = (this.call = {}); // what the browser brings after its end belongs to nobody
       try {
         if (!navigator.mediaDevices) throw new Error("The browser lends its microphone only to https, or to localhost.");
-        this.microphone = await navigator.mediaDevices.getUserMedia({
+        const microphone = await navigator.mediaDevices.getUserMedia({
           audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
         });
+        if (this.call !== call) return microphone.getTracks().forEach((track) => track.stop());
+        this.microphone = microphone;
         const peer = (this.peer = new RTCPeerConnection());
         peer.addTrack(this.microphone.getAudioTracks()[0], this.microphone);
         peer.ontrack = (event) => this.listen(event.track);
@@ -160,9 +163,11 @@ export default {
         };
         await peer.setLocalDescription(await peer.createOffer());
         await this.gathered(peer);
+        if (this.call !== call) return;
         this.own = this.meter(this.microphone);
         this.$emit("offer", peer.localDescription.sdp);
       } catch (error) {
+        if (this.call !== call) return;
         this.close();
         this.$emit("failed", REFUSALS[error.name] || String(error.message || error));
       }
@@ -196,7 +201,7 @@ export default {
       this.speaker?.pause();
       this.own?.source.disconnect();
       this.theirs?.source.disconnect();
-      this.peer = this.microphone = this.speaker = this.own = this.theirs = undefined;
+      this.call = this.peer = this.microphone = this.speaker = this.own = this.theirs = undefined;
       this.muted = this.small = this.weak = this.speaking = false;
     },
     // What is said: the words of a caption appear as they are heard.
