@@ -91,6 +91,22 @@ def test_rooms_of_a_floor_form_no_circle() -> None:
     TopologicalSorter(room_edges()).prepare()
 
 
+def test_channels_form_no_circle() -> None:
+    """A call holds a live conversation: that knows nothing of calls, nor of any other channel that holds one."""
+    channels = {path.name for path in (SOURCE / "channels").iterdir() if path.is_dir()}
+    edges = {
+        name: {
+            other
+            for module in (SOURCE / "channels" / name).rglob("*.py")
+            for other in re.findall(r"^ *from greenline\.channels\.(\w+)", module.read_text(), re.MULTILINE)
+            if other in channels - {name}
+        }
+        for name in channels
+    }
+    assert edges["whatsapp"]
+    TopologicalSorter(edges).prepare()
+
+
 def test_the_emulator_stands_alone() -> None:
     """It is a product of its own and must not learn from the server what Meta does: both would be wrong together."""
     edges = room_edges()

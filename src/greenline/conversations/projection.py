@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Final
@@ -70,6 +70,16 @@ class Projection:
 
 
 COLUMNS: Final = tuple(column.name for column in fields(Projection))
+_MOMENTS: Final = frozenset(
+    {"started_at", "accepted_at", "ended_at", "last_agent_message_at", "last_user_message_at"}
+)
+
+
+def read_projection(row: Mapping[str, Any]) -> Projection:
+    """The projection of a row of table ``conversation``, as JSON."""
+    values = {name: row[name] for name in COLUMNS}
+    moments = {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values[name]}
+    return Projection(**{**values, **moments, "tool_names": tuple(values["tool_names"])})
 
 
 def fold(row: Projection, events: Iterable[Event], at: datetime) -> Projection:

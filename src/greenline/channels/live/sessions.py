@@ -22,9 +22,9 @@ from greenline.channels.live.models import CODE_CRASH, AudioOut
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
-from greenline.channels.whatsapp.chat import to_projection
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Resumed, Started
+from greenline.conversations.projection import read_projection
 from greenline.errors import Unavailable
 from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
@@ -173,7 +173,7 @@ class LiveSessions:
         """A conversation whose lease ran out: its process died, and the socket or the call with it."""
         conversation_id = claim.mailbox_id.removeprefix(f"{KIND}:")
         row = await self._pool.fetchval(sql["conversation"], claim.workspace_id, conversation_id)
-        projection = to_projection(row) if row is not None else None
+        projection = read_projection(row) if row is not None else None
         if projection is None or not projection.is_open:
             await self._mailboxes.release(claim, self._clock.now())
             return

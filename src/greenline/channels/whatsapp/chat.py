@@ -12,7 +12,7 @@ from greenline.channels.whatsapp.commit import sql
 from greenline.conversations.events import Event, Remembered, UserMessage
 from greenline.conversations.heard import Heard
 from greenline.conversations.journal import read_event
-from greenline.conversations.projection import COLUMNS, Projection
+from greenline.conversations.projection import Projection, read_projection
 from greenline.engine.language import switched_to
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -97,7 +97,7 @@ def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
         enable_audio_message_response=data["enable_audio_message_response"],
         is_token_expired=data["is_token_expired"],
         sealed_token=b64decode(data["token"]),
-        open=tuple(to_projection(row) for row in data["conversations"] or ()),
+        open=tuple(read_projection(row) for row in data["conversations"] or ()),
         journal=tuple(event for event in events if event is not None),
         version=data["version"],
         joined_to=chat["joined_to"],
@@ -139,13 +139,3 @@ async def quoted_text(pool: Pool, chat: Chat, wamid: str) -> str | None:
     """What was said in the message ``wamid`` of this chat."""
     text: str | None = await pool.fetchval(sql["quoted"], chat.workspace_id, chat.id, wamid)
     return text
-
-
-_MOMENTS = frozenset({"started_at", "accepted_at", "ended_at", "last_agent_message_at", "last_user_message_at"})
-
-
-def to_projection(data: dict[str, Any]) -> Projection:
-    """The projection of a row of table ``conversation``, as JSON."""
-    values = {name: data[name] for name in COLUMNS}
-    moments = {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values[name]}
-    return Projection(**{**values, **moments, "tool_names": tuple(values["tool_names"])})

@@ -10,9 +10,8 @@ from typing import Any, Literal, cast
 from greenline.channels.whatsapp.calls.events import Ending, PermissionState
 from greenline.channels.whatsapp.calls.machine import Call, Permission, Phase
 from greenline.channels.whatsapp.calls.texts import return_texts
-from greenline.channels.whatsapp.chat import to_projection
 from greenline.conversations.events import CallCharged, Event, dump_event
-from greenline.conversations.projection import Projection
+from greenline.conversations.projection import Projection, read_projection
 from greenline.ids import new_id
 from greenline.store.mailbox import Claim, LeaseLost
 from greenline.store.pool import Connection, Pool
@@ -163,7 +162,7 @@ class CallStore:
     async def conversation(self, row: CallRow) -> Projection | None:
         """The conversation of a call."""
         data = await self._pool.fetchval(sql["conversation"], row.workspace_id, row.conversation_id)
-        return None if data is None else to_projection(data)
+        return None if data is None else read_projection(data)
 
     async def request_state(self, row: CallRow) -> tuple[str, dict[str, Any]] | None:
         """State and error of the request for permission; None when there is none in the outbox."""
