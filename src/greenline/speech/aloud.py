@@ -13,7 +13,12 @@ _SEEN: Final = re.compile(
     re.MULTILINE,
 )
 """What a person wants to see, not to hear."""
-_ADDRESS: Final = re.compile(r"https?://\S+|www\.\S+")
+_LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^\s)]*\)")
+"""Of Markdown; its first group is what one reads of it."""
+_ADDRESS: Final = re.compile(
+    r"(?:https?://(?:www\.)?|\bwww\.)([\w-]+(?:\.[\w-]+)*)"  # its host
+    r"(?::\d+)?(?:[/?#](?:[^\s()<>\[\]]*[\w/])?)?"  # the rest, without the punctuation of the sentence
+)
 _MARKS: Final = re.compile(r"[*_`#~|]+|^\s*[-•]\s+", re.MULTILINE)
 _PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]+")
 
@@ -24,7 +29,8 @@ def needs_reading(text: str) -> bool:
 
 
 def speakable(text: str) -> str:
-    """``text`` as one reads it aloud: without addresses, marks of Markdown and pictures."""
-    text = _PICTURES.sub(" ", _MARKS.sub(" ", _ADDRESS.sub(" ", text)))
+    """``text`` as one reads it aloud: of addresses their host, of links their words, no marks and no pictures."""
+    text = _ADDRESS.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _PICTURES.sub(" ", _MARKS.sub(" ", text))
     lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
     return "\n".join(line for line in lines if any(char.isalnum() for char in line))

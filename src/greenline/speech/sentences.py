@@ -9,10 +9,16 @@ FIRST_CLAUSE: Final = 40
 """Characters after which the first piece may end at a comma: the person hears something sooner."""
 LONGEST: Final = 300
 """Characters after which a text without any end of a sentence is cut at a space."""
+LONGEST_SHORTENED: Final = 8
+"""Characters of what `_SHORTENED` finds, at most."""
 PASSAGE: Final = 600
 """Characters of a passage: providers take 2,000 (Deepgram) or more at once, and who takes over begins it again."""
 
 _END: Final = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
+_SHORTENED: Final = re.compile(
+    r"(?<![\w.])(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Str|Nr|Sr|Sra|vs|ca|bzw|approx|[^\W\d_]|e\.g|i\.e)\.|(?:\d{1,2}\.){1,2})$"
+)
+"""A point that ends no sentence: of a title, an initial, a day ("am 3. Mai"), the number of an entry."""
 _CLAUSE: Final = re.compile(r"[,;:–—]\s+")
 
 
@@ -39,7 +45,7 @@ class Sentences:
         return [rest] if rest.strip() else []
 
     def _cut(self) -> int | None:
-        end = _END.search(self._rest)
+        end = self._end()
         if end is not None and end.start() < LONGEST:
             return end.end()
         if self._first and (clause := _CLAUSE.search(self._rest, FIRST_CLAUSE)) is not None:
@@ -47,6 +53,13 @@ class Sentences:
         if len(self._rest) > LONGEST and (space := self._rest.rfind(" ", 0, LONGEST)) > 0:
             return space + 1
         return None
+
+    def _end(self) -> re.Match[str] | None:
+        ends = _END.finditer(self._rest)
+        return next((end for end in ends if "\n" in end[0] or not self._is_shortened(end.start() + 1)), None)
+
+    def _is_shortened(self, until: int) -> bool:
+        return _SHORTENED.search(self._rest, max(0, until - LONGEST_SHORTENED), until) is not None
 
 
 def passages(text: str, most: int = PASSAGE) -> list[str]:

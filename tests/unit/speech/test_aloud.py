@@ -9,7 +9,11 @@ from greenline.speech.aloud import needs_reading, speakable
     ("text", "words"),
     [
         ("We open at *nine*. 🌿", "We open at nine ."),
-        ("See https://fern.example/a?b=1 for more.", "See for more."),
+        ("See https://fern.example/a?b=1 for more.", "See fern.example for more."),
+        ("It is at https://www.fern.example/way/.", "It is at fern.example."),
+        ("Our shop (www.fern.example), open daily", "Our shop (fern.example), open daily"),
+        ("Ask [our gardener](https://fern.example/ask?a=1#b).", "Ask our gardener."),
+        ("![A fern](https://fern.example/fern.png)", "A fern"),
         ("- a fern\n- a palm", "a fern\na palm"),
         ("🌿🌿\n***", ""),
         ("3 – 5 days\n\n\nPoštovné", "3 – 5 days\nPoštovné"),

@@ -27,6 +27,16 @@ def test_a_number_is_not_cut_at_its_point() -> None:
     assert cut("It costs 3.5", "0 euros.") == ["It costs 3.50 euros."]
 
 
+def test_a_title_an_initial_a_day_and_the_number_of_an_entry_stay_with_what_follows() -> None:
+    assert cut("Dr. Smith and J. R. Brown. They", " come.") == ["Dr. Smith and J. R. Brown. ", "They come."]
+    assert cut("Wir haben am 3.", " Mai geöffnet. Und am 24.12. auch.") == [
+        "Wir haben am 3. Mai geöffnet. ",
+        "Und am 24.12. auch.",
+    ]
+    assert cut("1. Dig\n2. Plant\n") == ["1. Dig\n", "2. Plant\n"]
+    assert cut("In the year 2026. No. Yes.") == ["In the year 2026. ", "No. ", "Yes."]
+
+
 def test_only_the_first_piece_may_end_at_a_comma() -> None:
     long = "we have many kinds of tea from everywhere in the world, "
     assert cut(long, long, "and coffee.") == [long, f"{long}and coffee."]

@@ -52,7 +52,7 @@ async def test_links_come_in_writing_as_well(channel: Channel, speech: ScriptedS
     channel.model.say = lambda request: "See https://tea.example for all kinds."
     await channel.speak()
     assert await channel.told(2) == ["[media_1]", "See https://tea.example for all kinds."]
-    assert speech.said == ["See for all kinds."]
+    assert speech.said == ["See tea.example for all kinds."]
 
 
 async def test_a_text_is_answered_by_text(channel: Channel) -> None:
