@@ -105,14 +105,12 @@ def feedback_of(score: str | None) -> dict[str, Any]:
 
 
 def _feedback(overall: Mapping[str, Any], journal: Iterable[Entry]) -> FeedbackView:
-    """The rating of the whole and, in the counts, those of single answers."""
-    rated = {
-        entry.event.event_id: entry.event.score
-        for entry in journal
-        if isinstance(entry.event, Feedback) and entry.event.event_id is not None
-    }
+    """The rating of the whole and, in the counts, those of single answers. A rating of none counts for nothing."""
+    events = [entry.event for entry in journal]
+    answers = {event.event_id for event in events if isinstance(event, AgentMessage) and event.text}
+    rated = {event.event_id: event.score for event in events if isinstance(event, Feedback)}
     found = FeedbackView.model_validate(overall)
-    scores = list(rated.values())
+    scores = [score for event_id, score in rated.items() if event_id is not None and event_id in answers]
     likes, dislikes = found.likes + scores.count("like"), found.dislikes + scores.count("dislike")
     kind = found.type or ("thumbs" if likes or dislikes else None)
     return found.model_copy(update={"type": kind, "likes": likes, "dislikes": dislikes})

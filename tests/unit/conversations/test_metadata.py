@@ -233,15 +233,18 @@ def test_features_that_the_agent_had_and_the_conversation_used() -> None:
 
 
 def test_ratings_of_answers_are_counted_beside_that_of_the_whole() -> None:
+    answers: list[Timed] = [(0, AgentMessage(id=f"a{at}", text="Yes", event_id=at)) for at in (1, 2)]
     events: list[Timed] = [
+        *answers,
         (1, Feedback(score="like", event_id=1)),
         (2, Feedback(score="dislike", event_id=2)),
         (3, Feedback(score="like", event_id=2)),
+        (3, Feedback(score="dislike", event_id=999)),  # of an answer that there is not
         (4, Feedback(score="dislike")),
     ]
     rated = metadata(conversation(*events, feedback=feedback_of("dislike")), journal(events), None).feedback
     assert (rated.type, rated.overall_score, rated.likes, rated.dislikes) == ("thumbs", "dislike", 2, 1)
-    unrated = metadata(conversation(*events[:3]), journal(events[:3]), None).feedback
+    unrated = metadata(conversation(*events[:5]), journal(events[:5]), None).feedback
     assert (unrated.type, unrated.overall_score, unrated.likes, unrated.dislikes) == ("thumbs", None, 2, 0)
 
 

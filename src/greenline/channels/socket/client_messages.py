@@ -224,4 +224,5 @@ def _refusal(value: dict[str, Any], error: ValidationError) -> InvalidMessage:
     place = ".".join(str(part) for part in first["loc"][1:])
     if first["type"] == "missing":
         return InvalidMessage(f"{kind}: the field {place} is missing.", "missing_fields")
-    return InvalidMessage(f"{kind}: {place}: {first['msg']}.")
+    said = first["msg"].removeprefix("Value error, ")  # pydantic's, before what a validator of ours says
+    return InvalidMessage(": ".join(filter(None, (str(kind), place, f"{said}."))))
