@@ -94,6 +94,8 @@ class Recorder:
         self._now = now
         self._done = done
         self._begun_at: float | None = None
+        self._heard_until = 0
+        """The place up to which the person was heard or silent."""
         self._person = Track()
         self._agent = Track()
         self._broken = False
@@ -101,9 +103,13 @@ class Recorder:
         self._writing: asyncio.Task[None] | None = None
 
     def hear(self, pcm: bytes) -> None:
-        """Sound of the person that has just come, at `RATE`."""
-        if not self._broken:
-            self._person.put(pcm, self._place() - len(pcm) // _SAMPLE_BYTES)
+        """Sound of the person that has just come, at `RATE`.
+
+        Silence takes no place of its own: the sound that it stands for may still come, in a burst.
+        """
+        self._heard_until = self._place()
+        if not self._broken and pcm.count(0) < len(pcm):
+            self._person.put(pcm, self._heard_until - len(pcm) // _SAMPLE_BYTES)
 
     def beside(self, out: AudioOut) -> AudioOut:
         """``out``, whose speech is recorded as well."""
@@ -131,7 +137,7 @@ class Recorder:
             await self._writing
         place = self._place()
         self._agent.cut(self._agent.end - place)
-        await self._write(max(self._person.end, self._agent.end))
+        await self._write(max(self._heard_until, self._person.end, self._agent.end))
         written = not self._broken and self._file is not None
         self.closed = True
         self._release()

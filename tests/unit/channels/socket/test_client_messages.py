@@ -98,7 +98,11 @@ def test_files_come_once_whether_one_or_many() -> None:
         ('{"user_audio_chunk": 1}', "invalid_message", "not a string"),
         ('{"user_audio_chunk": "a"}', "invalid_message", "not base64"),
         ('{"type": "pong", "event_id": -1}', "invalid_message", "event_id"),
-        ('{"type": "multimodal_message"}', "invalid_message", "multimodal_message: it holds neither a text nor a file."),
+        (
+            '{"type": "multimodal_message"}',
+            "invalid_message",
+            "multimodal_message: it holds neither a text nor a file.",
+        ),
         ('{"type": "x", "deep": ' + "[" * 300 + "]" * 300 + "}", "invalid_message", "deep"),
     ],
 )
