@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
 from greenline.emulator import pricing
 from greenline.emulator.acceptance import is_user_id
 from greenline.emulator.area_codes import is_us
+from greenline.emulator.background import Background
 from greenline.emulator.calls.desk import Desk
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
@@ -57,17 +56,15 @@ class Carrier:
         self._hides = hides
         self.evidence: Evidence[dict[str, Any]] = Evidence(lambda: config.kept_records)
         """What arrived on phones."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     async def aclose(self) -> None:
         """Bring nothing more."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def hold(self, chat: Chat, message: Message, held: TemplateHeld) -> None:
         """Keep a message until the quality of its template is assessed."""
-        self._start(self._hold(chat, message, held))
+        self._background.start(self._hold(chat, message, held))
 
     def accept(self, chat: Chat, message: Message) -> None:
         """Begin to bring a message that Meta took."""
@@ -75,11 +72,11 @@ class Carrier:
         chat.typing_until = 0.0
         if not chat.leaving:
             chat.leaving = True
-            self._start(self._bring_on_the_way(chat))
+            self._background.start(self._bring_on_the_way(chat))
 
     def lose(self, number: Number, recipient: str, message: Message) -> None:
         """Tell that a message reaches nobody: ``recipient`` is as the business wrote it."""
-        self._start(self._fail_later(number, recipient, message))
+        self._background.start(self._fail_later(number, recipient, message))
 
     def read(self, chat: Chat, wamid: str | None = None) -> int:
         """The person reads the business's messages up to one, or all; returns how many were unread."""
@@ -144,7 +141,7 @@ class Carrier:
             self._status(chat, message, "sent")
         late = self._faults.acting(LateFailed, **ends)
         if late is not None:
-            self._start(self._fail_late(chat, message, MetaError(late.code, "A fault was set.")))
+            self._background.start(self._fail_late(chat, message, MetaError(late.code, "A fault was set.")))
             return
         chat.outgoing.append(message)
         self._bring_to_the_phone(chat)
@@ -152,7 +149,7 @@ class Carrier:
     def _bring_to_the_phone(self, chat: Chat) -> None:
         if not chat.arriving:
             chat.arriving = True
-            self._start(self._carry(chat))
+            self._background.start(self._carry(chat))
 
     async def _carry(self, chat: Chat) -> None:
         """Bring a chat's messages to the phone, in the order of their acceptance."""
@@ -227,11 +224,11 @@ class Carrier:
         if message.type == "reaction":  # of a reaction, sent is all that is told
             return
         if message.backwards is not None:
-            self._start(self._tell_backwards(chat, message, message.backwards))
+            self._background.start(self._tell_backwards(chat, message, message.backwards))
         else:
             self._status(chat, message, "delivered")
         if chat.person.reads == "auto":
-            self._start(self._read_later(chat, message))
+            self._background.start(self._read_later(chat, message))
 
     async def _tell_backwards(self, chat: Chat, message: Message, seconds: float) -> None:
         """The person reads at once, and the business learns of it before it learns of the way to it."""
@@ -282,13 +279,3 @@ class Carrier:
         if state != "failed":
             told["contacts"] = [person.contact(hidden=hidden, with_username=state != "sent")]
         self._webhooks.update(chat.number, "messages", told)
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            task.result()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from typing import Final
 
+from greenline.emulator.background import Background
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import PORTFOLIO_LIMITS, Config, Tier
 from greenline.emulator.errors import MetaError
@@ -37,15 +37,13 @@ class Portfolio:
         self._webhooks = webhooks
         self._journal = journal
         self._throughput = throughput
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._rising: Tier | None = None
         """The limit that a rise under way starts from."""
 
     async def aclose(self) -> None:
         """Stop what waits."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def open(self, chat: Chat) -> MetaError | None:
         """Count a conversation that the business opens; returns why its message will fail, if it will."""
@@ -59,7 +57,7 @@ class Portfolio:
         self._throughput.wrote_first(chat.number, chat.person.id)
         if self._rising != tier and self._has_earned_more(tier):
             self._rising = tier
-            self._start(tier)
+            self._background.start(self._rise(tier))
         return None
 
     def _has_earned_more(self, tier: Tier) -> bool:
@@ -81,8 +79,3 @@ class Portfolio:
         }
         for account in self._world.accounts.values():
             self._webhooks.account_update(account, "business_capability_update", value)
-
-    def _start(self, tier: Tier) -> None:
-        task = asyncio.create_task(self._rise(tier))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from greenline.emulator.background import Background
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.journal import Journal
@@ -53,13 +52,11 @@ class Reviews:
         self._webhooks = webhooks
         self._journal = journal
         self._receptions: dict[str, Reception] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     async def aclose(self) -> None:
         """Stop what waits."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def decide(
         self, account: Account, template_id: str, verdict: str, reason: str = "NONE", **more: dict[str, Any]
@@ -75,18 +72,18 @@ class Reviews:
 
     def submit(self, account: Account, template_id: str) -> None:
         """Review a new template after the set delay."""
-        self._start(self._review(account, template_id))
+        self._background.start(self._review(account, template_id))
 
     def resubmit(self, account: Account, template_id: str) -> None:
         """Review a changed template after the set delay."""
         self.decide(account, template_id, "PENDING")
-        self._start(self._review(account, template_id))
+        self._background.start(self._review(account, template_id))
 
     def delete(self, account: Account, template_id: str) -> None:
         """Delete a template; while messages of it are on their way it stays, for 30 days at most."""
         if self._is_under_way(template_id):
             self.decide(account, template_id, "PENDING_DELETION")
-            self._start(self._delete_later(account, template_id))
+            self._background.start(self._delete_later(account, template_id))
         else:
             self._remove(account, template_id)
 
@@ -155,7 +152,7 @@ class Reviews:
         self.decide(account, template_id, "PAUSED", other_info={"title": title, "description": description})
         reception.pauses += 1
         reception.paused_until = now + seconds
-        self._start(self._resume(account, template_id, reception.paused_until))
+        self._background.start(self._resume(account, template_id, reception.paused_until))
 
     async def _resume(self, account: Account, template_id: str, until: float) -> None:
         await self._clock.sleep(until - self._clock.now())
@@ -185,11 +182,6 @@ class Reviews:
 
     def _reception(self, template_id: str) -> Reception:
         return self._receptions.setdefault(template_id, Reception())
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _named(template: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
+from greenline.emulator.background import Background
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
@@ -27,13 +27,11 @@ class Throughput:
         self._clock = clock
         self._webhooks = webhooks
         self._journal = journal
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     async def aclose(self) -> None:
         """Stop what waits."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def judge(self, number: Number) -> None:
         """Refuse one more message of the number now. Raises `MetaError` 130429, or 131057 during an upgrade."""
@@ -52,9 +50,7 @@ class Throughput:
         remember(number.opened, person_id, now)
         if number.throughput == "STANDARD" and self._has_earned_more(number):
             number.throughput = "UPGRADING"
-            task = asyncio.create_task(self._upgrade(number))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.start(self._upgrade(number))
 
     def _per_second(self, number: Number) -> int:
         if number.coexists:

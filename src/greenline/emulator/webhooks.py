@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx2
 
+from greenline.emulator.background import Background
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.config import Config
 from greenline.emulator.evidence import Evidence
@@ -116,7 +117,7 @@ class Webhooks:
             headers={"User-Agent": USER_AGENT},
             limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64),
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._batches: dict[Target, list[Update]] = {}
         self._under_way = 0
         self._one_less = asyncio.Condition()
@@ -127,9 +128,7 @@ class Webhooks:
 
     async def aclose(self) -> None:
         """Give up what is under way and close the connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
         await self._client.aclose()
 
     def update(self, number: Number, name: str, value: dict[str, Any]) -> None:
@@ -183,7 +182,7 @@ class Webhooks:
 
     def pending(self) -> int:
         """Deliveries that are not taken yet and will be tried again."""
-        return len(self._tasks)
+        return len(self._background)
 
     def _with_faults(self, name: str, value: dict[str, Any], phone_number_id: str | None) -> dict[str, Any]:
         unknown = self._faults.acting(UnknownField, field=name, phone_number_id=phone_number_id)
@@ -199,7 +198,7 @@ class Webhooks:
         if len(batch) >= fault.size:
             self._flush(target, batch)
         elif len(batch) == 1:
-            self._start(self._flush_later(target, batch, fault.seconds))
+            self._background.start(self._flush_later(target, batch, fault.seconds))
 
     async def _flush_later(self, target: Target, batch: list[Update], seconds: float) -> None:
         await self._clock.sleep(seconds)
@@ -242,7 +241,7 @@ class Webhooks:
         waits = [0.0, *([duplicate.delay] * duplicate.count() if duplicate else [])]
         for wait in waits:
             hold = wait + (delay.seconds if delay else 0.0) + (shuffle.up_to(shuffle.seconds) if shuffle else 0.0)
-            self._start(self._deliver_until_taken(delivery, hold))
+            self._background.start(self._deliver_until_taken(delivery, hold))
 
     async def _deliver_until_taken(self, delivery: Delivery, hold: float) -> None:
         if hold:
@@ -261,7 +260,7 @@ class Webhooks:
                 await self._clock.sleep(wait)
                 for other in delivery.others:
                     if other.delivered:  # who has not taken it yet is told again anyway
-                        self._start(self._repeat(other))
+                        self._background.start(self._repeat(other))
         self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.subject)
 
     async def _repeat(self, delivery: Delivery) -> None:
@@ -303,13 +302,3 @@ class Webhooks:
             "webhook.attempt", delivery=delivery.id, field=delivery.subject, attempt=delivery.attempts, **result
         )
         return result
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            task.result()

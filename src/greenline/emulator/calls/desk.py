@@ -6,9 +6,10 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
+from greenline.emulator.background import Background
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import g711, may_use_graph, why_closed
 from greenline.emulator.calls.limits import CallLimits
@@ -56,16 +57,14 @@ class Desk:
         self._inbox = inbox
         self._limits = CallLimits(config)
         self.permissions = PermissionDesk(world, clock, journal, self._limits, inbox)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.calls: dict[str, Call] = {}
 
     async def aclose(self) -> None:
         """End every call."""
         for call in list(self.calls.values()):
             await self._hang_up(call)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
         await self._teller.aclose()
 
     def why_not(self, number: Number) -> str | None:
@@ -104,11 +103,11 @@ class Desk:
             case "reject":
                 if call.direction != "USER_INITIATED" or call.state != "ringing":
                     raise MetaError(100, "Only a call that rings at the business can be rejected.")
-                self._start(self._end(call, "business_rejected"))
+                self._background.start(self._end(call, "business_rejected"))
             case "terminate":
                 if call.state == "ended":
                     raise MetaError(100, "The call has ended already.")
-                self._start(self._end(call, "business"))
+                self._background.start(self._end(call, "business"))
             case _:
                 raise MetaError(100, "action must be pre_accept, accept, reject, terminate or connect.")
         return call
@@ -155,7 +154,7 @@ class Desk:
         call = self._new(number, person, "BUSINESS_INITIATED")
         call.orders, call.base_url = orders, base_url
         call.callback_data = body.get("biz_opaque_callback_data")
-        self._start(self._ring_person(call, sdp))
+        self._background.start(self._ring_person(call, sdp))
         return call
 
     # The person (control)
@@ -170,7 +169,7 @@ class Desk:
         self._teller.connect(call, "offer", offer)
         wait = voicemail_wait(number)
         patience = self._config.call_accept_seconds if wait is None else wait
-        self._start(self._give_up(call, patience, "business_silent"))
+        self._background.start(self._give_up(call, patience, "business_silent"))
         return call
 
     def take(self, call: Call) -> None:
@@ -185,12 +184,12 @@ class Desk:
         if call.direction == "BUSINESS_INITIATED" and call.state == "ringing":
             self._teller.status(call, "REJECTED")
             call.state = "rejected"
-            self._start(self._end_rejected(call))
+            self._background.start(self._end_rejected(call))
 
     def hang_up(self, call: Call) -> None:
         """A person hangs up."""
         if call.state != "ended":
-            self._start(self._end(call, "person"))
+            self._background.start(self._end(call, "person"))
 
     def leave_voicemail(self, call: Call, pcm: bytes) -> None:
         """A person leaves a message after a call that nobody took. Raises ``ValueError`` where they can't."""
@@ -218,7 +217,7 @@ class Desk:
     def perform(self, call: Call, script: Script) -> None:
         """The person keeps to a script from the acceptance of the call on."""
         call.play = Play(call, script, self.hang_up)
-        self._start(call.play.run())
+        self._background.start(call.play.run())
 
     # What goes on
 
@@ -238,7 +237,7 @@ class Desk:
         if self._config.call_early_media:
             call.early_voice = True
             call.peer.first_packet.set()
-        self._start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
+        self._background.start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
         if call.person.answers_calls == "auto":
             await self._clock.sleep(self._config.call_answer_delay)
             self.take(call)
@@ -250,9 +249,9 @@ class Desk:
         call.started_at = self._clock.now()
         call.note("accepted")
         self._journal.add("call.accepted", call_id=call.id, person_id=call.person.id, phone_number_id=call.number.id)
-        self._start(self._watch(call))
+        self._background.start(self._watch(call))
         if call.orders:
-            self._start(self._recordings.begin(call))
+            self._background.start(self._recordings.begin(call))
 
     async def _watch(self, call: Call) -> None:
         """Hang up on a business that sends nothing (Meta: 20 s at the start, 30 s later)."""
@@ -320,8 +319,3 @@ class Desk:
 
     def _live(self) -> list[Call]:
         return [call for call in self.calls.values() if call.state != "ended"]
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

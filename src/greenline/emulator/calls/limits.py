@@ -9,6 +9,7 @@ from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.permissions import DAY
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
+from greenline.emulator.quotas import take
 from greenline.emulator.world import Number
 
 
@@ -39,10 +40,4 @@ class CallLimits:
 
 
 def _count(counted: dict[str, deque[float]], number: Number, now: float, seconds: float, most: int) -> bool:
-    moments = counted.setdefault(number.id, deque())
-    while moments and moments[0] <= now - seconds:
-        moments.popleft()
-    if len(moments) >= most:
-        return False
-    moments.append(now)
-    return True
+    return take(counted.setdefault(number.id, deque()), now, seconds, most)

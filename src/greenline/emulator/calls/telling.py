@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
+from greenline.emulator.background import Background
 from greenline.emulator.calls.call import Call
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.fault_kinds import (
@@ -40,13 +40,11 @@ class Teller:
         self._held: dict[str, Value] = {}
         """By call, a ``connect`` that waits for the end of the call."""
         self._batches: dict[str, list[Value]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     async def aclose(self) -> None:
         """Tell nothing more."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def is_heard(self, number: Number) -> bool:
         """Whether anybody is told of calls of the number."""
@@ -71,10 +69,10 @@ class Teller:
         self._tell(call, "terminate", value)
         begun, held = self._begun.pop(call.id, None), self._held.pop(call.id, None)
         if held is not None:
-            self._start(self._later(call.number, held, 0.2))
+            self._background.start(self._later(call.number, held, 0.2))
         stale = self._acting(CallStaleConnect, call, "terminate")
         if stale is not None and begun is not None:
-            self._start(self._later(call.number, begun, stale.seconds))
+            self._background.start(self._later(call.number, begun, stale.seconds))
 
     def file(self, call: Call, event: str, more: Value) -> None:
         """A recording or transcript of a call is there."""
@@ -116,10 +114,10 @@ class Teller:
             return
         shuffle = self._acting(CallShuffle, call, event)
         hold = shuffle.up_to(shuffle.seconds) if shuffle else 0.0
-        self._start(self._later(call.number, value, hold)) if hold else self._send(call.number, value)
+        self._background.start(self._later(call.number, value, hold)) if hold else self._send(call.number, value)
         if (twice := self._acting(CallDuplicate, call, event)) is not None:
             for _ in range(twice.copies):
-                self._start(self._later(call.number, value, hold + twice.seconds))
+                self._background.start(self._later(call.number, value, hold + twice.seconds))
 
     def _collect(self, number: Number, value: Value, batch: CallBatch) -> None:
         values = self._batches.setdefault(number.id, [])
@@ -127,7 +125,7 @@ class Teller:
         if len(values) >= batch.size:
             self._flush(number)
         elif len(values) == 1:
-            self._start(self._flush_later(number, batch.seconds))
+            self._background.start(self._flush_later(number, batch.seconds))
 
     def _flush(self, number: Number) -> None:
         whole: Value = {}
@@ -163,8 +161,3 @@ class Teller:
 
     def _timestamp(self) -> str:
         return str(int(self._clock.now()))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
