@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from typing import Annotated, Final
 
@@ -13,11 +12,10 @@ from pydantic import BaseModel
 from greenline.agents import service
 from greenline.agents.config.access import HoldAudio
 from greenline.agents.models import AgentChanges
-from greenline.api.conversation_auth import CORS
 from greenline.api.deps import Caller, Services
+from greenline.api.public_files import HEADERS, read_public_file
 from greenline.api.refusing import refusing
-from greenline.channels.socket.access import workspace_of_agent
-from greenline.conversations.files import clean_filename, file_key, write_file
+from greenline.conversations.files import clean_filename, write_file
 from greenline.conversations.models import FileNotFound, FileTooLarge
 from greenline.errors import BadRequest
 from greenline.ids import new_id
@@ -25,7 +23,6 @@ from greenline.speech.errors import AudioError
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.notes import decode_recording
 from greenline.speech.wav import encode_wav
-from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/agents", tags=["Agents"])
 
@@ -102,21 +99,13 @@ async def delete_hold_audio(agent_id: str, services: Services, workspace: Caller
 
 @router.get("/{agent_id}/hold-audio/{file_id}", response_class=Response)
 async def get_hold_audio(agent_id: str, file_id: str, services: Services) -> Response:
-    """An uploaded recording as WAV, for everybody: callers hear it before anybody asks who they are.
-
-    A copy of an agent has it under the address of the agent that was copied, which may be gone.
-    """
-    if not _ID.fullmatch(file_id):
-        raise FileNotFound("The agent has no hold audio with this id.")
-    owner = await workspace_of_agent(services.pool, agent_id)
+    """An uploaded recording as WAV, for everybody: callers hear it before anybody asks who they are."""
     recording = None
-    for workspace_id in [owner] if owner else await service.workspaces_of_hold_audio(services.pool, file_id):
-        with contextlib.suppress(ObjectMissing):
-            recording = await services.objects.get(file_key(workspace_id, file_id))
+    if _ID.fullmatch(file_id):
+        recording = await read_public_file(services, agent_id, file_id, service.workspaces_of_hold_audio)
     if recording is None:
         raise FileNotFound("The agent has no hold audio with this id.")
-    headers = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=86400, immutable", **CORS}
-    return Response(recording, media_type="audio/wav", headers=headers)
+    return Response(recording, media_type="audio/wav", headers=HEADERS)
 
 
 def _decode(data: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -15,15 +14,15 @@ from greenline.agents.config.conversation import FileInputConfig
 from greenline.agents.models import AgentChanges, AgentNotFound, AgentVersion
 from greenline.api.conversation_auth import CORS, AccessRefused
 from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.public_files import HEADERS, read_public_file
 from greenline.api.refusing import refusing
 from greenline.channels.socket.access import Gate, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
-from greenline.conversations.files import file_key, write_file
+from greenline.conversations.files import write_file
 from greenline.conversations.models import FileNotFound, FileTooLarge, UnsupportedFile
 from greenline.conversations.uploads import detect_type
 from greenline.errors import BadRequest
 from greenline.ids import new_id
-from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/agents", tags=["Agents"])
 
@@ -147,21 +146,13 @@ async def set_avatar(
 
 @router.get("/{agent_id}/avatar/{file_id}", response_class=Response)
 async def get_avatar(agent_id: str, file_id: str, services: Services) -> Response:
-    """An uploaded picture, for everybody: it is what a public page shows.
-
-    A copy of an agent has its picture under the address of the agent that was copied, which may be gone.
-    """
-    if not _AVATAR_ID.fullmatch(file_id):
-        raise FileNotFound("The agent has no picture with this id.")
-    owner = await workspace_of_agent(services.pool, agent_id)
+    """An uploaded picture, for everybody: it is what a public page shows."""
     picture = None
-    for workspace_id in [owner] if owner else await service.workspaces_of_picture(services.pool, file_id):
-        with contextlib.suppress(ObjectMissing):
-            picture = await services.objects.get(file_key(workspace_id, file_id))
+    if _AVATAR_ID.fullmatch(file_id):
+        picture = await read_public_file(services, agent_id, file_id, service.workspaces_of_picture)
     if picture is None:
         raise FileNotFound("The agent has no picture with this id.")
-    headers = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=86400, immutable", **CORS}
-    return Response(picture, media_type=detect_type(picture, None), headers=headers)
+    return Response(picture, media_type=detect_type(picture, None), headers=HEADERS)
 
 
 def widget_view(version: AgentVersion) -> WidgetView:
