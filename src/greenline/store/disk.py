@@ -21,19 +21,19 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:  # the boundary of a write: undone, and raised
         draft.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
     """``folder`` with those above it, made if it is not there, for its owner only."""
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-        _sync_folder(folder.parent.parent)
+        sync_folder(folder.parent)
+        sync_folder(folder.parent.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Without it the new name may be lost with the power, though the bytes are not."""
+def sync_folder(folder: Path) -> None:
+    """Keep the names in it for good: one that is new may be lost with the power, though its bytes are not."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -30,6 +30,7 @@ import structlog
 from greenline.errors import ConfigurationError
 from greenline.store.binaries import Account, Binaries, choose_account, find_binaries
 from greenline.store.data_dir import make_data_dir
+from greenline.store.disk import sync_folder
 from greenline.store.postmaster import anyone_runs_on, process_exists, read_pid, read_postmaster, runs_on
 
 log = structlog.get_logger(__name__)
@@ -220,7 +221,7 @@ class EmbeddedPostgres:
         if done.returncode:
             raise EmbeddedPostgresFailed(f"The embedded database could not be made: {done.stderr.strip()}")
         draft.rename(self._data)  # a killed initdb leaves a draft, never half a database
-        _sync_folder(self._home)
+        sync_folder(self._home)
 
     def _check_version(self, binaries: Binaries) -> None:
         made_by = (self._data / "PG_VERSION").read_text().strip()
@@ -331,11 +332,3 @@ class EmbeddedPostgres:
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGQUIT)
             self._child.wait()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

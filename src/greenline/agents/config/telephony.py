@@ -50,11 +50,8 @@ TransferDestination: TypeAlias = Annotated[PhoneDestination | SipDestination, Fi
 TransferType: TypeAlias = Literal["blind", "conference", "sip_refer"]
 
 
-class PhoneNumberTransfer(ConfigModel):
-    """One place to which the model may transfer a call, and the condition that it reads.
-
-    Older clients name the place by ``phone_number``; it is given back as a destination too.
-    """
+class NumberTransfer(ConfigModel):
+    """Where a call is handed to, and how."""
 
     custom_sip_headers: list[SipHeader] = []
     transfer_destination: TransferDestination
@@ -62,6 +59,14 @@ class PhoneNumberTransfer(ConfigModel):
     sip_refer_play_dialtone: bool = False
     uui: UuiTransfer | None = None
     post_dial_digits: PostDialDigits | None = None
+
+
+class PhoneNumberTransfer(NumberTransfer):
+    """One place to which the model may transfer a call, and the condition that it reads.
+
+    Older clients name the place by ``phone_number``; it is given back as a destination too.
+    """
+
     phone_number: str | None = None
     condition: str
 

@@ -9,13 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from greenline.agents.config.base import ConfigModel, Integer, Map
 from greenline.agents.config.knowledge import KnowledgeBaseLocator
 from greenline.agents.config.partial import PartialConversationConfig
-from greenline.agents.config.telephony import (
-    PostDialDigits,
-    SipHeader,
-    TransferDestination,
-    TransferType,
-    UuiTransfer,
-)
+from greenline.agents.config.telephony import NumberTransfer
 from greenline.agents.config.workflow_expression import BooleanLiteral, Expression
 
 START_NODE_ID = "start_node"
@@ -159,16 +153,10 @@ class StandaloneAgentNode(Node):
     preserve_voice_settings: bool = False
 
 
-class PhoneNumberNode(Node):
+class PhoneNumberNode(NumberTransfer, Node):
     """Hands a call to a number."""
 
     type: Literal["phone_number"]
-    custom_sip_headers: list[SipHeader] = []
-    transfer_destination: TransferDestination
-    transfer_type: TransferType = "conference"
-    sip_refer_play_dialtone: bool = False
-    uui: UuiTransfer | None = None
-    post_dial_digits: PostDialDigits | None = None
 
 
 class ToolLocator(ConfigModel):

@@ -145,9 +145,8 @@ class EnclaveSetup(_Message):
     type: Literal["enclave_setup_config"]
 
 
-ClientMessage: TypeAlias = (
-    AudioChunk
-    | Initiation
+_Typed: TypeAlias = (
+    Initiation
     | Pong
     | UserMessage
     | UserActivity
@@ -158,22 +157,9 @@ ClientMessage: TypeAlias = (
     | MultimodalMessage
     | EnclaveSetup
 )
+ClientMessage: TypeAlias = AudioChunk | _Typed
 
-_TYPED: Final[TypeAdapter[ClientMessage]] = TypeAdapter(
-    Annotated[
-        Initiation
-        | Pong
-        | UserMessage
-        | UserActivity
-        | ContextualUpdate
-        | ClientToolResult
-        | Feedback
-        | McpToolApproval
-        | MultimodalMessage
-        | EnclaveSetup,
-        Field(discriminator="type"),
-    ]
-)
+_TYPED: Final[TypeAdapter[ClientMessage]] = TypeAdapter(Annotated[_Typed, Field(discriminator="type")])
 
 
 def parse(frame: str | bytes) -> ClientMessage:
