@@ -29,23 +29,36 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        sys.stdout.write(f"ready http://{host}:{port}\n")
+        sys.stdout.write(f"ready http://{f'[{host}]' if ':' in host else host}:{port}\n")
         sys.stdout.flush()
 
 
 def serve(host: str = "127.0.0.1", port: int = 8090) -> None:
-    """Serve until SIGTERM or SIGINT. Prints ``ready http://HOST:PORT`` when it listens; port 0 takes a free one."""
+    """Serve until SIGTERM or SIGINT. Prints ``ready http://HOST:PORT`` when it listens; port 0 takes a free one.
+
+    Raises ``SystemExit`` with what to do when it can't listen there.
+    """
+    listener = _bind(host, port)
     config = uvicorn.Config(
         create_app(),
-        host=host,
-        port=port,
         http=_Protocol,
         log_level="critical",
         access_log=False,
         timeout_graceful_shutdown=1,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_Server(config).serve())
+        runner.run(_Server(config).serve([listener]))
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        place = f"{host}:{port}: {error.strerror}"
+        raise SystemExit(
+            f"greenline: The emulator can't listen on {place}. Choose another --host or --port."
+        ) from error
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -62,6 +63,14 @@ def test_an_error_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert re.fullmatch(r"greenline: .+\n", done.stderr)
+
+
+def test_the_emulator_tells_of_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "greenline", "emulator", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"greenline: The emulator can't listen on 127\.0\.0\.1:\d+: .+ --port\.\n", done.stderr)
 
 
 def test_the_version_is_that_of_the_package() -> None:
