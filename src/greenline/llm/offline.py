@@ -46,6 +46,8 @@ FAREWELL_TERMS: Final = 6
 """A longer message that says goodbye asks for something as well."""
 ROW_TITLE, ROW_TEXT, BUTTON_TITLE, MAX_ROWS, MAX_BUTTONS = 24, 72, 20, 10, 3  # Meta: interactive lists and buttons
 _SPOKEN: Final = re.compile(r"\[(?:Voice message|Audio file|Voicemail)\] ")
+_REACTED: Final = re.compile(r"(?:\[In reply to: “.*”\]\n)?\[Reacted with ([^\]]+)\]", re.DOTALL)
+_ORDERED: Final = re.compile(r"\[Order from the catalogue")
 _KNOWN_TOOLS: Final = frozenset(
     {"end_call", "skip_turn", "language_detection", "send_interactive_list", "send_interactive_buttons"}
 )
@@ -135,6 +137,10 @@ class _Talk:
             return Scene([language.say["again" if self.has_met else "greeting"]])
         if language.thanks.match(words) and "?" not in words:
             return Scene([language.say["thanks"]])
+        if self.has_met and language.yes.match(words):
+            return Scene([language.say["again"]])
+        if self.has_met and language.no.match(words):
+            return Scene([language.say["no_more"]])
         if language.nod.match(words) or (words.strip() and not any(letter.isalnum() for letter in words)):
             return Scene([language.say["nod" if self.has_met else "greeting"]])
         return Scene([language.say["honest"]]) if language.who.search(words) else None
@@ -205,7 +211,8 @@ def _files(messages: Iterable[Message]) -> Iterator[FilePart]:
 @lru_cache(maxsize=64)
 def _words(message: Message) -> str:
     """What the person said, without what the channel says of how they said it."""
-    return _SPOKEN.sub("", message.text)
+    reaction = _REACTED.fullmatch(message.text.strip())
+    return reaction[1] if reaction else _ORDERED.sub("[Order", _SPOKEN.sub("", message.text))
 
 
 def _index(known: tuple[Passage, ...]) -> Index:

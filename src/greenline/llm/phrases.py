@@ -34,6 +34,8 @@ class Language:
     thanks: re.Pattern[str] = field(repr=False)
     goodbye: re.Pattern[str] = field(repr=False)
     nod: re.Pattern[str] = field(repr=False)
+    yes: re.Pattern[str] = field(repr=False)
+    no: re.Pattern[str] = field(repr=False)
     who: re.Pattern[str] = field(repr=False)
     options: re.Pattern[str] = field(repr=False)
     say: Mapping[str, str] = field(repr=False)
@@ -96,7 +98,8 @@ def _concepts() -> Mapping[str, re.Pattern[str]]:
 
 
 def _language(code: str, data: Mapping[str, Any]) -> Language:
-    greeting = rf"^\W*{_any(data['greetings'])}(?:\W+(?:there|all|again|zusammen|a todos))?\W*$"
+    greetings = _any(data["greetings"])
+    greeting = rf"^\W*{greetings}(?:\W+{greetings})?(?:\W+(?:there|all|again|zusammen|a todos))?\W*$"
     nod = rf"^\W*{_any(data['nods'])}\W*$"
     thanks = rf"^\W*(?:{_any(data['nods'])}\W+)?{_any(data['thanks'])}\b.{{0,30}}$"
     return Language(
@@ -106,6 +109,8 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         thanks=re.compile(thanks, re.I),
         goodbye=re.compile(rf"\b{_any(data['goodbyes'])}\b", re.I),
         nod=re.compile(nod, re.I),
+        yes=_whole(data["yes"]),
+        no=_whole(data["no"]),
         who=re.compile(_any(data["who"]), re.I),
         options=re.compile(rf"\b(?:{_any(data['options'])}\b|{_any(data['kinds'])}\W*$)", re.I),
         say=data["say"],
@@ -115,6 +120,12 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
 def _talks(text: str, language: Language) -> bool:
     patterns = (language.greeting, language.thanks, language.goodbye, language.who)
     return any(pattern.search(text) for pattern in patterns)
+
+
+def _whole(phrases: Iterable[str]) -> re.Pattern[str]:
+    """One of ``phrases`` and nothing else, with or without a comma in it."""
+    spaced = _any(phrases).replace(r"\ ", r"\W+")
+    return re.compile(rf"^\W*{spaced}\W*$", re.I)
 
 
 def _any(phrases: Iterable[str]) -> str:

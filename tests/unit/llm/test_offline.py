@@ -82,6 +82,8 @@ async def text(*said: Message | str, **more: Any) -> str:
         ("[Voice message] Vielen Dank", "Gern geschehen!"),
         ("That’s all, bye!", "Goodbye!"),
         ("Tschüss", "Auf Wiedersehen!"),
+        ("How are you?", "Hello! What can I do for you?"),
+        ("Hi, how are you?", "Hello! What can I do for you?"),
     ],
 )
 async def test_small_talk_in_the_language_of_the_person(said: str, answer: str) -> None:
@@ -93,6 +95,23 @@ async def test_a_second_greeting_is_shorter_and_a_nod_is_no_question() -> None:
     assert await text(*met, "hello") == "What can I do for you?"
     assert await text(*met, "👍") == "Good. Is there anything else?"
     assert await text(*met, "perfect") == "Good. Is there anything else?"
+    assert await text(*met, "Yes, please!") == "What can I do for you?"
+    assert await text(*met, "no") == await text(*met, "No, thanks.") == "All right. Just write if you need anything."
+    assert await text(*met, "Danke!", "nein") == "Alles klar. Schreib einfach, wenn du etwas brauchst."
+
+
+async def test_a_reaction_is_a_nod_whatever_it_is_about() -> None:
+    met = (Message("user", (TextPart("Hi"),)), Message("assistant", (TextPart("We deliver in Vienna for 6 €."),)))
+    said = "[In reply to: “We deliver in Vienna\nfor 6 €.”]\n[Reacted with 👍]"
+    assert await text(*met, said) == await text(*met, "[Reacted with ❤️]") == "Good. Is there anything else?"
+    about = "[In reply to: “We deliver in Vienna for 6 €.”]\nhow long does it take?"
+    assert (await text(*met, about)).startswith("We deliver in Vienna")
+
+
+async def test_an_order_that_it_can_not_take_is_no_wish_for_the_list() -> None:
+    said = "[Order from the catalogue 77: 2 × rose at 3.5 EUR each]"
+    answered = await reply(said, tools=(tool("send_interactive_list"),))
+    assert (answered.tool_calls, CONTACT in answered.text) == ((), True)
 
 
 @pytest.mark.parametrize("said", ["Are you a bot?", "who are you", "Bist du ein Mensch?", "¿Eres humano?"])
