@@ -51,6 +51,9 @@ def _draw_account(visitor: Visit, account: Account, agents: dict[str, str]) -> N
     async def switch_messaging(event: ValueChangeEventArguments[bool | None]) -> None:
         await change(AccountChanges(enable_messaging=event.value))
 
+    async def switch_voice(event: ValueChangeEventArguments[bool | None]) -> None:
+        await change(AccountChanges(enable_audio_message_response=event.value))
+
     async def switch_typing(event: ValueChangeEventArguments[bool | None]) -> None:
         await change(AccountChanges(enable_typing_indicator=event.value))
 
@@ -72,4 +75,6 @@ def _draw_account(visitor: Visit, account: Account, agents: dict[str, str]) -> N
         choices = agents if assigned in agents else {**agents, assigned: account.assigned_agent_name or assigned}
         ui.select(choices, value=assigned, label="Agent that answers", on_change=assign).classes("gl-select")
         ui.switch("Answer messages", value=account.enable_messaging, on_change=switch_messaging)
+        speaks = account.enable_audio_message_response
+        ui.switch("Answer voice notes by voice notes", value=speaks, on_change=switch_voice)
         ui.switch("Show that the agent is typing", value=account.enable_typing_indicator, on_change=switch_typing)
