@@ -32,7 +32,16 @@ from greenline.store.vault import Vault, open_vault
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_DISK_BYTES: Final = 1024**3
 MODEL_KEYS: Final = tuple(key for provider in PROVIDERS.values() for key in provider.keys)
-SERIOUS: Final = frozenset({"number_not_connected", "sending_blocked", "permission_missing", "app_secret_missing"})
+SERIOUS: Final = frozenset(
+    {
+        "number_not_connected",
+        "sending_blocked",
+        "permission_missing",
+        "app_secret_missing",
+        "app_not_known",
+        "callback_missing",
+    }
+)
 """Findings of a number with which it can't receive or answer."""
 
 _sql = load_sql(__package__, "doctor.sql")

@@ -35,10 +35,22 @@ async def test_the_doctor_tells_a_healthy_number_from_a_dead_token(dsn: str, tmp
         assert of(healthy, "number ") != []
         assert [finding.state for finding in of(healthy, "meta app")] == ["ok"]
 
+        strange = settings.model_copy(update={"meta_app_secret": ("another",)})
+        [wrong] = [finding for finding in await examine(strange) if finding.broken]
+        assert "GREENLINE_META_APP_SECRET" in wrong.text
+
+        business = meta.business
+        headers = {"authorization": f"Bearer {business['token']}"}
+        await meta.http.delete(f"/v23.0/{business['waba_id']}/subscribed_apps", headers=headers)
+        broken = [finding.text for finding in await examine(settings) if finding.broken]
+        assert any("gets none of its webhooks" in text for text in broken)
+        assert any("no callback URL" in text for text in broken)
+        await meta.http.post(f"/v23.0/{business['waba_id']}/subscribed_apps", headers=headers)
+
         await meta.call("POST", "/faults", name="token_expired")
-        [broken] = [finding for finding in await examine(settings) if finding.broken]
-        assert broken.subject.startswith("number ")
-        assert "import the number again" in broken.text.lower(), broken.text
+        [dead] = [finding for finding in await examine(settings) if finding.broken]
+        assert dead.subject.startswith("number ")
+        assert "import the number again" in dead.text.lower(), dead.text
 
         other = settings.model_copy(update={"data_dir": tmp_path / "other"})
         [unreadable] = [finding for finding in await examine(other) if finding.broken]

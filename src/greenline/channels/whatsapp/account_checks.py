@@ -102,6 +102,14 @@ async def _inspect_token(graph: GraphClient, token: Token, now: datetime) -> lis
     try:
         known = await graph.debug_token(token)
     except GraphError as error:
+        if error.token_expired:  # it is the app's own, made of its id and secret
+            return [
+                Finding(
+                    "app_not_known",
+                    "Meta does not take GREENLINE_META_APP_ID with GREENLINE_META_APP_SECRET. With a wrong secret "
+                    "every webhook is refused: compare both with the app dashboard.",
+                )
+            ]
         return [Finding("token_not_checked", f"Check GREENLINE_META_APP_ID and GREENLINE_META_APP_SECRET: {error}.")]
     if known.get("is_valid") is False:
         raise GraphError("The token is not valid", outcome=Outcome.PERMANENT, code=190, http_status=401)
