@@ -27,6 +27,9 @@ NEVER_RAN: Final = frozenset(
         "not_approved",
         "no_mock_matched",
         "mock_timeout",
+        "mcp_busy",
+        "mcp_misconfigured",
+        "mcp_refused",
     }
 )
 """Errors of calls that were refused before the tool did anything."""

@@ -55,6 +55,8 @@ def test_a_row_of_buttons_is_told() -> None:
         ("no_mock_matched", False),
         ("invalid_arguments", False),
         ("not_approved", False),
+        ("mcp_refused", False),
+        ("mcp_unreachable", True),
     ],
 )
 def test_a_call_counts_as_made_when_the_tool_was_run(error_type: str, is_called: bool) -> None:
