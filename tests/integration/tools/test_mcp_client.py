@@ -193,6 +193,13 @@ async def test_a_listing_is_kept_up_to_a_size(clients: McpClients, shop: Shop) -
     assert shop.listings == 4, "the last page is not asked for"
 
 
+@pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)
+async def test_a_listing_without_end_is_left(clients: McpClients, shop: Shop) -> None:
+    shop.more = [[]] * (2 * client.MAX_PAGES)
+    assert len(await clients.tools(endpoint(shop), 10)) == 2
+    assert shop.listings == client.MAX_PAGES
+
+
 async def test_listings_are_kept_up_to_a_size(
     clients: McpClients, shop: Shop, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

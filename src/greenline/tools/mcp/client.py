@@ -45,6 +45,8 @@ _MODULES: Final = ("mcp", "mcp.client.sse", "mcp.client.streamable_http")
 VERSION: Final = version("greenline")
 MAX_TOOLS: Final = 500
 """Tools that are read of one server; a model is offered far fewer."""
+MAX_PAGES: Final = 100
+"""Of a listing, which may be empty, and without end."""
 MAX_TOOL_BYTES: Final = 131_072
 """Of one tool: four times the largest input schema that is offered. All tools of a server may have `MAX_BYTES`."""
 T = TypeVar("T")
@@ -105,7 +107,7 @@ class McpClients:
         async def ask(session: _Session) -> tuple[ListedTool, ...]:
             found: list[ListedTool] = []
             left, cursor = MAX_BYTES, None
-            while left > 0 and len(found) < MAX_TOOLS:
+            for _ in range(MAX_PAGES):
                 page = await session.client.list_tools(cursor=cursor)
                 for tool in page.tools:
                     listed = _listed(tool, endpoint)
@@ -118,7 +120,7 @@ class McpClients:
                         break
                     found.append(listed)
                 cursor = page.next_cursor
-                if cursor is None:
+                if cursor is None or left <= 0 or len(found) >= MAX_TOOLS:
                     break
             return tuple(found[:MAX_TOOLS])
 
