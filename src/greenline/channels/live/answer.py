@@ -7,25 +7,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from greenline.channels.live.models import (
-    AgentResponse,
-    AgentTyping,
     ClientToolCall,
     ContextUsage,
     DtmfRequest,
     GuardrailTriggered,
     Interruption,
     LiveEvent,
-    ReasoningPart,
     ResponseCorrection,
     ResponseMetadata,
-    ResponsePart,
     RichContent,
-    TentativeResponse,
     ToolRequest,
     ToolResponse,
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
+from greenline.channels.live.telling import Telling
 from greenline.channels.live.tool_sounds import tool_sound
 from greenline.channels.live.waterfall import Waterfall
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
@@ -67,12 +63,9 @@ class Answer:
         self._taken = 0
         """How many of them are in the journal."""
         self.interruptible = True
-        self.begun = False
-        """Whether there is text, of the model or not."""
         self.said: UserMessage | None = None
         """What a guess answers; the journal does not hold it yet."""
-        self._tell_listeners = tell
-        self._kept: list[LiveEvent] = []
+        self._telling = Telling(event_id, tell)
         self._manners = manners
         self._shields = 0
         """Calls under way that nobody may interrupt."""
@@ -81,12 +74,7 @@ class Answer:
         self._labels = labels
         self._reader = LabelReader(labels)
         self._written = ""
-        """The text that streams as the model writes it."""
-        self._partial = ""
-        """That text as it was told."""
-        self._response_id = ""
-        self._thinking = False
-        self._typing = False
+        """The text under way as the model writes it; listeners are told of it without labels."""
         self.waterfall = Waterfall(now)
         self._usage: ContextUsage | None = None
         self.last_id = ""
@@ -100,7 +88,8 @@ class Answer:
     @property
     def events(self) -> tuple[Event, ...]:
         """What the journal gets of it so far, a reply that was cut in the middle included."""
-        partial = (AgentMessage(id=new_id("msg"), text=self._written.strip()),) if self._partial.strip() else ()
+        begun = self._telling.partial.strip()
+        partial = (AgentMessage(id=new_id("msg"), text=self._written.strip()),) if begun else ()
         stamp = {"event_id": self.event_id, "medium": "text" if self.utterance is None else "audio"}
         return tuple(
             event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
@@ -111,6 +100,11 @@ class Answer:
         """What of ``events``, which are `events`, the journal does not have yet; once."""
         new, self._taken = events[self._taken :], len(events)
         return new
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is text, of the model or not."""
+        return self._telling.begun
 
     @property
     def shielded(self) -> bool:
@@ -126,17 +120,14 @@ class Answer:
         """The person has really finished: tell and speak what was kept back."""
         self.waterfall.reach("committed")
         self.committed.set()
-        for event in self._kept:
-            self._tell_listeners(event)
-        self._kept.clear()
+        self._telling.release()
         if self.utterance is not None:
             self.utterance.release()
 
     def works(self) -> None:
         """It takes a while: who reads is told, who listens hears it by the silence."""
-        if self.utterance is None and not self._typing:
-            self._typing = True
-            self._tell(AgentTyping(is_typing=True))
+        if self.utterance is None:
+            self._telling.works()
 
     def drop(self) -> None:
         """The person goes on speaking: the guess was wrong."""
@@ -148,20 +139,21 @@ class Answer:
         self._is_cut = True
         self.last_id = next((event.id for event in reversed(events) if isinstance(event, AgentMessage)), "")
         heard = self.utterance.cut() if self.utterance else None
-        self._thought()
-        self._told(self._partial.strip())
-        self._tell(Interruption(self.event_id))
+        self._telling.has_thought()
+        self._telling.has_said(self._telling.partial.strip())
+        self._written = ""
+        self._telling.tell(Interruption(self.event_id))
         yield from self._corrections(events, heard)
         self._end = None  # the conversation goes on
         self.over()
 
     def over(self) -> None:
         """All was said that will be."""
-        self._shows()
+        self._telling.rests()
         if self._usage is not None:
-            self._tell(self._usage)
+            self._telling.tell(self._usage)
         if self._end is not None:
-            self._tell(self._end)
+            self._telling.tell(self._end)
 
     def unspoken(self) -> Iterator[Event]:
         """What the journal has to add when the voice failed, once all that it said was heard."""
@@ -176,14 +168,14 @@ class Answer:
             whole = "".join(text.split()) == "".join(message.text.split())
             if not (whole and self.recorded):
                 text = message.text if whole else text
-                self._tell(ResponseCorrection(self.event_id, message.text, text))
+                self._telling.tell(ResponseCorrection(self.event_id, message.text, text))
                 yield AgentInterrupted(message_id=message.id, heard=text)
 
     def say(self, text: str, *, is_message: bool = True) -> None:
         """Words that no model streams; ``is_message`` tells whether the journal has them as an `AgentMessage`."""
         spans = [*self._reader.push(text), *self._reader.flush()]
         for span in spans:
-            self._stream(span.text)
+            self._telling.says(span.text)
             if self.utterance is not None:
                 speak = self.utterance.feed if is_message else self.utterance.interject
                 speak(span.text, span.label)
@@ -194,7 +186,7 @@ class Answer:
         self.say(words_of(choices), is_message=False)
         for props in rows_of(choices):
             name = new_id("rich")
-            self._tell(RichContent(self.event_id, name, COMPONENT, props))
+            self._telling.tell(RichContent(self.event_id, name, COMPONENT, props))
             self.outcome.events.append(shown(name, request_id, props))
 
     # What the effects tell
@@ -208,43 +200,39 @@ class Answer:
 
     def thinks(self, text: str) -> None:
         """A piece of what the model thinks before it answers."""
-        if not self._thinking:
-            self._thinking = True
-            self._tell(ReasoningPart(self.event_id, "", "start"))
-        self._tell(ReasoningPart(self.event_id, text, "delta"))
+        self._telling.thinks(text)
 
     def reply(self, reply: ModelReply) -> None:
         """The model has finished a reply."""
         if self._is_cut:
             return
-        self._thought()
+        self._telling.has_thought()
         if reply.text and not self._written:
             self.delta(reply.text)
         self._pass_on(self._reader.flush())
-        if self._partial:
-            text = unlabelled(reply.text, self._labels).strip() or self._partial.strip()
-            if not self.committed.is_set():
-                self._tell_listeners(TentativeResponse(text))
+        if self._telling.partial:
+            text = unlabelled(reply.text, self._labels).strip() or self._telling.partial.strip()
+            self._telling.would_say(text)
             self._close(text)
         self._written = ""
         if reply.metadata:
-            self._tell(ResponseMetadata(self.event_id, reply.metadata))
+            self._telling.tell(ResponseMetadata(self.event_id, reply.metadata))
         tokens = reply.usage.input + reply.usage.output
         if tokens:
             self._usage = ContextUsage(self.event_id, reply.model, tokens, reply.context or 0)
 
     def broke_off(self) -> None:
         """No model goes on: what was said of the reply stays said."""
-        self._thought()
+        self._telling.has_thought()
         self._pass_on(self._reader.flush())
-        if self._partial:
+        if self._telling.partial:
             if text := clean_text(self._written).strip():
                 self.outcome.events.append(AgentMessage(id=new_id("msg"), text=text))
-            self._close(clean_text(self._partial).strip())
+            self._close(clean_text(self._telling.partial).strip())
 
     def guardrail_triggered(self) -> None:
         """A guardrail has refused something."""
-        self._tell(GuardrailTriggered())
+        self._telling.tell(GuardrailTriggered())
 
     async def ready_for(self, tool: Tool) -> None:
         """Return when the words before a tool were heard, if it waits for them (reference: ``post_tool_speech``)."""
@@ -261,7 +249,7 @@ class Answer:
         self._shields += wanted.shields == "tool"
         if self.utterance is not None and wanted.sound and (wanted.always_sounds or self.begun):
             self.utterance.accompany(tool_sound(wanted.sound))
-        self._tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
+        self._telling.tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
     def tool_over(self, tool: Tool) -> None:
         """A tool runs no more, whatever came of it."""
@@ -285,58 +273,24 @@ class Answer:
         if result.ends == "conversation":
             self._end = told
         else:
-            self._tell(told)
+            self._telling.tell(told)
 
     def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
         """The client is to run a tool."""
-        self._tell(ClientToolCall(self.event_id, call_id, name, parameters))
+        self._telling.tell(ClientToolCall(self.event_id, call_id, name, parameters))
 
     def ask_to_press(self, tones: str, out_of_band: bool) -> None:
         """The client is to press keys."""
-        self._tell(DtmfRequest(self.event_id, tones, out_of_band))
-
-    def _thought(self) -> None:
-        if self._thinking:
-            self._thinking = False
-            self._tell(ReasoningPart(self.event_id, "", "stop"))
+        self._telling.tell(DtmfRequest(self.event_id, tones, out_of_band))
 
     def _pass_on(self, spans: Sequence[Span]) -> None:
         for span in spans:
-            self._stream(span.text)
+            self._telling.says(span.text)
             if self.utterance is not None:
                 self.utterance.feed(span.text, span.label)
 
-    def _shows(self) -> None:
-        """There is something to read, or nothing will come."""
-        if self._typing:
-            self._typing = False
-            self._tell(AgentTyping(is_typing=False))
-
-    def _stream(self, text: str) -> None:
-        self._thought()
-        self._shows()
-        self.begun = True
-        if not self._partial:
-            self._response_id = new_id("resp")
-            self._tell(ResponsePart(self.event_id, "", "start", self._response_id))
-        self._partial += text
-        self._tell(ResponsePart(self.event_id, text, "delta", self._response_id))
-
     def _close(self, text: str) -> None:
-        self._told(text)
+        self._telling.has_said(text)
+        self._written = ""
         if self.utterance is not None:
             self.utterance.pause()
-
-    def _told(self, text: str) -> None:
-        """The text that is streamed ends; ``text`` is the whole of it."""
-        if self._partial:
-            self._tell(ResponsePart(self.event_id, "", "stop", self._response_id))
-        if text:
-            self._tell(AgentResponse(self.event_id, text, self._response_id))
-        self._partial = self._written = ""
-
-    def _tell(self, event: LiveEvent) -> None:
-        if self.committed.is_set():
-            self._tell_listeners(event)
-        else:
-            self._kept.append(event)
