@@ -160,3 +160,13 @@ async def test_a_call_that_the_business_does_not_accept_in_time_is_over() -> Non
         await eventually(lambda: at.news("terminate"))
         (ended,) = at.news("terminate")
         assert (call.ended_by, ended["status"], "start_time" in ended) == ("business_silent", "COMPLETED", False)
+
+
+async def test_nobody_speaks_in_a_call_that_is_over_by_then() -> None:
+    async with line() as at:
+        call = await at.meta.desk.dial(at.ann, at.number)
+        at.meta.desk.hang_up(call)
+        await eventually(lambda: call.state == "ended")
+        with pytest.raises(ValueError, match="over"):
+            await at.meta.desk.attach(call, await at.media.offer())
+        assert call.phone is None, "nobody would close it"

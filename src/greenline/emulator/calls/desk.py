@@ -200,7 +200,7 @@ class Desk:
     async def attach(self, call: Call, offer: str) -> str:
         """A browser plays the person: its microphone is heard by the business. Returns the answer to its offer.
 
-        Raises ``ValueError`` for an offer that can't be used.
+        Raises ``ValueError`` for an offer that can't be used, and where the call is over by then.
         """
         phone = Peer(call.say, lite=False)
         try:
@@ -210,6 +210,9 @@ class Desk:
             raise ValueError("This session description can't be used.") from error
         if call.phone is not None:
             await call.phone.close()
+        if call.state == "ended":  # meanwhile: nobody would close it
+            await phone.close()
+            raise ValueError("The call is over.")
         call.phone = phone
         call.note("browser")
         return answer
