@@ -25,7 +25,6 @@ from greenline.clock import ManualClock
 from greenline.errors import BadRequest
 from greenline.ids import new_id
 from greenline.settings import Settings
-from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Speech
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
@@ -34,6 +33,7 @@ from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.channel import Channel, Meta, ScriptedModel
 from support.graph_stand_in import GraphStandIn
+from support.no_speech import NoSpeech
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer, Request, answer, scripted

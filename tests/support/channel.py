@@ -21,13 +21,13 @@ from greenline.conversations.events import AgentMessage, Event, UserMessage, loa
 from greenline.insight.service import Insight
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent
 from greenline.settings import Settings
-from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Speech
 from greenline.store.objects import FolderObjects, Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import open_vault
 from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
+from support.no_speech import NoSpeech
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
 from support.scripted import Answer, Request, answer, scripted
 from support.wait import until

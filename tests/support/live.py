@@ -25,7 +25,6 @@ from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata, Turn
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
-from greenline.speech.absent import NoSpeech
 from greenline.speech.models import Alignment, Speech
 from greenline.store.mailbox import LeaseLost
 from greenline.store.objects import FolderObjects
@@ -34,6 +33,7 @@ from greenline.store.vault import open_vault
 from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.channel import ScriptedModel
+from support.no_speech import NoSpeech
 from support.rows import WORKSPACE, insert_workspace
 from support.wait import until
 

@@ -28,7 +28,6 @@ NOTE_MIME_TYPE: Final = "audio/ogg; codecs=opus"
 NOTE_BYTES: Final = 512 * 1024
 """Up to here WhatsApp shows a voice note with a play icon; above, an arrow to download it (Meta: Audio messages)."""
 NOTE_RATE: Final = 48_000
-_OGG_CLOCK: Final = 48_000
 _OVERHEAD: Final = 1.06
 """What pages and packet headers add to the bit rate."""
 

@@ -116,11 +116,6 @@ class MediaCall:
         while (left := self.out.queued + self.out.pressing) and not self._lost.done():  # noqa: ASYNC110 - it may grow
             await asyncio.sleep(left)
 
-    @property
-    def takes_digits(self) -> bool:
-        """Whether the peer takes keypad digits."""
-        return self.out.event_payload_type is not None
-
     def statistics(self) -> MediaStatistics:
         """What has flowed so far."""
         incoming = self._incoming

@@ -88,5 +88,5 @@ async def test_our_answer_to_meta_follows_its_profile() -> None:
     assert answer.count("a=fingerprint:") == answer.count("a=fingerprint:sha-256") == 1
     assert "a=candidate:" in answer
     assert "\n" not in answer.replace("\r\n", "")
-    assert call.takes_digits
+    assert call.out.event_payload_type is not None
     await call.close()
