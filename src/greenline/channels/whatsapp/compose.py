@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from greenline.channels.whatsapp.formatting import to_whatsapp
 from greenline.engine.turn import Spoken
 from greenline.tools.models import Buttons, Menu, Say, Text
 
@@ -52,9 +53,11 @@ class NoteToSend:
 def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Composed]:
     """The messages that say ``spoken``, in order. Text before buttons or a list joins their body where it fits.
 
-    A voice note comes first; buttons, a list, and what one wants to see follow it in writing.
+    Markdown is written as WhatsApp formats text. A voice note comes first; buttons, a list, and what one wants to see
+    follow it in writing.
     """
     found: list[Composed] = []
+    spoken = [replace(piece, say=_formatted(piece.say)) for piece in spoken]
     if note is not None:
         found.append(
             _note(note, [(piece.event_id, piece.say.text) for piece in spoken if isinstance(piece.say, Text)])
@@ -78,6 +81,12 @@ def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Co
         texts, events = [], []
     found.extend(_texts("\n\n".join(texts), events))
     return found
+
+
+def _formatted(say: Say) -> Say:
+    if isinstance(say, Text):
+        return replace(say, text=to_whatsapp(say.text))
+    return replace(say, body=to_whatsapp(say.body))
 
 
 def split_text(text: str, limit: int = MAX_TEXT) -> list[str]:

@@ -94,3 +94,10 @@ def test_no_message_is_over_the_limit(texts: list[str]) -> None:
     messages = compose([Spoken(str(place), Text(text)) for place, text in enumerate(texts)])
     assert all(len(message.body["text"]["body"]) <= MAX_TEXT for message in messages)
     assert words("".join(message.body["text"]["body"] for message in messages)) == words("".join(texts))
+
+
+def test_markdown_is_sent_as_whatsapp_formats_text() -> None:
+    [message] = compose([Spoken("m", Text("**Open** today"))])
+    assert message.body["text"]["body"] == "*Open* today"
+    [menu] = compose([Spoken("m", Text("## Hours")), Spoken("t", Buttons("**Pick** one", BUTTONS.buttons))])
+    assert menu.body["interactive"]["body"]["text"] == "*Hours*\n\n*Pick* one"

@@ -1,0 +1,56 @@
+"""Markdown on its way to a phone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenline.channels.whatsapp.formatting import to_whatsapp
+
+
+@pytest.mark.parametrize(
+    ("markdown", "written"),
+    [
+        ("We are **open** on *Monday*.", "We are *open* on *Monday*."),
+        ("**Price:** 29 €, **in stock**", "*Price:* 29 €, *in stock*"),
+        ("***Now*** or ~~never~~", "*_Now_* or ~never~"),
+        ("# Opening hours\nfrom nine", "*Opening hours*\nfrom nine"),
+        ("### **Care** ###\n- water it", "*Care*\n- water it"),
+        (
+            "See [our page](https://shop.example/a?b=c) or [https://x.example](https://x.example).",
+            "See our page (https://shop.example/a?b=c) or https://x.example.",
+        ),
+        ("![A plant](https://shop.example/p.png)", "A plant (https://shop.example/p.png)"),
+        ("[Write us](mailto:hello@shop.example)", "Write us (hello@shop.example)"),
+        ("| Plant | Price |\n|:---|---:|\n| Aloe | 14 € |", "Plant | Price\nAloe | 14 €"),
+        ("one\n\n---\n\ntwo", "one\n\n\ntwo"),
+        ("Use `**kwargs` and\n```python\na ** b  # c\n```", "Use `**kwargs` and\n```\na ** b  # c\n```"),
+        ("- one\n- two\n\n1. three", "- one\n- two\n\n1. three"),
+        ("> quoted", "> quoted"),
+    ],
+)
+def test_markdown_is_written_as_whatsapp_does(markdown: str, written: str) -> None:
+    assert to_whatsapp(markdown) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2**3 is 8, and 2 ** 3 too",
+        "** not bold **",
+        "#1 in plants, C# and #hashtag",
+        "a | b",
+        "[Image] and [Button: Yes (id: y)]",
+        "*** stars *** and --- dashes",
+        "snake_case __init__ ~5 minutes ~ 6",
+        "*already bold*, _slanted_, ~gone~",
+        "***",
+        "call +49 40 (5550) 1230",
+    ],
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert to_whatsapp(text) == text
+
+
+@given(st.text(alphabet="ab *_~#|[](`)-\n:/hts.", max_size=200))
+def test_no_text_grows(text: str) -> None:
+    assert len(to_whatsapp(text)) <= len(text)
