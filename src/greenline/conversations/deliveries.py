@@ -104,8 +104,11 @@ def milliseconds(moment: datetime) -> int:
 
 def failure_reason(error: DeliveryError | None) -> str:
     """Why a message failed, in words."""
-    known = [error.code, error.title, error.details] if error else []
-    return ", ".join(str(part) for part in known if part) or "no reason was given"
+    told: dict[str, str] = {}
+    for part in (error.code, error.title, error.details) if error else ():
+        if part:  # Meta's details often repeat the title
+            told.setdefault(str(part).rstrip("."), str(part))
+    return ", ".join(told.values()) or "no reason was given"
 
 
 def _after(before: Sent, event: Delivery, at: datetime) -> Sent:

@@ -138,7 +138,7 @@ def test_the_life_of_an_opening_template() -> None:
 
 
 def test_a_template_that_failed() -> None:
-    error = {"code": 131026, "title": "Message undeliverable", "details": None}
+    error = {"code": 131026, "title": "Message undeliverable", "details": "Message undeliverable."}
     events: list[Timed] = [(0, TEMPLATE), (4, Delivery(outbox_id="out_1", state="failed", error=error))]
     found = metadata(conversation(*events, direction="outbound"), journal(events), agent())
     assert found.whatsapp is not None
