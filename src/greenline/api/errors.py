@@ -111,6 +111,8 @@ async def _unstorable(_: Request, __: Exception) -> Response:
 
 async def _unavailable(_: Request, error: Exception) -> Response:
     log.warning("database.unavailable", error=f"{type(error).__name__}: {error}")
+    if isinstance(error, asyncpg.DiskFullError):
+        return error_answer(Unavailable("The database has no room on its disk. Make room, then try again."))
     return error_answer(Unavailable("The database can't be reached at this moment. Try again."))
 
 
