@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Final
 
+import structlog
+
 from greenline.conversations.events import (
     AgentMessage,
     AssignedVariable,
@@ -23,6 +25,7 @@ from greenline.conversations.events import (
     TurnFailed,
 )
 from greenline.engine.effects import Effects, NoModelAnswered
+from greenline.engine.figures import TURNS
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.guardrails.rules import Guard
@@ -33,6 +36,8 @@ from greenline.engine.variables import assigned_in
 from greenline.llm.models import Attempt, ModelReply, ModelRequest, ToolCall
 from greenline.text import clean_data, clean_text
 from greenline.tools.models import Say, Text, Tool, ToolContext, ToolResult, service_of
+
+log = structlog.get_logger(__name__)
 
 _GUARDRAIL: Final[Origin] = "guardrail"
 
@@ -116,9 +121,19 @@ async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None)
     """
     outcome = outcome if outcome is not None else Outcome()
     if turn.guard is None:
-        return await _rounds(turn, effects, outcome, None)
-    async with Watching(turn.guard, turn.conversation_id, turn.journal, effects) as watching:
-        return await _rounds(turn, effects, outcome, watching)
+        await _rounds(turn, effects, outcome, None)
+    else:
+        async with Watching(turn.guard, turn.conversation_id, turn.journal, effects) as watching:
+            await _rounds(turn, effects, outcome, watching)
+    _tell_operator(turn, outcome)
+    return outcome
+
+
+def _tell_operator(turn: Turn, outcome: Outcome) -> None:
+    failure = next((event for event in reversed(outcome.events) if isinstance(event, TurnFailed)), None)
+    TURNS.labels("failed" if failure else "answered").inc()
+    if failure is not None:
+        log.error("turn.failed", conversation_id=turn.conversation_id, code=failure.code, reason=failure.reason)
 
 
 async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watching | None) -> Outcome:
