@@ -13,7 +13,7 @@ from greenline.channels.whatsapp.accounts import apply_account_event
 from greenline.channels.whatsapp.delivery import raise_states, read_status, sql
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
-from greenline.store.outage import REFUSALS
+from greenline.store.outage import REFUSALS, passes
 from greenline.store.pool import Pool, Record
 from greenline.store.wakeups import POLL_SECONDS, Wakeups
 from greenline.text import clean_data
@@ -96,8 +96,11 @@ class Facts:
             self._wake.clear()
             try:
                 applied = await self.apply_waiting()
-            except Exception:  # the boundary of the loop: recorded and tried again
-                log.exception("facts.fault")
+            except Exception as error:  # the boundary of the loop: recorded and tried again
+                if passes(error):
+                    log.warning("facts.database_away", error=str(error))
+                else:
+                    log.exception("facts.fault")
                 applied = 0
                 await asyncio.sleep(POLL_SECONDS)
             if 0 < applied < FACTS_PER_COMMIT:

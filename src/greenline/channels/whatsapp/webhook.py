@@ -18,6 +18,7 @@ from greenline.channels.whatsapp.signature import answer_handshake, is_signed
 from greenline.checkpoints import checkpoint
 from greenline.errors import Forbidden, GreenlineError, Unavailable
 from greenline.settings import Settings
+from greenline.store.outage import passes
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +62,12 @@ class Webhook:
             return _refusal(error)
         except ClientDisconnect:
             raise
-        except Exception:  # the boundary of one delivery
+        except Exception as error:  # the boundary of one delivery
             # The commit's outcome is unknown: Meta delivers again, and the unique key absorbs what was kept.
-            log.exception("webhook.not_kept")
+            if passes(error):
+                log.warning("webhook.not_kept", error=f"{type(error).__name__}: {error}")
+            else:
+                log.exception("webhook.not_kept")
             return JSONResponse({"detail": Unavailable().detail()}, 503)
         return None
 

@@ -5,7 +5,9 @@ import hmac
 import json
 from typing import Any
 
+import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from greenline.channels.whatsapp.webhook import Webhook, WebhookTooLarge
 from greenline.clock import ManualClock
@@ -111,6 +113,24 @@ async def post(channel: Channel, settings: Settings, chunks: list[bytes], length
     headers += [(b"content-length", str(length).encode())] if length is not None else []
     answer = await Webhook(channel.whatsapp.inbox, settings).deliver({"headers": headers}, receive)
     return answer.status_code if answer is not None else 200
+
+
+async def test_a_webhook_that_a_restarting_database_can_not_keep_is_one_line_of_the_log(
+    channel: Channel, settings: Settings
+) -> None:
+    """Meta delivers it again: hundreds of traces of the stack would hide what matters."""
+    signing = settings.model_copy(update={"meta_app_secret": ("shh",)})
+    inbox = channel.whatsapp.inbox
+
+    async def accept(_: bytes) -> None:
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    inbox.accept = accept  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        assert await post(channel, signing, [b"{}"], 2) == 503
+    [told] = [line for line in logs if line["event"] == "webhook.not_kept"]
+    assert (told["log_level"], "exc_info" in told) == ("warning", False)
+    assert "starting up" in told["error"]
 
 
 async def test_a_webhook_may_have_three_megabytes_and_no_more(channel: Channel, settings: Settings) -> None:
