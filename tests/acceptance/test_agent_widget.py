@@ -26,7 +26,8 @@ async def visitor(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
 async def create(client: AsyncElevenLabs, config: Any = None, **platform: Any) -> str:
     agents = client.conversational_ai.agents
     made = await agents.create(conversation_config=config or {}, platform_settings=platform)
-    return made.agent_id
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 async def test_a_link_has_the_token_that_is_set(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:

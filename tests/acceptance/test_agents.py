@@ -22,7 +22,8 @@ PROMPT = {"prompt": "You answer for a tea shop.", "llm": "gpt-4o", "tool_ids": [
 async def create(client: AsyncElevenLabs, name: str = "Shop", **parts: Any) -> str:
     agents = client.conversational_ai.agents
     created = await agents.create(name=name, conversation_config=parts.pop("conversation_config", {}), **parts)
-    return created.agent_id
+    agent_id: str = created.agent_id
+    return agent_id
 
 
 async def raw(http: httpx2.AsyncClient, path: str, **params: Any) -> Any:
@@ -116,7 +117,8 @@ async def test_lists_go_page_by_page(client: AsyncElevenLabs, http: httpx2.Async
     created = {await create(client, name=f"page {number}", tags=["paged"]) for number in range(5)}
     agents = client.conversational_ai.agents
 
-    seen, cursor = [], None
+    seen: list[str] = []
+    cursor = None
     while True:
         page = await agents.list(page_size=2, tags=["paged"], sort_by="name", sort_direction="asc", cursor=cursor)
         seen.extend(line.name for line in page.agents)

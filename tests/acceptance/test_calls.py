@@ -60,7 +60,8 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     }
     made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)
-    return made.agent_id
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 def call(event: str, wacid: str, **more: Any) -> dict[str, Any]:

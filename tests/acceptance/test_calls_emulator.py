@@ -163,7 +163,8 @@ async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: 
 
             async def called_again() -> str | None:  # the call before may still be written down
                 again = (await api.post("/v1/convai/whatsapp/outbound-call", json=body)).json()
-                return again.get("conversation_id")
+                conversation_id: str | None = again.get("conversation_id")
+                return conversation_id
 
             declined = await until(called_again)
             assert (await state(meta, await placed(meta, 2), "ended"))["ended_by"] == "person_rejected"

@@ -61,7 +61,8 @@ async def write_one(
     )
     variables = {"name": "Ada", "secret__key": "hidden"}
     await write(server.services.pool, row, [(0, started(row, variables=variables)), *said], summary="In short")
-    return agent.agent_id
+    agent_id: str = agent.agent_id
+    return agent_id
 
 
 async def refusal(call: Awaitable[Any]) -> tuple[int | None, str]:

@@ -19,7 +19,8 @@ TUNE = encode_wav(tone(1.5), 16_000)
 
 async def create(client: AsyncElevenLabs, **platform: Any) -> str:
     made = await client.conversational_ai.agents.create(conversation_config={}, platform_settings=platform)
-    return made.agent_id
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 async def queueing(http: httpx2.AsyncClient, agent_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
     dice, shop = random.Random(seed), Shop()
     async with emulator(webhook_retry_schedule=RETRIES) as meta, scripted(shop) as shop_server:
         ports = (free_port(), free_port())
-        options = {"grace": GRACE, "shop": shop_server.url}
+        options: dict[str, Any] = {"grace": GRACE, "shop": shop_server.url}
         async with doomed_server(meta, dsn, tmp_path, ports[0]) as first:
             await meta.furnish(first.url, KEY, PROMPT, TOOLS)
         for fault in ("reset_before_accept", "reset_after_accept", "webhook_duplicate", "webhook_shuffle"):
@@ -39,7 +40,8 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
                 crash = (dice.choice(NAMES), dice.randint(1, 12))
                 async with doomed_server(meta, dsn, tmp_path, port, crash, **options) as doomed:
                     dying = asyncio.create_task(doomed.ended(120))
-                    await asyncio.wait({dying, running}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                    over: set[asyncio.Future[Any]] = {dying, running}
+                    await asyncio.wait(over, timeout=20, return_when=asyncio.FIRST_COMPLETED)
                     deaths += dying.done()
                     dying.cancel()
 

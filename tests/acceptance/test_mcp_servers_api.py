@@ -26,7 +26,8 @@ PATH = "/v1/convai/mcp-servers"
 
 async def made(client: AsyncElevenLabs, **more: Any) -> sdk.McpServerResponseModel:
     config = McpServerConfigInput(**{"url": URL, "name": "Shop", **more})
-    return await client.conversational_ai.mcp_servers.create(config=config)
+    server: sdk.McpServerResponseModel = await client.conversational_ai.mcp_servers.create(config=config)
+    return server
 
 
 async def test_a_server_has_the_defaults_of_the_reference(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> None:
@@ -91,10 +92,9 @@ async def test_tools_are_approved_as_they_are(client: AsyncElevenLabs) -> None:
     server = await made(client, approval_policy="require_approval_per_tool")
     schema = {"type": "object", "properties": {"what": {"type": "string"}}}
 
-    for policy in ("requires_approval", "auto_approved"):
-        approved = await servers.tool_approvals.create(
-            server.id, tool_name="shop/order", tool_description="Orders.", input_schema=schema, approval_policy=policy
-        )
+    tool: dict[str, Any] = {"tool_name": "shop/order", "tool_description": "Orders.", "input_schema": schema}
+    await servers.tool_approvals.create(server.id, **tool, approval_policy="requires_approval")
+    approved = await servers.tool_approvals.create(server.id, **tool, approval_policy="auto_approved")
     (one,) = approved.config.tool_approval_hashes or []
     assert (one.tool_name, one.approval_policy, len(one.tool_hash)) == ("shop/order", "auto_approved", 64)
 

@@ -306,7 +306,7 @@ async def test_of_a_batch_all_but_the_poisoned_item_is_handled(dsn: str, pool: P
     """Batches of 1 to 1,000 items; every 50th is a text of somebody, who is answered."""
     async with world(dsn, tmp_path) as (meta, _):
         await meta.call("PATCH", "/config", enforce_window=False)  # what is posted raw opens none at the emulator
-        people = []
+        people: list[Person] = []
         for size in (1, 2, 100, 1000):
             texts = {
                 place: await meta.person(f"P {place}", f"1556{size:04}{place:04}") for place in range(10, size, 50)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
@@ -130,7 +130,12 @@ async def test_buttons_of_a_template_reply_open_a_page_or_dial(place: Place) -> 
 
     bubble = phone.locator(".gl-row.theirs").last
     await expect(bubble.locator(".gl-text")).to_have_text("Your parcel is here.")
-    shown = ["It fits", re.compile("Track it"), re.compile(r"Ring us\+1 \(555\) 000-1111"), "Copy code"]
+    shown: list[str | re.Pattern[str]] = [
+        "It fits",
+        re.compile("Track it"),
+        re.compile(r"Ring us\+1 \(555\) 000-1111"),
+        "Copy code",
+    ]
     await expect(bubble.locator(".gl-choice")).to_have_text(shown)
     page = bubble.get_by_role("link", name="Track it")
     await expect(page).to_have_attribute("href", "https://shop.example/9?a=b")
@@ -145,7 +150,11 @@ async def test_buttons_of_a_template_reply_open_a_page_or_dial(place: Place) -> 
 async def test_files_replies_and_reactions_travel(place: Place) -> None:
     phone = await place.phone("Emil")
     chooser = phone.locator(".gl-upload input[type=file]")
-    pdf = {"name": "invoice <1>.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + b"x" * 5000}
+    pdf: FilePayload = {
+        "name": "invoice <1>.pdf",
+        "mimeType": "application/pdf",
+        "buffer": b"%PDF-1.4\n" + b"x" * 5000,
+    }
     await chooser.set_input_files(pdf)
     await expect(phone.locator(".gl-file-name")).to_have_text("invoice <1>.pdf")
     await expect(phone.locator(".gl-file-note")).to_have_text("application/pdf · 5 kB")

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, TurnTimed, UserMessage
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Event, TurnTimed, UserMessage
 from greenline.conversations.recordings import keep_recording
 from greenline.settings import Settings
 from greenline.speech.mp3 import encode_mp3
@@ -139,7 +140,7 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(p
     pool = place.pool
     workspace = await pool.fetchval("select id from workspace")
     row = projection(workspace_id=workspace, text_only=False)
-    said = [
+    said: list[Event] = [
         UserMessage(id="m1", text="When are you open?", medium="audio"),
         AgentMessage(id="m2", text="At nine", medium="audio"),
         TurnTimed(message_id="m2", waits={"end_of_turn": 300.0, "recognition": 40.0, "synthesis": 160.0}),
@@ -148,7 +149,7 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(p
     await write_journal(pool, row, [(0, started(row)), *((1.0, event) for event in said), (4.0, Ended(reason="x"))])
     mp3 = await asyncio.to_thread(encode_mp3, [sine(3.0, 16_000)], 16_000)
     objects = open_objects(Settings(data_dir=place.folder))
-    kept = {"seconds": 3.0, "has_user": True, "has_agent": True, "now": BEGIN}
+    kept: dict[str, Any] = {"seconds": 3.0, "has_user": True, "has_agent": True, "now": BEGIN}
     await keep_recording(pool, objects, workspace, row.id, mp3, **kept)
 
     console = await place.console()

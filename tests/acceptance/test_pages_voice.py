@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -40,7 +41,7 @@ async def record(phone: Page, seconds: int) -> None:
 async def inbound_note(place: Place, person: str) -> bytes:
     """The bytes of the voice note that a person has sent, as the business gets them."""
 
-    async def sent() -> list[dict[str, dict[str, str]]]:
+    async def sent() -> list[dict[str, Any]]:
         person_id = await place.person_id(person)
         shown = await place.meta.call("GET", f"/people/{person_id}/chats/{place.meta.number}")
         return [message for message in shown["messages"] if message["type"] == "audio"]

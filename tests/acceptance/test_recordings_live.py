@@ -56,7 +56,7 @@ async def converse(server: RunningServer, agent_id: str) -> str:
     return str(first["conversation_id"])
 
 
-def voiced(side: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]
+def voiced(side: np.ndarray) -> tuple[float, float]:
     """First and last second in which there is sound."""
     loud = np.flatnonzero(np.abs(side) > 0.02)
     return float(loud[0]) / HEARING_RATE, float(loud[-1]) / HEARING_RATE

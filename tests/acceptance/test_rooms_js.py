@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import pytest
 from pydantic import SecretStr
@@ -34,7 +36,7 @@ async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
             agent_id = await make_agent(
                 http, "offline: when open -> say We open at nine in the morning.", text_only=False
             )
-            room = {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}
+            room: dict[str, Any] = {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}
             conversation_id = await js.start(agentId=agent_id, **room)
             assert conversation_id.startswith("conv_")
             await js.wait("onMessage", "it.message === 'Hello!'")

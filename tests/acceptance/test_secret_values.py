@@ -55,7 +55,9 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient, model: Fak
     custom = {"url": model.url, "api_key": {"secret_id": secret_id}, "request_headers": headers}
     prompt = {"prompt": "You sell roses to {{name}}.", "llm": "custom-llm", "custom_llm": custom}
     config: Any = {"agent": {"prompt": prompt}}
-    return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
+    made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 async def start(client: AsyncElevenLabs, agent_id: str, environment: str | None = None, **variables: Any) -> str:
@@ -68,7 +70,8 @@ async def start(client: AsyncElevenLabs, agent_id: str, environment: str | None 
         agent_id=agent_id,
         conversation_initiation_client_data={"dynamic_variables": variables, "environment": environment},
     )
-    return started.conversation_id
+    conversation_id: str = started.conversation_id
+    return conversation_id
 
 
 async def reply(http: httpx2.AsyncClient, wamid: str = "wamid.IN1") -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -36,7 +37,7 @@ def postmaster(data_dir: Path) -> int | None:
     return running.pid if running else None
 
 
-async def call(server: ServeProcess, method: str = "GET", path: str = AGENTS, **body: object) -> httpx2.Response:
+async def call(server: ServeProcess, method: str = "GET", path: str = AGENTS, **body: Any) -> httpx2.Response:
     async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": "gl_test"}, timeout=20) as http:
         return await http.request(method, path, **body)
 

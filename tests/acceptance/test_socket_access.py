@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def agent_id(client: AsyncElevenLabs) -> str:
     created = await client.conversational_ai.agents.create(conversation_config=ConversationalConfig())
-    return created.agent_id
+    agent_id: str = created.agent_id
+    return agent_id
 
 
 async def test_a_signed_url_leads_to_this_server(
@@ -112,7 +113,8 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
     ):
         row = projection(conversation_id, **place, **changes)
         await write(server.services.pool, row, [(0, started(row)), *said])
-    statuses = {}
+    statuses: dict[str, int] = {}
+    taken: list[str] = []
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
         for conversation_id in ("conv_open", "conv_over", "conv_chat", "conv_unknown"):
             path = f"/v1/convai/conversations/{conversation_id}/files"
@@ -120,7 +122,8 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
             statuses[conversation_id] = answer.status_code
             if answer.status_code == 200:
                 assert answer.headers["access-control-allow-origin"] == "*"
-                file_id = answer.json()["file_id"]
+                taken.append(answer.json()["file_id"])
+        (file_id,) = taken
         read = await stranger.get(f"/v1/convai/conversations/conv_open/files/{file_id}")
     assert statuses == {"conv_open": 200, "conv_over": 401, "conv_chat": 401, "conv_unknown": 401}
     assert read.status_code == 401

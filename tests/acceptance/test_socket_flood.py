@@ -7,9 +7,10 @@ import base64
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import httpx2
 import pytest
@@ -31,6 +32,11 @@ MOST_MB = 8.0
 """Of one of them: twice the largest message, and a copy of it."""
 
 
+def ends_with(text: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether an answer does."""
+    return lambda frame: frame["agent_response_event"]["agent_response"].endswith(text)
+
+
 async def answers(socket: SocketClient, count: int) -> float:
     """Milliseconds within which nine of ten messages are answered."""
     took = []
@@ -38,9 +44,7 @@ async def answers(socket: SocketClient, count: int) -> float:
         text = f"message {number}"
         begun = time.perf_counter()
         await socket.send(type="user_message", text=text)
-        await socket.until(
-            "agent_response", lambda f, t=text: f["agent_response_event"]["agent_response"].endswith(t)
-        )
+        await socket.until("agent_response", ends_with(text))
         took.append((time.perf_counter() - begun) * 1000)
         await asyncio.sleep(0.2)
     return quantiles(took, n=10)[-1]

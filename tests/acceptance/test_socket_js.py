@@ -155,7 +155,7 @@ async def test_a_button_is_drawn_and_tapped(js: JsClient, http: httpx2.AsyncClie
     buttons = [{"id": "g", "title": "Green"}, {"id": "b", "title": "Black"}]
     call = json.dumps({"body_text": "Which tea?", "buttons": buttons})
     prompt = f"offline: when teas -> call send_interactive_buttons {call}\n{ECHO}"
-    built_in = {"built_in_tools": {"send_interactive_buttons": {}}}
+    built_in: dict[str, Any] = {"built_in_tools": {"send_interactive_buttons": {}}}
     agent_id = await make_agent(http, agent={"prompt": {"prompt": prompt, "llm": "offline", **built_in}})
     await js.page.evaluate(AS_WIDGET)
     await js.start(agentId=agent_id, textOnly=True)
@@ -301,7 +301,8 @@ async def test_the_longest_duration_is_told(js: JsClient, http: httpx2.AsyncClie
         conversation={"max_duration_seconds": 2},
         agent={"max_conversation_duration_message": FAREWELL},
     )
-    conversation_id = await js.start(agentId=agent_id, **({"textOnly": True} if text_only else {}))
+    options: dict[str, Any] = {"textOnly": True} if text_only else {}
+    conversation_id = await js.start(agentId=agent_id, **options)
     await js.wait("onMessage", f"it.message === '{FAREWELL}'")
     gone = await js.wait("onDisconnect")
     assert (gone["reason"], gone["context"]["type"]) == ("error", "max_duration_exceeded")

@@ -33,7 +33,8 @@ SAID: list[Timed] = [
 async def write_one(server: RunningServer, http: httpx2.AsyncClient, said: list[Timed], **settings: Any) -> str:
     """A conversation by WhatsApp text whose agent has these ``conversation`` settings."""
     config = {"conversation": settings}
-    agent_id = (await http.post("/v1/convai/agents/create", json={"conversation_config": config})).json()["agent_id"]
+    made = await http.post("/v1/convai/agents/create", json={"conversation_config": config})
+    agent_id: str = made.json()["agent_id"]
     agent = (await http.get(f"/v1/convai/agents/{agent_id}")).json()
     row = projection(
         "conv_1",
@@ -148,7 +149,7 @@ async def test_an_id_that_none_can_be(server: RunningServer) -> None:
 
 async def test_a_bad_command_is_told_and_ends_nothing(server: RunningServer, http: httpx2.AsyncClient) -> None:
     await write_one(server, http, SAID, monitoring_enabled=True)
-    refused = [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"command_type": "sing"}, "unknown_command"),
         ({"command_type": "send_human_message"}, "missing_parameter"),
         ({"command_type": "contextual_update", "parameters": {"contextual_update": ""}}, "missing_parameter"),

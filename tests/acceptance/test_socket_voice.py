@@ -117,7 +117,8 @@ class Heard:
 @contextlib.asynccontextmanager
 async def talking(server: RunningServer, agent_id: str) -> AsyncIterator[tuple[Headset, Heard, list[str]]]:
     """A conversation by voice, until the block ends; the list gets its id then."""
-    headset, heard, ids = Headset(), Heard(), []
+    headset, heard = Headset(), Heard()
+    ids: list[str] = []
     sdk = ElevenLabs(base_url=server.url)  # only its address is used: a public agent needs no request before
     talk = AsyncConversation(
         sdk,

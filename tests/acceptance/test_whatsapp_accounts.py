@@ -52,7 +52,9 @@ async def connected(http: httpx2.AsyncClient) -> None:
 
 
 async def make_agent(client: AsyncElevenLabs, name: str = "Rosie") -> str:
-    return (await client.conversational_ai.agents.create(name=name, conversation_config={})).agent_id
+    made = await client.conversational_ai.agents.create(name=name, conversation_config={})
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 @pytest.mark.usefixtures("connected")
@@ -193,7 +195,9 @@ async def send(client: AsyncElevenLabs, **more: Any) -> str:
         ],
         **more,
     }
-    return (await client.conversational_ai.whatsapp.outbound_message(**values)).conversation_id
+    begun = await client.conversational_ai.whatsapp.outbound_message(**values)
+    conversation_id: str = begun.conversation_id
+    return conversation_id
 
 
 @pytest.mark.usefixtures("connected")

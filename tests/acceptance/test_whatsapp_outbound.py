@@ -34,7 +34,9 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent, beside a connected number that has none."""
     await connect(http)
     config: Any = {"agent": {"first_message": "Welcome!", "prompt": {"prompt": "You sell roses."}}}
-    return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
+    made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 def said(wamid: str, **ids: str) -> dict[str, Any]:
@@ -50,7 +52,8 @@ async def send(client: AsyncElevenLabs, agent_id: str) -> str:
         template_params=[],
         agent_id=agent_id,
     )
-    return started.conversation_id
+    conversation_id: str = started.conversation_id
+    return conversation_id
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ async def test_a_template_that_nobody_has_answered_does_not_wait_for_an_agent_th
 
     async def over() -> bool:
         found = await client.conversational_ai.conversations.get(conversation_id)
-        return found.metadata.termination_reason == "The agent was deleted"
+        return bool(found.metadata.termination_reason == "The agent was deleted")
 
     await until(over)
 

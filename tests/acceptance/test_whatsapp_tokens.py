@@ -36,7 +36,8 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     await connect(http)
     agent = await client.conversational_ai.agents.create(conversation_config={})
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=agent.agent_id)
-    return agent.agent_id
+    agent_id: str = agent.agent_id
+    return agent_id
 
 
 async def say(http: httpx2.AsyncClient, wamid: str, person: str) -> None:

@@ -36,7 +36,9 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent, beside a connected number that has none."""
     await connect(http)
     config: Any = {"agent": {"prompt": {"prompt": "You sell roses."}}}
-    return (await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)).agent_id
+    made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
+    agent_id: str = made.agent_id
+    return agent_id
 
 
 async def send(client: AsyncElevenLabs, agent_id: str) -> str:
@@ -48,7 +50,8 @@ async def send(client: AsyncElevenLabs, agent_id: str) -> str:
         template_params=[],
         agent_id=agent_id,
     )
-    return started.conversation_id
+    conversation_id: str = started.conversation_id
+    return conversation_id
 
 
 async def write(http: httpx2.AsyncClient, wamid: str, text: str) -> None:
@@ -69,7 +72,8 @@ async def ended(client: AsyncElevenLabs, conversation_id: str) -> GetConversatio
         return (await client.conversational_ai.conversations.get(conversation_id)).status in ("done", "failed")
 
     await until(over)
-    return await client.conversational_ai.conversations.get(conversation_id)
+    found: GetConversationResponseModel = await client.conversational_ai.conversations.get(conversation_id)
+    return found
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["refused", "not delivered"])

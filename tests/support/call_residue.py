@@ -11,7 +11,7 @@ from typing import Any
 
 from greenline.channels.webrtc.media import MediaCall
 from support.calling import CallChannel
-from support.residue import open_files, threads, udp_sockets
+from support.residue import open_files, threads, udp_sockets, work_of
 
 LARGEST_GROWTH_KB = 30_000
 """Of 1,000 calls: 30 kB each would still be a leak that shows within a day; caches and the heap's slack are below."""
@@ -26,7 +26,7 @@ async def residue(channel: CallChannel) -> dict[str, Any]:
         gc.collect()
         await asyncio.sleep(0)
     return {
-        "tasks": [task.get_coro().__qualname__ for task in asyncio.all_tasks() if _of_ours(task)],
+        "tasks": [work_of(task) for task in asyncio.all_tasks() if _of_ours(task)],
         "threads": threads(),
         "files": open_files(),
         "udp": udp_sockets(),

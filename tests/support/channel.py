@@ -145,8 +145,8 @@ class Channel:
         audio = {"id": media_id, "mime_type": "audio/ogg; codecs=opus", "voice": True, **more.pop("audio", {})}
         await self.hear("", person, type="audio", audio=audio, **more)
 
-    async def hear(self, text: str = "Hi", person: str = ANN, **more: Any) -> str:
-        """A text of a person arrives; returns its wamid."""
+    async def hear(self, text: str | None = "Hi", person: str = ANN, **more: Any) -> str:
+        """A message of a person arrives, which has this text if any; returns its wamid."""
         self._wamids += 1
         wamid = f"wamid.IN{self._wamids}"
         message = {
@@ -154,7 +154,7 @@ class Channel:
             "id": wamid,
             "timestamp": str(int(self.clock.now().timestamp())),
             "type": "text",
-            "text": {"body": text},
+            **({} if text is None else {"text": {"body": text}}),
             **more,
         }
         await self.deliver("messages", messages=[message], contacts=[{"wa_id": person, "profile": {"name": "Ann"}}])

@@ -17,6 +17,7 @@ from greenline import checkpoints
 from greenline.channels.whatsapp import answer
 from greenline.cli import main
 from greenline.tools.models import Tool
+from greenline.tools.system import system_tools
 from support.shop import OrderTool
 
 
@@ -36,12 +37,12 @@ def die_at(name: str, passages: int) -> None:
 
 def give_tool(tool: Tool) -> None:
     """Every agent on WhatsApp has ``tool`` too."""
-    own = answer.system_tools
+    own = system_tools
 
     def tools(built_in: Mapping[str, Any], *, interactive: bool) -> tuple[Any, ...]:
         return (*own(built_in, interactive=interactive), tool)
 
-    answer.system_tools = tools
+    vars(answer)["system_tools"] = tools
 
 
 if __name__ == "__main__":

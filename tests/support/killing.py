@@ -7,6 +7,7 @@ stuck: no answer takes `STUCK_SECONDS` from when it was possible. Counted at a s
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from support.doomed import KEY, RETRIES, doomed_server, free_port
 from support.meta import Emulator, Person, emulator
@@ -19,7 +20,7 @@ offline: after place_order -> say Ordered {result}
 offline: when ^choose (.+)$ -> call send_interactive_buttons {"body_text": "Which \1?", "buttons": [BUTTON]}
 offline: when ^(.+)$ -> say You said \1
 """.replace("BUTTON", '{"id": "a", "title": "A"}')
-TOOLS = {"send_interactive_buttons": {}}
+TOOLS: dict[str, Any] = {"send_interactive_buttons": {}}
 PEOPLE = 3
 STUCK_SECONDS = 30.0
 PATIENCE_SECONDS = 200.0
@@ -89,6 +90,7 @@ async def kill_at(point: str, dsn: str, tmp_path: Path) -> None:
     port, shop, now = free_port(), Shop(), asyncio.get_running_loop().time
     async with emulator(webhook_retry_schedule=RETRIES) as meta, scripted(shop) as shop_server:
         running: asyncio.Future[list[None]] | None = None
+        talks: list[Talk] = []
         for passage in (1, 2):
             crash = (point, passage)
             async with doomed_server(meta, dsn, tmp_path, port, crash, shop=shop_server.url) as doomed:
@@ -97,13 +99,15 @@ async def kill_at(point: str, dsn: str, tmp_path: Path) -> None:
                     talks = await crowd(meta, PEOPLE, 3)
                     running = asyncio.gather(*(talk.run() for talk in talks))
                 killed = asyncio.create_task(doomed.ended(PATIENCE_SECONDS))
-                await asyncio.wait({killed, running}, return_when=asyncio.FIRST_COMPLETED)
+                over: set[asyncio.Future[Any]] = {killed, running}
+                await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
                 died = killed.done()
                 killed.cancel()
             assert died, f"{point} was passed fewer than {passage} times"
         death = now()
         async with doomed_server(meta, dsn, tmp_path, port, shop=shop_server.url):
             ready = now()
+            assert running is not None
             await running
             await verify(meta, talks, shop)
             possible = ready + (ready - death)

@@ -131,7 +131,9 @@ class Stage:
 
     async def row(self, session: LiveSession) -> dict[str, Any]:
         """The conversation's row."""
-        return dict(await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id))
+        row = await self.pool.fetchrow("select * from conversation where id = $1", session.conversation_id)
+        assert row is not None
+        return dict(row)
 
 
 Opens: TypeAlias = Callable[..., AbstractAsyncContextManager[Stage]]
@@ -142,7 +144,7 @@ async def told_of(told: list[LiveEvent], kind: type[E], count: int = 1) -> list[
     """The events of a kind, when there are ``count``."""
 
     async def enough() -> list[E]:
-        found = [event for event in told if isinstance(event, kind)]
+        found: list[E] = [event for event in told if isinstance(event, kind)]
         return found if len(found) >= count else []
 
     return await until(enough)

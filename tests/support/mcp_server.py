@@ -107,7 +107,7 @@ class Shop:
         """As when its machine is switched off: every connection is cut."""
         assert self._server is not None
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         for listener in self._server.servers:
             listener.close()
 

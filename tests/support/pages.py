@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Place:
         """Change the agent that answers, for the conversations to come."""
         await self.api("PATCH", f"/v1/convai/agents/{self.agent_id}", {"conversation_config": {"agent": agent}})
 
-    async def send(self, to: str, kind: str, content: dict[str, object]) -> None:
+    async def send(self, to: str, kind: str, content: Mapping[str, object]) -> None:
         """The business sends a message by the Graph API."""
         answer = await self.meta.http.post(
             f"/v23.0/{self.meta.number}/messages",

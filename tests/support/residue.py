@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
 from pathlib import Path
+from typing import Any
+
+
+def work_of(task: asyncio.Task[Any]) -> str:
+    """The name of the coroutine that a task runs."""
+    return str(getattr(task.get_coro(), "__qualname__", ""))
 
 
 def threads() -> list[str]:

@@ -76,3 +76,6 @@ class ScriptedSpeech:
         if voice.usage is not None:
             voice.usage.spoken_characters[self.name] += len(text)
         yield Chunk(sine(len(text.split()) / 10, self.rate))
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av import AudioFrame
+from av import AudioFrame, AudioStream
 
 Samples = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -54,12 +54,13 @@ def sound_file(pcm: bytes, rate: int, *, container: str, codec: str, file_rate: 
     file = io.BytesIO()
     with av.open(file, mode="w", format=container) as out:
         stream = out.add_stream(codec, rate=file_rate or rate)
-        stream.codec_context.layout = "mono"  # type: ignore[union-attr]
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.layout = "mono"
         frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
         frame.sample_rate = rate
         frame.pts = 0
         frame.time_base = Fraction(1, rate)
         frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
-        out.mux(stream.encode(frame))  # type: ignore[arg-type]
+        out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return file.getvalue()

@@ -10,6 +10,8 @@ from greenline.speech.models import Hint
 class Tape:
     """A recogniser that keeps what it is given."""
 
+    provider = "tape"
+
     def __init__(self) -> None:
         self.pushed = bytearray()
 
@@ -22,7 +24,8 @@ class Tape:
     def drop(self) -> None: ...
 
     async def hints(self) -> AsyncIterator[Hint]:
-        for hint in ():
+        hints: tuple[Hint, ...] = ()
+        for hint in hints:
             yield hint
 
     async def aclose(self) -> None: ...

@@ -188,7 +188,7 @@ class TroubledCall:
                 await self.channel.tell_status("RINGING", wacid, biz_opaque_callback_data=callback)
 
                 async def dealt_with() -> bool:
-                    return (await self.row())["wacid"] == wacid
+                    return bool((await self.row())["wacid"] == wacid)
 
                 await until(dealt_with)
 

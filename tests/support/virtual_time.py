@@ -13,7 +13,7 @@ _STEP = 1e-6
 """Time passes with each turn of the loop, as it does on a clock: a timer that was set anew is never due at once."""
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _Selector(selectors.DefaultSelector):
     """Looks at what is ready, and lets the time pass that would have been waited."""
 
     passed = 0.0

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 30.0, every: float = 0.02) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0, every: float = 0.02) -> T:
     """The first true answer of ``condition``, asked ``every`` so many seconds. Raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
         while not (answer := await condition()):  # noqa: ASYNC110 - the world outside gives no event

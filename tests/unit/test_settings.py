@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -51,7 +53,7 @@ def test_secrets_do_not_show() -> None:
         ("end_of_turn_seconds", '{"normal": 60}'),
     ],
 )
-def test_wrong_values_are_refused(name: str, value: object) -> None:
+def test_wrong_values_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from greenline.agents import deletion, listing, service
+from greenline.agents.config.system_tools import TransferToAgentParams
 from greenline.agents.listing import Filter, list_agents
 from greenline.agents.models import AgentChanges, AgentDefinition, AgentInUse, AgentNotFound
 from greenline.clock import ManualClock
@@ -99,7 +100,8 @@ async def test_pages_show_each_agent_once(
         await service.create(pool, clock, workspace_id, AgentDefinition(), name=name)
         for name in ("a", "a", "b", "A", "c")
     }
-    cursor, seen = None, []
+    seen: list[str] = []
+    cursor = None
     while True:
         page = await list_agents(
             pool, clock, workspace_id, Filter(), sort_by=sort_by, direction=direction, page_size=2, cursor=cursor
@@ -182,6 +184,7 @@ async def test_a_sub_agent_is_deleted_by_force_only(
     assert after.id != before.id
     tool = after.conversation_config.agent.prompt.built_in_tools.transfer_to_agent
     assert tool is not None
+    assert isinstance(tool.params, TransferToAgentParams)
     assert [transfer.agent_id for transfer in tool.params.transfers] == [beta]
     assert await service.get_version(pool, workspace_id, before.id) == before
 

@@ -105,6 +105,7 @@ async def test_an_update_merges_and_commits_a_new_version(pool: Pool, clock: Man
     assert second.updated_at == first.updated_at + timedelta(hours=1)
     assert await numbers(pool, second.main_branch_id) == [1, 2]
     row = await pool.fetchrow("select * from agent_version where id = $1", second.version.id)
+    assert row is not None
     assert (row["description"], row["parent_version_id"]) == ("why", first.version.id)
 
 

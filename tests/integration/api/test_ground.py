@@ -1,6 +1,7 @@
 """What every route stands on: keys, errors, limits, health, documentation."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx2
@@ -98,7 +99,7 @@ async def test_another_content_type_is_refused(kind: str | None, http: httpx2.As
 async def test_a_huge_body_is_refused(*, announced: bool, http: httpx2.AsyncClient, server: RunningServer) -> None:
     size = server.services.settings.request_max_bytes + 1
 
-    async def chunks():
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(0, size, 65536):
             yield b" " * 65536
 
@@ -110,7 +111,7 @@ async def test_a_huge_body_is_refused(*, announced: bool, http: httpx2.AsyncClie
 async def test_a_huge_upload_of_unknown_length_is_refused(http: httpx2.AsyncClient, server: RunningServer) -> None:
     size = server.services.settings.upload_max_bytes
 
-    async def form():
+    async def form() -> AsyncIterator[bytes]:
         yield b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
         for _ in range(0, size, 65536):
             yield b" " * 65536

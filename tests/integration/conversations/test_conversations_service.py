@@ -164,7 +164,7 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
     assert not (tmp_path / file_key(WORKSPACE, file.id)).exists()
     with pytest.raises(ConversationNotFound):
         await read(pool)
-    states = dict(await pool.fetch("select id, state from outbox"))
+    states = {row["id"]: row["state"] for row in await pool.fetch("select id, state from outbox")}
     assert states == {"out_1": "delivered", "out_2": "failed", "out_other": "queued"}
     assert await pool.fetchval("select count(*) from inbox") == 0
     assert await pool.fetchval("select digest from erased_event") == hashlib.sha256(b"wamid.1").digest()

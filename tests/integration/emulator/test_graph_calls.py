@@ -218,7 +218,8 @@ async def test_a_picture_is_uploaded_and_becomes_the_example_of_a_header(meta: E
         parts = [{**HEADER, "format": form, "example": shown}, BODY]
         return await meta.graph("POST", path, {**body, "components": parts})
 
-    for wrong in ({"header_handle": ["4::none"]}, {"header_handle": []}, {"header_url": "x"}, "x"):
+    examples: list[Any] = [{"header_handle": ["4::none"]}, {"header_handle": []}, {"header_url": "x"}, "x"]
+    for wrong in examples:
         assert (await create(wrong))["error"]["code"] == 100
     assert (await create({"header_handle": [handle]}, "VIDEO"))["error"]["code"] == 100
     made_ = await create({"header_handle": [handle]})
@@ -252,7 +253,7 @@ async def test_a_connection_that_breaks_keeps_what_came() -> None:
         headers = {"Authorization": f"Bearer {token}"}
 
         async def came() -> bool:
-            return (await call(meta, "GET", upload, headers=headers))["file_offset"] == 20
+            return bool((await call(meta, "GET", upload, headers=headers))["file_offset"] == 20)
 
         await until(came)
         assert "h" in await put(meta, upload, JPEG[20:], 20)
@@ -268,7 +269,7 @@ async def test_what_can_not_be_uploaded_is_refused(meta: Emulator) -> None:
     assert (await put(meta, second.split("?")[0], JPEG))["error"]["error_subcode"] == 33, "without its signature"
     assert (await put(meta, second, JPEG, Authorization="OAuth wrong"))["error"]["code"] == 190
     other = await meta.call("POST", "/setup")
-    stranger = {"Authorization": f"OAuth {other['token']}"}
+    stranger: dict[str, Any] = {"Authorization": f"OAuth {other['token']}"}
     assert (await put(meta, second, JPEG, **stranger))["error"]["error_subcode"] == 33
     foreign = httpx2.Headers({"Authorization": f"Bearer {other['token']}"})
     begun = await call(meta, "POST", f"{meta.business['app_id']}/uploads", headers=foreign)

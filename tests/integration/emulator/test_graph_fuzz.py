@@ -80,7 +80,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def spoilt(draw: st.DrawFn, good: list[dict[str, Any]]) -> dict[str, Any]:
     """A body that is right but for one to three values, which are something else or missing."""
-    body = copy.deepcopy(draw(st.sampled_from(good)))
+    body: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(good)))
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(places(body) or [("type",)]))
         inside: Any = body

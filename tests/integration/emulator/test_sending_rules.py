@@ -236,9 +236,9 @@ async def write_first(meta: Emulator, template: dict[str, Any], count: int) -> N
     """A message each to people who never wrote; returns when the last one has arrived."""
     await meta.call("PATCH", "/config", enforce_throughput=False)
     known = len((await meta.call("GET", "/people"))["people"])
-    for place in range(known, known + count):
-        answer = await meta.send(await meta.person(f"P{place}", f"1555070{place:04}"), **template)
-    assert await outcome(meta, answer) == "delivered"
+    people = [await meta.person(f"P{place}", f"1555070{place:04}") for place in range(known, known + count)]
+    answers = [await meta.send(person, **template) for person in people]
+    assert await outcome(meta, answers[-1]) == "delivered"
 
 
 async def messaging_limit(meta: Emulator) -> Any:

@@ -95,7 +95,7 @@ async def test_events_come_one_to_six_times_shuffled_with_their_copies(meta: Emu
     ids = [await meta.say(ann, str(number)) for number in range(12)]
 
     async def settled() -> bool:
-        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+        return bool((await meta.call("GET", "/state"))["pending_webhooks"] == 0)
 
     await until(settled)
     came = [message["id"] for message in told.heard("messages")]
@@ -139,7 +139,7 @@ async def test_so_many_deliveries_are_under_way_at_once_as_are_set_now(meta: Emu
         return under_way == 2
 
     async def all_taken() -> bool:
-        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+        return bool((await meta.call("GET", "/state"))["pending_webhooks"] == 0)
 
     await until(two)
     release.set()
@@ -157,7 +157,7 @@ async def test_what_is_lost_never_comes(meta: Emulator, told: Receiver) -> None:
     await meta.call("POST", "/clock", advance_seconds=30 * 86_400)
 
     async def settled() -> bool:
-        return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+        return bool((await meta.call("GET", "/state"))["pending_webhooks"] == 0)
 
     await until(settled)
     assert [message["id"] for message in told.heard("messages")] == [second]

@@ -82,7 +82,8 @@ async def test_the_address_of_a_file_is_dead_at_once_while_that_fault_is_set(
 
 
 async def test_the_states_of_a_template_are_told_to_its_end(meta: Emulator, told: Receiver, ann: Person) -> None:
-    account, events = meta.business["waba_id"], []
+    account = meta.business["waba_id"]
+    events: list[Any] = []
     await meta.call("PATCH", "/config", review_delay=0)
 
     async def said(count: int) -> list[str]:

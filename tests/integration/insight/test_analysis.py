@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Summarised, ToolReturned, dump_event
+from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, Summarised, ToolReturned, dump_event
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import ModelRequest
 from greenline.settings import Settings
@@ -78,7 +78,7 @@ async def test_the_summary_is_of_what_came_across(channel: Channel) -> None:
     await channel.told(1)
     await channel.quiet()
     [conversation] = await channel.conversations()
-    more = (
+    more: tuple[Event, ...] = (
         AgentMessage(id="a1", text="We have green tea, black tea and oolong."),
         AgentInterrupted(message_id="a1", heard="We have green"),
         ToolReturned(message_id="a2", request_id="r1", name="send_chat_message", said="Rose Street 5"),

@@ -29,7 +29,8 @@ def synthesiser(url: str, **voices: str) -> OpenAiSynthesiser:
 def pcm_of(wav: bytes) -> bytes:
     with wave.open(io.BytesIO(wav)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
-        return file.readframes(file.getnframes())
+        pcm: bytes = file.readframes(file.getnframes())
+        return pcm
 
 
 async def test_an_utterance_is_sent_whole_and_its_text_comes_back() -> None:

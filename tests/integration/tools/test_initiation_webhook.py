@@ -72,7 +72,7 @@ async def test_it_is_told_who_talks_with_whom_and_brings_what_they_need(desk: De
     assert (brought.data.dynamic_variables, brought.data.user_id) == ({"name": "Ann"}, "crm_7")
     assert brought.data.conversation_config_override.agent is not None
     [note] = brought.notes
-    assert (note.what, note.detail.keys()) == (ASKED, {"seconds"})
+    assert (note.what, set(note.detail)) == (ASKED, {"seconds"})
 
 
 async def test_the_workspaces_webhook_is_asked_where_the_agent_has_none_of_its_own(desk: Desk) -> None:

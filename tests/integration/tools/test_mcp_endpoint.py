@@ -27,7 +27,7 @@ async def lookup(pool: Pool, clock: ManualClock) -> Lookup:
 
 
 async def secret(lookup: Lookup, clock: ManualClock, value: str) -> dict[str, str]:
-    made = await secrets.create(lookup.pool, lookup.vault, clock, WORKSPACE, name="k", value=value)  # type: ignore[arg-type]
+    made = await secrets.create(lookup.pool, lookup.vault, clock, WORKSPACE, name="k", value=value)
     return {"secret_id": made}
 
 

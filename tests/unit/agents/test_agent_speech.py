@@ -1,5 +1,7 @@
 """From an agent's configuration to what recognisers and voices are asked for."""
 
+from typing import Any
+
 import pytest
 
 from greenline.agents.config import ConversationConfig
@@ -35,7 +37,7 @@ def test_an_agent_s_wishes_are_passed_on() -> None:
 
 @pytest.mark.parametrize(("tools", "others"), [({"language_detection": {}}, ("de", "fr")), ({}, ())])
 def test_the_languages_of_an_agent_that_may_switch_are_all_heard(tools: object, others: tuple[str, ...]) -> None:
-    presets = {code: {"overrides": {}} for code in ("de", "en", "fr")}
+    presets: dict[str, Any] = {code: {"overrides": {}} for code in ("de", "en", "fr")}
     agent = {"prompt": {"built_in_tools": tools}}
     config = ConversationConfig.model_validate({"language_presets": presets, "agent": agent})
     assert recognition_of(config) == RecognitionOptions("scribe_realtime", "en", (), others)

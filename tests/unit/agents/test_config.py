@@ -8,17 +8,23 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from greenline.agents.config import ConversationConfig, PlatformSettings
+from greenline.agents.config.base import ConfigModel
 from greenline.agents.config.limits import STORED
 from greenline.agents.initiation import InitiationData
 
-ROOTS = {"conversation_config": ConversationConfig, "platform_settings": PlatformSettings}
+ROOTS: dict[str, type[ConfigModel]] = {
+    "conversation_config": ConversationConfig,
+    "platform_settings": PlatformSettings,
+}
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
     """``{"a": {"b": value}}`` for ``a.b``."""
-    for name in reversed(path.split(".")):
-        value = {name: value}
-    return value
+    *above, last = path.split(".")
+    whole: dict[str, Any] = {last: value}
+    for name in reversed(above):
+        whole = {name: whole}
+    return whole
 
 
 def at(value: Any, path: str) -> Any:

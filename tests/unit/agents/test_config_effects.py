@@ -38,7 +38,11 @@ def fields_of(model: type[ConfigModel], path: tuple[str, ...]) -> Iterator[tuple
                 yield from fields_of(inner, here)
 
 
-ROOTS = {"conversation_config": ConversationConfig, "platform_settings": PlatformSettings, "workflow": Workflow}
+ROOTS: dict[str, type[ConfigModel]] = {
+    "conversation_config": ConversationConfig,
+    "platform_settings": PlatformSettings,
+    "workflow": Workflow,
+}
 SETTINGS = {path for name, root in ROOTS.items() for path in fields_of(root, (name,))}
 
 

@@ -70,7 +70,10 @@ def unix(seconds: float) -> int:
 
 
 def test_times_and_the_person() -> None:
-    events = [(0.0, UserMessage(id="m", text="Hi")), (321.7, Ended(reason="end_call tool was called"))]
+    events: list[tuple[float, Event]] = [
+        (0.0, UserMessage(id="m", text="Hi")),
+        (321.7, Ended(reason="end_call tool was called")),
+    ]
     found = metadata(conversation(*events), journal(events), agent())
     assert (found.start_time_unix_secs, found.accepted_time_unix_secs) == (unix(0), unix(0))
     assert (found.call_duration_secs, found.termination_reason) == (321, "end_call tool was called")

@@ -430,7 +430,7 @@ def test_a_switch_of_the_language_has_a_result_of_its_kind() -> None:
     call = ToolCalled(message_id="m", request_id="r", name="language_detection", params={"reason": "hola"})
     done = ToolReturned(message_id="m", request_id="r", name="language_detection", language="es")
     refused = done.model_copy(update={"language": "", "is_error": True, "error_type": "too_late"})
-    events = [(0, started(ROW)), (1, AgentMessage(id="m", text="")), (1, call)]
+    events: list[Timed] = [(0, started(ROW)), (1, AgentMessage(id="m", text="")), (1, call)]
     *_, results = turns([*events, (1, done)])
     assert results.tool_results[0].result is not None
     assert results.tool_results[0].result.model_dump(exclude_none=True) == {

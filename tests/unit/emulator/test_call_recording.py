@@ -56,7 +56,7 @@ def test_both_sides_lie_beside_each_other() -> None:
     segments = [(s["id"], s["speaker"], s["channel"], s["start"], s["end"]) for s in told["transcript"]["segments"]]
     assert segments == [(0, "Business", 0, 0.0, 0.2), (1, "Customer", 1, 1.2, 1.4)]
     assert (told["transcript"]["duration"], told["transcript"]["text"]) == (1.4, "")
-    with av.open(io.BytesIO(ogg(sound, 16_000))) as file:
+    with av.open(io.BytesIO(ogg(sound, 16_000)), "r") as file:
         stream = file.streams.audio[0]
         assert (stream.codec_context.name, stream.codec_context.channels) == ("opus", 2)
         decoded = sum(frame.samples for frame in file.decode(stream))

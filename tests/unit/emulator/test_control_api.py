@@ -69,7 +69,7 @@ def shown() -> Iterator[tuple[type[BaseModel], dict[str, Any]]]:
 async def test_answers_have_the_keys_of_their_models() -> None:
     for model, answer in shown():
         assert answer.keys() == model.model_fields.keys(), model
-        assert model.model_validate(answer)
+        model.model_validate(answer)
     fault = Faults().add(GraphError(code=4)).shown()
     assert answers.FaultShown.model_fields.keys() <= fault.keys()
 

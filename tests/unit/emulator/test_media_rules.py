@@ -2,9 +2,11 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 
 import av
 import pytest
+from av import AudioStream
 
 from greenline.emulator.errors import MetaError
 from greenline.emulator.media import TYPES, base_type, check_upload, suits
@@ -19,6 +21,7 @@ def encoded(container: str, codec: str) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=48_000, layout="mono")
+        assert isinstance(stream, AudioStream)
         frame = av.AudioFrame(format="s16", layout="mono", samples=4_800)
         frame.planes[0].update(bytes(9_600))
         frame.sample_rate, frame.pts = 48_000, 0
@@ -43,7 +46,7 @@ def webp(width: int, height: int, *, moves: bool = False, size: int = 0) -> byte
     return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
-GOOD = {
+GOOD: dict[str, Callable[[], bytes]] = {
     "audio/aac": lambda: encoded("adts", "aac"),
     "audio/amr": lambda: b"#!AMR\n\x3c" + bytes(31),
     "audio/mpeg": lambda: encoded("mp3", "libmp3lame"),

@@ -19,12 +19,12 @@ SWITCHED = ToolReturned(message_id="m", request_id="r", name="language_detection
 
 def said(count: int) -> list[Event]:
     """The person has spoken so often; each time in two messages."""
-    turn = [
+    turn: list[Event] = [
         UserMessage(id="u", text="Hi"),
         UserMessage(id="u", text="there"),
         UserMessage(id="u", text="mhm", is_sign=True),
     ]
-    between = [AgentMessage(id="m", text=""), AgentMessage(id="m", text="Hello.")]
+    between: list[Event] = [AgentMessage(id="m", text=""), AgentMessage(id="m", text="Hello.")]
     return [event for _ in range(count - 1) for event in (*turn, *between)] + list(turn)
 
 
@@ -32,7 +32,7 @@ def tools(
     journal: list[Event], *, params: Mapping[str, Any] | None = None, **config: Any
 ) -> tuple[LanguageDetection, ...]:
     tool = {"params": {"system_tool_type": "language_detection", **(params or {})}}
-    presets = {"de": {"overrides": {}}, "pt-br": {"overrides": {}}}
+    presets: dict[str, Any] = {"de": {"overrides": {}}, "pt-br": {"overrides": {}}}
     agent = {"prompt": {"built_in_tools": {"language_detection": tool}}}
     found = ConversationConfig.model_validate({"language_presets": presets, "agent": agent, **config})
     return language_tools(found, journal, {"shop": "Tea"})

@@ -158,7 +158,7 @@ async def test_a_stream_that_has_begun_is_not_continued_by_another() -> None:
 
 
 async def test_a_model_that_has_only_thought_aloud_is_taken_over() -> None:
-    stand = Stand({"first": ["server"]}, thinks={"first"})
+    stand = Stand({"first": ["overloaded"]}, thinks={"first"})
     events = [event async for event in models(stand).stream(ASKED)]
     assert events[:2] == [ReasoningDelta("Hm"), TextDelta("I am second")]
 

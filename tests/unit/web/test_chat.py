@@ -158,7 +158,7 @@ def test_a_file_links_only_to_the_web() -> None:
 
 
 def test_a_voice_note_is_told_from_a_sound_file() -> None:
-    note = {"id": "7", "mime_type": "audio/ogg; codecs=opus", "voice": True}
+    note: dict[str, Any] = {"id": "7", "mime_type": "audio/ogg; codecs=opus", "voice": True}
     shown = bubble(type="audio", audio=note, status="played")
     assert (shown.file, shown.played) == (File("audio", "Audio", note["mime_type"], media_id="7", voice=True), True)
     assert bubble(type="audio", audio={"id": "7", "mime_type": "audio/mpeg"}).file == File(

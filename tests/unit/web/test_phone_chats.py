@@ -15,7 +15,13 @@ STATE: dict[str, Any] = {
 
 
 def message(direction: str, status: str, body: str) -> dict[str, Any]:
-    shown = {"reactions": [], "context": None, "rendered": None, "asks_to_call": False, "read_by_business": False}
+    shown: dict[str, Any] = {
+        "reactions": [],
+        "context": None,
+        "rendered": None,
+        "asks_to_call": False,
+        "read_by_business": False,
+    }
     return {**shown, "id": body, "direction": direction, "status": status, "type": "text", "text": {"body": body},
             "timestamp": 1_767_600_000.0}  # fmt: skip
 

@@ -11,7 +11,7 @@ from greenline.channels.live.models import ResponseComplete
 from greenline.channels.live.session import LiveSession
 from greenline.settings import Settings
 from support.live import Room, Stage, told_of
-from support.residue import open_files, threads
+from support.residue import open_files, threads, work_of
 from support.spoken import SpokenSpeech, ask
 from support.wait import until
 
@@ -53,7 +53,7 @@ async def residue(live: Stage, settings: Settings) -> dict[str, object]:
         gc.collect()
         await asyncio.sleep(0)
     return {
-        "tasks": sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks()),
+        "tasks": sorted(work_of(task) for task in asyncio.all_tasks()),
         "threads": threads(),
         "sessions": sum(isinstance(thing, LiveSession) for thing in gc.get_objects()),
     }

@@ -154,7 +154,7 @@ async def test_a_person_is_told_when_the_database_stays_away_and_the_conversatio
 
     async def failed() -> bool:
         status = await pool.fetchval("select status from conversation where id = $1", session.conversation_id)
-        return status == "failed"
+        return bool(status == "failed")
 
     await until(failed)
     assert (await kinds(pool, session.conversation_id)).count("ended") == 1

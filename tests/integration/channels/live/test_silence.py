@@ -50,9 +50,15 @@ class Line:
         self.peer.out.write(tone(seconds), 1)
         await eventually(lambda: len(self.peer.spoken) >= packets)
 
+    async def answers(self, packets: int) -> None:
+        """Returns when the agent has said more than so many packets."""
+        await eventually(lambda: len(self.peer.spoken_to) > packets)
+
 
 @pytest.fixture
-async def line(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> AsyncIterator[Line]:
+async def line(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Line]:
     speech, peer = SpokenSpeech(hums=True), RtcPeer()
     heard: list[float] = []
     sent: list[float] = []
@@ -72,7 +78,8 @@ async def line(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> 
     async with contextlib.AsyncExitStack() as stack:
         live = await stack.enter_async_context(stage(pool, dsn, clock, settings, config, speech=speech))
         call = MediaCall(on_pcm=hear, on_digit=lambda digit: None)
-        stamped, call.out.stamp = call.out.stamp, stamp
+        stamped = call.out.stamp
+        monkeypatch.setattr(call.out, "stamp", stamp)
         stack.push_async_callback(peer.close)
         stack.push_async_callback(call.close)
         session, told = await live.begin(call.out)
@@ -116,7 +123,7 @@ async def test_the_agent_is_silent_200_ms_after_the_voice_of_the_person_begins(l
         line.speech.texts.append("Tell me something long.")
         answered = len(line.peer.spoken_to)
         await line.say(0.6)
-        await eventually(lambda before=answered: len(line.peer.spoken_to) > before + 25)
+        await line.answers(answered + 25)
         began = len(line.peer.spoken)
         await line.say(0.4)
         await told_of(line.told, Interruption, turn)

@@ -35,7 +35,7 @@ from support.rows import WORKSPACE
 from support.wait import until
 
 CONFIG = {"agent": {"first_message": "Hello {{name}}!", "prompt": {"prompt": "You sell tea to {{name}}."}}}
-ANN = {"dynamic_variables": {"name": "Ann"}}
+ANN: dict[str, Any] = {"dynamic_variables": {"name": "Ann"}}
 
 
 @pytest.fixture

@@ -292,12 +292,19 @@ async def test_noise_without_end_does_not_ask_the_model_without_end(live: Stage,
     session, told = await live.begin(Room())
     await ask(session, speech, "Do you sell tea?")
     await told_of(told, UserTranscript)
+
+    async def asked(count: int) -> None:
+        await eventually(lambda: len(live.model.requests) == count)
+
+    async def heard_more(than: int) -> None:
+        await eventually(lambda: speech.streams[0].finished > than)
+
     for count in range(1, 6):
-        await eventually(lambda count=count: len(live.model.requests) == min(count, 3))
+        await asked(min(count, 3))
         heard = speech.streams[0].finished
         voice(session, 0.3)
         pause(session, 0.7)
-        await eventually(lambda heard=heard: speech.streams[0].finished > heard)
+        await heard_more(heard)
     assert len(live.model.requests) == 3
 
 
@@ -598,8 +605,9 @@ async def test_redacted_keys_are_read_by_the_model_and_written_nowhere(opens: Op
         await told_of(told, ResponseComplete, len(asked))
         assert [request.messages[-1].text for request in live.model.requests] == asked
         assert "4711" in "".join(message.text for message in live.model.requests[-1].messages)
-        pressed = next(event for event in await live.journal(session) if getattr(event, "medium", "") == "dtmf")
-        assert (pressed.text, pressed.unwritten) == ("[Keys pressed: REDACTED]", "")  # type: ignore[union-attr]
+        messages = [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+        pressed = next(message for message in messages if message.medium == "dtmf")
+        assert (pressed.text, pressed.unwritten) == ("[Keys pressed: REDACTED]", "")
         everything = await live.pool.fetchval("select string_agg(data::text, '') from conversation_event")
         assert "4711" not in everything
         assert "4711" not in repr(session.journal)

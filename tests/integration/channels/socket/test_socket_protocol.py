@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from greenline.agents import service as agents
-from greenline.agents.models import AgentDefinition
+from greenline.agents.models import AgentChanges, AgentDefinition
 from greenline.agents.overrides import OverrideNotAllowed
 from greenline.agents.variables import MissingVariables
 from greenline.channels.live.models import AgentResponse, Interruption, ResponsePart, SessionEnded, TakenOver
@@ -44,7 +44,7 @@ from support.sockets import SocketClient, client
 from support.voice import tone
 from support.wait import eventually
 
-RECORDING = {
+RECORDING: dict[str, Any] = {
     "audio_path": "hold_01m846c4w46xwwbeggda5qmmj5",
     "audio_url": "https://agents.example/hold",
     "original_filename": "tune.mp3",
@@ -83,7 +83,7 @@ class Place:
 
     async def change_agent(self, **platform: Any) -> None:
         """Change the settings around the agent."""
-        changes = agents.AgentChanges(platform_settings=platform)
+        changes = AgentChanges(platform_settings=platform)
         await agents.update(self.pool, self.clock, WORKSPACE, self.agent_id, changes)
 
     async def busy(self, conversation_id: str, *, text_only: bool) -> None:

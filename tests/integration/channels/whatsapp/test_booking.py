@@ -1,7 +1,7 @@
 """An answer that leaves with the commit of its turn: only where nothing waits before it, and never twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, cast
 
@@ -33,7 +33,7 @@ def channel(channel: Channel) -> Channel:
 
 
 @pytest.fixture
-def passed() -> AsyncIterator[list[str]]:
+def passed() -> Iterator[list[str]]:
     """The checkpoints that are passed."""
     names: list[str] = []
     install_hook(names.append)

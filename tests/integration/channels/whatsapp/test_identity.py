@@ -156,6 +156,7 @@ async def test_a_copy_of_what_another_answers_opens_the_window_and_is_not_answer
     message = {"from": ANN, "id": "wamid.COPY", "timestamp": str(at), "type": "text", "text": {"body": "Hi"}}
     await channel.deliver("standby", standby={"messages": [message], "contacts": [{"wa_id": ANN}]})
     await channel.quiet()
-    assert channel.meta.sent == channel.meta.read == channel.model.requests == []
+    assert channel.meta.sent == channel.meta.read == []
+    assert channel.model.requests == []
     window = await channel.pool.fetchval("select last_user_message_at from whatsapp_chat")
     assert int(window.timestamp()) == at

@@ -141,7 +141,7 @@ async def test_what_was_being_answered_is_answered_once_where_it_was_sent_on_to(
 async def test_a_chat_that_is_held_takes_others_in(rows: Pool, clock: ManualClock) -> None:
     held = await chat(rows, clock, bsuid="US.1")
     other = await chat(rows, clock, wa_id=ANN)
-    ids = {"wa_id": ANN, "bsuid": "US.1"}
+    ids: dict[str, Any] = {"wa_id": ANN, "bsuid": "US.1"}
     assert await join_with(rows, WORKSPACE, NUMBER, held, **ids, now=clock.now())
     assert await led_to(rows) == {ANN: held, "US.1": held}
     assert await rows.fetchval("select joined_to from whatsapp_chat where id = $1", other) == held

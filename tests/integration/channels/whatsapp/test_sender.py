@@ -166,7 +166,7 @@ async def test_the_next_message_waits_for_an_unknown_one(channel: Channel) -> No
 
 
 async def test_a_permanent_refusal_is_visible_and_not_repeated(channel: Channel) -> None:
-    details = {"error_data": {"details": "Recipient is not a valid WhatsApp user"}}
+    details: dict[str, Any] = {"error_data": {"details": "Recipient is not a valid WhatsApp user"}}
     faults = channel.meta.refuse = Faults(meta_error(131026, **details))
     await channel.hear()
     row = await in_state(channel, "failed")

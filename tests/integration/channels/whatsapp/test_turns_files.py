@@ -29,7 +29,8 @@ def channel(channel: Channel) -> Channel:
 
 async def sends(channel: Channel, kind: str, media_id: str, mime_type: str, **more: Any) -> ModelRequest:
     """What the model is asked when a person sends a file."""
-    await channel.hear(type=kind, text=None, **{kind: {"id": media_id, "mime_type": mime_type, **more}})
+    content: dict[str, Any] = {kind: {"id": media_id, "mime_type": mime_type, **more}}
+    await channel.hear(None, type=kind, **content)
     await channel.quiet()
     return channel.model.requests[-1]
 
@@ -116,16 +117,15 @@ async def post(channel: Channel, settings: Settings, chunks: list[bytes], length
 
 
 async def test_a_webhook_that_a_restarting_database_can_not_keep_is_one_line_of_the_log(
-    channel: Channel, settings: Settings
+    channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meta delivers it again: hundreds of traces of the stack would hide what matters."""
     signing = settings.model_copy(update={"meta_app_secret": ("shh",)})
-    inbox = channel.whatsapp.inbox
 
     async def accept(_: bytes) -> None:
         raise asyncpg.CannotConnectNowError("the database system is starting up")
 
-    inbox.accept = accept  # type: ignore[method-assign]
+    monkeypatch.setattr(channel.whatsapp.inbox, "accept", accept)
     with capture_logs() as logs:
         assert await post(channel, signing, [b"{}"], 2) == 503
     [told] = [line for line in logs if line["event"] == "webhook.not_kept"]

@@ -29,7 +29,8 @@ class Loud:
 @pytest.mark.parametrize("part", [8_000, 2_048])
 async def test_large_pieces_are_not_torn_apart(part: int) -> None:
     """Nor are those that come in parts, so that others have their turn between them."""
-    now, moments, tape = 100.0, [], Tape()
+    now, tape = 100.0, Tape()
+    moments: list[Moment] = []
     ears = Ears(Loud(), tape, BySilence(Patience()), now=lambda: now, tell=moments.append)
     ticking = asyncio.create_task(ears.tick())
     piece = b"\x10\x10" * (HEARING_RATE // 4)

@@ -60,7 +60,7 @@ class Out:
 
 
 @pytest.fixture
-def clock() -> Clock:  # type: ignore[override]
+def clock() -> Clock:
     return Clock()
 
 
@@ -76,13 +76,13 @@ def talk(recorder: Recorder, clock: Clock, value: int, seconds: float) -> None:
         recorder.hear(sound(value, 0.02))
 
 
-async def sides(recorder: Recorder) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+async def sides(recorder: Recorder) -> tuple[np.ndarray, np.ndarray]:
     assert await recorder.close()
     frames = np.frombuffer(recorder.path.read_bytes(), "<i2").reshape(-1, 2)
     return frames[:, 0], frames[:, 1]
 
 
-def extent(side: np.ndarray, value: int) -> tuple[float, float]:  # type: ignore[type-arg]
+def extent(side: np.ndarray, value: int) -> tuple[float, float]:
     """First and last second of a sound."""
     places = np.flatnonzero(side == value)
     return round(float(places[0]) / RATE, 2), round(float(places[-1] + 1) / RATE, 2)

@@ -26,7 +26,8 @@ def test_a_stage_is_reached_once() -> None:
     waterfall.reach("recognised")
     waterfall.reach("committed")
     waterfall.reach("written")
-    assert (waterfall.began, waterfall.waits()["recognition"]) == (0.0, pytest.approx(100))
+    assert waterfall.began == 0.0
+    assert waterfall.waits()["recognition"] == pytest.approx(100)
 
 
 def test_a_guess_that_was_ready_waits_for_the_end_of_the_turn() -> None:

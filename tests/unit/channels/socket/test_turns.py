@@ -44,7 +44,11 @@ async def test_what_comes_too_fast_is_worked_on_for_a_part_of_the_time() -> None
 
 async def test_what_comes_in_time_waits_for_no_turn_and_lets_others_have_theirs() -> None:
     forever = asyncio.Event()
-    turns = Turns(sleep=lambda seconds: forever.wait())
+
+    async def sleep(seconds: float) -> None:
+        await forever.wait()
+
+    turns = Turns(sleep=sleep)
 
     async def flood() -> None:
         async with turns.take(ahead=True):

@@ -33,7 +33,7 @@ ORDER = {
         },
     ],
 }
-GIVEN = [
+GIVEN: list[dict[str, Any]] = [
     {"type": "header", "parameters": [{"type": "text", "text": "A1"}]},
     {"type": "body", "parameters": [{"text": "Ann"}, {"type": "text", "text": "Monday"}]},
     {"type": "button", "sub_type": "url", "index": 1, "parameters": [{"type": "text", "text": "a1"}]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -175,7 +176,7 @@ async def test_media_that_never_comes_up_rejects(channel: CallChannel) -> None:
 async def test_swapped_ends_and_a_missing_direction_are_read(channel: CallChannel) -> None:
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
-    swapped = {"from": "15550001111", "to": "15551230000", "from_user_id": None}
+    swapped: dict[str, Any] = {"from": "15550001111", "to": "15551230000", "from_user_id": None}
     await channel.tell_call("connect", session=session, **swapped)
     await channel.meta.action("pre_accept")
     await channel.tell_call("terminate", status="FAILED", errors=[{"code": 138020, "message": "no relay"}])

@@ -387,7 +387,7 @@ async def prices(channel: CallChannel) -> list[float | None]:
 
 
 async def measured(channel: CallChannel, seconds: int) -> bool:
-    return (await channel.row())["talk_seconds"] == seconds
+    return bool((await channel.row())["talk_seconds"] == seconds)
 
 
 async def ticking(channel: CallChannel, phase: str, *, seconds: float = 1.0) -> None:
