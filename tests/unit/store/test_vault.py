@@ -58,7 +58,7 @@ def test_the_key_of_the_settings_is_used(encode: Callable[[bytes], bytes], tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["short", "", "ä" * 44, "A" * 44])
+@pytest.mark.parametrize("key", ["short", "ä" * 44, "A" * 44])
 def test_a_key_of_another_shape_is_refused(key: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidSecretKey, match="32 bytes"):
         open_vault(Settings(secret_key=key, data_dir=tmp_path))
