@@ -11,7 +11,7 @@ import pytest
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
 
-from greenline.clock import ManualClock, SystemClock
+from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.espeak import EspeakSynthesiser
 from greenline.speech.models import Voice
@@ -39,9 +39,9 @@ def meta() -> CallingMeta:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock() -> SystemClock:
     """Speech takes its time: the server of these tests runs by the machine's clock."""
-    return SystemClock()  # type: ignore[return-value]
+    return SystemClock()
 
 
 @pytest.fixture

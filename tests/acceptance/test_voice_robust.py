@@ -11,7 +11,7 @@ import pytest
 import structlog
 from elevenlabs.client import AsyncElevenLabs
 
-from greenline.clock import ManualClock, SystemClock
+from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.espeak import EspeakSynthesiser
 from greenline.speech.models import Voice
@@ -35,9 +35,9 @@ def meta() -> CallingMeta:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock() -> SystemClock:
     """Speech takes its time: the server of these tests runs by the machine's clock."""
-    return SystemClock()  # type: ignore[return-value]
+    return SystemClock()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakKeyDictionary
 
 from aiortc import (
     MediaStreamTrack,
@@ -148,6 +149,8 @@ class LiveKitServer:
         """Cleared, it lets clients wait at the door."""
         self.answers.set()
         self._verifier = TokenVerifier(key, secret)
+        self._claims: WeakKeyDictionary[ServerConnection, Claims] = WeakKeyDictionary()
+        """Of those who were let in, from their request on."""
         self._relay = MediaRelay()
         self._numbers: Iterator[int] = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,7 +174,7 @@ class LiveKitServer:
             return self._respond(HTTPStatus.UNAUTHORIZED, "permissions denied")
         if url.path == "/rtc/validate":
             return self._respond(HTTPStatus.OK, "success")
-        connection.claims = claims  # type: ignore[attr-defined]
+        self._claims[connection] = claims
         return None
 
     @staticmethod
@@ -181,7 +184,7 @@ class LiveKitServer:
 
     async def serve(self, socket: ServerConnection) -> None:
         """One participant, until they leave."""
-        claims: Claims = socket.claims  # type: ignore[attr-defined]
+        claims = self._claims[socket]
         self.joined.append(claims)
         assert claims.video is not None
         name = claims.video.room
@@ -195,7 +198,8 @@ class LiveKitServer:
         try:
             await self._welcome(participant)
             async for message in socket:
-                request = rtc.SignalRequest.FromString(message)  # type: ignore[arg-type]
+                assert isinstance(message, bytes)
+                request = rtc.SignalRequest.FromString(message)
                 if request.WhichOneof("message") == "leave":
                     reason = models.CLIENT_INITIATED
                     break
@@ -239,8 +243,9 @@ class LiveKitServer:
     async def _welcome(self, participant: Participant) -> None:
         room = participant.room
         self._listen(participant)
-        for label, options in ((RELIABLE, {}), (LOSSY, {"ordered": False, "maxRetransmits": 0})):
-            participant.channels[label] = participant.hears.createDataChannel(label, **options)  # type: ignore[arg-type]
+        hears = participant.hears
+        participant.channels[RELIABLE] = hears.createDataChannel(RELIABLE)
+        participant.channels[LOSSY] = hears.createDataChannel(LOSSY, ordered=False, maxRetransmits=0)
         await participant.tell(
             join=rtc.JoinResponse(
                 room=room.info(),

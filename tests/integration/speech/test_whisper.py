@@ -37,7 +37,7 @@ class Model:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = ModuleType("faster_whisper")
-    library.WhisperModel = Model  # type: ignore[attr-defined]
+    monkeypatch.setattr(library, "WhisperModel", Model, raising=False)
     monkeypatch.setitem(sys.modules, "faster_whisper", library)
     (tmp_path / "model.bin").write_bytes(b"weights")
     return tmp_path

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.journal import Journal
 from greenline.emulator.reviews import Reviews
+from greenline.emulator.webhooks import Webhooks
 from greenline.emulator.world import Account, Chat, Message, Number, Person, World
 from support.wait import until
 
@@ -55,7 +56,7 @@ class Shop:
         self.chat = Chat(Person("p", "Ann", "15550100001", "US.1"), Number("2", "1", "+1", "Fern"))
         world = World(accounts={"1": self.account}, chats={("p", "2"): self.chat})
         config = Config(quality_sample=4, quality_yellow_share=0.25, quality_red_share=0.5)
-        self.reviews = Reviews(world, config, self.clock, self.told, Journal(self.clock))  # type: ignore[arg-type]
+        self.reviews = Reviews(world, config, self.clock, cast("Webhooks", self.told), Journal(self.clock))
 
     def send(self, count: int) -> list[str]:
         wamids = [f"wamid.{len(self.chat.screen) + place}" for place in range(count)]

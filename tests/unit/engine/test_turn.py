@@ -28,8 +28,8 @@ STARTED = Started(agent_id="agent_1", branch_id="b", version_id="v", source="wha
 TOOLS = system_tools({"end_call": {}, "send_interactive_buttons": {}}, interactive=True)
 
 
-def turn(*journal: Event, started: Started = STARTED, **changes: object) -> Turn:
-    known = {
+def turn(*journal: Event, started: Started = STARTED, **changes: Any) -> Turn:
+    known: dict[str, Any] = {
         "conversation_id": "conv_1",
         "started": started,
         "prompt": "You sell tea.",
@@ -40,7 +40,7 @@ def turn(*journal: Event, started: Started = STARTED, **changes: object) -> Turn
         "failure_message": "Sorry.",
         "max_rounds": 3,
     }
-    return Turn(**{**known, **changes})  # type: ignore[arg-type]
+    return Turn(**{**known, **changes})
 
 
 def called(name: str, **arguments: object) -> ModelReply:

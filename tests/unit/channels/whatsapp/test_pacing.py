@@ -1,6 +1,7 @@
 """The rates and the window, against a count of what Meta would see."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,10 +28,10 @@ NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 RULES = Rules(number_pace(80), Pace(timedelta(seconds=6), 30), timedelta(seconds=60), 8)
 
 
-def candidate(**changes: object) -> Candidate:
-    known = {"kind": "text", "created_at": NOW, "due_at": NOW, "attempt": 0, "unknown_outcomes": 0}
+def candidate(**changes: Any) -> Candidate:
+    known: dict[str, Any] = {"kind": "text", "created_at": NOW, "due_at": NOW, "attempt": 0, "unknown_outcomes": 0}
     known |= {"last_user_message_at": NOW, "pair_clock": None}
-    return Candidate(**{**known, **changes})  # type: ignore[arg-type]
+    return Candidate(**{**known, **changes})
 
 
 @given(st.integers(1, 1000), st.lists(st.floats(0, 3), max_size=120))
