@@ -29,9 +29,11 @@ from greenline.conversations.events import (
     AgentMessage,
     Ended,
     Event,
+    HumanTakeover,
     Noted,
     TurnFailed,
 )
+from greenline.conversations.heard import awaits_answer
 from greenline.conversations.lifecycle import (
     AGENT_DELETED,
     SUPERSEDED,
@@ -255,10 +257,17 @@ class Dialogues:
         return commit.versions[row.version_id]
 
     def held_by_human(self, chat: Chat, conversation: Projection, commit: TurnCommit) -> bool:
-        """Whether a human has taken the conversation over, by its journal and what this turn adds to it."""
-        newest = chat.open[0].id if chat.open else None
-        added = (event for owner, event in commit.events if owner == conversation.id)
-        return taken_over((*(chat.journal if conversation.id == newest else ()), *added))
+        """Whether a human has taken the conversation over."""
+        return taken_over(_so_far(chat, conversation, commit))
+
+    def is_owed(self, chat: Chat, commit: TurnCommit) -> bool:
+        """Whether the person waits for an answer that a human who has handed the chat back did not give."""
+        if not chat.open:
+            return False
+        added = (event for owner, event in commit.events if owner == chat.open[0].id)
+        handed_back = any(isinstance(event, HumanTakeover) and not event.active for event in added)
+        journal = _so_far(chat, chat.open[0], commit)
+        return handed_back and not taken_over(journal) and awaits_answer(journal)
 
     def _deadline(
         self, chat: Chat, row: Projection, config: ConversationConfig, commit: TurnCommit
@@ -293,6 +302,13 @@ class Dialogues:
         speak(chat, conversation, commit, self._settings.failure_message, "failure")
         error = {"code": 1008, "reason": reason}
         commit.record(conversation, Ended(reason=reason, status="failed", error=error))
+
+
+def _so_far(chat: Chat, conversation: Projection, commit: TurnCommit) -> tuple[Event, ...]:
+    """A conversation by its journal, and what this turn adds to it."""
+    newest = chat.open[0].id if chat.open else None
+    added = (event for owner, event in commit.events if owner == conversation.id)
+    return (*(chat.journal if conversation.id == newest else ()), *added)
 
 
 def _written(piece: Spoken, labels: Collection[str]) -> Spoken:

@@ -171,7 +171,7 @@ class Turns:
         chat = obey(chat, batch.others, commit)
         if chat.call_mailbox_id is not None and not claim.steps:
             batch = await self._feed_call(chat, chat.call_mailbox_id, batch, commit)
-        if batch.messages:
+        if batch.messages or self._dialogues.is_owed(chat, commit):
             await self._answer(chat, batch, commit, may_merge=may_merge)
         commit.timer_at = commit.now if batch.leaves_more else await self._dialogues.next_deadline(chat, commit)
         return commit
@@ -218,11 +218,11 @@ class Turns:
             commit.record(dialogue.conversation, *dialogue.opening, *said, *dialogue.metered)
             return
         heard = [message for message in inbound if not message.unsupported and not message.silent]
-        if not heard:
+        if inbound and not heard:
             self._dialogues.cannot_open(chat, dialogue, inbound, commit)
             return
         effects = JournaledEffects(self._mailboxes, commit.claim, self._models, self._clock, batch.inputs)
-        async with self._typing(chat, heard[-1]):
+        async with self._typing(chat, heard[-1] if heard else None):
             said = await self._hearing.hear(chat, dialogue, inbound, commit)
             # Who speaks is answered by voice, if the number's switch allows it.
             aloud = chat.enable_audio_message_response and any(message.is_voice_note for message in heard)
@@ -245,8 +245,8 @@ class Turns:
         )
 
     @contextlib.asynccontextmanager
-    async def _typing(self, chat: Chat, message: InboundMessage) -> AsyncIterator[None]:
-        if not chat.enable_typing_indicator or message.wamid is None:
+    async def _typing(self, chat: Chat, message: InboundMessage | None) -> AsyncIterator[None]:
+        if not chat.enable_typing_indicator or message is None or message.wamid is None:
             yield
             return
         token = open_token(self._vault, chat.workspace_id, chat.phone_number_id, chat.sealed_token)

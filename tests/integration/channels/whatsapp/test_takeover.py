@@ -45,6 +45,19 @@ async def test_while_a_human_speaks_the_agent_is_silent(channel: Channel) -> Non
     ] == ["person", "model", True, "person", "human", False, "person", "model"]
 
 
+async def test_what_the_human_left_open_is_answered_when_they_hand_back(channel: Channel) -> None:
+    conversation_id = await begun(channel)
+    await order(channel, conversation_id, "enable_human_takeover")
+    await channel.hear("Is my order there?")
+    await channel.quiet()
+    await order(channel, conversation_id, "disable_human_takeover")
+    assert await channel.told(2) == ["Hello!", "Hello!"]
+    assert channel.model.requests[-1].messages[-1].text == "Is my order there?"
+    await order(channel, conversation_id, "enable_human_takeover")
+    await order(channel, conversation_id, "disable_human_takeover")
+    assert len(channel.model.requests) == 2, "nothing was left open"
+
+
 async def test_the_agent_knows_what_the_human_said(channel: Channel) -> None:
     conversation_id = await begun(channel)
     await order(channel, conversation_id, "enable_human_takeover")
