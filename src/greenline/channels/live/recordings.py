@@ -84,8 +84,7 @@ class Recordings:
         """
         if not privacy.record_voice or privacy.zero_retention_mode:
             return None
-        path = self._folder / workspace_id / f"{conversation_id}.pcm"
-        recorder = Recorder(path, now, self._finished.put_nowait)
+        recorder = Recorder(self._path(workspace_id, conversation_id), now, self._finished.put_nowait)
         self._recorders.add(recorder)
         return recorder
 
@@ -95,9 +94,19 @@ class Recordings:
         mine = {recorder.path for recorder in self._recorders if not recorder.closed}
         for path in found:
             if path not in mine and await over(self._pool, path.parent.name, [path.stem]):
-                with contextlib.suppress(FileNotFoundError):  # kept by another process meanwhile
-                    if not await asyncio.to_thread(is_held, path):
-                        self._finished.put_nowait(path)
+                await self._take_up(path)
+
+    async def take_up(self, workspace_id: str, conversation_id: str) -> None:
+        """Keep what a dead process has recorded of a conversation, which is over now, if it did so on this disk."""
+        await self._take_up(self._path(workspace_id, conversation_id))
+
+    async def _take_up(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # kept by another process meanwhile, or none was made
+            if not await asyncio.to_thread(is_held, path):
+                self._finished.put_nowait(path)
+
+    def _path(self, workspace_id: str, conversation_id: str) -> Path:
+        return self._folder / workspace_id / f"{conversation_id}.pcm"
 
     async def _sweep_all(self) -> None:
         while True:

@@ -183,6 +183,7 @@ class LiveSessions:
             journal.obeyed(item.id)
         error = {"code": CODE_CRASH, "reason": ABANDONED}
         await journal.close(Ended(reason=ABANDONED, status="failed", error=error))
+        await self._recordings.take_up(claim.workspace_id, conversation_id)
 
     async def _give_up(self, claim: Claim, error: BaseException) -> None:
         await self._mailboxes.release(claim, self._clock.now())

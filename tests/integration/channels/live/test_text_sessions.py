@@ -21,10 +21,12 @@ from greenline.channels.live.models import (
     ToolResponse,
 )
 from greenline.channels.live.person import NO_WORDS
+from greenline.channels.live.recorder import RATE
 from greenline.channels.live.sessions import ABANDONED
 from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Started, TurnFailed, UserMessage
+from greenline.conversations.recordings import find_recording
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.models import ModelReply, ToolCall
 from greenline.settings import Settings
@@ -361,6 +363,22 @@ async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage
     (ended,) = [event for event in await live.journal(session) if isinstance(event, Ended)]
     assert ended.reason == ABANDONED
     assert not [event for event in await live.journal(session) if isinstance(event, UserMessage)]
+
+
+async def test_what_a_process_that_died_has_recorded_is_there_as_soon_as_the_conversation_is_over(
+    live: Stage, settings: Settings
+) -> None:
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    spool = settings.data_dir / "spool" / WORKSPACE
+    spool.mkdir(parents=True)
+    (spool / f"{session.conversation_id}.pcm").write_bytes(b"\1\0\0\0" * RATE)
+    live.live._worker.let_go(session._claim)  # as above
+    await live.pool.execute("update mailbox set lease_until = 'epoch' where kind = 'live'")
+    recording = await until(lambda: find_recording(live.pool, WORKSPACE, session.conversation_id))
+    assert recording.seconds == 1.0
+    session.user_message("Are you there?")
+    await told_of(told, SessionEnded)
 
 
 async def test_system_variables_and_those_of_the_environment_are_filled_in(
