@@ -31,7 +31,8 @@ on conflict (phone_number_id) do update set
   business_account_id = excluded.business_account_id, business_account_name = excluded.business_account_name,
   phone_number_name = excluded.phone_number_name, phone_number = excluded.phone_number,
   account_type = coalesce($7, w.account_type), token = excluded.token, is_token_expired = false,
-  findings = excluded.findings, throughput_level = excluded.throughput_level, token_checked_at = excluded.token_checked_at, updated_at = excluded.updated_at
+  findings = excluded.findings, throughput_level = excluded.throughput_level,
+  token_checked_at = excluded.token_checked_at, updated_at = excluded.updated_at
   where w.workspace_id = excluded.workspace_id
 returning phone_number_id;
 

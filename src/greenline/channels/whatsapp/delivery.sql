@@ -4,9 +4,9 @@
 -- For the holder of a number's mailbox ($1, epoch $2): the number's token, and the first open message of each chat
 -- but those in $5: $6 at most, longest due first. One row without a message when none is open, no row when the mailbox
 -- was taken over.
-select m.arrivals, a.token, a.is_token_expired, a.account_type, a.throughput_level, o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt,
-  o.unknown_outcomes, o.attempted_at, o.created_at, o.due_at, c.wa_id, c.bsuid, c.group_id, c.last_user_message_at,
-  c.pair_clock
+select m.arrivals, a.token, a.is_token_expired, a.account_type, a.throughput_level,
+  o.id, o.chat_id, o.conversation_id, o.kind, o.body, o.state, o.attempt, o.unknown_outcomes, o.attempted_at,
+  o.created_at, o.due_at, c.wa_id, c.bsuid, c.group_id, c.last_user_message_at, c.pair_clock
 from mailbox m
 left join whatsapp_account a on a.workspace_id = $3 and a.phone_number_id = $4
 left join lateral outbox_heads($3, $4, $5::text[], $6) o on true

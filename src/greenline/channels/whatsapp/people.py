@@ -23,7 +23,6 @@ log = structlog.get_logger(__name__)
 SKEW: Final = timedelta(minutes=1)
 """How far Meta's clock may be ahead of the one by which a chat began."""
 
-_outbound = load_sql(__package__, "outbound.sql")
 _sql = load_sql(__package__, "people.sql")
 
 
@@ -42,15 +41,13 @@ async def open_chat(
     """
     identifiers = [bsuid, wa_id, *(aliases(wa_id) if wa_id else ())]
     named = [identifier for identifier in identifiers if identifier]
-    known = await connection.fetchval(_outbound["known_chat"], phone_number_id, named)
+    known = await connection.fetchval(_sql["known_chat"], phone_number_id, named)
     rows = await connection.fetch(
-        _outbound["meet"], phone_number_id, named, known or f"{phone_number_id}:{secrets.token_hex(16)}"
+        _sql["meet"], phone_number_id, named, known or f"{phone_number_id}:{secrets.token_hex(16)}"
     )
     met = {row["identifier"]: row["chat_id"] for row in rows}
     chat_id = str(met[named[0]])
-    stopped = await connection.fetchval(
-        _outbound["open_chat"], workspace_id, chat_id, phone_number_id, wa_id, bsuid, now
-    )
+    stopped = await connection.fetchval(_sql["open_chat"], workspace_id, chat_id, phone_number_id, wa_id, bsuid, now)
     return chat_id, bool(stopped)
 
 

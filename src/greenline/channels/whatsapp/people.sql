@@ -1,5 +1,28 @@
 -- The ids of a person, and chats that turn out to be with the same one.
 
+-- name: known_chat
+-- scope: system, identities hang on a number, which the caller's workspace_id owns
+-- The chat of a person under one of their ids, the first of $2 that is known.
+select chat_id from chat_identity
+where phone_number_id = $1 and identifier = any($2::text[])
+order by array_position($2, identifier)
+limit 1;
+
+-- name: meet
+-- scope: system, identities hang on a number, which the caller's workspace_id owns
+-- Every id leads to the chat $3 from now on, unless it led to another before.
+insert into chat_identity as i(phone_number_id, identifier, chat_id)
+select $1, identifier, $3 from unnest($2::text[]) as identifier order by identifier
+on conflict (phone_number_id, identifier) do update set chat_id = i.chat_id
+returning i.identifier, i.chat_id;
+
+-- name: open_chat
+insert into whatsapp_chat as c(id, workspace_id, phone_number_id, wa_id, bsuid, created_at)
+values ($2, $1, $3, $4, $5, $6)
+on conflict (id) do update set wa_id = coalesce(c.wa_id, excluded.wa_id), bsuid = coalesce(c.bsuid, excluded.bsuid)
+  where c.workspace_id = excluded.workspace_id
+returning marketing_stopped;
+
 -- name: chats_of
 -- scope: system, identities hang on a number, which the caller's workspace_id owns
 -- The chats that the ids $2 lead to, in the order of the ids.
