@@ -75,7 +75,7 @@ class Answering:
 
     async def _turn(self, answer: Answer) -> Turn:
         means, journal = self._means, self._conversation.journal
-        if answer.said is not None:
+        if answer.said is not None and not answer.committed.is_set():  # else the journal holds it already
             journal = (*journal, answer.said)
         files = await means.files.shown(journal, means.config.conversation.file_input.max_files_in_memory)
         offer = await self._toolbox.offer(self._servers, known(means.agent.started, journal))

@@ -272,6 +272,16 @@ async def test_an_answer_is_cut_while_the_model_still_writes(live: Stage, speech
     assert live.model.requests[-1].messages[-1].text == "Do you sell tea?\nOr coffee?"
 
 
+async def test_words_that_were_right_at_once_are_told_to_the_model_once(live: Stage) -> None:
+    session, told = await live.begin(Room())
+    hearing = session._person._hearing
+    hearing.may_have_said("Do you sell tea?")
+    hearing.has_said("Do you sell tea?")  # before the guess has begun to be made
+    await told_of(told, ResponseComplete)
+    (request,) = live.model.requests
+    assert request.messages[-1].text == "Do you sell tea?"
+
+
 async def test_a_noise_before_the_first_word_of_an_answer_does_not_cost_it(live: Stage, speech: SpokenSpeech) -> None:
     live.model.hold = thinking = asyncio.Event()
     session, told = await live.begin(Room())
