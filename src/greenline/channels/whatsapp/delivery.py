@@ -45,6 +45,10 @@ async def raise_states(connection: Connection | Pool, facts: Iterable[Fact], now
     known = await _resolve(connection, list(facts))
     if not known:
         return
+    for fact in known:
+        if fact.state == "failed" and fact.wamid:  # what was never accepted is told where it was refused
+            told = fact.error or {}
+            log.warning("delivery.failed", outbox_id=fact.outbox_id, code=told.get("code"), title=told.get("title"))
     resent = await connection.fetchval(
         sql["raise"],
         [fact.outbox_id for fact in known],

@@ -1,10 +1,12 @@
 """Statuses as Meta sends them."""
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
-from greenline.channels.whatsapp.delivery import read_status
+from greenline.channels.whatsapp.delivery import Fact, raise_states, read_status
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -33,3 +35,27 @@ def test_an_unreadable_time_is_now(timestamp: object) -> None:
 def test_foreign_callback_data_is_not_ours() -> None:
     fact = read_status({"id": "wamid.1", "status": "sent", "biz_opaque_callback_data": "their-id"}, NOW)
     assert fact.outbox_id is None
+
+
+async def test_a_message_that_meta_could_not_deliver_is_in_the_log() -> None:
+    class Database:
+        async def fetchval(self, *_: object) -> None:
+            return None
+
+    error = {"code": 131026, "title": "Message undeliverable", "details": "to +1 555 0100"}
+    facts = [
+        Fact("out_1", "failed", NOW, wamid="wamid.1", error=error),
+        Fact("out_2", "delivered", NOW, wamid="wamid.2"),
+        Fact("out_3", "failed", NOW, error=error),  # refused at once: the sender has told of it
+    ]
+    with capture_logs() as logs:
+        await raise_states(cast("Any", Database()), facts, NOW)
+    assert logs == [
+        {
+            "event": "delivery.failed",
+            "log_level": "warning",
+            "outbox_id": "out_1",
+            "code": 131026,
+            "title": "Message undeliverable",
+        }
+    ]
