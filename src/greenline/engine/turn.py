@@ -134,6 +134,15 @@ def _tell_operator(turn: Turn, outcome: Outcome) -> None:
     TURNS.labels("failed" if failure else "answered").inc()
     if failure is not None:
         log.error("turn.failed", conversation_id=turn.conversation_id, code=failure.code, reason=failure.reason)
+        return
+    replies = [event for event in outcome.events if isinstance(event, AgentMessage) and event.model]
+    log.info(
+        "turn.answered",
+        conversation_id=turn.conversation_id,
+        model=replies[-1].model if replies else None,
+        seconds=round(sum(reply.seconds or 0.0 for reply in replies), 3),
+        tools=[event.name for event in outcome.events if isinstance(event, ToolCalled)],
+    )
 
 
 async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watching | None) -> Outcome:

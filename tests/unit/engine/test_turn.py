@@ -49,7 +49,10 @@ def called(name: str, **arguments: object) -> ModelReply:
 
 async def test_an_answer_is_said_and_recorded() -> None:
     effects = ScriptedEffects([ModelReply("gpt-4o", " Hello! ", usage=Usage(9, 2), seconds=0.5)])
-    outcome = await run_turn(turn(), effects)
+    with capture_logs() as logs:
+        outcome = await run_turn(turn(), effects)
+    told = {"conversation_id": "conv_1", "model": "gpt-4o", "seconds": 0.5, "tools": []}
+    assert logs == [{"event": "turn.answered", "log_level": "info", **told}]
     [event] = outcome.events
     assert isinstance(event, AgentMessage)
     assert (event.text, event.model, event.usage["input"], event.seconds) == ("Hello!", "gpt-4o", 9, 0.5)
