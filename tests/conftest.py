@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx2
 import hypothesis
 import pytest
+import structlog
 from blockbuster import blockbuster_ctx
 
 from greenline.clock import ManualClock
@@ -21,6 +22,11 @@ from support.programs import missing_programs
 # The same examples in each run, and no judgement of how long one takes on a busy machine.
 hypothesis.settings.register_profile("greenline", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("greenline")
+
+# Tracebacks as the server logs them. structlog's own default adds the variables of every frame where `rich` is there:
+# an agent's whole configuration, which holds the event loop up for seconds.
+_ON_SCREEN: Final = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _ON_SCREEN])
 
 if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs

@@ -16,9 +16,9 @@ from greenline.logs import configure_logging
 def restored() -> Iterator[None]:
     """The set-up of other tests, afterwards."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
     for handler in root.handlers:
         handler.close()
     root.handlers[:], root.level = handlers, level
