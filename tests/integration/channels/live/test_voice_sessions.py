@@ -100,7 +100,7 @@ async def test_a_conversation_by_voice_has_a_recording(live: Stage, speech: Spok
 
     row = await until(recorded)
     assert row["has_user"]
-    assert row["seconds"] >= 1.1
+    assert row["seconds"] >= 0.5  # of their voice; silence takes the time that passes, and here none does
 
 
 async def test_an_agent_that_keeps_no_voice_is_not_recorded(opens: Opens, settings: Settings) -> None:
