@@ -301,7 +301,10 @@ class CallCharged(_Event):
 
 
 class AgentInterrupted(_Event):
-    """The person cut the agent short: of the message ``message_id`` they heard no more than ``heard``."""
+    """The person cut the agent short: of the message ``message_id`` they heard no more than ``heard``.
+
+    Of what a tool said, ``message_id`` is the ``request_id`` of its call.
+    """
 
     kind: Literal["agent_interrupted"] = "agent_interrupted"
     message_id: str

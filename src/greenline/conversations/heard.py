@@ -13,9 +13,9 @@ class Heard:
     def __init__(self, events: Iterable[Event]) -> None:
         self._cut = {event.message_id: event.heard for event in events if isinstance(event, AgentInterrupted)}
 
-    def is_cut(self, message: AgentMessage) -> bool:
+    def is_cut(self, event: AgentMessage | ToolReturned) -> bool:
         """Whether the person cut it short."""
-        return message.id in self._cut
+        return (event.id if isinstance(event, AgentMessage) else event.request_id) in self._cut
 
     def text(self, event: Event) -> str:
         """What ``event`` says to the other side; empty for one that says nothing, or of which nothing was heard."""
@@ -25,7 +25,7 @@ class Heard:
             case AgentMessage():
                 return self._cut.get(event.id, event.text)
             case ToolReturned():
-                return event.said
+                return self._cut.get(event.request_id, event.said)
             case _:
                 return ""
 

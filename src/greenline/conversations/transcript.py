@@ -220,10 +220,14 @@ class _Fold:
 
     def _results(self, entry: Entry, message_id: str, returns: Sequence[ToolReturned]) -> Turn:
         said = "\n\n".join(event.said for event in returns if event.said)
+        heard = "\n\n".join(text for event in returns if (text := self._heard.text(event)))
+        cut = any(self._heard.is_cut(event) for event in returns)
         names = [name for event in returns for name in event.outbox_ids]
         return Turn(
             role="agent",
-            message=said or None,
+            message=heard or None,
+            original_message=said if cut else None,
+            interrupted=cut,
             time_in_call_secs=self._seconds(entry.at),
             id=f"{message_id}_results",
             created_at_unix_ms=milliseconds(entry.at),

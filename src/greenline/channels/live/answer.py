@@ -80,6 +80,8 @@ class Answer:
         self.last_id = ""
         """The message that was cut."""
         self._is_cut = False
+        self._of_tools: dict[str, str] = {}
+        """What tools have said, by their calls."""
         self._end: ToolResponse | None = None
         """The result of a tool that ends the conversation: clients leave when they hear of it."""
         if committed:
@@ -170,20 +172,33 @@ class Answer:
                 text = message.text if whole else text
                 self._telling.tell(ResponseCorrection(self.event_id, message.text, text))
                 yield AgentInterrupted(message_id=message.id, heard=text)
+        if self.utterance is None:  # who reads has all of it
+            return
+        for request_id, words in self._of_tools.items():
+            text = clean_text(self.utterance.heard_beside(request_id))
+            if "".join(text.split()) != "".join(words.split()):
+                self._telling.tell(ResponseCorrection(self.event_id, words, text))
+                yield AgentInterrupted(message_id=request_id, heard=text)
 
-    def say(self, text: str, *, is_message: bool = True) -> None:
-        """Words that no model streams; ``is_message`` tells whether the journal has them as an `AgentMessage`."""
+    def say(self, text: str, request_id: str = "") -> None:
+        """Words that no model streams: those of an `AgentMessage`, or of the tool whose call is ``request_id``."""
         spans = [*self._reader.push(text), *self._reader.flush()]
         for span in spans:
             self._telling.says(span.text)
-            if self.utterance is not None:
-                speak = self.utterance.feed if is_message else self.utterance.interject
-                speak(span.text, span.label)
-        self._close("".join(span.text for span in spans))
+            if self.utterance is None:
+                continue
+            if request_id:
+                self.utterance.interject(span.text, span.label, request_id)
+            else:
+                self.utterance.feed(span.text, span.label)
+        said = "".join(span.text for span in spans)
+        if request_id:
+            self._of_tools[request_id] = f"{self._of_tools.get(request_id, '')}\n\n{said}".strip()
+        self._close(said)
 
     def offer(self, choices: Buttons | Menu, request_id: str) -> None:
         """Choices for a client that draws them, under the words that go with them."""
-        self.say(words_of(choices), is_message=False)
+        self.say(words_of(choices), request_id)
         for props in rows_of(choices):
             name = new_id("rich")
             self._telling.tell(RichContent(self.event_id, name, COMPONENT, props))

@@ -182,7 +182,7 @@ class Floor:
         answer.interruptible = outcome.refusal is None and not outcome.uninterrupted
         for spoken, is_message in _unstreamed(outcome):
             if isinstance(spoken.say, Text):
-                answer.say(spoken.say.text, is_message=is_message)
+                answer.say(spoken.say.text, "" if is_message else spoken.event_id)
             else:
                 answer.offer(spoken.say, spoken.event_id)
         await self._finish(answer)

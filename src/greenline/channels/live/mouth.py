@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,10 +39,10 @@ _ROUNDING: Final = 0.02
 class _Piece:
     """A sentence, whose it is, and how far it was spoken.
 
-    ``part_of`` is the number of its text, None for words beside it. ``seconds`` were written, which are ``said`` of
-    its ``characters``, as far as the voice tells; ``whole`` is whether that is all. ``sounds_at`` is when its first
-    sound comes out, None before it was written. ``spoken_by`` is the synthesiser that began it. A piece with a
-    ``sound`` is none of speech, and goes on until it is ``hushed``.
+    ``part_of`` is the number of its text, None for words ``beside`` it, which may have a name. ``seconds`` were
+    written, which are ``said`` of its ``characters``, as far as the voice tells; ``whole`` is whether that is all.
+    ``sounds_at`` is when its first sound comes out, None before it was written. ``spoken_by`` is the synthesiser that
+    began it. A piece with a ``sound`` is none of speech, and goes on until it is ``hushed``.
     """
 
     text: str
@@ -57,6 +57,7 @@ class _Piece:
     spoken_by: str = ""
     sound: bytes = field(default=b"", repr=False)
     hushed: asyncio.Event | None = None
+    beside: str = ""
 
     def heard(self, played: float) -> str:
         """The words of the first ``played`` seconds."""
@@ -113,6 +114,8 @@ class Utterance:
         self._text_begun = False
         self._queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
         self._pieces: list[_Piece] = []
+        self._unplayed = 0.0
+        """Seconds at the end that were cut off."""
         self._accompanied: _Piece | None = None
         """The sound that is heard, or is about to be."""
         self._task = asyncio.create_task(self._run())
@@ -140,11 +143,14 @@ class Utterance:
         self._text += self._text_begun
         self._text_begun = False
 
-    def interject(self, words: str, label: str | None = None) -> None:
-        """Words that are no part of any text, such as those that bridge a slow model. A sound goes on after them."""
+    def interject(self, words: str, label: str | None = None, name: str = "") -> None:
+        """Words that are no part of any text, such as those that bridge a slow model. A sound goes on after them.
+
+        What was heard of them is told by their ``name``.
+        """
         accompanied = self._accompanied
         self.hush()
-        self._put(_Piece(words, None, self._voice_of(label)))
+        self._put(_Piece(words, None, self._voice_of(label), beside=name))
         if accompanied is not None:
             self.accompany(accompanied.sound)
 
@@ -192,21 +198,20 @@ class Utterance:
     def cut(self) -> list[str]:
         """Stop at once; returns what of each text was heard."""
         self._task.cancel()
-        return self.heard(self._out.clear() if self._held is None else math.inf)
+        self._unplayed = self._out.clear() if self._held is None else math.inf
+        return self.heard()
 
-    def heard(self, unplayed: float = 0.0) -> list[str]:
-        """What of each text was heard, where the last ``unplayed`` seconds were not."""
+    def heard(self) -> list[str]:
+        """What of each text was heard."""
         found = [""] * (self._text + self._text_begun)
-        left = max(0.0, sum(piece.seconds for piece in self._pieces) - unplayed)
-        for piece in self._pieces:
-            if not piece.begun:
-                break
+        for piece, words in self._played():
             if piece.part_of is not None:
-                found[piece.part_of] += piece.heard(left)
-            if left < piece.seconds - _ROUNDING:
-                break
-            left -= piece.seconds
+                found[piece.part_of] += words
         return [text.strip() for text in found]
+
+    def heard_beside(self, name: str) -> str:
+        """What was heard of the words beside the texts that have this name."""
+        return "".join(words for piece, words in self._played() if piece.beside == name).strip()
 
     def sounded(self) -> list[list[tuple[str, float | None]]]:
         """The sentences of each text, and when each began to sound, by ``now``."""
@@ -223,6 +228,17 @@ class Utterance:
             if piece.part_of is not None and piece.spoken_by:
                 found[piece.part_of] = piece.voice.voice_id, piece.spoken_by
         return found
+
+    def _played(self) -> Iterator[tuple[_Piece, str]]:
+        """The pieces, as far as they were heard, with the words of that."""
+        left = max(0.0, sum(piece.seconds for piece in self._pieces) - self._unplayed)
+        for piece in self._pieces:
+            if not piece.begun:
+                return
+            yield piece, piece.heard(left)
+            if left < piece.seconds - _ROUNDING:
+                return
+            left -= piece.seconds
 
     def _voice_of(self, label: str | None) -> Voice:
         return self._others.get(label, self._voice) if label is not None else self._voice

@@ -14,6 +14,7 @@ from greenline.channels.live.models import (
     AgentResponse,
     LiveEvent,
     ResponseComplete,
+    ResponseCorrection,
     SessionEnded,
     TakenOver,
     ToolRequest,
@@ -74,6 +75,10 @@ async def test_who_cuts_the_farewell_short_is_not_left(opens: Opens, speech: Spo
         assert [event.text for event in told if isinstance(event, AgentResponse)] == [FAREWELL, "Of course."]
         assert not session.over
         assert not [event for event in told if isinstance(event, ToolResponse)], "clients leave when they hear of it"
+        (correction,) = [event for event in told if isinstance(event, ResponseCorrection)]
+        assert (correction.original, correction.corrected) == (FAREWELL, "Goodbye and")
+        (turn,) = [turn for turn in await live.transcript(session) if turn.origin == "tool"]
+        assert (turn.message, turn.original_message, turn.interrupted) == ("Goodbye and", FAREWELL, True)
 
 
 async def test_who_speaks_into_the_last_words_of_a_silence_is_answered(
