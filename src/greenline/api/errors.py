@@ -45,8 +45,9 @@ DATABASE_GONE: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    asyncpg.TransactionRollbackError,
 )
-"""What a request meets while the database restarts: the client may try again."""
+"""What a request meets while the database restarts, or beside others: the client may try again."""
 
 
 class UnstorableText(GreenlineError):
@@ -113,6 +114,8 @@ async def _unavailable(_: Request, error: Exception) -> Response:
     log.warning("database.unavailable", error=f"{type(error).__name__}: {error}")
     if isinstance(error, asyncpg.DiskFullError):
         return error_answer(Unavailable("The database has no room on its disk. Make room, then try again."))
+    if isinstance(error, asyncpg.TransactionRollbackError):
+        return error_answer(Unavailable("Another request changed the same just now. Nothing was done: try again."))
     return error_answer(Unavailable("The database can't be reached at this moment. Try again."))
 
 

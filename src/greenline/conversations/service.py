@@ -20,6 +20,7 @@ from greenline.conversations.transcript import Surroundings, transcript
 from greenline.conversations.transcript_models import AgentMetadata
 from greenline.conversations.usage import Prices, no_prices
 from greenline.conversations.views import ConversationView, SummaryView, short_form, view
+from greenline.store.batch import despite_conflicts
 from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
@@ -87,6 +88,11 @@ async def delete(pool: Pool, clock: Clock, objects: Objects, workspace_id: str, 
     The bytes of files go before the rows that name them: a fault in between leaves a conversation that can be
     deleted again, never bytes that nobody knows of.
     """
+    # It meets turns and the sender on the rows of the chat.
+    await despite_conflicts(lambda: _delete(pool, clock, objects, workspace_id, conversation_id))
+
+
+async def _delete(pool: Pool, clock: Clock, objects: Objects, workspace_id: str, conversation_id: str) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL["fence"], workspace_id, conversation_id, clock.now())
         if await connection.fetchval(SQL["lock"], workspace_id, conversation_id) is None:

@@ -15,6 +15,7 @@ from greenline.api.errors import install
     [
         (asyncpg.DiskFullError("could not extend file"), "no room on its disk"),
         (asyncpg.CannotConnectNowError("the database system is starting up"), "can't be reached at this moment"),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), "Nothing was done: try again"),
         (ConnectionRefusedError("refused"), "can't be reached at this moment"),
     ],
 )

@@ -34,6 +34,7 @@ from greenline.conversations.projection import Projection, fold
 from greenline.engine.system_variables import at_start
 from greenline.errors import BadRequest
 from greenline.ids import new_id
+from greenline.store.batch import despite_conflicts
 from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
@@ -95,7 +96,8 @@ async def start_outbound(
         account, request.template_name, request.template_language, request.template_params
     )
     plan = _Plan(account, version, template, filled, request)
-    conversation_id = await _write(pool, vault, clock, plan)
+    # It meets the sender, and turns of the person's chat, on the rows of both.
+    conversation_id = await despite_conflicts(lambda: _write(pool, vault, clock, plan))
     log.info("outbound.started", conversation_id=conversation_id, template=template.name)
     return conversation_id
 

@@ -121,6 +121,23 @@ async def world(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         await graph.aclose()
 
 
+async def test_it_begins_though_it_meets_the_sender_on_the_rows_of_both(world: World) -> None:
+    """The sender has the number and then the chat, a start the chat and then the number: one of them is undone."""
+    await world.start()
+    outbox, now = await world.row("outbox"), world.clock.now()
+
+    async def waiting() -> bool:
+        return await waiting_for_locks(world.pool) == 1
+
+    async with world.pool.acquire() as sender, sender.transaction():
+        await sender.execute("select from mailbox where id = $1 for update", f"sender:{NUMBER}")
+        starting = asyncio.create_task(world.start())  # it waits longer than the sender, so it is the one
+        await until(waiting)
+        await sender.execute("update whatsapp_chat set pair_clock = $2 where id = $1", outbox["chat_id"], now)
+    assert await starting
+    assert await world.pool.fetchval("select count(*) from conversation") == 2
+
+
 async def test_the_conversation_begins_with_the_rendered_template_and_waits(world: World) -> None:
     conversation_id = await world.start(initiation={"dynamic_variables": {"customer": "Ann"}})
     row = await world.row("conversation")

@@ -33,6 +33,7 @@ from greenline.conversations.projection import Projection, fold
 from greenline.errors import BadRequest, Conflict
 from greenline.ids import new_id
 from greenline.settings import Settings
+from greenline.store.batch import despite_conflicts
 from greenline.store.mailbox import ring
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
@@ -129,11 +130,14 @@ class CallStarter:
             brought = await self._start_data.ask(new)
             start, notes = brought.data, brought.notes
             version = await startable_version(self._pool, workspace_id, request.agent_id, start)
-        async with self._pool.acquire() as connection, connection.transaction():
-            plan = _Plan(account, version, template, request, conversation_id, start, notes)
-            row = await self._write(connection, plan, self._clock.now())
+        plan = _Plan(account, version, template, request, conversation_id, start, notes)
+        row = await despite_conflicts(lambda: self._write_all(plan))
         log.info("call.requested", call_id=row.id, conversation_id=row.conversation_id)
         return str(row.conversation_id)
+
+    async def _write_all(self, plan: _Plan) -> CallRow:
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await self._write(connection, plan, self._clock.now())
 
     async def _version(self, workspace_id: str, request: OutboundCall) -> AgentVersion:
         """The agent; whether it can begin is known once there is start data."""
