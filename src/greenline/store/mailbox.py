@@ -148,8 +148,8 @@ class Mailboxes:
 
     async def _save_steps(self, rows: list[dict[str, Any]]) -> list[bool]:
         saved = await self.pool.fetch(_sql["save_steps"], rows)
-        keys = {(row["mailbox_id"], row["number"]) for row in saved}
-        return [(row["mailbox_id"], row["number"]) in keys for row in rows]
+        keys = {(row["mailbox_id"], row["epoch"], row["number"]) for row in saved}
+        return [(row["mailbox_id"], row["epoch"], row["number"]) in keys for row in rows]
 
 
 async def ring(

@@ -78,16 +78,22 @@ select pg_notify('greenline_work', $1);
 -- name: save_steps
 -- scope: system, the fence of the mailbox is the check
 -- Writes nothing for a mailbox whose epoch is not the writer's any more.
-insert into turn_step(mailbox_id, number, workspace_id, inputs, kind, has_effect, result, at)
-select s.mailbox_id, s.number, m.workspace_id, array(select jsonb_array_elements_text(s.inputs)::bigint), s.kind,
-       s.has_effect, s.result, s.at
-from jsonb_to_recordset($1::jsonb) as s(
-  mailbox_id text, epoch bigint, number int, inputs jsonb, kind text, has_effect boolean, result jsonb, at timestamptz)
-join mailbox m on m.id = s.mailbox_id and m.epoch = s.epoch
-on conflict (mailbox_id, number) do update
-  set inputs = excluded.inputs, kind = excluded.kind, has_effect = excluded.has_effect, result = excluded.result,
-      at = excluded.at
-returning mailbox_id, number;
+with held as materialized (
+  select s.*, m.workspace_id
+  from jsonb_to_recordset($1::jsonb) as s(
+    mailbox_id text, epoch bigint, number int, inputs jsonb, kind text, has_effect boolean, result jsonb,
+    at timestamptz)
+  join mailbox m on m.id = s.mailbox_id and m.epoch = s.epoch
+), saved as (
+  insert into turn_step(mailbox_id, number, workspace_id, inputs, kind, has_effect, result, at)
+  select mailbox_id, number, workspace_id, array(select jsonb_array_elements_text(inputs)::bigint), kind, has_effect,
+    result, at
+  from held
+  on conflict (mailbox_id, number) do update
+    set inputs = excluded.inputs, kind = excluded.kind, has_effect = excluded.has_effect, result = excluded.result,
+        at = excluded.at
+)
+select mailbox_id, epoch, number from held;
 
 -- name: drop_steps
 -- scope: system, the mailbox is held by the caller

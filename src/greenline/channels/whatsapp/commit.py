@@ -178,8 +178,8 @@ class Committer:
 
     async def _write(self, turns: list[TurnCommit]) -> Sequence[_Written | None]:
         rows = await self._pool.fetch(sql["commit"], [turn.row() for turn in turns], self._clock.now())
-        written = {row["mailbox_id"]: _Written(row["has_more"], row["leaves"]) for row in rows}
-        return [written.get(turn.claim.mailbox_id) for turn in turns]
+        written = {(row["mailbox_id"], row["epoch"]): _Written(row["has_more"], row["leaves"]) for row in rows}
+        return [written.get((turn.claim.mailbox_id, turn.claim.epoch)) for turn in turns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,12 @@ with turn as materialized (
     mailbox_id text, workspace_id text, epoch bigint, arrivals bigint, timer_at timestamptz, chat jsonb,
     done jsonb, conversations jsonb, events jsonb, files jsonb, outbox jsonb, booking jsonb)
 ), held as materialized (
-  select m.id, m.arrivals from mailbox m join turn t on t.mailbox_id = m.id and t.epoch = m.epoch
+  select m.id, m.epoch, m.arrivals from mailbox m join turn t on t.mailbox_id = m.id and t.epoch = m.epoch
   order by m.id
   for update of m
 ), live as materialized (
-  select t.*, h.arrivals > t.arrivals as has_more from turn t join held h on h.id = t.mailbox_id
+  -- A turn that lost its mailbox may share the commit with the one that has it now.
+  select t.*, h.arrivals > t.arrivals as has_more from turn t join held h on h.id = t.mailbox_id and h.epoch = t.epoch
 ), leaving as materialized (
   -- Booked messages that leave with this commit: whoever booked one still holds the number, nothing of the chat waits
   -- before it, and the pace of the pair is as it was judged.
@@ -199,7 +200,7 @@ with turn as materialized (
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
 )
-select l.mailbox_id, l.has_more,
+select l.mailbox_id, l.epoch, l.has_more,
   exists (select 1 from queued q where q.chat_id = l.mailbox_id and q.state = 'sending') as leaves,
   (select count(pg_notify('greenline_work', 'sender ' || id)) from rung),
   case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end

@@ -196,7 +196,7 @@ async def test_it_leaves_though_its_turn_is_cancelled_in_the_commit(clock: Manua
     class SlowPool:
         async def fetch(self, *_: object) -> list[dict[str, object]]:
             await written.wait()
-            return [{"mailbox_id": "chat", "has_more": False, "leaves": True}]
+            return [{"mailbox_id": "chat", "epoch": 1, "has_more": False, "leaves": True}]
 
     booking = Booking({"id": "out_1"}, asyncio.get_running_loop().create_future())
     committer = Committer(cast("Pool", SlowPool()), cast("Wakeups", None), clock, lambda *_: booking)
