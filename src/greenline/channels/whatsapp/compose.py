@@ -50,14 +50,15 @@ class NoteToSend:
     says_all: bool
 
 
-def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None) -> list[Composed]:
+def compose(spoken: Sequence[Spoken], note: NoteToSend | None = None, *, as_typed: bool = False) -> list[Composed]:
     """The messages that say ``spoken``, in order. Text before buttons or a list joins their body where it fits.
 
-    Markdown is written as WhatsApp formats text. A voice note comes first; buttons, a list, and what one wants to see
-    follow it in writing.
+    Markdown is written as WhatsApp formats text, unless a human typed it (``as_typed``). A voice note comes first;
+    buttons, a list, and what one wants to see follow it in writing.
     """
     found: list[Composed] = []
-    spoken = [replace(piece, say=_formatted(piece.say)) for piece in spoken]
+    if not as_typed:
+        spoken = [replace(piece, say=_formatted(piece.say)) for piece in spoken]
     if note is not None:
         found.append(
             _note(note, [(piece.event_id, piece.say.text) for piece in spoken if isinstance(piece.say, Text)])

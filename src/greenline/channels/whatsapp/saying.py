@@ -22,7 +22,8 @@ from greenline.tools.models import Text
 def speak(chat: Chat, conversation: Projection, commit: TurnCommit, text: str, origin: Any) -> None:
     """Queue a text of the agent, or of the human who speaks for it, and record it."""
     message = AgentMessage(id=new_id("msg"), text=text, origin=origin)
-    record(chat, conversation, commit, [message], compose([Spoken(message.id, Text(text))]))
+    composed = compose([Spoken(message.id, Text(text))], as_typed=origin == "human")
+    record(chat, conversation, commit, [message], composed)
 
 
 def record(

@@ -58,6 +58,14 @@ async def test_what_the_human_left_open_is_answered_when_they_hand_back(channel:
     assert len(channel.model.requests) == 2, "nothing was left open"
 
 
+async def test_what_the_human_wrote_goes_out_as_they_typed_it(channel: Channel) -> None:
+    conversation_id = await begun(channel)
+    await order(channel, conversation_id, "enable_human_takeover")
+    text = "# 17 is yours\n---\n**in** | *stock*"
+    await order(channel, conversation_id, "send_human_message", text)
+    assert (await channel.told(2))[-1] == text
+
+
 async def test_the_agent_knows_what_the_human_said(channel: Channel) -> None:
     conversation_id = await begun(channel)
     await order(channel, conversation_id, "enable_human_takeover")

@@ -26,6 +26,15 @@ from greenline.channels.whatsapp.formatting import to_whatsapp
         ("Use `**kwargs` and\n```python\na ** b  # c\n```", "Use `**kwargs` and\n```\na ** b  # c\n```"),
         ("- one\n- two\n\n1. three", "- one\n- two\n\n1. three"),
         ("> quoted", "> quoted"),
+        ("| Code | Price |\n|---|---|\n| `A|17` | 14 € |", "Code | Price\n`A|17` | 14 €"),
+        ("|a|b|c|", "a|b|c"),
+        ("## *Important* notes", "*_Important_ notes*"),
+        ("# *All of it*", "*All of it*"),
+        ("## Use `foo` now", "*Use `foo` now*"),
+        ("**Use `foo` now**", "*Use `foo` now*"),
+        ("## What is C#? ##", "*What is C#?*"),
+        ("## About C#", "*About C#*"),
+        ("价格**29元**起，ב**שעה** שש", "价格*29元*起，ב*שעה* שש"),
     ],
 )
 def test_markdown_is_written_as_whatsapp_does(markdown: str, written: str) -> None:
@@ -44,6 +53,9 @@ def test_markdown_is_written_as_whatsapp_does(markdown: str, written: str) -> No
         "snake_case __init__ ~5 minutes ~ 6",
         "*already bold*, _slanted_, ~gone~",
         "***",
+        "`old` --- `new`",
+        "`C`# is a language",
+        "a \0 between `b` and \0",
         "call +49 40 (5550) 1230",
     ],
 )
@@ -51,6 +63,14 @@ def test_other_text_stays_as_it_is(text: str) -> None:
     assert to_whatsapp(text) == text
 
 
-@given(st.text(alphabet="ab *_~#|[](`)-\n:/hts.", max_size=200))
+SIGNS = ["|", "a", "8", " ", "\n", "*", "**", "~~", "`", "# ", "-", "[", "](https://a)", "\0"]
+
+
+@given(st.lists(st.sampled_from(SIGNS)).map("".join))
+def test_no_markdown_grows(text: str) -> None:
+    assert len(to_whatsapp(text)) <= len(text)
+
+
+@given(st.text(alphabet="ab *_~#|[](`)-\n:/hts.\0", max_size=200))
 def test_no_text_grows(text: str) -> None:
     assert len(to_whatsapp(text)) <= len(text)
