@@ -32,14 +32,14 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import httpcore2
 import httpx2
 
 from greenline.settings import Settings
+from greenline.tools.lookups import look_up
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -50,10 +50,6 @@ WHOLE_SECONDS: Final = 300.0
 
 MAX_CONNECTIONS: Final = 100
 """Connections of a client at a time: httpx's own default."""
-
-_LOOKUPS: Final = ThreadPoolExecutor(200, thread_name_prefix="lookup")
-"""The event loop has two for names (libuv), in which a silent name server would hold up those of Meta. A thread that
-waits costs nothing."""
 
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
@@ -179,8 +175,7 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
         """The addresses of a name, in the system's order, when all of them may be connected to."""
         try:
             async with asyncio.timeout(seconds):
-                look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-                rows = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
+                rows = await look_up(host, port)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"The name {host} was not resolved in time.") from error
         except (socket.gaierror, UnicodeError) as error:

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import ipaddress
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from greenline.settings import Settings
 from greenline.tools.guard import BLOCKED_PORTS, Allowance, OutboundRefused, guarded_client, is_public
+from greenline.tools.lookups import look_up
 from support.loopback import tcp_server
 
 LOOPBACK = ("127.0.0.0/8", "::1")
@@ -274,6 +276,35 @@ async def test_a_name_server_that_is_silent() -> None:
     async with client(seconds=0.05) as http:
         with pytest.raises(httpx2.ConnectTimeout):
             await http.get("http://silent.example/")
+
+
+_ENDS_DURING_A_LOOKUP = """
+import asyncio, contextlib, socket, sys, threading
+from greenline.tools.lookups import look_up
+
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+
+async def main():
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(look_up("silent.example", 443), 0.01)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_name_server_that_is_silent_does_not_keep_the_process_from_its_end() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _ENDS_DURING_A_LOOKUP)
+    try:
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_names_that_wait_for_a_thread_are_all_looked_up() -> None:
+    await asyncio.gather(*(look_up("127.0.0.1", 80) for _ in range(500)))
 
 
 @pytest.mark.usefixtures("silence")
