@@ -107,8 +107,8 @@ class JournalWriter:
     async def _write(self, appends: list[_Append]) -> Sequence[bool]:
         rows = [append.row() for append in appends]
         found = await self._pool.fetch(sql["append"], rows, self._clock.now(), timeout=WRITE_SECONDS)
-        kept = {row["mailbox_id"] for row in found}
-        return [append.claim.mailbox_id in kept for append in appends]
+        kept = {(row["mailbox_id"], row["epoch"]) for row in found}
+        return [(append.claim.mailbox_id, append.claim.epoch) in kept for append in appends]
 
 
 class LiveJournal:

@@ -9,7 +9,7 @@ with append as materialized (
     mailbox_id text, workspace_id text, epoch bigint, number bigint, conversation jsonb, events jsonb, done jsonb,
     ended boolean)
 ), held as materialized (
-  select m.id, m.epoch, m.appended from mailbox m join append t on t.mailbox_id = m.id
+  select m.id, m.epoch, m.appended from mailbox m where m.id in (select mailbox_id from append)
   order by m.id
   for update of m
 ), live as materialized (
@@ -72,7 +72,7 @@ with append as materialized (
   on conflict (id) do update set arrivals = m.arrivals + 1, due_at = least(m.due_at, excluded.due_at)
   returning id
 )
-select t.mailbox_id, case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
+select t.mailbox_id, t.epoch, case when exists (select 1 from analysed) then pg_notify('greenline_work', 'analysis') end
 from append t join held h on h.id = t.mailbox_id
 where h.epoch = t.epoch or (h.appended >= t.place and h.appended >> 32 = t.epoch);
 
