@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -82,12 +81,12 @@ class Models:
 
     async def _run(self, request: ModelRequest, *, gives_out: bool) -> AsyncGenerator[StreamEvent, None]:
         course = _Course(self._candidates(request))
-        now = time.monotonic()
+        now = _now()
         start = self._seconds if request.cascade.start is None else min(request.cascade.start, self._seconds)
         limits = _Limits(request.cascade, now + start, now + self._seconds)
         for model in course:
             await self._wait_before(course.tries(model), limits.begun_by)
-            begun = time.monotonic()
+            begun = _now()
             given_out = False
             try:
                 async with contextlib.aclosing(self._attempt(request, model, limits)) as events:
@@ -100,8 +99,8 @@ class Models:
                             yield event
                 raise ModelError("empty", "the answer never ended")
             except ModelError as error:
-                course.note(model, error, time.monotonic() - begun)
-                if given_out or time.monotonic() >= limits.begun_by:
+                course.note(model, error, _now() - begun)
+                if given_out or _now() >= limits.begun_by:
                     break
         raise AllModelsFailed(course.attempts)
 
@@ -122,7 +121,7 @@ class Models:
     async def _wait_before(self, earlier_tries: int, deadline: float) -> None:
         if earlier_tries:
             pause = self._pause * 2 ** (earlier_tries - 1)
-            await asyncio.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+            await asyncio.sleep(max(0.0, min(pause, deadline - _now())))
 
     async def _attempt(self, request: ModelRequest, model: str, limits: _Limits) -> AsyncGenerator[StreamEvent, None]:
         endpoint = self._resolve(model, request)
@@ -150,9 +149,14 @@ class Models:
                 await events.aclose()
 
 
+def _now() -> float:
+    """By the clock of the waits."""
+    return asyncio.get_running_loop().time()
+
+
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """How long is waited. A call has to have begun, and to be over, by moments of the monotonic clock."""
+    """How long is waited. A call has to have begun, and to be over, by moments of the event loop's clock."""
 
     cascade: Cascade
     begun_by: float
@@ -161,7 +165,7 @@ class _Limits:
     def next(self, *, alive: bool) -> float:
         """Seconds for the next event of an attempt, which is the first or, where it is ``alive``, a further one."""
         most = self.cascade.stall if alive else self.cascade.timeout
-        left = max(0.0, (self.over_by if alive else self.begun_by) - time.monotonic())
+        left = max(0.0, (self.over_by if alive else self.begun_by) - _now())
         return left if most is None else min(most, left)
 
 

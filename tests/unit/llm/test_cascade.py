@@ -23,11 +23,13 @@ from greenline.llm.models import (
     TextDelta,
     TextPart,
 )
+from support.virtual_time import in_virtual_time
+from support.wait import eventually
 
 Outcome: TypeAlias = Kind | None
 """How a model fails, or that it answers."""
 KINDS = get_args(Kind)
-ASKED = ModelRequest("first", (Message("user", (TextPart("Hello"),)),), cascade=Cascade(None, 0.05))
+ASKED = ModelRequest("first", (Message("user", (TextPart("Hello"),)),), cascade=Cascade(None, 4.0))
 
 
 @dataclass
@@ -69,7 +71,7 @@ def models(stand: Stand, backups: tuple[str, ...] = ("second", "third"), **more:
             raise ModelError("configuration", "it has no endpoint")
         return Endpoint(stand, name.removeprefix("same-as-"), name)
 
-    return Models(resolve, backups, seconds=more.get("seconds", 5.0), pause=0.0)
+    return Models(resolve, backups, seconds=more.get("seconds", 60.0), pause=0.0)
 
 
 async def failure(made: Models, request: ModelRequest = ASKED) -> AllModelsFailed:
@@ -95,6 +97,7 @@ async def test_the_next_takes_over_and_the_reply_tells_why(kind: Kind) -> None:
     assert attempt.error == f"{kind}: as the test says"
 
 
+@in_virtual_time
 async def test_the_next_takes_over_when_the_first_token_is_late() -> None:
     stand = Stand(silent={"first"})
     reply = await models(stand).complete(ASKED)
@@ -103,42 +106,44 @@ async def test_the_next_takes_over_when_the_first_token_is_late() -> None:
     assert stand.closed[0] == "first"
 
 
+@in_virtual_time
 async def test_a_model_that_has_begun_may_take_its_time() -> None:
     """Only the first token has the cascade's limit: a long answer, or a long tool call, is no late one."""
 
     class Slow(Stand):
         async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
             yield TextDelta("")
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(15.0)
             yield ModelReply(request.model, "At last")
 
     reply = await models(Slow()).complete(ASKED)
     assert (reply.text, reply.attempts) == ("At last", ())
 
 
+@in_virtual_time
 async def test_a_model_that_stalls_is_given_up_where_somebody_listens() -> None:
     stand = Stand(silent={"first"}, speaks_before={"first"})
-    request = replace(ASKED, cascade=Cascade(None, 0.05, stall=0.05))
-    stream = models(stand, seconds=60.0).stream(request)
+    request = replace(ASKED, cascade=Cascade(None, 4.0, stall=2.0))
+    stream = models(stand).stream(request)
     assert await anext(stream) == TextDelta("Well, ")
     with pytest.raises(AllModelsFailed) as caught:
         await anext(stream)
-    assert "the answer did not go on in 0.1 s" in caught.value.attempts[0].error
+    assert "the answer did not go on in 2.0 s" in caught.value.attempts[0].error
     assert stand.closed == ["first"]
 
 
+@in_virtual_time
 async def test_the_attempts_to_begin_have_a_limit_together() -> None:
     stand = Stand(silent={"first", "second", "third"})
-    failed = await failure(
-        models(stand, seconds=60.0), replace(ASKED, cascade=Cascade(None, timeout=30.0, start=0.05))
-    )
+    failed = await failure(models(stand), replace(ASKED, cascade=Cascade(None, timeout=30.0, start=5.0)))
     assert "no first token" in failed.attempts[0].error
     assert stand.asked == ["first"]
 
 
+@in_virtual_time
 async def test_the_whole_call_has_a_limit() -> None:
     stand = Stand(silent={"first", "second", "third"}, speaks_before={"first"})
-    failed = await failure(models(stand, seconds=0.1))
+    failed = await failure(models(stand, seconds=30.0))
     assert "the answer did not go on" in failed.attempts[0].error
     assert stand.asked == ["first"]
 
@@ -240,8 +245,7 @@ def test_rules_of_the_order(backups: list[str], outcomes: dict[str, list[Outcome
 async def test_cancelling_a_whole_reply_closes_the_model() -> None:
     stand = Stand(silent={"first"}, speaks_before={"first"})
     task = asyncio.create_task(models(stand).complete(replace(ASKED, cascade=Cascade(None, 60.0))))
-    async with asyncio.timeout(2):
-        await stand.begun.wait()
+    await eventually(stand.begun.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

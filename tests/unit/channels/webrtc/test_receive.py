@@ -12,7 +12,7 @@ from greenline.channels.webrtc.dtmf import press
 from greenline.channels.webrtc.opus import FRAME_BYTES, FRAME_SECONDS, OpusEncoder
 from greenline.channels.webrtc.receive import DISORDERLY_SECONDS, ORDERLY_SECONDS, OpusIn
 from support.rtp import EVENT, Rtp, packets
-from support.virtual_time import run_in_virtual_time
+from support.virtual_time import in_virtual_time
 from support.voice import RATE, level, tone
 from support.wait import eventually
 
@@ -86,31 +86,28 @@ async def test_a_lost_packet_is_heard_as_the_sound_before_it(listener: Listener)
 @pytest.mark.parametrize(
     ("is_late", "waited"), [(False, ORDERLY_SECONDS), (True, DISORDERLY_SECONDS)], ids=["orderly", "disorderly"]
 )
-def test_who_never_brought_a_packet_too_late_is_not_waited_for(is_late: bool, waited: float) -> None:
+@in_virtual_time
+async def test_who_never_brought_a_packet_too_late_is_not_waited_for(is_late: bool, waited: float) -> None:
     """And nothing but the hole itself is filled, however long it is waited for."""
+    one, stream, loop = Listener(), packets(40), asyncio.get_running_loop()
 
-    async def run() -> None:
-        one, stream, loop = Listener(), packets(40), asyncio.get_running_loop()
+    async def send(*numbers: int) -> None:
+        for number in numbers:
+            one.take(stream[number])
+            await asyncio.sleep(FRAME_SECONDS)
 
-        async def send(*numbers: int) -> None:
-            for number in numbers:
-                one.take(stream[number])
-                await asyncio.sleep(FRAME_SECONDS)
-
-        await send(*range(10), 11, 12, *([10] if is_late else []), 13, 14, 15)
-        assert one.frames == 16
-        await send(*range(16, 20))
-        lost_at = loop.time()
-        one.take(stream[21])
-        while one.frames < 22:  # noqa: ASYNC110 - sound gives no event
-            await asyncio.sleep(0.001)
-        assert loop.time() - lost_at == pytest.approx(waited, abs=0.0015)
-        await send(*range(22, 40))
-        one.buffer.close()
-        assert one.frames == 40
-        assert one.buffer.received.filled_seconds == pytest.approx(2 * FRAME_SECONDS)
-
-    run_in_virtual_time(run())
+    await send(*range(10), 11, 12, *([10] if is_late else []), 13, 14, 15)
+    assert one.frames == 16
+    await send(*range(16, 20))
+    lost_at = loop.time()
+    one.take(stream[21])
+    while one.frames < 22:  # noqa: ASYNC110 - sound gives no event
+        await asyncio.sleep(0.001)
+    assert loop.time() - lost_at == pytest.approx(waited, abs=0.0015)
+    await send(*range(22, 40))
+    one.buffer.close()
+    assert one.frames == 40
+    assert one.buffer.received.filled_seconds == pytest.approx(2 * FRAME_SECONDS)
 
 
 async def test_a_repeated_packet_shows_no_disorder(listener: Listener) -> None:
@@ -137,7 +134,9 @@ async def test_a_digit_of_which_one_packet_arrives_is_heard_once(listener: Liste
     assert listener.digits == ["#"]
 
 
-async def test_a_peer_that_stops_sending_is_heard_as_silence_in_real_time(listener: Listener) -> None:
+@in_virtual_time
+async def test_a_peer_that_stops_sending_is_heard_as_silence_in_real_time() -> None:
+    listener = Listener()
     listener.take(*packets(2))
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -146,6 +145,7 @@ async def test_a_peer_that_stops_sending_is_heard_as_silence_in_real_time(listen
     spoken = int((loop.time() - began) * 50)
     listener.take(*packets(1, first=2, time=(2 + spoken) * 960))
     assert listener.frames == pytest.approx(2 + spoken + 1, abs=2), "the pause is not heard twice"
+    listener.buffer.close()
 
 
 async def test_a_leap_of_the_timestamps_is_no_pause(listener: Listener) -> None:

@@ -8,6 +8,7 @@ from aiortc.mediastreams import MediaStreamError
 from greenline.channels.webrtc.dtmf import read_event
 from greenline.channels.webrtc.opus import silence
 from greenline.channels.webrtc.send import OpusOut
+from support.virtual_time import in_virtual_time
 from support.voice import tone
 
 HEADER = bytes([0x80, 111]) + bytes(10)
@@ -19,6 +20,7 @@ def header(track: OpusOut) -> tuple[int, bool]:
     return byte & 0x7F, bool(byte & 0x80)
 
 
+@in_virtual_time
 async def test_nothing_is_given_before_the_peer_has_accepted() -> None:
     track = OpusOut()
     packet = asyncio.create_task(track.recv())
@@ -29,6 +31,7 @@ async def test_nothing_is_given_before_the_peer_has_accepted() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_speech_is_marked_at_its_beginning_and_paced() -> None:
     track = OpusOut()
     track.write(tone(0.06), 3)
@@ -49,6 +52,7 @@ async def test_speech_is_marked_at_its_beginning_and_paced() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_pieces_of_any_length_are_joined() -> None:
     track = OpusOut()
     track.open()
@@ -62,6 +66,7 @@ async def test_pieces_of_any_length_are_joined() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_clearing_tells_what_was_not_sent() -> None:
     track = OpusOut()
     track.open()
@@ -74,6 +79,7 @@ async def test_clearing_tells_what_was_not_sent() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
     track = OpusOut()
     with pytest.raises(ValueError, match="takes no"):
@@ -99,6 +105,7 @@ async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_a_pause_between_keys_is_silence() -> None:
     track = OpusOut()
     track.event_payload_type = 126
@@ -110,6 +117,7 @@ async def test_a_pause_between_keys_is_silence() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_after_a_stall_time_is_left_out() -> None:
     track = OpusOut()
     track.open()
@@ -121,6 +129,7 @@ async def test_after_a_stall_time_is_left_out() -> None:
     track.stop()
 
 
+@in_virtual_time
 async def test_the_end_wakes_whoever_waits_and_drops_what_was_written() -> None:
     track = OpusOut()
     track.write(tone(0.1), 1)
