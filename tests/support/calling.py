@@ -254,6 +254,14 @@ class CallChannel(Channel):
         await self.quiet()
         return await self.row()
 
+    async def acted(self, name: str, count: int = 1, *, step: float) -> None:
+        """Let time pass, by ``step`` seconds, until Meta has heard an action for the ``count``th time."""
+
+        async def heard() -> bool:
+            return self.meta.names().count(name) >= count
+
+        await self.pass_time(heard, step=step)
+
     async def phase(self, name: str) -> None:
         """Return when the only call is in a phase."""
 
@@ -307,6 +315,7 @@ async def calling_channel(
                 meta=meta,
                 whatsapp=whatsapp,
                 agent_id=agent_id,
+                servers=[graph_server],
                 calls=calls,
                 agents=voices,
                 starter=starter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,10 +29,12 @@ from greenline.store.wakeups import Wakeups
 from greenline.tools.mcp.toolbox import Mcp
 from support.no_speech import NoSpeech
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
-from support.scripted import Answer, Request, answer, scripted
+from support.scripted import Answer, Request, ScriptedServer, answer, scripted
 from support.wait import until
 
 ANN = "15551230000"
+STILL_LOOKS, STILL_SECONDS = 20, 0.001
+"""So many looks in a row find nothing under way, this time apart: in each the event loop has a turn, however late."""
 VOICE_NOTE = b"OggS of Ann"
 """The bytes of the file `900`, as a voice note has them that a scripted recogniser hears."""
 Say = Callable[[ModelRequest], "ModelReply | str"]
@@ -133,6 +135,8 @@ class Channel:
     meta: Meta
     whatsapp: WhatsApp
     agent_id: str
+    servers: list[ScriptedServer]
+    """What the channel asks: the Graph API, and what a test adds."""
     _wamids: int = 0
 
     async def configure(self, config: dict[str, Any] | None = None, **platform: Any) -> None:
@@ -208,6 +212,31 @@ class Channel:
 
         await until(nothing_waits)
 
+    async def settled(self) -> None:
+        """Wait until nothing is under way but what waits for the clock, or for an answer that does not come."""
+        still = 0
+        while still < STILL_LOOKS:
+            asked = self._asked
+            await asyncio.sleep(STILL_SECONDS)
+            idle = self.pool.get_idle_size() == self.pool.get_size()
+            still = still + 1 if idle and asked == self._asked else 0
+
+    @property
+    def _asked(self) -> int:
+        return sum(len(server.requests) for server in self.servers)
+
+    async def pass_time(self, condition: Callable[[], Awaitable[object]], *, step: float) -> None:
+        """Let time pass until a condition is true, ``step`` seconds at once, whatever the machine takes for them."""
+
+        async def true() -> bool:
+            if await condition():
+                return True
+            await self.settled()
+            self.clock.advance(timedelta(seconds=step))
+            return False
+
+        await until(true, every=0.0)
+
     async def quiet_facts(self) -> None:
         """Wait until every event is applied."""
 
@@ -280,7 +309,7 @@ async def running_channel(
         insight.start()
         whatsapp.start()
         try:
-            yield Channel(pool, clock, model, meta, whatsapp, agent_id)
+            yield Channel(pool, clock, model, meta, whatsapp, agent_id, [graph_server])
         finally:
             await whatsapp.stop(1.0)
             await insight.stop(1.0)

@@ -72,14 +72,13 @@ class Exporting:
         (new,) = [row["id"] for row in await self.channel.conversations() if row["id"] not in known]
         return str(new)
 
-    async def passing(self, condition: Callable[[], object], step: float = 5.0) -> None:
+    async def passing(self, condition: Callable[[], object]) -> None:
         """Let time pass until a condition is true."""
 
-        async def true() -> bool:
-            self.channel.clock.advance(timedelta(seconds=step))
-            return bool(condition())
+        async def true() -> object:
+            return condition()
 
-        await until(true)
+        await self.channel.pass_time(true, step=5.0)
 
     async def settled(self) -> bool:
         """Whether nothing is on its way any more."""
@@ -89,12 +88,7 @@ class Exporting:
 
     async def settling(self) -> None:
         """Let time pass until nothing is on its way any more."""
-
-        async def settled() -> bool:
-            self.channel.clock.advance(timedelta(seconds=5))
-            return await self.settled()
-
-        await until(settled)
+        await self.channel.pass_time(self.settled, step=5.0)
 
 
 @pytest.fixture
@@ -105,6 +99,7 @@ async def exporting(pool: Pool, dsn: str, clock: ManualClock, settings: Settings
         settings = settings.model_copy(update={"otlp_endpoint": f"{server.url}/", "otlp_headers": headers})
         export = TraceExport(pool, clock, settings)
         export.start()
+        channel.servers.append(server)
         try:
             yield Exporting(channel, collector, server, export, settings)
         finally:

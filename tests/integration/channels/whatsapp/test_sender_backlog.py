@@ -56,11 +56,9 @@ async def sent(channel: Channel, count: int) -> None:
     """Let the time pass in which ``count`` messages leave at the number's rate; requests take none of it."""
 
     async def enough() -> bool:
-        if not await channel.pool.fetchval("select exists (select from outbox where state = 'sending')"):
-            channel.clock.advance(timedelta(milliseconds=50))
         return len(channel.meta.sent) >= count
 
-    await until(enough)
+    await channel.pass_time(enough, step=0.05)
 
 
 @pytest.fixture

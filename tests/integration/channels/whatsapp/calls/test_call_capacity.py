@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -89,9 +88,7 @@ async def test_a_call_of_the_business_that_waits_for_a_line_is_made_when_there_i
 
     await until(bounced)
     await channel.tell_status("REJECTED")
-    while channel.meta.names().count("connect") < 2:
-        channel.clock.advance(timedelta(seconds=0.5))
-        await asyncio.sleep(0.02)
+    await channel.acted("connect", 2, step=0.5)
     assert [body["to"] for body in channel.meta.actions] == ["+15552000001", "+15552000002"]
 
 
@@ -102,9 +99,7 @@ async def test_a_permission_that_comes_while_a_call_waits_for_a_line_is_used(cha
     reply = {"type": "call_permission_reply", "call_permission_reply": {"response": "accept", "is_permanent": True}}
     await channel.hear("", person="15552000002", type="interactive", interactive=reply)
     await channel.tell_status("REJECTED")
-    while channel.meta.names().count("connect") < 2:
-        channel.clock.advance(timedelta(seconds=0.5))
-        await asyncio.sleep(0.02)
+    await channel.acted("connect", 2, step=0.5)
 
     async def made() -> Any:
         return await channel.pool.fetchrow("select * from whatsapp_call where wacid = 'wacid.OUT2'")

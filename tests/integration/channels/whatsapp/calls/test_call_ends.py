@@ -46,13 +46,6 @@ async def start(channel: CallChannel) -> None:
     await channel.starter.start(WORKSPACE, OutboundCall(NUMBER, "15551230000", channel.agent_id, "may_we_call", "en"))
 
 
-async def heard(channel: CallChannel, name: str, *, step: float = 0.2) -> None:
-    """Let the time pass, by ``step`` seconds, until Meta has heard an action."""
-    while name not in channel.meta.names():
-        channel.clock.advance(timedelta(seconds=step))
-        await asyncio.sleep(0.02)
-
-
 async def test_a_call_ends_though_meta_does_not_answer_the_hang_up(channel: CallChannel) -> None:
     async with talking(channel) as (_, voice):
         hung: list[str] = []
@@ -70,7 +63,7 @@ async def test_a_call_ends_though_meta_does_not_answer_the_hang_up(channel: Call
         row = await channel.ended()
         assert (row["result"], row["reason"], row["hang_up"]) == ("answered", "All was said.", "terminate")
         assert channel.calls.active == 0
-        await heard(channel, "terminate")
+        await channel.acted("terminate", step=0.2)
         await channel.quiet()
         assert (await channel.row())["hang_up"] is None
 
@@ -108,7 +101,7 @@ async def test_an_accept_in_the_air_keeps_no_call_alive(channel: CallChannel, ds
     del asked[:]
     refusals.pop("accept")
     async with another_process(channel, dsn):
-        await heard(channel, "reject")
+        await channel.acted("reject", step=0.2)
         await channel.quiet()
     assert asked == ["terminate", "reject"], "it was not accepted: the phone rang"
 
@@ -149,7 +142,7 @@ async def test_a_call_that_was_picked_up_and_came_to_nothing_is_answered_and_pai
     await start(channel)
     await channel.phase("ringing")
     await channel.tell_status("ACCEPTED")
-    await heard(channel, "terminate")
+    await channel.acted("terminate", step=0.2)
     row = await channel.ended()
     assert (row["result"], row["picked_up_at"]) == ("answered", None)
     (conversation,) = await channel.conversations()
@@ -163,7 +156,7 @@ async def test_a_call_that_was_picked_up_and_came_to_nothing_is_answered_and_pai
 async def test_metas_word_that_somebody_picked_up_counts_though_it_comes_late(channel: CallChannel) -> None:
     await start(channel)
     await channel.phase("ringing")
-    await heard(channel, "terminate", step=5.0)
+    await channel.acted("terminate", step=5.0)
     assert (await channel.ended())["result"] == "no_answer"
     await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
     await channel.quiet()

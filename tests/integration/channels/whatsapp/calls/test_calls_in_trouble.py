@@ -25,6 +25,7 @@ from support.call_scenarios import SCENARIOS, STOPS, Scenario
 from support.calling import CallChannel, another_process, calling_channel
 from support.scripted import Answer
 from support.troubled_calls import TroubledCall
+from support.wait import PATIENCE_SECONDS
 
 ABREAST = 6
 STOP_EVERY = 40
@@ -86,31 +87,19 @@ class Troubles:
         """Let time pass until ``call`` has ended, but not beyond ``limit``."""
         clock = self.channel.clock
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await call.ended():
-                    await self._settled()
+                    await self.channel.settled()
                     due = min(clock.next_due or limit, limit)
                     clock.advance(max(due - clock.now(), timedelta(0)))
         except TimeoutError:
             pytest.fail(f"{call.scenario}: alive {call.within} s after what ends it. {await call.row()}")
 
-    async def _settled(self) -> None:
-        """Wait until nothing is under way but what waits for the clock, or for an answer that does not come."""
-        still = 0
-        while still < 5:
-            before = self._asked()
-            await asyncio.sleep(0.003)
-            idle = self.channel.pool.get_idle_size() == self.channel.pool.get_size()
-            still = still + 1 if idle and before == self._asked() else 0
-
-    def _asked(self) -> int:
-        return sum(len(call.asked_for) for call in self._calls.values())
-
     async def _meta_knows(self) -> None:
         """Let time pass until Meta has taken every end that it is owed."""
         owed = "select 1 from whatsapp_call where hang_up is not null"
         await self.channel.quiet()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await self.channel.pool.fetchval(owed):
                 self.channel.clock.advance(timedelta(seconds=0.2))
                 await self.channel.quiet()

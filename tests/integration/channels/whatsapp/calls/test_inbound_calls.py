@@ -74,9 +74,7 @@ async def test_a_peer_that_goes_without_a_word_ends_the_call(channel: CallChanne
     async with talking(channel) as (peer, _):
         await peer.close()
         await channel.phase("active")
-        while "terminate" not in channel.meta.names():
-            channel.clock.advance(timedelta(seconds=0.5))
-            await asyncio.sleep(0.01)
+        await channel.acted("terminate", step=0.5)
         row = await channel.ended()
     assert row["result"] == "answered"
     assert "lost" in row["reason"]
@@ -98,9 +96,7 @@ async def test_a_hang_up_that_meta_did_not_take_is_said_again(channel: CallChann
     await channel.ring(await offer())
     row = await channel.ended()
     assert (row["result"], row["reason"], row["hang_up"]) == ("busy", "No agent is assigned to the number.", "reject")
-    while "reject" not in channel.meta.names():
-        channel.clock.advance(timedelta(seconds=0.2))
-        await asyncio.sleep(0.02)
+    await channel.acted("reject", step=0.2)
     await channel.quiet()
     assert refusals == []
     assert (await channel.row())["hang_up"] is None
@@ -167,9 +163,7 @@ async def test_an_offer_that_can_not_be_used_is_rejected(channel: CallChannel, s
 async def test_media_that_never_comes_up_rejects(channel: CallChannel) -> None:
     await channel.ring(await offer())
     await channel.phase("connecting")
-    while "reject" not in channel.meta.names():
-        channel.clock.advance(timedelta(seconds=1.0))
-        await asyncio.sleep(0.01)
+    await channel.acted("reject", step=1.0)
     assert (await channel.ended())["result"] == "failed"
 
 

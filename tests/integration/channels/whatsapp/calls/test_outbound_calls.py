@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -301,9 +300,7 @@ async def test_webhooks_that_overtake_metas_answer_find_their_call(channel: Call
 async def test_news_of_a_call_that_nobody_made_end_it(channel: CallChannel) -> None:
     session = {"sdp_type": "answer", "sdp": "v=0"}
     await channel.tell_call("connect", "wacid.LOST", direction="BUSINESS_INITIATED", session=session)
-    while not channel.meta.actions:
-        channel.clock.advance(timedelta(seconds=1))
-        await asyncio.sleep(0.02)
+    await channel.acted("terminate", step=1.0)
     assert channel.meta.actions[0] == {
         "messaging_product": "whatsapp",
         "action": "terminate",
@@ -392,6 +389,8 @@ async def measured(channel: CallChannel, seconds: int) -> bool:
 
 async def ticking(channel: CallChannel, phase: str, *, seconds: float = 1.0) -> None:
     """Let the time pass until the call is in a phase."""
-    while (await channel.row()).get("phase") != phase:
-        channel.clock.advance(timedelta(seconds=seconds))
-        await asyncio.sleep(0.05)
+
+    async def there() -> bool:
+        return (await channel.row()).get("phase") == phase
+
+    await channel.pass_time(there, step=seconds)
