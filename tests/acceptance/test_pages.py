@@ -14,8 +14,7 @@ from support.browser import new_page
 from support.pages import Place, line_of, pages, write
 from support.postgres import PostgresOfTests
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
-expect.set_options(timeout=20_000)
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 PROMPT = "offline: when slow -> wait 3 ; say That took a while\noffline: when ^(.+)$ -> say You said \\1"
 PNG = base64.b64decode(

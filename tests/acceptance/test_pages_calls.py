@@ -11,12 +11,11 @@ from playwright.async_api import Page, expect
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
 from support.embedded_voice import spoken
-from support.pages import Place, line_of, pages, write
+from support.pages import Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.wait import until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 PROMPT = "offline: when open -> say We are open until seven.\noffline: when ^(.+)$ -> say Pardon?"
 QUIET = {"GREENLINE_LOG_LEVEL": "error"}
@@ -79,9 +78,9 @@ async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathF
         yield place
 
 
-async def watched_phone(place: Place, person: str) -> Page:
+async def watched_phone(place: Place, person: str, width: int = 1280, height: int = 800) -> Page:
     """The phone of somebody, which tells of its connections and tones."""
-    phone = await place.phone(person)
+    phone = await place.phone(person, width, height)
     await phone.context.add_init_script(WATCH)
     await phone.reload()
     return phone
@@ -159,7 +158,7 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
     await place.change_agent(first_message="Hello!")
     phone = await watched_phone(place, "Ann")
     await button(phone, "Call").click()
-    await expect(phone.get_by_role("status")).to_have_text("0:02")
+    await expect(phone.get_by_role("status")).to_have_text(at_least(2))
     captions = phone.get_by_role("log", name="Captions").locator(".gl-caption")
     await expect(captions).to_contain_text(["Hello!", "Are you open on Saturday?", "We are open until seven."])
     await expect(phone.locator(".gl-step-title", has_text="The person calls")).to_be_visible()
@@ -183,16 +182,16 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
 
 async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Place) -> None:
     await place.change_agent(first_message="Hello!")
-    phone = await place.phone("Ben", 390, 844)
+    phone = await watched_phone(place, "Ben", 390, 844)
     await button(phone, "Call").click()
-    await expect(phone.get_by_role("status")).to_have_text("0:00")
+    await phone.wait_for_function("window.peers.length > 0")  # the microphone is on, before the question
     await button(phone, "Mute").click()
     await expect(button(phone, "Mute")).to_have_attribute("aria-pressed", "true")
     await expect(phone.get_by_text("Your microphone is off.")).to_be_visible()
     await button(phone, "Show the chat").click()
     await phone.get_by_label("Message", exact=True).fill("I can write meanwhile")
     await button(phone, "Show the call").click()
-    await expect(phone.get_by_role("status")).to_have_text("0:08")  # the question has been asked, into the void
+    await expect(phone.get_by_role("status")).to_have_text(at_least(8))  # the question has been asked, into the void
     await expect(phone.locator(".gl-caption.person")).to_have_count(0)
     await phone.close()
     shown = await conversation(place)
@@ -263,7 +262,7 @@ async def test_a_business_that_takes_no_calls_is_told_with_the_reason(place: Pla
     await expect(phone.locator(".gl-step-title", has_text="Call not taken")).to_be_visible()
     await place.api("PATCH", number, {"assigned_agent_id": place.agent_id})
     await button(phone, "Call again").click()
-    await expect(phone.get_by_role("status")).to_have_text("0:00")
+    await expect(phone.get_by_role("status")).to_have_text(at_least(0))
     await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
 

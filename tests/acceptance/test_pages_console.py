@@ -25,8 +25,7 @@ from support.socket_agents import make_agent
 from support.sockets import client
 from support.sounds import sine
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
-expect.set_options(timeout=20_000)
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 PROMPT = "offline: when ^(.+)$ -> say You said \\1"
 
@@ -68,7 +67,7 @@ async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:
 
 async def test_a_human_steps_into_a_chat_over_the_agent_socket(place: Place) -> None:
     headers = {"xi-api-key": KEY}
-    async with httpx2.AsyncClient(base_url=place.url, headers=headers, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=place.url, headers=headers, trust_env=False, timeout=30) as http:
         agent_id = await make_agent(http)
     path = f"/v1/convai/conversation?agent_id={agent_id}&source=js_sdk"
     async with client(place.url, path) as socket:

@@ -9,8 +9,7 @@ from playwright.async_api import expect
 from support.pages import Place, pages, write
 from support.postgres import PostgresOfTests
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120), pytest.mark.asyncio]
-expect.set_options(timeout=20_000)
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio]
 
 
 @pytest_asyncio.fixture

@@ -10,13 +10,12 @@ from playwright.async_api import Page, expect
 
 from greenline.speech.notes import decode_recording, encode_note
 from greenline.speech.wav import encode_wav
-from support.pages import Place, pages
+from support.pages import Place, at_least, pages
 from support.postgres import PostgresOfTests
 from support.sounds import pitch, rms, sine
 from support.wait import until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
-expect.set_options(timeout=20_000)
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 RATE = 48_000
 QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
@@ -33,9 +32,9 @@ async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathF
 
 
 async def record(phone: Page, seconds: int) -> None:
-    """Speak into the microphone until the recorder shows this time."""
+    """Speak into the microphone until the recorder shows this time or, on a busy machine, a later one."""
     await phone.get_by_role("button", name="Record a voice note").click()
-    await expect(phone.get_by_role("timer")).to_have_text(f"0:{seconds:02d}")
+    await expect(phone.get_by_role("timer")).to_have_text(at_least(seconds))
 
 
 async def inbound_note(place: Place, person: str) -> bytes:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from support.programs import CHROMIUM
+from support.wait import PATIENCE_SECONDS
 
 ARGUMENTS = (
     "--headless",
@@ -26,7 +27,8 @@ MICROPHONE = (
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1000 * PATIENCE_SECONDS
+expect.set_options(timeout=PATIENCE_MS)
 
 _faults: WeakKeyDictionary[Browser, list[str]] = WeakKeyDictionary()
 

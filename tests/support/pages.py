@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,11 @@ async def write(page: Page, text: str) -> None:
     """A person writes on their phone, or an operator in the console."""
     await page.get_by_label("Message", exact=True).fill(text)
     await page.get_by_label("Message", exact=True).press("Enter")
+
+
+def at_least(seconds: int) -> re.Pattern[str]:
+    """What a timer shows after so many seconds (below ten) or more: it is not looked at in each of them."""
+    return re.compile(rf"^0:(0[{seconds}-9]|[1-5]\d)$")
 
 
 def line_of(console: Page, person: str) -> Locator:
