@@ -11,9 +11,10 @@ import httpx2
 
 from greenline.llm.cascade import Models
 from greenline.llm.factory import build_models
-from greenline.llm.models import Message, ModelRequest, TextPart
+from greenline.llm.models import Cascade, Message, ModelRequest, TextPart
 from greenline.settings import Settings
 from support.fake_llm import FakeLlm, Play, says
+from support.wait import PATIENCE_SECONDS
 
 JUDGE = "gemini-3.1-flash-lite"
 """The reference's default for custom guardrails, and the server's for the others."""
@@ -48,12 +49,13 @@ async def two_models(answers: FakeLlm, judge: FakeLlm) -> AsyncIterator[Models]:
         llm_base_urls={"answers": answers.url, "judge": judge.url},
         llm_map={"*": "answers:m", JUDGE: "judge:j"},
     )
+    asked = (Message("user", (TextPart("Hello"),)),)
     async with httpx2.AsyncClient() as http:
         models, endpoints = build_models(settings, {}, http)
         try:
             for name, endpoint in (("any", answers), (JUDGE, judge)):
                 plays, endpoint.plays = endpoint.plays, [says("Ready")]
-                await models.complete(ModelRequest(name, (Message("user", (TextPart("Hello"),)),)))
+                await models.complete(ModelRequest(name, asked, cascade=Cascade((), PATIENCE_SECONDS)))
                 endpoint.will(*plays)
                 endpoint.seen.clear()
             yield models

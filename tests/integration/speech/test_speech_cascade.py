@@ -23,7 +23,7 @@ from support.coded_speech import coded, decoded
 from support.sounds import rms, sine
 from support.speech_http import Answer, SpeechHttp, says, speech_http
 from support.speech_sockets import Faults, Nova, Scribe, hearing
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 KEYS = {"DEEPGRAM_API_KEY": "d", "ELEVENLABS_API_KEY": "e", "OPENAI_API_KEY": "o"}
 FAILED = says({"error": {"message": "out of order"}}, 503)
@@ -32,16 +32,19 @@ FAILED = says({"error": {"message": "out of order"}}, 503)
 def speech(clock: ManualClock, urls: Mapping[str, str], **settings: Any) -> SpeechServices:
     """Speech whose providers are at ``urls``, and no other has a key."""
     keys = {name: key for name, key in KEYS.items() if name.partition("_")[0].lower() in urls}
-    configured = Settings(_env_file=None, speech_base_urls=dict(urls), speech_timeout_seconds=1.0, **settings)
+    settings = {"speech_timeout_seconds": PATIENCE_SECONDS, **settings}
+    configured = Settings(_env_file=None, speech_base_urls=dict(urls), **settings)
     return build_speech(configured, clock, keys)
 
 
-async def heard_of(chunks: list[Chunk], rate: int, listener: SpeechServices) -> str:
-    """What the embedded recogniser understands of what was spoken."""
-    options = RecognitionOptions("embedded")
+async def heard_of(chunks: list[Chunk], rate: int) -> str:
+    """What the embedded recogniser understands of what was spoken, however long it takes."""
+    listener, options = speech(ManualClock(), {}), RecognitionOptions("embedded")
     stream = await listener.recogniser(options).open(options)
     stream.push(resample(b"".join(chunk.pcm for chunk in chunks), rate, HEARING_RATE))
-    return await stream.finish()
+    text = await stream.finish()
+    await listener.aclose()
+    return text
 
 
 async def say(services: SpeechServices, text: str) -> tuple[list[Chunk], int]:
@@ -61,11 +64,12 @@ async def test_when_the_voice_fails_the_embedded_voice_says_the_sentence(
     clock: ManualClock, voice_server: SpeechHttp, answer: Answer
 ) -> None:
     voice_server.answers = [answer]
-    services = speech(clock, {"openai": voice_server.url})
+    patience = PATIENCE_SECONDS if answer.hang_after is None else 1.0
+    services = speech(clock, {"openai": voice_server.url}, speech_timeout_seconds=patience)
     chunks, rate = await say(services, "Where is my order?")
     assert rate == 24_000
     assert {chunk.provider for chunk in chunks} == {"embedded"}
-    assert await heard_of(chunks, rate, services) == "Where is my order?"
+    assert await heard_of(chunks, rate) == "Where is my order?"
     await services.aclose()
 
 
@@ -86,7 +90,7 @@ async def test_a_tag_reaches_a_voice_that_acts_and_no_other(
     synthesiser = services.synthesiser(voice)
     chunks = [chunk async for chunk in synthesiser.say(written, voice)]
     assert voice_server.seen[0].json["text"] == asked_for
-    assert await heard_of(chunks, synthesiser.rate, services) == "Where is my order?"  # by the embedded voice
+    assert await heard_of(chunks, synthesiser.rate) == "Where is my order?"  # by the embedded voice
     assert await say(services, "[sad]") == ([], synthesiser.rate)
     await services.aclose()
 
@@ -110,7 +114,7 @@ async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest(
     first = [chunk for chunk in chunks if chunk.provider.startswith("elevenlabs")]
     rest = [chunk for chunk in chunks if chunk.provider == "embedded"]
     assert decoded(b"".join(chunk.pcm for chunk in first)) == "hello"
-    assert await heard_of(rest, rate, services) == "Where is my order?"
+    assert await heard_of(rest, rate) == "Where is my order?"
     await services.aclose()
 
 
@@ -144,7 +148,7 @@ async def test_backups_speak_at_the_rate_of_the_first(clock: ManualClock, voice_
     chunks, rate = await say(services, "That is all")
     assert (synthesiser.rate, rate) == (24_000, 24_000)
     assert rms(b"".join(chunk.pcm for chunk in chunks)) > 500
-    assert await heard_of(chunks, rate, services) == "That is all"
+    assert await heard_of(chunks, rate) == "That is all"
     await services.aclose()
 
 
@@ -154,8 +158,7 @@ async def test_stopping_to_listen_stops_the_whole_cascade(clock: ManualClock, vo
     sentence = services.synthesiser(Voice()).say("Where is my order?", Voice())
     await anext(sentence)
     await sentence.aclose()
-    async with asyncio.timeout(5):
-        await voice_server.seen[0].closed.wait()
+    await eventually(voice_server.seen[0].closed.is_set)
     await services.aclose()
 
 
@@ -191,7 +194,9 @@ async def test_when_the_recogniser_dies_another_hears_the_whole_utterance(
     nova.faults = faults
     other = Scribe()
     async with hearing(other):
-        services = speech(clock, {"deepgram": nova.url, "elevenlabs": other.url}, stt="deepgram")
+        urls = {"deepgram": nova.url, "elevenlabs": other.url}
+        patience = 1.0 if faults == Faults(deaf=True) else PATIENCE_SECONDS  # below that of Nova's own stream
+        services = speech(clock, urls, stt="deepgram", speech_timeout_seconds=patience)
         options = RecognitionOptions()
         stream = await services.recogniser(options).open(options)
         for word in ("where", "is", "my", "order"):

@@ -29,11 +29,11 @@ from greenline.conversations.events import (
     TurnFailed,
 )
 from greenline.settings import Settings
-from support.fake_llm import FakeLlm, fake_llm, says
+from support.fake_llm import FakeLlm, Play, fake_llm, says
 from support.judges import custom, passes, refuses, retry, two_models
 from support.live import Opens, Room, Stage, told_of
 from support.spoken import SpokenSpeech, ask, pause, voice
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 MESSAGE = "I have to end this."
 ENDED = "Guardrail triggered: custom (Prices)"
@@ -62,7 +62,7 @@ class Scene:
 
 @pytest.fixture
 def small(settings: Settings) -> Settings:
-    return settings.model_copy(update={"guardrail_message": MESSAGE, "guardrail_timeout_seconds": 5.0})
+    return settings.model_copy(update={"guardrail_message": MESSAGE, "guardrail_timeout_seconds": PATIENCE_SECONDS})
 
 
 @contextlib.asynccontextmanager
@@ -189,17 +189,23 @@ async def test_an_attempt_on_the_instructions_stops_the_model(opens: Opens, smal
         assert (checked.message_id, checked.hits[0].type) == (message.id, "prompt_injection")
 
 
-@pytest.mark.parametrize("trouble", ["slow", "garbage"])
-async def test_a_judge_that_fails_lets_pass_and_is_on_record(opens: Opens, small: Settings, trouble: str) -> None:
-    quick = small.model_copy(update={"guardrail_timeout_seconds": 0.2})
-    async with scene(opens, quick, **custom(execution_mode="blocking")) as on:
-        on.judge.will(passes(hang_after=0) if trouble == "slow" else says("I would say it is fine."))
+@pytest.mark.parametrize(
+    ("play", "patience", "trouble"),
+    [(passes(hang_after=0), 0.2, "timeout"), (says("I would say it is fine."), PATIENCE_SECONDS, "form")],
+    ids=["slow", "garbage"],
+)
+async def test_a_judge_that_fails_lets_pass_and_is_on_record(
+    opens: Opens, small: Settings, play: Play, patience: float, trouble: str
+) -> None:
+    patient = small.model_copy(update={"guardrail_timeout_seconds": patience})
+    async with scene(opens, patient, **custom(execution_mode="blocking")) as on:
+        on.judge.will(play)
         on.session.user_message("What is it?")
         await told_of(on.told, ResponseComplete)
         assert streamed(on.told) == "It is oolong."
         (checked,) = await on.journal(GuardrailsChecked)
         (reason,) = [one.reason for one in checked.unjudged]
-        assert ("timeout" if trouble == "slow" else "form") in reason
+        assert trouble in reason
 
 
 async def test_where_refusing_is_wanted_a_judge_that_fails_costs_the_answer(opens: Opens, small: Settings) -> None:

@@ -24,13 +24,13 @@ from greenline.conversations.events import AgentInterrupted, AgentMessage, TurnF
 from greenline.llm.cascade import Models
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.factory import build_models
-from greenline.llm.models import Message, ModelReply, ModelRequest, TextPart
+from greenline.llm.models import Cascade, Message, ModelReply, ModelRequest, TextPart
 from greenline.settings import Settings
 from support.fake_llm import FakeLlm, fake_llm
 from support.fake_llm import says as fake_says
 from support.live import Opens, Room, Stage, told_of
 from support.spoken import ANSWER, SPARE_SECONDS, SpokenSpeech, ask, pause, voice
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +40,8 @@ async def models_at(endpoint: FakeLlm) -> AsyncIterator[Models]:
     async with httpx2.AsyncClient() as http:
         models, endpoints = build_models(asked, {}, http)
         plays, endpoint.plays = endpoint.plays, [fake_says("Ready")]  # loading the client takes seconds
-        await models.complete(ModelRequest("any", (Message("user", (TextPart("Hello"),)),)))
+        hello = (Message("user", (TextPart("Hello"),)),)
+        await models.complete(ModelRequest("any", hello, cascade=Cascade((), PATIENCE_SECONDS)))
         endpoint.will(*plays)
         endpoint.seen.clear()
         yield models
@@ -239,12 +240,18 @@ async def test_a_model_that_dies_while_it_speaks_has_said_what_it_said(opens: Op
         assert {message.event_id for message in messages} == {said.event_id}
 
 
-@pytest.mark.parametrize("hang_after", [0, 2], ids=["before its first word", "after its first word"])
+@pytest.mark.parametrize(
+    ("hang_after", "limits"),
+    [
+        pytest.param(0, {"llm_start_seconds": 0.3}, id="before its first word"),
+        pytest.param(2, {"llm_start_seconds": 30.0, "llm_stall_seconds": 1.0}, id="after its first word"),
+    ],
+)
 async def test_a_model_that_hangs_is_given_up_with_a_sentence(
-    opens: Opens, settings: Settings, speech: SpokenSpeech, hang_after: int
+    opens: Opens, settings: Settings, speech: SpokenSpeech, hang_after: int, limits: dict[str, float]
 ) -> None:
     """Long before the limit of a whole generation, which is a minute."""
-    quick = settings.model_copy(update={"llm_start_seconds": 1.0, "llm_stall_seconds": 0.3})
+    quick = settings.model_copy(update=limits)
     async with (
         fake_llm(fake_says("We open ", "at nine.", hang_after=hang_after)) as endpoint,
         models_at(endpoint) as models,

@@ -544,6 +544,7 @@ async def test_what_bridges_a_slow_model_is_no_part_of_its_answer(
         session, told = await live.begin(room)
         await ask(session, speech, "Do you sell tea?")
         await told_of(told, UserTranscript)
+        await eventually(lambda: bool(live.model.requests))
         clock.advance(timedelta(seconds=2))
         await eventually(lambda: room.seconds >= 0.59)
         live.model.hold.set()
