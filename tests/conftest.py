@@ -16,8 +16,10 @@ from blockbuster import blockbuster_ctx
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
+from support.http import http_client
 from support.postgres import PostgresOfTests
 from support.programs import missing_programs
+from support.wait import PATIENCE_SECONDS
 
 # The same examples in each run, and no judgement of how long one takes on a busy machine.
 hypothesis.settings.register_profile("greenline", deadline=None, derandomize=True)
@@ -99,8 +101,7 @@ async def server(settings: Settings, clock: ManualClock) -> AsyncIterator[Runnin
 @pytest.fixture
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Plain HTTP to the server, with the key of the default workspace."""
-    headers = {"xi-api-key": server.api_key}
-    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
+    async with http_client(server.url, server.api_key) as client:
         yield client
 
 
@@ -110,7 +111,7 @@ async def client(server: RunningServer) -> AsyncIterator[AsyncElevenLabs]:
     import httpx
     from elevenlabs.client import AsyncElevenLabs
 
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as transport:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as transport:
         yield AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
 
 

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from elevenlabs.client import AsyncElevenLabs
 
+from support.http import http_client
 from support.server import RunningServer
 from support.shapes import assert_complete
 
@@ -19,7 +20,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 @pytest.fixture
 async def visitor(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser without a key."""
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as browser:
+    async with http_client(server.url) as browser:
         yield browser
 
 

@@ -13,6 +13,7 @@ from elevenlabs.core import ApiError
 from elevenlabs.errors import UnprocessableEntityError
 
 from greenline.workspaces import service as workspaces
+from support.http import http_client
 from support.server import RunningServer
 from support.shapes import assert_complete
 
@@ -308,7 +309,7 @@ async def test_an_agent_belongs_to_its_workspace(client: AsyncElevenLabs, server
     stranger = await workspaces.create(pool, clock, "Another shop")
     key = await workspaces.create_key(pool, clock, stranger.id, "test")
 
-    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": key.secret}, trust_env=False) as http:
+    async with http_client(server.url, key.secret) as http:
         one = f"/v1/convai/agents/{agent_id}"
         answers = [
             await http.get(one),

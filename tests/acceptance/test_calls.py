@@ -87,7 +87,7 @@ async def test_a_person_calls_and_hears_the_agent(
     await deliver(http, "calls", calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     await meta.calls.action("accept")
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.5, seconds=20)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.5)
     end = call("terminate", "wacid.1", status="COMPLETED", start_time="1", end_time="5", duration=4)
     await deliver(http, "calls", calls=[end])
     await peer.close()
@@ -136,15 +136,15 @@ async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     peer.out.open()
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0)
     peer.out.write(question, 1)
     before = len(peer.heard)
-    await eventually(lambda: level(bytes(peer.heard[-16_000:])) < 50, seconds=20)
+    await eventually(lambda: level(bytes(peer.heard[-16_000:])) < 50)
     after = bytes(peer.heard[before:])
     loud = [at for at in range(0, len(after) - 640, 640) if level(after[at : at + 640]) > 500]
     # 100 ms of voice confirm an interruption; the soft start of a sentence and one frame each way come to it.
     assert loud[-1] / 32_000 < 0.6, "it went on speaking"
-    await eventually(lambda: level(bytes(peer.heard[-3200:])) > 500, seconds=20)  # the answer
+    await eventually(lambda: level(bytes(peer.heard[-3200:])) > 500)  # the answer
     await deliver(http, "calls", calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=9)])
     await peer.close()
     (summary,) = (await client.conversational_ai.conversations.list()).conversations
@@ -175,7 +175,7 @@ async def test_a_call_has_the_tools_that_nobody_need_approve(
         session = {"sdp_type": "offer", "sdp": await peer.offer()}
         await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
         await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
-        await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+        await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0)
         typed = {
             "from": ANN,
             "timestamp": str(int(time.time())),
@@ -222,7 +222,7 @@ async def test_the_call_knows_the_chat_and_the_chat_the_call(
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
     await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0, seconds=20)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0)
     await deliver(http, "calls", calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=3)])
     await peer.close()
 
@@ -257,7 +257,7 @@ async def test_a_call_of_the_business_knows_the_chat(
         whatsapp_phone_number_id=NUMBER, whatsapp_user_id=ANN, agent_id=agent_id, **PERMISSION_TEMPLATE
     )
     peer = await pick_up(http, meta)
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0)
     end = call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)
     await deliver(http, "calls", calls=[end])
     await peer.close()
@@ -313,7 +313,7 @@ async def test_the_business_calls_after_the_person_has_agreed(
     )
     await deliver(http, "calls", statuses=[{"id": "wacid.OUT1", "type": "call", "status": "RINGING"}])
     await deliver(http, "calls", statuses=[{"id": "wacid.OUT1", "type": "call", "status": "ACCEPTED"}])
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0, seconds=20)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 1.0)
     await deliver(
         http, "calls", calls=[call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=2)]
     )

@@ -5,14 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
-import pytest
-
 from greenline.settings import Settings
 from greenline.speech.factory import build_speech
 from greenline.speech.models import Voice
 from greenline.speech.wav import encode_wav
 from support.doomed import KEY, doomed_server, free_port
+from support.http import http_client
 from support.meta import Emulator, Person, emulator
 from support.wait import until
 
@@ -46,7 +44,7 @@ async def state(meta: Emulator, call_id: str, wanted: str) -> dict[str, Any]:
 
 async def conversation(url: str) -> dict[str, Any]:
     """The newest conversation, when it is over."""
-    async with httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30) as api:
+    async with http_client(url, KEY) as api:
 
         async def over() -> dict[str, Any] | None:
             listed = (await api.get("/v1/convai/conversations")).json()["conversations"]
@@ -66,7 +64,6 @@ async def dial(meta: Emulator, person: Person) -> str:
     return str(call["call_id"])
 
 
-@pytest.mark.timeout(120)
 async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> None:
     question = await spoken(QUESTION)
     async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
@@ -90,7 +87,6 @@ async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> 
         assert sound.content[:4] == b"RIFF"
 
 
-@pytest.mark.timeout(120)
 async def test_an_agent_writes_to_a_caller_who_never_wrote(dsn: str, tmp_path: Path) -> None:
     question, address = await spoken(QUESTION), "Rose Street 5, https://plants.example/way"
     message = json.dumps({"text": address})
@@ -109,7 +105,6 @@ async def test_an_agent_writes_to_a_caller_who_never_wrote(dsn: str, tmp_path: P
         assert called == ["send_chat_message"]
 
 
-@pytest.mark.timeout(120)
 async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: Path) -> None:
     async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
         agent_id = await meta.furnish(server.url, KEY, PROMPT)
@@ -142,9 +137,7 @@ async def test_an_agent_calls_a_person_who_has_permitted_it(dsn: str, tmp_path: 
             return bool(shown.json()["data"][0]["status"] == "APPROVED")
 
         await until(approved)
-        async with httpx2.AsyncClient(
-            base_url=server.url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30
-        ) as api:
+        async with http_client(server.url, KEY) as api:
             body = {
                 "whatsapp_phone_number_id": meta.number,
                 "whatsapp_user_id": ann.wa_id,
@@ -189,7 +182,6 @@ async def placed(meta: Emulator, count: int) -> str:
     return found
 
 
-@pytest.mark.timeout(120)
 async def test_a_person_keeps_to_a_script_after_a_bad_network(dsn: str, tmp_path: Path) -> None:
     question = await spoken(QUESTION)
     async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
 from support.doomed import KEY, doomed_server, free_port
 from support.meta import Emulator, Person, emulator
@@ -54,7 +53,6 @@ async def call_and_hang_up(meta: Emulator, person: Person, *, answered: bool) ->
     return found
 
 
-@pytest.mark.timeout(120)
 async def test_every_call_ends_once_under_each_fault(dsn: str, tmp_path: Path) -> None:
     async with emulator() as meta, doomed_server(meta, dsn, tmp_path, free_port()) as server:
         await meta.furnish(server.url, KEY, "You are Luma of a plant shop.")

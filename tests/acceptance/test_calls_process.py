@@ -14,6 +14,7 @@ import pytest
 
 from support.calling import CallingMeta
 from support.graph_stand_in import APP_SECRET, NUMBER, connect
+from support.http import http_client
 from support.rtc_peer import RtcPeer
 from support.scripted import scripted
 from support.server import ServeProcess, serve_process
@@ -46,7 +47,7 @@ async def environment(dsn: str, tmp_path: Path, meta: CallingMeta) -> AsyncItera
 
 @asynccontextmanager
 async def client(server: ServeProcess) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": "gl_test"}, trust_env=False) as http:
+    async with http_client(server.url, "gl_test") as http:
         yield http
 
 
@@ -67,7 +68,7 @@ async def talk(http: httpx2.AsyncClient, meta: CallingMeta, peer: RtcPeer, numbe
     await peer.apply_answer((await meta.calls.action("pre_accept", wacid=wacid))["session"]["sdp"])
     await meta.calls.action("accept", wacid=wacid)
     peer.out.open()
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2, seconds=30)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2)
 
 
 async def hung_up(holder: httpx2.AsyncClient, other: httpx2.AsyncClient, number: int, left: int) -> None:
@@ -119,7 +120,6 @@ async def test_a_server_that_leaves_lets_its_call_go_on_and_then_ends_it(
     assert found["transcript"][0]["role"] == "agent"
 
 
-@pytest.mark.timeout(180)
 async def test_under_load_calls_stay_with_the_server_that_leaves_and_new_ones_go_to_the_other(
     environment: dict[str, str], tmp_path: Path, meta: CallingMeta
 ) -> None:

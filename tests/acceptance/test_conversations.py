@@ -18,6 +18,7 @@ from greenline.conversations.events import AgentMessage, Delivery, Ended, ToolCa
 from greenline.workspaces import service as workspaces
 from greenline.workspaces.models import DEFAULT_ID
 from support.files import save_file
+from support.http import http_client
 from support.journal import BEGIN, Timed, projection, started, write
 from support.server import RunningServer
 from support.shapes import assert_complete
@@ -88,7 +89,7 @@ async def stranger(server: RunningServer, clock: ManualClock) -> AsyncIterator[h
     pool = server.services.pool
     other = await workspaces.create(pool, clock, "Other")
     key = await workspaces.create_key(pool, clock, other.id, "key")
-    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": key.secret}, trust_env=False) as client:
+    async with http_client(server.url, key.secret) as client:
         yield client
 
 
@@ -262,7 +263,7 @@ async def test_a_file_of_a_message_has_a_link_that_needs_no_key(
     assert turn.file_inputs[0].original_filename == 'plan "ü".html'
     link = turn.file_inputs[0].file_url
 
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as browser:
         response = await browser.get(link)
         assert (response.status_code, response.content) == (200, b"<script>")
         assert response.headers["content-disposition"].startswith("attachment")

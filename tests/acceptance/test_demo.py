@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from greenline.store.embedded import EmbeddedPostgres
+from support.http import http_client
 from support.meta import Emulator, Person
 from support.wait import until
 
@@ -74,7 +74,7 @@ async def gone(url: str) -> bool:
 
 async def ask(running: Demo, text: str, count: int) -> list[str]:
     """What the demo's person is told after writing ``text``."""
-    async with httpx2.AsyncClient(base_url=running.emulator_url, trust_env=False, timeout=30) as http:
+    async with http_client(running.emulator_url) as http:
         number = (await http.get("/control/state")).json()["numbers"][0]["id"]
         phone = Emulator(running.emulator_url, http, {"phone_number_id": number})
         you = Person("person_1", "4915550001234")
@@ -82,7 +82,6 @@ async def ask(running: Demo, text: str, count: int) -> list[str]:
         return await phone.told(you, count)
 
 
-@pytest.mark.timeout(120)
 async def test_the_shop_answers_and_everything_ends_together(tmp_path: Path) -> None:
     async with demo(tmp_path) as first:
         assert "the offline model" in first.told
@@ -101,7 +100,6 @@ async def test_the_shop_answers_and_everything_ends_together(tmp_path: Path) -> 
         assert "29 €" in answers[0]
 
 
-@pytest.mark.timeout(120)
 async def test_the_emulator_does_not_outlive_a_killed_demo(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         running.process.kill()

@@ -75,7 +75,7 @@ async def shop() -> AsyncIterator[Shop]:
     async with (
         scripted(callback) as server,
         emulator(review_delay=0) as meta,
-        httpx.AsyncClient(trust_env=False) as session,
+        httpx.AsyncClient(trust_env=False, timeout=30) as session,
     ):
         business = meta.business
         wa = WhatsApp(

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from support.doomed import KEY, RETRIES, doomed_server, free_port
 from support.fake_llm import FakeLlm, fake_llm, says
+from support.http import http_client
 from support.judges import JUDGE, custom, passes, refuses, retry
 from support.meta import Emulator, emulator
 from support.wait import until
@@ -28,19 +27,15 @@ def models(judge: FakeLlm) -> dict[str, str]:
     }
 
 
-def api(url: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=url, headers={"xi-api-key": KEY}, trust_env=False, timeout=30)
-
-
 async def guard(url: str, agent_id: str, **guardrails: Any) -> None:
-    async with api(url) as http:
+    async with http_client(url, KEY) as http:
         body = {"platform_settings": {"guardrails": guardrails}}
         (await http.patch(f"/v1/convai/agents/{agent_id}", json=body)).raise_for_status()
 
 
 async def conversation(url: str, **wanted: str) -> dict[str, Any]:
     """The newest conversation, when it is as ``wanted``."""
-    async with api(url) as http:
+    async with http_client(url, KEY) as http:
 
         async def found() -> dict[str, Any] | None:
             (newest, *_) = (await http.get("/v1/convai/conversations")).json()["conversations"]

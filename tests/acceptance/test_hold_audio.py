@@ -40,7 +40,7 @@ async def test_a_recording_is_set_kept_and_taken_away(
     recording = made.hold_audio
     assert (made.agent_id, recording.duration_secs, recording.size_bytes) == (agent_id, 1.5, len(TUNE))
     assert_complete(sdk.AgentHoldAudioConfig, recording.dict())
-    async with httpx2.AsyncClient(trust_env=False) as visitor:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as visitor:
         heard = await visitor.get(recording.audio_url)
     assert (heard.status_code, heard.headers["content-type"]) == (200, "audio/wav")
     assert decode_wav(heard.content) == tone(1.5)
@@ -68,7 +68,7 @@ async def test_a_recording_goes_with_the_last_agent_that_plays_it(
     recording = (await agents.hold_audio.create(original, hold_audio_file=("tune.wav", TUNE, "audio/wav"))).hold_audio
     copy = (await agents.duplicate(original)).agent_id
     stored = server.services.settings.data_dir / "files"
-    async with httpx2.AsyncClient(trust_env=False) as visitor:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as visitor:
         await agents.delete(original)
         assert (await visitor.get(recording.audio_url)).status_code == 200
         await agents.delete(copy)

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from greenline.settings import Settings
 from support.doomed import KEY, RETRIES, doomed_server, free_port
 from support.killing import PATIENCE_SECONDS, STUCK_SECONDS, crowd, verify
@@ -14,7 +12,6 @@ from support.shop import Shop
 PROMPT = r"offline: when ^(.+)$ -> say You said \1"
 
 
-@pytest.mark.timeout(240)
 async def test_no_chat_is_stuck_with_default_settings(dsn: str, tmp_path: Path) -> None:
     """Two people write; the server dies with the first answer on its way, and is there again."""
     lease, grace = (

@@ -91,7 +91,7 @@ async def test_a_call_that_a_crash_cut_short_is_not_made_again(dsn: str, tmp_pat
             server.kill()
         async with running(meta, dsn, tmp_path) as server:
             await meta.send_webhooks_to(f"{server.url}/webhooks/whatsapp")
-            (told,) = await meta.told(ann, 1, 60.0)
+            (told,) = await meta.told(ann, 1)
     assert told.startswith("Nobody knows whether this tool has run.")
     assert shop.begun == 1
 
@@ -113,5 +113,5 @@ async def test_a_tool_that_ran_is_not_run_again_after_a_crash(dsn: str, pool: Po
         shop.tools = []
         async with running(meta, dsn, tmp_path) as server:
             await meta.send_webhooks_to(f"{server.url}/webhooks/whatsapp")
-            assert await meta.told(ann, 1, 60.0) == ["It is price of tea: 7 euros"]
+            assert await meta.told(ann, 1) == ["It is price of tea: 7 euros"]
     assert len(shop.ran) == 1

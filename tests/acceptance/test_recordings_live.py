@@ -21,8 +21,6 @@ from support.socket_agents import finished, make_agent
 from support.sockets import client
 from support.wait import until
 
-pytestmark = pytest.mark.timeout(120)
-
 FRAME = HEARING_RATE // 10 * 2
 ANSWER = "We open at nine in the morning."
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from greenline.clock import SystemClock
 from greenline.doctor import examine
 from greenline.settings import Settings
+from support.http import http_client
 from support.livekit_real import BOTH, LiveKit, livekit_for
 from support.room_person import person_in
 from support.server import RunningServer, run_server
@@ -75,7 +76,7 @@ async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) ->
         )
     ).json()["signed_url"]
     once = parse_qs(urlsplit(signed).query)["conversation_signature"][0]
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+    async with http_client(server.url) as stranger:
 
         async def ask(origin: str = "https://shop.example", **params: str) -> httpx2.Response:
             return await stranger.get(PATH, params=params, headers={"origin": origin})

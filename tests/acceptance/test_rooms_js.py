@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -12,12 +11,13 @@ from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
 from support.embedded_voice import spoken
+from support.http import http_client
 from support.js_client import ARGUMENTS, js_client
 from support.livekit_server import livekit_server
 from support.server import run_server
 from support.socket_agents import finished, make_agent
 
-pytestmark = [pytest.mark.chromium, pytest.mark.javascript, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chromium, pytest.mark.javascript]
 
 
 async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
@@ -29,7 +29,7 @@ async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
         }
         async with (
             run_server(settings.model_copy(update=update), SystemClock()) as server,
-            httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": server.api_key}, trust_env=False) as http,
+            http_client(server.url, server.api_key) as http,
             chromium(arguments=ARGUMENTS) as browser,
             js_client(browser, server.url) as js,
         ):

@@ -15,6 +15,7 @@ import pytest
 
 from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.postmaster import read_postmaster
+from support.http import http_client
 from support.postgres import open_folder, remove_data_dir
 from support.server import ServeProcess, serve_process
 from support.wait import until
@@ -38,7 +39,7 @@ def postmaster(data_dir: Path) -> int | None:
 
 
 async def call(server: ServeProcess, method: str = "GET", path: str = AGENTS, **body: Any) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=server.url, headers={"xi-api-key": "gl_test"}, timeout=20) as http:
+    async with http_client(server.url, "gl_test") as http:
         return await http.request(method, path, **body)
 
 
@@ -104,7 +105,7 @@ async def test_a_killed_database_is_brought_back(data_dir: Path) -> None:
             assert answer.status_code in {200, 503}, answer.text + "".join(server.errors[-40:])
             return answer.status_code == 200 and postmaster(data_dir) not in (None, before)
 
-        await until(back, seconds=60)
+        await until(back)
         assert await agents(server) == {"kept"}
         server.kill(signal.SIGTERM)
         assert await server.ended() == 0

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from greenline.conversations.events import AgentMessage, Ended
 from greenline.workspaces.models import DEFAULT_ID
 from support import sockets
+from support.http import http_client
 from support.journal import projection, started, write
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ async def test_a_room_token_says_what_is_missing(
     server: RunningServer, http: httpx2.AsyncClient, agent_id: str
 ) -> None:
     address = f"{server.url}/v1/convai/conversation/token"
-    async with httpx2.AsyncClient(trust_env=False) as stranger:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as stranger:
         public = await stranger.get(address, params={"agent_id": agent_id})
         nobody = await stranger.get(address, params={"agent_id": "agent_nobody"})
         await http.patch(f"/v1/convai/agents/{agent_id}", json={"platform_settings": {"auth": {"enable_auth": True}}})
@@ -115,7 +116,7 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
         await write(server.services.pool, row, [(0, started(row)), *said])
     statuses: dict[str, int] = {}
     taken: list[str] = []
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+    async with http_client(server.url) as stranger:
         for conversation_id in ("conv_open", "conv_over", "conv_chat", "conv_unknown"):
             path = f"/v1/convai/conversations/{conversation_id}/files"
             answer = await stranger.post(path, files={"file": ("a.txt", b"hello", "text/plain")})
@@ -138,7 +139,7 @@ async def test_the_client_of_a_conversation_rates_it_without_a_key(
     row = projection("conv_rated", **place, phone_number_id=None, source="js_sdk", version_id=agent["version_id"])
     await write(server.services.pool, row, [(0, started(row)), (1, Ended(reason="over"))])
     at = "/v1/convai/conversations/{}/feedback"
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as stranger:
+    async with http_client(server.url) as stranger:
         asked = await stranger.options(at.format("conv_rated"))
         assert asked.headers["access-control-allow-headers"] == "content-type"
         rated = await stranger.post(at.format("conv_rated"), json={"feedback": "like"})

@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import httpx2
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from support.http import http_client
 from support.server import serve_process
 from support.socket_agents import make_agent
 from support.sockets import SocketClient, client
@@ -93,7 +93,7 @@ async def test_messages_of_any_size_cost_little_memory(dsn: str, tmp_path: Path)
     environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": KEY, "GREENLINE_SECRET_KEY": "F" * 43 + "="}
     async with serve_process(tmp_path, environment=environment) as process:
         running = await process.ready()
-        async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+        async with http_client(running.url, KEY) as http:
             agent_id = await make_agent(http)
             before = peak_mb(process.process.pid)
             frame = json.dumps({"user_audio_chunk": "A" * 15_000_000})
@@ -126,12 +126,11 @@ def peak_mb(pid: int) -> float:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
 async def test_a_flood_of_noise_delays_others_little(dsn: str, tmp_path: Path) -> None:
     environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": KEY, "GREENLINE_SECRET_KEY": "F" * 43 + "="}
     async with serve_process(tmp_path, environment=environment) as process:
         running = await process.ready()
-        async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+        async with http_client(running.url, KEY) as http:
             speaks, writes = await make_agent(http, text_only=False), await make_agent(http)
         async with client(running.url, f"/v1/convai/conversation?agent_id={writes}") as other:
             await other.begin()

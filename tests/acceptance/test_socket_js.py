@@ -26,7 +26,6 @@ from support.speech_sockets import Nova, hearing
 pytestmark = [
     pytest.mark.chromium,
     pytest.mark.javascript,
-    pytest.mark.timeout(180),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -98,7 +97,7 @@ async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFac
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     headers = {"xi-api-key": server.api_key}
-    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
         yield client
 
 

@@ -30,7 +30,7 @@ async def test_at_sigterm_a_conversation_may_end_and_is_cut_after_a_while(dsn: s
     headers = {"xi-api-key": KEY}
     async with serve_process(tmp_path, environment=environment(dsn)) as process:
         server = await process.ready()
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as http:
             agent_id = await make_agent(http)
         path = f"/v1/convai/conversation?agent_id={agent_id}"
         async with client(server.url, path) as socket:
@@ -48,7 +48,7 @@ async def test_at_sigterm_a_conversation_may_end_and_is_cut_after_a_while(dsn: s
     conversation_id = first["conversation_initiation_metadata_event"]["conversation_id"]
     async with serve_process(tmp_path, environment=environment(dsn)) as process:
         server = await process.ready()
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as http:
             shown = await finished(http, conversation_id)
     assert shown["status"] == "failed"
     assert shown["metadata"]["error"] == {"code": 1012, "reason": "The server is restarting. Connect again."}
@@ -61,7 +61,7 @@ async def test_a_conversation_whose_server_died_is_ended_by_another(dsn: str, tm
         serve_process(tmp_path, environment=environment(dsn)) as second,
     ):
         doomed, survivor = await first.ready(), await second.ready()
-        async with httpx2.AsyncClient(base_url=survivor.url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=survivor.url, headers=headers, trust_env=False, timeout=30) as http:
             agent_id = await make_agent(http)
             async with client(doomed.url, f"/v1/convai/conversation?agent_id={agent_id}") as socket:
                 begun = await socket.begin()

@@ -14,6 +14,7 @@ from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Ended, ToolCalled, ToolReturned, UserMessage
 from greenline.settings import Settings
 from greenline.workspaces.models import DEFAULT_ID
+from support.http import http_client
 from support.journal import Timed, projection, started, write
 from support.meta import Emulator, Person, emulator
 from support.server import RunningServer, ServeProcess, run_server, serve_process
@@ -263,7 +264,7 @@ async def world(dsn: str, data_dir: Path) -> AsyncIterator[tuple[Emulator, Serve
         async with serve_process(data_dir, environment=environment) as process:
             running = await process.ready()
             agent_id = await meta.furnish(running.url, KEY, r"offline: when ^(.+)$ -> say You said \1")
-            async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+            async with http_client(running.url, KEY) as http:
                 changes = {"conversation_config": {"conversation": {"monitoring_enabled": True}}}
                 (await http.patch(f"/v1/convai/agents/{agent_id}", json=changes)).raise_for_status()
             yield meta, running, await meta.person("Ann", "15550100001")
@@ -274,7 +275,7 @@ async def test_a_human_takes_over_a_whatsapp_chat(dsn: str, tmp_path: Path) -> N
         await meta.say(ann, "Hello")
         await meta.told(ann, 1)
         headers = {"xi-api-key": KEY}
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as http:
             listed = (await http.get("/v1/convai/conversations")).json()["conversations"]
         path = f"/v1/convai/conversations/{listed[0]['conversation_id']}/monitor"
         async with client(server.url, path, additional_headers=headers) as socket:

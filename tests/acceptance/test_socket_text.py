@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.http import http_client
 from support.server import RunningServer
 from support.socket_agents import client_tool, finished, make_agent, overrides
 from support.sockets import SocketClient, client
@@ -313,7 +314,7 @@ async def test_a_picture_is_part_of_a_message(server: RunningServer, http: httpx
         first = await socket.begin()
         conversation_id = first["conversation_initiation_metadata_event"]["conversation_id"]
         path = f"/v1/convai/conversations/{conversation_id}/files"
-        async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as browser:
+        async with http_client(server.url) as browser:
             uploaded = await browser.post(path, files={"file": ("tea.png", b"\x89PNG\r\n\x1a\nx", "image/png")})
         file_id = uploaded.json()["file_id"]
         files = [

@@ -80,7 +80,7 @@ class Line:
         """Ask, and return when the agent is heard."""
         await self.ask(question)
         before = len(self.peer.heard)
-        await eventually(lambda: voiced_seconds(bytes(self.peer.heard[before:])) > 0.5, seconds=20)
+        await eventually(lambda: voiced_seconds(bytes(self.peer.heard[before:])) > 0.5)
 
     async def hang_up(self) -> Any:
         """End the call; gives its conversation."""
@@ -116,7 +116,7 @@ async def line(client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingM
     await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
     await meta.calls.action("accept")
     peer.out.open()
-    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2, seconds=30)
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.2)
     line = Line(peer, http, client)
     await line.quiet()
     return line
@@ -152,7 +152,7 @@ async def test_a_gap_of_five_seconds_ends_the_turn_and_not_the_call(line: Line, 
     await eventually(lambda: line.peer.out.queued < len(question) / BYTES_PER_SECOND / 2)  # in the middle of a word
     line.peer.network.cut = True
     heard = len(line.peer.heard)
-    await eventually(lambda: len(line.peer.heard) > heard + GAP_SECONDS * BYTES_PER_SECOND, seconds=20)
+    await eventually(lambda: len(line.peer.heard) > heard + GAP_SECONDS * BYTES_PER_SECOND)
     line.peer.network.cut = False
     await line.quiet()
     await line.answered(question)

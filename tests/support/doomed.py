@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import socket
@@ -15,6 +16,7 @@ from support.meta import Emulator
 from support.server import ServeProcess
 
 KEY = "gl_kill_anywhere"
+_places = itertools.count(random.SystemRandom().randrange(1_000))
 RETRIES = [0.1, 0.2, 0.4, 0.8] + [1.0] * 900
 
 
@@ -22,10 +24,11 @@ def free_port() -> int:
     """A port that stays free while nobody listens on it.
 
     It is below those that the kernel gives to connections (ip_local_port_range begins at 32768): one of them would
-    be taken by somebody else while a server is dead.
+    be taken by somebody else while a server is dead. Each process of tests has ports of its own.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20
     while True:
-        port = random.SystemRandom().randint(12_000, 32_000)
+        port = 12_000 + worker * 1_000 + next(_places) % 1_000
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 

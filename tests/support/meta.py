@@ -13,7 +13,8 @@ from typing import Any
 import httpx2
 
 from greenline.emulator.app import create_app
-from support.wait import until
+from support.http import http_client
+from support.wait import PATIENCE_SECONDS, until
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Emulator:
         ``tools``: its ``built_in_tools``; ``account``: more of the number's import.
         """
         await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
-        headers = {"xi-api-key": api_key}
-        async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as api:
+        async with http_client(url, api_key) as api:
             config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}}}
             made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
             made.raise_for_status()
@@ -124,7 +124,7 @@ class Emulator:
         sent = (message for message in await self.chat(person) if message["direction"] == "out")
         return [_text(message) for message in sent if message["type"] in ("text", "interactive")]
 
-    async def told(self, person: Person, count: int, seconds: float = 30.0) -> list[str]:
+    async def told(self, person: Person, count: int, seconds: float = PATIENCE_SECONDS) -> list[str]:
         """The texts that reached a person, when they are ``count``."""
 
         async def enough() -> list[str]:
@@ -167,11 +167,11 @@ async def emulator(**config: Any) -> AsyncIterator[Emulator]:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             line = (await process.stdout.readline()).decode().strip()
         assert line.startswith("ready http://"), line
         url = line.removeprefix("ready ")
-        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+        async with http_client(url) as http:
             answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
             answer.raise_for_status()
             running = Emulator(url, http, answer.json())

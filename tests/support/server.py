@@ -20,6 +20,7 @@ from greenline.api.deps import AppServices
 from greenline.clock import Clock
 from greenline.server import create_app
 from greenline.settings import Settings
+from support.wait import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class ServeProcess:
     url: str = ""
     errors: list[str] = field(default_factory=list)
 
-    async def ready(self, seconds: float = 60.0) -> ServeProcess:
+    async def ready(self, seconds: float = PATIENCE_SECONDS) -> ServeProcess:
         """Wait for the ready line. Raises ``AssertionError`` with what the process said if it ends without one."""
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
@@ -76,7 +77,7 @@ class ServeProcess:
         """Send a signal to the process, and to no child of it."""
         self.process.send_signal(number)
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = PATIENCE_SECONDS) -> int:
         """The exit status."""
         async with asyncio.timeout(seconds):
             status = await self.process.wait()

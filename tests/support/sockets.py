@@ -12,6 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from support.wait import PATIENCE_SECONDS
+
 Frame: TypeAlias = dict[str, Any]
 
 
@@ -31,7 +33,7 @@ class SocketClient:
         await self.send(type="conversation_initiation_client_data", **data)
         return await self.next()
 
-    async def next(self, seconds: float = 15.0) -> Frame:
+    async def next(self, seconds: float = PATIENCE_SECONDS) -> Frame:
         """The next frame. Raises websockets' ``ConnectionClosed`` at the end."""
         async with asyncio.timeout(seconds):
             frame: Frame = json.loads(await self.connection.recv())
@@ -39,7 +41,7 @@ class SocketClient:
         return frame
 
     async def until(
-        self, kind: str, matches: Callable[[Frame], bool] = lambda frame: True, seconds: float = 30.0
+        self, kind: str, matches: Callable[[Frame], bool] = lambda frame: True, seconds: float = PATIENCE_SECONDS
     ) -> Frame:
         """The next frame of a type, whatever comes before it."""
         async with asyncio.timeout(seconds):

@@ -12,6 +12,7 @@ from greenline.store.pool import Pool
 from greenline.store.wakeups import Wakeups
 from support.journal import BEGIN, projection, write
 from support.rows import insert_workspace
+from support.wait import PATIENCE_SECONDS, eventually, until
 
 GROW = "update conversation set last_seq = last_seq + 1 where id = $1"
 LISTENERS = "from pg_stat_activity where datname = current_database() and query like 'LISTEN %'"
@@ -39,7 +40,7 @@ async def test_watchers_are_told_that_a_journal_has_grown(news: JournalNews, poo
         news.of("ws_1", "conv_2") as other,
     ):
         await pool.execute(GROW, "conv_1")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(first.wait(), second.wait())
         assert not other.is_set()
     assert news._watchers == {}
@@ -50,8 +51,7 @@ async def test_what_was_written_while_nobody_listened_is_told(news: JournalNews,
         async with pool.acquire() as connection, connection.transaction():
             assert await connection.fetch(f"select pg_terminate_backend(pid) {LISTENERS}")
             await connection.execute(GROW, "conv_1")
-        async with asyncio.timeout(15):
-            await grown.wait()
+        await eventually(grown.is_set)
 
 
 async def test_what_is_written_at_the_moment_a_watcher_comes_is_not_missed(news: JournalNews, pool: Pool) -> None:
@@ -61,9 +61,7 @@ async def test_what_is_written_at_the_moment_a_watcher_comes_is_not_missed(news:
         await writing.start()
         await connection.execute(GROW, "conv_1")
         watching = asyncio.create_task(_seen(news, pool))
-        async with asyncio.timeout(15):
-            while not await pool.fetchval("select count(*) from pg_locks where not granted"):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: pool.fetchval("select count(*) from pg_locks where not granted"))
         assert not watching.done()
         await writing.commit()
     assert await watching == 1

@@ -16,7 +16,7 @@ from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
 from greenline.emulator.world import Account, App, Number, Person
 from support.voice import tone, voiced_seconds
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 
 class Line:
@@ -69,7 +69,7 @@ async def test_a_call_is_announced_recorded_and_written_down() -> None:
         session = {"sdp_type": "answer", "sdp": answer}
         await at.act("pre_accept", call_id=call.id, session=session)
         await at.media.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await at.media.connected()
         order = {"status": "ENABLED", "purpose": "Quality"}
         await at.act("accept", call_id=call.id, session=session, recording=order, transcription=order)
@@ -105,7 +105,7 @@ async def test_a_person_is_heard_while_the_phone_rings_and_then_goes_through_a_m
         call = at.meta.desk.calls[made["id"]]
         await eventually(lambda: at.news("RINGING"))
         await at.media.apply_answer(at.news("connect")[0]["session"]["sdp"])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await at.media.connected()
         call.say(tone(1.2))
         await eventually(lambda: voiced_seconds(bytes(at.pcm)) >= 0.35)
@@ -136,7 +136,7 @@ async def test_a_business_that_speaks_early_and_then_not_at_all_is_hung_up_on() 
         with pytest.raises(MetaError, match="differs from that of pre_accept"):
             await at.act("accept", call_id=call.id, session=other)
         await at.media.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await at.media.connected()
         at.media.accepted()
         await eventually(lambda: call.early_packets > 2)

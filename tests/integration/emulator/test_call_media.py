@@ -16,7 +16,7 @@ from aiortc.codecs import CODECS, PCMA_CODEC, PCMU_CODEC
 from greenline.channels.webrtc.media import MediaCall
 from greenline.emulator.calls.peer import Mouth, Peer
 from support.voice import tone, voiced_seconds
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 
 def wide_tone(seconds: float) -> bytes:
@@ -46,7 +46,7 @@ async def connected() -> AsyncIterator[tuple[Business, Peer, list[str], bytearra
     try:
         await peer.apply_answer(await business.call.answer(await peer.offer()))
         await business.call.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await business.call.connected()
         business.call.accepted()
         yield business, peer, keys, heard
@@ -57,7 +57,7 @@ async def connected() -> AsyncIterator[tuple[Business, Peer, list[str], bytearra
 
 async def test_keys_travel_both_ways_beside_the_sound() -> None:
     async with connected() as (business, peer, keys, heard):
-        await asyncio.wait_for(peer.first_packet.wait(), 5)
+        await eventually(peer.first_packet.is_set)
         peer.keypad.press("4711")
         business.call.out.press("0#")
         business.call.out.write(tone(0.4), 1)
@@ -69,7 +69,7 @@ async def test_keys_travel_both_ways_beside_the_sound() -> None:
 
 async def test_the_sound_waits_while_keys_are_pressed() -> None:
     async with connected() as (business, peer, _, _):
-        await asyncio.wait_for(peer.first_packet.wait(), 5)
+        await eventually(peer.first_packet.is_set)
         peer.keypad.press("5")
         peer.mouth.say(wide_tone(0.5))
         await eventually(lambda: voiced_seconds(bytes(business.pcm)) >= 0.47)

@@ -248,8 +248,7 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
         sentence = voice.say("Where is my order?", Voice())
         await anext(sentence)
         await sentence.aclose()
-        async with asyncio.timeout(5):
-            await server.seen[0].closed.wait()
+        await eventually(server.seen[0].closed.is_set)
         await voice.aclose()
 
 

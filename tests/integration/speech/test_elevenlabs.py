@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -210,8 +209,7 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
         sentence = voice.say("where is it", Voice())
         await anext(sentence)
         await sentence.aclose()
-        async with asyncio.timeout(5):
-            await server.seen[0].closed.wait()
+        await eventually(server.seen[0].closed.is_set)
         await voice.aclose()
 
 

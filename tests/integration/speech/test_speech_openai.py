@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import io
 import wave
 
@@ -14,6 +13,7 @@ from greenline.speech.openai import OpenAiRecogniser, OpenAiSynthesiser
 from support.coded_speech import coded, decoded
 from support.sounds import sine, sound_file
 from support.speech_http import Answer, says, speech_http
+from support.wait import eventually
 
 OPTIONS = RecognitionOptions(language="pt-br", keywords=("Monstera", "Calathea"))
 
@@ -115,8 +115,7 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
         sentence = openai.say("Where is my order?", Voice())
         await anext(sentence)
         await sentence.aclose()
-        async with asyncio.timeout(5):
-            await server.seen[0].closed.wait()
+        await eventually(server.seen[0].closed.is_set)
         await openai.aclose()
 
 

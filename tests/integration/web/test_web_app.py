@@ -13,6 +13,7 @@ from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.web import ticket
 from greenline.web.session import COOKIE, seal, ticket_link
+from support.http import http_client
 from support.server import RunningServer, run_server, serve_process
 
 ELSEWHERE = {"sec-fetch-site": "cross-site"}
@@ -23,7 +24,7 @@ def ticket_for(server: RunningServer, key: str = "") -> str:
 
 
 async def test_a_key_signs_in_by_form_and_a_ticket_by_link(server: RunningServer) -> None:
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with http_client(server.url) as http:
         for answer in (
             await http.post("/console/sign-in", data={"key": f" {server.api_key} "}),
             await http.get(ticket_link(server.url, ticket_for(server))),
@@ -40,7 +41,7 @@ async def test_a_key_signs_in_by_form_and_a_ticket_by_link(server: RunningServer
 
 @pytest.mark.parametrize("key", ["", "gl_wrong", "\x00", "é"])
 async def test_a_wrong_key_gets_no_cookie(server: RunningServer, key: str) -> None:
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with http_client(server.url) as http:
         answer = await http.post("/console/sign-in", data={"key": key})
         assert (answer.status_code, answer.headers["location"]) == (303, "/console?refused=key")
         assert "set-cookie" not in answer.headers
@@ -48,7 +49,7 @@ async def test_a_wrong_key_gets_no_cookie(server: RunningServer, key: str) -> No
 
 async def test_a_ticket_opens_once_also_when_shown_many_times_at_once(server: RunningServer) -> None:
     link = ticket_link(server.url, ticket_for(server))
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         places = [answer.headers["location"] for answer in await asyncio.gather(*(http.get(link) for _ in range(5)))]
         assert sorted(places) == ["/console"] + ["/console?refused=link"] * 4
 
@@ -59,7 +60,7 @@ async def test_an_old_or_foreign_ticket_and_a_key_in_the_address_open_nothing(
     old = ticket_for(server)
     clock.advance(ticket.LIFE + timedelta(seconds=1))
     cookie = seal(server.services.vault, server.services.clock, server.api_key)
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with http_client(server.url) as http:
         shown = (old, cookie, "", "x", "é", "A" * 400, ticket_for(server, "gl_revoked"))
         for query in (*({"ticket": one} for one in shown), {"key": server.api_key}):
             answer = await http.get("/console/sign-in", params=query)
@@ -68,7 +69,7 @@ async def test_an_old_or_foreign_ticket_and_a_key_in_the_address_open_nothing(
 
 
 async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -> None:
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False, headers=ELSEWHERE) as http:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False, timeout=30, headers=ELSEWHERE) as http:
         form = {"key": server.api_key}
         for answer in (
             await http.post("/console/sign-in", data=form),
@@ -80,7 +81,7 @@ async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -
 
 
 async def test_a_huge_form_is_refused(server: RunningServer) -> None:
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with http_client(server.url) as http:
         assert (await http.post("/console/sign-in", data={"key": "x" * 10_000})).status_code == 413
 
 
@@ -88,7 +89,7 @@ async def test_without_the_console_its_addresses_answer_as_any_unknown_one(
     settings: Settings, clock: ManualClock
 ) -> None:
     off = settings.model_copy(update={"console": False})
-    async with run_server(off, clock) as server, httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with run_server(off, clock) as server, http_client(server.url) as http:
         for path in ("/", "/console", "/phone", "/console/sign-in", "/_nicegui/x"):
             answer = await http.get(path)
             assert answer.status_code == 404
@@ -112,7 +113,7 @@ async def test_a_page_is_loaded_when_it_is_first_opened(dsn: str, tmp_path: Path
     environment = {"GREENLINE_DATABASE_URL": dsn, "GREENLINE_API_KEY": "gl_test", "GREENLINE_LOG_LEVEL": "warning"}
     async with serve_process(tmp_path, environment=environment) as process:
         server = await process.ready()
-        async with httpx2.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
+        async with http_client(server.url) as http:
             assert (await http.get("/v1/nothing")).json()["detail"]["status"] == "not_found"
             phone = await http.get("/phone")
             assert phone.status_code == 200

@@ -31,6 +31,7 @@ from greenline.llm.openai import ChatCompletions
 from greenline.llm.sdk import Address, SdkClient
 from greenline.llm.traits import Traits
 from support.fake_llm import FakeLlm, Play, calls, chunk, fails, fake_llm, says, usage
+from support.wait import eventually
 
 HELLO = ModelRequest("gpt-4o", (Message("user", (TextPart("Hello"),)),))
 TOOL = ToolSpec("find", "Find a thing", {"type": "object", "properties": {"name": {"type": "string"}}})
@@ -340,8 +341,7 @@ async def test_cancelling_closes_the_connection_in_the_middle_of_an_answer(fake:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(2):
-        await fake.seen[0].closed.wait()
+    await eventually(fake.seen[0].closed.is_set)
 
 
 async def test_closing_the_stream_closes_the_connection(fake: FakeLlm) -> None:
@@ -350,8 +350,7 @@ async def test_closing_the_stream_closes_the_connection(fake: FakeLlm) -> None:
         stream = model.stream(HELLO, "m")
         assert await anext(stream) == TextDelta("one")
         await stream.aclose()
-        async with asyncio.timeout(2):
-            await fake.seen[0].closed.wait()
+        await eventually(fake.seen[0].closed.is_set)
 
 
 async def test_what_the_environment_says_of_openai_stays_with_openai(

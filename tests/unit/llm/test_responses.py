@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +23,7 @@ from greenline.llm.models import (
 from greenline.llm.responses import Responses
 from greenline.llm.sdk import Address, SdkClient
 from support.fake_llm import FakeLlm, Play, fails, fake_llm
+from support.wait import eventually
 
 HELLO = ModelRequest("custom-llm", (Message("user", (TextPart("Hello"),)),))
 USAGE = {
@@ -150,5 +150,4 @@ async def test_closing_the_stream_closes_the_connection(fake: FakeLlm, model: Re
     stream = model.stream(HELLO, "m")
     assert await anext(stream) == TextDelta("one")
     await stream.aclose()
-    async with asyncio.timeout(2):
-        await fake.seen[0].closed.wait()
+    await eventually(fake.seen[0].closed.is_set)

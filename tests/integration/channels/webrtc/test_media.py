@@ -14,7 +14,7 @@ from greenline.channels.webrtc.media import ConnectionLost, MediaCall
 from support.residue import threads, udp_sockets
 from support.rtc_peer import Network, RtcPeer
 from support.voice import RATE, tone, voiced_seconds
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 
 class Ear:
@@ -40,7 +40,7 @@ async def inbound(
         answer = await call.answer(await peer.offer(setup=setup))
         await peer.apply_answer(answer)
         await call.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await call.connected()
         yield call, ear, peer
     finally:
@@ -77,7 +77,7 @@ async def test_an_outbound_call_obeys_the_answer(setup: str) -> None:
         assert "a=setup:actpass\r\n" in offer
         assert offer.count("m=") == 1
         await call.apply_answer(await peer.answer(offer, setup=setup))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await call.connected()
         call.accepted()
         peer.out.open()
@@ -174,7 +174,7 @@ async def test_a_gap_is_heard_as_silence_and_sound_comes_back() -> None:
         await eventually(lambda: voiced_seconds(bytes(ear.pcm)) >= 0.38)
         peer.network.cut = True
         before = ear.seconds
-        await eventually(lambda: ear.seconds >= before + 5.0, seconds=10)
+        await eventually(lambda: ear.seconds >= before + 5.0)
         peer.network.cut = False
         peer.out.write(tone(0.4), 2)
         after = len(ear.pcm)
@@ -206,7 +206,7 @@ async def test_a_peer_that_sends_nothing_but_answers_is_there() -> None:
     async with inbound() as (call, _, peer):
         call.accepted()
         asked = peer.count_questions()
-        await eventually(lambda: len(asked) > consent.QUESTIONS, seconds=30)
+        await eventually(lambda: len(asked) > consent.QUESTIONS)
         assert call.statistics().packets_received == 0
         assert call._connection.connectionState == "connected"
 
