@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from weakref import WeakKeyDictionary
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
+from greenline.speech.models import HEARING_RATE
+from greenline.speech.wav import encode_wav
 from support.programs import CHROMIUM
 from support.wait import PATIENCE_SECONDS
 
@@ -27,6 +30,20 @@ MICROPHONE = (
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+SPEAK = """
+const room = new AudioContext();
+const microphone = room.createMediaStreamDestination();
+navigator.mediaDevices.getUserMedia = async () => microphone.stream.clone();
+window.speak = async wav => {
+  const bytes = Uint8Array.from(atob(wav), character => character.charCodeAt(0));
+  const voice = new AudioBufferSourceNode(room, { buffer: await room.decodeAudioData(bytes.buffer) });
+  voice.connect(microphone);
+  const said = new Promise(resolve => { voice.onended = resolve; });
+  voice.start();
+  await said;
+};
+"""
+"""A script that gives a page a microphone of its own, silent until `speak`."""
 PATIENCE_MS = 1000 * PATIENCE_SECONDS
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -61,6 +78,12 @@ async def new_page(browser: Browser, width: int = 1280, height: int = 800) -> Pa
     page.on("console", told)
     page.on("pageerror", lambda error: found.append(str(error)))
     return page
+
+
+async def speak(page: Page, pcm: bytes) -> None:
+    """Speak into the microphone of `SPEAK`, at `greenline.speech.models.HEARING_RATE`; returns when all is said."""
+    wav = base64.b64encode(encode_wav(pcm, HEARING_RATE)).decode()
+    await page.evaluate("wav => window.speak(wav)", wav)
 
 
 def faults(browser: Browser) -> list[str]:

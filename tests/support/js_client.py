@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 from playwright.async_api import Browser, Page, Route
 
-from greenline.speech.models import HEARING_RATE
-from greenline.speech.wav import encode_wav
-from support.browser import PATIENCE_MS
+from support.browser import PATIENCE_MS, SPEAK, speak
 from support.programs import JS_CLIENT
 
 SITE = "http://localhost:3000"
@@ -25,15 +22,6 @@ ARGUMENTS = (
 # The microphone is the page's own, and hears what the test has it hear. Every callback of the client is kept as
 # [name, argument]; client tools answer as the test has said.
 GLUE = """
-const room = new AudioContext();
-const microphone = room.createMediaStreamDestination();
-navigator.mediaDevices.getUserMedia = async () => microphone.stream.clone();
-window.speak = async wav => {
-  const bytes = Uint8Array.from(atob(wav), character => character.charCodeAt(0));
-  const voice = new AudioBufferSourceNode(room, { buffer: await room.decodeAudioData(bytes.buffer) });
-  voice.connect(microphone);
-  voice.start();
-};
 window.happened = [];
 window.keep = name => value => { window.happened.push([name, value === undefined ? null : value]); };
 window.start = async (options, tools) => {
@@ -99,8 +87,7 @@ class JsClient:
 
     async def speak(self, pcm: bytes) -> None:
         """Speak into the microphone, at `greenline.speech.models.HEARING_RATE`."""
-        wav = encode_wav(pcm, HEARING_RATE)
-        await self.page.evaluate("wav => window.speak(wav)", base64.b64encode(wav).decode())
+        await speak(self.page, pcm)
 
     async def wait(self, name: str, condition: str = "true") -> Any:
         """The argument of the first callback ``name`` for which ``condition``, an expression over ``it``, holds."""
@@ -137,7 +124,7 @@ async def js_client(browser: Browser, url: str) -> AsyncIterator[JsClient]:
         await page.route(f"{SITE}/**", _serve)
         await page.goto(f"{SITE}/")
         await page.add_script_tag(path=JS_CLIENT)
-        await page.add_script_tag(content=GLUE)
+        await page.add_script_tag(content=SPEAK + GLUE)
         yield JsClient(page, url)
     finally:
         await page.close()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta, timezone
 from importlib import resources
+from inspect import isawaitable
 from typing import Any, Final
 
 import orjson
@@ -40,8 +41,21 @@ def button(text: str, act: Callable[[], Any], classes: str = "", label: str = ""
     if label:
         made.props["aria-label"] = label
         made.props["title"] = label
-    made.on("click", act)
+    made.on("click", outliving(act))
     return made
+
+
+def outliving(act: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
+    """Have ``act`` go on with the page though the button is gone, with its dialog or because the page was redrawn."""
+    client = context.client
+
+    async def run() -> None:
+        with client:
+            result = act()
+            if isawaitable(result):
+                await result
+
+    return run
 
 
 def link(text: str, address: str, classes: str = "gl-link") -> Tag:

@@ -18,7 +18,7 @@ from greenline.store.pool import Pool
 from greenline.web.chat import bubbles
 from greenline.web.control import Control, EmulatorGone
 from greenline.web.files import Files
-from greenline.web.parts import Tag, box, browser_timezone, button, follow, styled_page
+from greenline.web.parts import Tag, box, browser_timezone, button, follow, outliving, styled_page
 from greenline.web.phone_acts import Acts
 from greenline.web.phone_call import PhoneCall
 from greenline.web.phone_chats import Business, businesses, show_chats
@@ -239,7 +239,7 @@ class PhonePage:
                 dialog.close()
                 await self._add_person(field.value)
 
-            field.on("keydown.enter", add)
+            field.on("keydown.enter", outliving(add))
             button("Add", add, "gl-button")
         dialog.on("hide", dialog.delete)
         dialog.open()

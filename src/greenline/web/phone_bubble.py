@@ -14,7 +14,7 @@ from nicegui import ui
 
 from greenline.web.chat import Bubble, Choice, Deed, File, Tick
 from greenline.web.control import Permission
-from greenline.web.parts import Tag, box, button, rich_text
+from greenline.web.parts import Tag, box, button, outliving, rich_text
 from greenline.web.phone_acts import Acts
 from greenline.web.voice import Player
 
@@ -171,7 +171,7 @@ class Row:
                         if choice.detail:
                             Tag("small", choice.detail)
                     option.on("click", dialog.close)
-                    option.on("click", self._tapping(choice))
+                    option.on("click", outliving(self._tapping(choice)))
         dialog.on("hide", dialog.delete)
         dialog.open()
 
