@@ -12,7 +12,7 @@ from greenline.speech.wav import encode_wav
 from support.doomed import KEY, doomed_server, free_port
 from support.http import http_client
 from support.meta import Emulator, Person, emulator
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 PROMPT = "You are Luma of a plant shop.\n# Knowledge\nWe open at nine on weekdays.\n"
 QUESTION = "When are you open?"
@@ -71,7 +71,7 @@ async def test_a_person_calls_asks_and_is_answered(dsn: str, tmp_path: Path) -> 
         call_id = await dial(meta, await meta.person("Ann", "15550107777"))
         call = await state(meta, call_id, "active")
         assert [step["what"] for step in call["timeline"]][:3] == ["dialled", "pre_accept", "accept"]
-        listen = [{"do": "expect", "what": "voice"}, {"do": "expect", "what": "silence"}]
+        listen = [{"do": "expect", "what": what, "seconds": PATIENCE_SECONDS} for what in ("voice", "silence")]
         await meta.call("POST", f"/calls/{call_id}/script", steps=[{"do": "say", "data_base64": question}, *listen])
         call = await played(meta, call_id)
         assert (call["script"]["state"], call["early_packets"], len(call["voiced"])) == ("passed", 0, 1)

@@ -262,6 +262,12 @@ class CallChannel(Channel):
 
         await self.pass_time(heard, step=step)
 
+    async def connected(self) -> dict[str, Any]:
+        """The action ``connect``, once Meta's id of the call is known: what Meta tells sooner waits for the clock."""
+        connect = await self.meta.action("connect")
+        await self.phase("ringing")
+        return connect
+
     async def phase(self, name: str) -> None:
         """Return when the only call is in a phase."""
 

@@ -51,7 +51,7 @@ async def start(channel: CallChannel, **more: Any) -> str:
 
 async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(channel: CallChannel) -> None:
     conversation_id = await start(channel)
-    connect = await channel.meta.action("connect")
+    connect = await channel.connected()
     assert connect["to"] == f"+{ANN}"
     assert connect["session"]["sdp_type"] == "offer"
     assert connect["biz_opaque_callback_data"].startswith("call_")
@@ -80,7 +80,7 @@ async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(chann
 
 async def test_a_machine_that_picks_up_is_voicemail_and_paid_for(channel: CallChannel) -> None:
     conversation_id = await start(channel)
-    connect = await channel.meta.action("connect")
+    connect = await channel.connected()
     peer = RtcPeer()
     session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
     await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
@@ -103,7 +103,7 @@ async def test_a_machine_that_picks_up_is_voicemail_and_paid_for(channel: CallCh
 
 async def test_the_price_of_a_call_is_unknown_until_meta_tells_how_long_it_was(channel: CallChannel) -> None:
     await start(channel)
-    connect = await channel.meta.action("connect")
+    connect = await channel.connected()
     peer = RtcPeer()
     session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
     await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
@@ -135,7 +135,7 @@ async def test_a_person_is_asked_and_called_as_soon_as_they_agree(channel: CallC
     await channel.reply(
         "accept", is_permanent=False, expiration_timestamp="1790600000", response_source="user_action"
     )
-    await channel.meta.action("connect")
+    await channel.connected()
     row = await channel.row()
     assert (row["permission_state"], row["permission_permanent"]) == ("accepted", False)
     journal = await channel.journal(conversation_id)
