@@ -20,9 +20,11 @@ help: ## list the jobs
 demo: $(VENV)/.run ## a shop's agent on an emulated WhatsApp; prints the address of the phone page (PORT=8080)
 	$(BIN)/greenline demo --port $(PORT)
 
+# Files are begun in their order, the slow ones of tests/acceptance first: by the number of their tests, as xdist has
+# it, the minutes in which servers are killed would come last, with the other workers idle.
 test: $(VENV)/.test ## pass all tests (TESTS=tests/unit for some, WORKERS=0 for one process)
 	@.ci/tools
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.test ## rules, format and types
 	$(BIN)/ruff check .

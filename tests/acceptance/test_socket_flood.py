@@ -111,7 +111,7 @@ async def test_what_waits_behind_sound_costs_little_memory(dsn: str, tmp_path: P
     start = json.dumps({"type": "conversation_initiation_client_data"})
     async with serve_process(tmp_path, environment=environment) as process:
         running = await process.ready()
-        async with httpx2.AsyncClient(base_url=running.url, headers={"xi-api-key": KEY}, trust_env=False) as http:
+        async with http_client(running.url, KEY) as http:
             agent_id = await make_agent(http, text_only=False)
         before = peak_mb(process.process.pid)
         frames = [start, *[sound] * SECONDS, *[json.dumps(result)] * 200]
