@@ -147,6 +147,18 @@ def test_broad_excepts_record_or_give_a_reason() -> None:
     assert silent == []
 
 
+def test_waits_run_in_the_task_that_waits() -> None:
+    """Python 3.11's `asyncio.wait_for` makes a task for each, and may keep a cancellation to itself: what is stopped
+    in the moment in which it is woken goes on. `asyncio.timeout` does neither."""
+    calls = [
+        f"{module.relative_to(SOURCE)}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"
+    ]
+    assert calls == []
+
+
 def _takes_everything(handler: ast.ExceptHandler) -> bool:
     return handler.type is None or (
         isinstance(handler.type, ast.Name) and handler.type.id in ("Exception", "BaseException")

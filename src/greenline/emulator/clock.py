@@ -28,6 +28,7 @@ class MovableClock:
         until = self.now() + seconds
         while (left := until - self.now()) > 0:
             try:
-                await asyncio.wait_for(self._moved.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._moved.wait()
             except TimeoutError:
                 return

@@ -70,7 +70,8 @@ class Journal:
         """Events with a higher number; waits at most ``seconds`` for the first."""
         if self._seq <= seq and seconds > 0:
             try:
-                await asyncio.wait_for(self._more.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._more.wait()
             except TimeoutError:
                 return []
         return self.after(seq)

@@ -214,7 +214,8 @@ class Worker:
             await asyncio.sleep(GATHER_SECONDS)
         if len(claims) < max(free, 1):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
 
     def _late(self) -> bool:
         return self._after.late(asyncio.get_running_loop().time())

@@ -107,4 +107,5 @@ class Facts:
                 await asyncio.sleep(GATHER_SECONDS)
             elif applied == 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
