@@ -40,7 +40,7 @@ class HeldNumber:
     landings: deque[datetime] = field(default_factory=deque)
     """When requests were answered, as far back as `sent_since` was asked last."""
     looked_at: datetime | None = None
-    """When it was looked whether the number has room."""
+    """When it was looked what may leave."""
     inbound_elsewhere: int = 0
     counted_at: datetime | None = None
     """Messages a second that come in by other processes, and when they were counted last."""
@@ -60,6 +60,7 @@ class HeldNumber:
         """To be called at each look: what was noted before the machine's clock was set back says nothing any more."""
         if self.looked_at is not None and self.looked_at > now + SET_BACK:
             self.landings.clear()
+            self.resting.clear()
             self.counted_at = self.busy_since = self.full_since = None
         self.looked_at = now
 
@@ -74,6 +75,7 @@ class HeldNumber:
 
     def out_of_view(self, now: datetime) -> list[str]:
         """Chats of which no message may leave now."""
+        self.look(now)
         self.resting = {chat_id: until for chat_id, until in self.resting.items() if until > now}
         return [*self.flights, *self.resting]
 

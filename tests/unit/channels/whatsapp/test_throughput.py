@@ -55,6 +55,14 @@ def test_the_rate_of_a_number_follows_what_it_is(
     assert throughput_of(setting, account_type, level) == per_second
 
 
+def test_no_chat_rests_until_a_time_from_before_the_clock_of_the_machine_was_set_back() -> None:
+    number, earlier = held(), NOW - timedelta(hours=1)
+    number.out_of_view(NOW)
+    number.resting["chat"] = NOW + SECOND
+    assert number.out_of_view(NOW) == ["chat"]
+    assert number.out_of_view(earlier) == []
+
+
 def test_what_came_and_went_before_the_clock_of_the_machine_was_set_back_counts_no_more() -> None:
     number, inflow, earlier = held(), crowd(80), NOW - timedelta(hours=1)
     number.landings.extend([NOW] * 80)
