@@ -26,7 +26,7 @@ MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "guardrail_message"})
 
 
 def _web_url(value: str) -> str:
-    if not re.match(r"https?://[^/?#\s]+\S*$", value):
+    if not re.fullmatch(r"https?://[^/?#\s]+\S*", value, re.IGNORECASE):
         raise ValueError("must be an address with its scheme, such as https://host")
     return value
 

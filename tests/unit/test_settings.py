@@ -46,6 +46,7 @@ def test_secrets_do_not_show() -> None:
         ("throughput_per_second", 0.5),
         ("graph_url", "graph.facebook.com"),
         ("public_url", "https://"),
+        ("public_url", "https://host\n"),
         ("emulator_url", "localhost:8090"),
         ("graph_version", "23"),
         ("llm_map", "{'*': 'offline'}"),
@@ -56,6 +57,10 @@ def test_secrets_do_not_show() -> None:
 def test_wrong_values_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
+
+
+def test_the_scheme_of_an_address_may_have_any_case() -> None:
+    assert Settings(public_url="HTTPS://Host/").public_url == "HTTPS://Host/"
 
 
 def test_an_empty_variable_is_as_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,9 @@ class _Talk:
         return Scene([language.say["honest"]]) if language.who.search(words) else None
 
     def _menu(self) -> Scene | None:
-        items = _items(self._passages()) if self.language.options.search(self.words) else ()
+        wish = self.language.options.search(self.words)
+        is_wish = wish is not None and not concepts(wish["kind"] or "")  # "your opening hours" are no kind of thing
+        items = _items(self._passages()) if is_wish else ()
         if not items:
             return None
         say = self.language.say

@@ -112,7 +112,7 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         yes=_whole(data["yes"]),
         no=_whole(data["no"]),
         who=re.compile(_any(data["who"]), re.I),
-        options=re.compile(rf"\b(?:{_any(data['options'])}\b|{_any(data['kinds'])}\W*$)", re.I),
+        options=re.compile(rf"\b(?:{_any(data['options'])}\b|(?P<kind>{_any(data['kinds'])})\W*$)", re.I),
         say=data["say"],
     )
 

@@ -126,6 +126,7 @@ async def test_it_says_what_it_is(said: str) -> None:
     [
         ("Are you open on Sunday?", "We are closed on Sundays and public holidays."),
         ("Thanks! Are you open on Sunday?", "We are closed on Sundays and public holidays."),
+        ("Show me your opening hours", "We are open Monday to Friday from 9 am to 6 pm."),
         ("Habt ihr samstags auf?", "We are open Monday to Friday from 9 am to 6 pm."),
         ("hi, do you deliver in Vienna?", "We deliver in Vienna for 6 €."),
         ("How tall is the Tower?", "Tower: 90 €, steel, 150 cm tall."),
