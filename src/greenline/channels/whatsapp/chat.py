@@ -114,8 +114,7 @@ async def thread(
 ) -> tuple[str | None, tuple[Remembered, ...]]:
     """The summary and the last messages of the chat's conversations, oldest first, as settings allow.
 
-    ``but`` is the conversation that is to remember the others. Of an answer that was cut short is remembered what was
-    heard.
+    ``but`` is the conversation that is to remember the others. Of what was cut short is remembered what was heard.
     """
     if settings.thread_memory == "forget":
         return None, ()
@@ -124,13 +123,17 @@ async def thread(
     if not rows:
         return None, ()
     summary = await pool.fetchval(sql["last_summary"], chat.workspace_id, chat.id, since)
-    read = ((row["at"], read_event(row["kind"], row["data"])) for row in rows)
-    said = [(at, event) for at, event in read if event is not None]
-    heard = Heard(event for _, event in said)
+    read = ((row["conversation_id"], row["at"], read_event(row["kind"], row["data"])) for row in rows)
+    said = [(conversation_id, at, event) for conversation_id, at, event in read if event is not None]
+    # The calls of tools have ids that are unique in their conversation only.
+    heard = {
+        conversation_id: Heard(event for place, _, event in said if place == conversation_id)
+        for conversation_id in {place for place, _, _ in said}
+    }
     remembered = (
         Remembered(role="user" if isinstance(event, UserMessage) else "agent", text=text, at=at)
-        for at, event in said
-        if (text := heard.text(event))
+        for conversation_id, at, event in said
+        if (text := heard[conversation_id].text(event))
     )
     return summary, tuple(remembered)
 

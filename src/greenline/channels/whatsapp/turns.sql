@@ -24,12 +24,13 @@ with said as materialized (
   order by e.at desc, e.seq desc
   limit $4
 )
-select at, seq, kind, data from said
+select conversation_id, at, seq, kind, data from said
 union all
-select e.at, e.seq, e.kind, e.data from said m
+select e.conversation_id, e.at, e.seq, e.kind, e.data from said m
 join conversation_event e on e.conversation_id = m.conversation_id and e.workspace_id = $1
-  and e.kind = 'agent_interrupted' and e.data ->> 'message_id' = m.data ->> 'id'
-where m.kind = 'agent_message'
+  and e.kind = 'agent_interrupted' and e.data ->> 'message_id' = m.data ->> (
+    case m.kind when 'agent_message' then 'id' else 'request_id' end)
+where m.kind <> 'user_message'
 order by at, seq;
 
 -- name: last_summary

@@ -93,6 +93,23 @@ async def test_an_answer_that_was_cut_short_is_remembered_as_it_was_heard(channe
     assert await remembered(channel) == ["Hello", "Hello!", HEARD, "Stop"]
 
 
+async def test_a_tools_words_that_were_cut_short_are_remembered_as_they_were_heard(channel: Channel) -> None:
+    """Of two conversations whose model gives its calls the same ids, each has its own."""
+
+    def said(text: str) -> tuple[Event, ...]:
+        called = ToolCalled(message_id="a1", request_id="call_0", name="look_up")
+        returned = ToolReturned(message_id="a1", request_id="call_0", name="look_up", result="Said.", said=text)
+        return AgentMessage(id="a1", text="", medium="audio"), called, returned
+
+    await call(channel, *said(WHOLE), AgentInterrupted(message_id="call_0", heard=HEARD))
+    channel.clock.advance(timedelta(seconds=1))
+    now = channel.clock.now()
+    chat_id = str((await channel.conversations())[0]["chat_id"])
+    row = projection("conv_other", chat_id=chat_id, started_at=now, accepted_at=now, text_only=False)
+    await write(channel.pool, row, [(0, event) for event in (started(row), *said(WRITTEN), Ended(reason="Bye"))])
+    assert await remembered(channel) == ["Hello", "Hello!", HEARD, WRITTEN]
+
+
 async def test_what_the_agent_wrote_during_a_call_is_remembered_and_erased_with_it(
     channel: Channel, tmp_path: Path
 ) -> None:
