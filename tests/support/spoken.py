@@ -62,6 +62,7 @@ class Stage:
     pushed: int = 0
     finished: int = 0
     """Utterances of which the text was asked for."""
+    leaves: bool = False
     closed: bool = False
 
     def push(self, pcm: bytes) -> None:
@@ -89,6 +90,7 @@ class Stage:
 
     async def aclose(self) -> None:
         """Remember it."""
+        self.leaves = True
         if self.speech.leaving is not None:
             await self.speech.leaving.wait()
         self.closed = True

@@ -93,6 +93,9 @@ class SpeechSocket:
                 await self._connection.close()
         except TimeoutError:
             self._connection.transport.abort()
+        except asyncio.CancelledError:  # whoever closes is in a hurry
+            self._connection.transport.abort()
+            raise
 
     async def _send(self) -> None:
         seconds = self._keep_alive.seconds if self._keep_alive else None

@@ -161,10 +161,12 @@ class Listening:
         """The conversation is over: tell what the person was saying, as far as it is text in `LAST_TEXT_SECONDS`."""
         if self._ears is not None:
             self._ears.finish()
-        if self._finishing is not None and not self._finishing.done():
-            await asyncio.wait({self._finishing}, timeout=LAST_TEXT_SECONDS)
-        if self._texts:
-            self._tell_all()
+        try:
+            if self._finishing is not None and not self._finishing.done():
+                await asyncio.wait({self._finishing}, timeout=LAST_TEXT_SECONDS)
+        finally:
+            if self._texts:
+                self._tell_all()
 
     async def hear_again(self) -> str:
         """What was said in this turn without a voice being detected; empty as a rule."""
@@ -181,9 +183,11 @@ class Listening:
         self._is_outdated = False
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
-        if self._stream is not None:
-            await self._stream.aclose()
+        try:
+            await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
+        finally:
+            if self._stream is not None:
+                await self._stream.aclose()
 
     async def _open(self) -> RecognitionStream:
         return await self._speech.recogniser(self._options).open(self._options)

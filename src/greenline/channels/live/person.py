@@ -130,10 +130,12 @@ class Person:
     async def take_last_words(self) -> None:
         """What nobody will answer any more has its place in the transcript all the same."""
         self._floor.drop()
-        await self._listening.finish()
-        self._floor.interrupt()
-        self._keypad.finish()
-        self._take_meanwhile()
+        try:
+            await self._listening.finish()
+        finally:
+            self._floor.interrupt()
+            self._keypad.finish()
+            self._take_meanwhile()
 
     async def aclose(self) -> None:
         """Hear nothing more."""

@@ -122,7 +122,8 @@ class LiveSession:
 
     def digit(self, digit: str) -> None:
         """A key of the telephone; keys that follow each other closely are one turn."""
-        self._person.press(digit)
+        if not self.over:
+            self._person.press(digit)
 
     def user_activity(self) -> None:
         """The person is there: no turn timeout for now."""
@@ -174,8 +175,10 @@ class LiveSession:
             raise
         finally:
             running.dec()
-            await self._close(ended)
-            self._holder.let_go(self._claim)
+            try:
+                await self._close(ended)
+            finally:
+                self._holder.let_go(self._claim)
         return ended
 
     def _open(self) -> None:
@@ -194,14 +197,32 @@ class LiveSession:
             self._person.wait_for_person(self.config.turn.initial_wait_time)
 
     async def _close(self, ended: SessionEnded) -> None:
+        """Each step is taken in any case: whoever cancels this ends no more than what it waits for just then."""
         self._conversation.end(ended)
         self._timers.stop_all()
+        try:
+            await self._take_last_words()
+        finally:
+            try:
+                await self._write_end(ended)
+            finally:
+                try:
+                    if self._recorder is not None:
+                        await self._recorder.close()
+                finally:
+                    self._conversation.tell(ended)
+                    await self._person.aclose()  # who hears them may be slow to leave: the end does not wait for that
+
+    async def _take_last_words(self) -> None:
         try:
             await self._person.take_last_words()
             self._floor.interrupt()
         except Exception:  # the boundary of the last words: the end is written without them
             log.exception("live.last_words_lost", conversation_id=self.conversation_id)
-        await self._conversation.stop_tasks()
+        finally:
+            await self._conversation.stop_tasks()
+
+    async def _write_end(self, ended: SessionEnded) -> None:
         self._claim.returning = True
         try:
             await self._conversation.close(*last_events(ended, None if self.text_only else self._means.usage))
@@ -210,11 +231,6 @@ class LiveSession:
         except JournalUnwritten as error:
             # Its lease runs out: whoever finds it then, this process or another, ends it as failed.
             log.error("live.end_unwritten", conversation_id=self.conversation_id, error=str(error))
-        finally:
-            if self._recorder is not None:
-                await self._recorder.close()
-            self._conversation.tell(ended)
-            await self._person.aclose()  # who hears them may be slow to leave: the end does not wait for that
 
     def _prepare_voice(self) -> None:
         if self._means.out is not None:

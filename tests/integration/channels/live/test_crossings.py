@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from asyncpg import InterfaceError
 
 from greenline.channels.live.models import (
@@ -205,6 +206,41 @@ async def test_the_end_does_not_wait_for_a_recogniser_that_is_slow_to_leave(
         speech.leaving.set()
         await live.tasks[0]
         assert speech.streams[0].closed
+
+
+@pytest.mark.parametrize("slow", ["thinking", "leaving"])
+async def test_an_end_that_is_cut_short_is_written_and_leaves_nothing(
+    opens: Opens, speech: SpokenSpeech, slow: str
+) -> None:
+    """As the end of a call is, whose recogniser is slow."""
+    waits = asyncio.Event()
+    setattr(speech, slow, waits)
+    async with opens() as live:
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        voice(session, 0.5)
+        session.end("Bye")
+        await eventually(lambda: bool(speech.streams[0].finished if slow == "thinking" else speech.streams[0].leaves))
+        live.tasks[0].cancel()
+        speech.leaving = None
+        waits.set()
+        await asyncio.gather(*live.tasks, return_exceptions=True)
+        assert live.tasks[0].cancelled()
+        assert [event.reason for event in await live.journal(session) if isinstance(event, Ended)] == ["Bye"]
+        assert [event.reason for event in told if isinstance(event, SessionEnded)] == ["Bye"]
+        recorder = session._recorder
+        assert recorder is not None
+        assert recorder.closed
+        assert not live.live._worker._live, "its mailbox is let go"
+
+
+async def test_keys_that_are_pressed_after_the_end_wait_for_nothing(opens: Opens) -> None:
+    async with opens() as live:
+        session, _ = await live.begin(Room())
+        session.end("Bye")
+        await live.tasks[0]
+        session.digit("1")
+        assert not session._conversation._tasks
 
 
 async def test_a_fault_in_what_is_due_ends_the_conversation(opens: Opens, clock: ManualClock) -> None:
