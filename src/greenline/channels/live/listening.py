@@ -114,10 +114,15 @@ class Listening:
         return self._stream.provider if self._stream is not None else ""
 
     @property
+    def hears_voice(self) -> bool:
+        """Whether the person speaks, pauses included."""
+        return self._ears is not None and self._ears.speaking
+
+    @property
     def busy(self) -> bool:
         """Whether the person speaks, or what they said last is still being recognised."""
         recognising = self._finishing is not None and not self._finishing.done()
-        return recognising or (self._ears is not None and self._ears.speaking)
+        return recognising or self.hears_voice
 
     def begin(self) -> None:
         """Begin to listen; recognition is opened meanwhile.

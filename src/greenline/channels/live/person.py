@@ -235,7 +235,9 @@ class Person:
             self.person_said(Words(pressed, "dtmf"))
 
     def _wait(self, seconds: float | None = None) -> None:
-        if not (self._means.agent.text_only or self.human or self._conversation.over):
+        """Not while they speak: the wait begins when they have finished."""
+        text_only, speaks = self._means.agent.text_only, self._listening.hears_voice
+        if not (text_only or speaks or self.human or self._conversation.over):
             self._silence.wait(self._config.turn, seconds)
 
     def _turn_timed_out(self) -> None:

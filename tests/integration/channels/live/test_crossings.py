@@ -234,6 +234,29 @@ async def test_an_end_that_is_cut_short_is_written_and_leaves_nothing(
         assert not live.live._worker._live, "its mailbox is let go"
 
 
+async def test_who_speaks_on_is_not_silent(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
+    config = {
+        "agent": {"first_message": ANSWER, "disable_first_message_interruptions": True},
+        "turn": {"turn_timeout": 5, "silence_end_call_timeout": 8},
+    }
+    async with opens(config) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: bool(speech.streams) and room.seconds >= 1.79)
+        voice(session, 0.5)
+        room.at_once = True
+        await told_of(told, ResponseComplete)
+        for _ in range(9):
+            voice(session, 0.5)
+            await pass_time(clock, 1)
+        assert not session.over
+        pause(session, 0.7)
+        await eventually(lambda: session._timers.is_set("silence"))
+        await pass_time(clock, 8)
+        (ended,) = await told_of(told, SessionEnded)
+        assert ended.reason == "Silence"
+
+
 async def test_keys_that_are_pressed_after_the_end_wait_for_nothing(opens: Opens) -> None:
     async with opens() as live:
         session, _ = await live.begin(Room())
