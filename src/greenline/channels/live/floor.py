@@ -102,9 +102,8 @@ class Floor:
             answer.waterfall.follows_voice(*voice)
         answer.works()
         self._task = self._conversation.spawn(self._respond(answer))
-        self._fillers.begin(
-            answer, early=not any(isinstance(event, UserMessage) for event in self._conversation.journal)
-        )
+        spoken_before = any(isinstance(event, UserMessage) for event in self._conversation.journal)
+        self._fillers.begin(answer, early=said is None and not spoken_before)
 
     def say(self, text: str, origin: Origin, refusal: Refusal | None = None) -> None:
         """Words that come from no model; ``refusal`` is what they follow from."""

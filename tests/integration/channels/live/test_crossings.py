@@ -266,6 +266,27 @@ async def test_keys_that_are_pressed_after_the_end_wait_for_nothing(opens: Opens
         assert not session._conversation._tasks
 
 
+async def test_a_guess_that_was_right_is_bridged_like_any_answer(
+    opens: Opens, clock: ManualClock, speech: SpokenSpeech
+) -> None:
+    soft = {"timeout_seconds": 1, "message": "One moment.", "disable_until_first_user_message": True}
+    async with opens({"turn": {"soft_timeout_config": soft, "speculative_turn": True}}) as live:
+        live.model.hold = asyncio.Event()
+        session, told = await live.begin(Room())
+        await eventually(lambda: bool(speech.streams))
+        speech.texts.append("Do you sell tea?")
+        voice(session, 0.5)
+        pause(session, 0.3)
+        await eventually(lambda: live.model.requests)
+        pause(session, 0.4)
+        await told_of(told, UserTranscript)
+        await eventually(lambda: session._timers.is_set("soft"))
+        await pass_time(clock, 1)
+        await eventually(lambda: speech.said == ["One moment."])
+        live.model.hold.set()
+        await told_of(told, ResponseComplete)
+
+
 async def test_a_fault_in_what_is_due_ends_the_conversation(opens: Opens, clock: ManualClock) -> None:
     def break_down(event: LiveEvent) -> None:
         if isinstance(event, AgentResponse):
