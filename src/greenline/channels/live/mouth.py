@@ -214,11 +214,13 @@ class Utterance:
         return "".join(words for piece, words in self._played() if piece.beside == name).strip()
 
     def sounded(self) -> list[list[tuple[str, float | None]]]:
-        """The sentences of each text, and when each began to sound, by ``now``."""
+        """The sentences of each text, and when each began to sound, by ``now``; None for what was never heard."""
         found: list[list[tuple[str, float | None]]] = [[] for _ in range(self._text + self._text_begun)]
+        left = self._seconds_played()
         for piece in self._pieces:
             if piece.part_of is not None:
-                found[piece.part_of].append((piece.text, piece.sounds_at))
+                found[piece.part_of].append((piece.text, piece.sounds_at if left > _ROUNDING else None))
+            left -= piece.seconds
         return found
 
     def speakers(self) -> list[tuple[str, str] | None]:
@@ -231,7 +233,7 @@ class Utterance:
 
     def _played(self) -> Iterator[tuple[_Piece, str]]:
         """The pieces, as far as they were heard, with the words of that."""
-        left = max(0.0, sum(piece.seconds for piece in self._pieces) - self._unplayed)
+        left = self._seconds_played()
         for piece in self._pieces:
             if not piece.begun:
                 return
@@ -239,6 +241,9 @@ class Utterance:
             if left < piece.seconds - _ROUNDING:
                 return
             left -= piece.seconds
+
+    def _seconds_played(self) -> float:
+        return max(0.0, sum(piece.seconds for piece in self._pieces) - self._unplayed)
 
     def _voice_of(self, label: str | None) -> Voice:
         return self._others.get(label, self._voice) if label is not None else self._voice

@@ -25,7 +25,7 @@ from greenline.channels.live.models import (
 from greenline.channels.live.session import LiveSession
 from greenline.channels.orders import Command, Order, place
 from greenline.clock import ManualClock
-from greenline.conversations.events import Ended, Noted, TurnFailed
+from greenline.conversations.events import AgentMessage, Ended, Noted, TurnFailed, Voiced
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall, ToolSpec
 from greenline.tools.manners import Manners
 from greenline.tools.models import ToolContext, ToolResult
@@ -285,6 +285,46 @@ async def test_a_guess_that_was_right_is_bridged_like_any_answer(
         await eventually(lambda: speech.said == ["One moment."])
         live.model.hold.set()
         await told_of(told, ResponseComplete)
+
+
+@dataclass(frozen=True)
+class Quick:
+    """A tool that answers at once."""
+
+    type: str = "webhook"
+    has_effect: bool = True
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec("look", "Looks.", {"type": "object", "properties": {}})
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        return ToolResult("There is tea.")
+
+
+async def test_what_was_never_heard_has_no_time_to_come(opens: Opens, speech: SpokenSpeech) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        match request.messages[-1]:
+            case message if message.role == "tool":
+                return "Here it is."
+            case message if message.text == "Stop":
+                return "Fine."
+        return ModelReply("m", ANSWER, (ToolCall("call_1", "look", {}),))
+
+    async with opens() as live:
+        live.model.say = say
+        room = Room(at_once=False)
+        session, told = await live.begin_with(replace(await live.beginning(text_only=False), tools=(Quick(),)), room)
+        await ask(session, speech, "Is there tea?")
+        await eventually(lambda: room.seconds > 2.3)
+        room.played = 0.6
+        await interrupt(session, speech, room, "Stop")
+        await told_of(told, ResponseComplete)
+        journal = await live.journal(session)
+        first, second = [event for event in journal if isinstance(event, AgentMessage)][:2]
+        began = {event.message_id: event.began for event in journal if isinstance(event, Voiced)}
+        assert began[first.id] is not None
+        assert began[second.id] is None
 
 
 async def test_a_fault_in_what_is_due_ends_the_conversation(opens: Opens, clock: ManualClock) -> None:
