@@ -53,11 +53,12 @@ def serve(host: str = "127.0.0.1", port: int = 8090) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        place = f"{host}:{port}: {error.strerror}"
+        # With the port as it was given: among addresses one above 65,535 has become another.
+        return socket.create_server((address[0], port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
         raise SystemExit(
-            f"greenline: The emulator can't listen on {place}. Choose another --host or --port."
+            f"greenline: The emulator can't listen on {host}:{port}: {reason}. Choose another --host or --port."
         ) from error
 
 

@@ -73,6 +73,16 @@ def test_the_emulator_tells_of_a_port_in_use() -> None:
     assert re.fullmatch(r"greenline: The emulator can't listen on 127\.0\.0\.1:\d+: .+ --port\.\n", done.stderr)
 
 
+def test_the_emulator_tells_of_a_port_that_there_is_not() -> None:
+    command = [sys.executable, "-m", "greenline", "emulator", "--port", "99999"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = process.stdout.readline()
+        process.kill()
+        assert process.stderr is not None
+        assert (started, "99999: " in process.stderr.read()) == ("", True)
+
+
 def test_the_version_is_that_of_the_package() -> None:
     assert run(app, ["--version"]).output.strip() == f"greenline {version('greenline')}"
 
