@@ -39,6 +39,13 @@ WATCH = """
     return start.apply(this, all);
   };
 """
+LATE_MICROPHONE = """
+  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((allowed) => (window.allow = allowed));
+    return (window.microphone = await lend(wanted));
+  };
+"""
 SLOW_LOUDSPEAKER = """
   HTMLMediaElement.prototype.play = function () {
     return new Promise((_, fail) => {
@@ -204,6 +211,22 @@ async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Pla
     assert await ended_by(place) == "person"
 
 
+async def test_who_mutes_before_the_microphone_is_allowed_is_muted(place: Place) -> None:
+    phone = await place.phone("Gil")
+    await phone.context.add_init_script(LATE_MICROPHONE)
+    await phone.reload()
+    await button(phone, "Call").click()
+    await button(phone, "Mute").click()
+    await phone.wait_for_function("() => window.allow !== undefined")
+    await phone.evaluate("window.allow()")
+    await expect(phone.get_by_role("status")).to_have_text(at_least(0))
+    assert await phone.evaluate("window.microphone.getAudioTracks().map(track => track.enabled)") == [False]
+    await button(phone, "Mute").click()
+    assert await phone.evaluate("window.microphone.getAudioTracks().map(track => track.enabled)") == [True]
+    await button(phone, "Hang up").click()
+    await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+
+
 async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: Place) -> None:
     await place.change_agent(first_message="Hello, this is the shop.")
     await make_template(place)
@@ -215,9 +238,8 @@ async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: 
     async with place.pool.acquire() as connection, connection.transaction():
         await connection.execute("lock table whatsapp_call in exclusive mode")
         await button(console, "Ask, then call").click()
-        await expect(button(console, "Ask, then call")).to_have_count(
-            0
-        )  # the dialog is gone before the call is begun
+        # The dialog is gone before the call is begun.
+        await expect(button(console, "Ask, then call")).to_have_count(0)
     await expect(console.get_by_text("The person was asked for permission.")).to_be_visible()
     await expect(button(console, "Call it off")).to_be_visible()
 

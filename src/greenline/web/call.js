@@ -154,6 +154,7 @@ export default {
         });
         if (this.call !== call) return microphone.getTracks().forEach((track) => track.stop());
         this.microphone = microphone;
+        this.obeyMute(); // pressed while the browser asked
         const peer = (this.peer = new RTCPeerConnection());
         peer.addTrack(this.microphone.getAudioTracks()[0], this.microphone);
         peer.ontrack = (event) => this.listen(event.track);
@@ -193,6 +194,9 @@ export default {
     },
     mute() {
       this.muted = !this.muted;
+      this.obeyMute();
+    },
+    obeyMute() {
       this.microphone?.getAudioTracks().forEach((track) => (track.enabled = !this.muted));
     },
     close() {
