@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,9 @@ CommaList = Annotated[tuple[str, ...], NoDecode]
 
 Names = Annotated[dict[str, str], NoDecode]
 """A map written as a JSON object."""
+
+Eagerness: TypeAlias = Literal["patient", "normal", "eager"]
+END_OF_TURN_SECONDS: Final[Mapping[Eagerness, float]] = {"patient": 1.0, "normal": 0.5, "eager": 0.3}
 
 MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "guardrail_message"})
 """Texts of which the empty one says something else than the default."""
@@ -136,11 +140,10 @@ class Settings(BaseSettings):
         description="Whether an answer that is spoken as a voice note comes in writing too: `when_needed` is when it "
         "holds what one wants to see, such as links, lists and long numbers.",
     )
-    end_of_turn_seconds: Annotated[
-        dict[Literal["patient", "normal", "eager"], Annotated[float, Field(ge=0.1, le=5)]], NoDecode
-    ] = Field(
-        {"patient": 1.0, "normal": 0.5, "eager": 0.3},
-        description="Silence after which a person has finished speaking, by the agent's turn_eagerness.",
+    end_of_turn_seconds: Annotated[dict[Eagerness, Annotated[float, Field(ge=0.1, le=5)]], NoDecode] = Field(
+        dict(END_OF_TURN_SECONDS),
+        description="Silence after which a person has finished speaking, by the agent's turn_eagerness; what is left "
+        "out keeps its default.",
     )
     speculative_turns: Literal["always", "agent"] = Field(
         "always",
@@ -481,6 +484,11 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f'is no JSON object such as {{"name": "value"}}: {error}') from None
         return value
+
+    @field_validator("end_of_turn_seconds")
+    @classmethod
+    def _whole(cls, value: dict[Eagerness, float]) -> dict[Eagerness, float]:
+        return {**END_OF_TURN_SECONDS, **value}
 
     @field_validator("outbound_allow")
     @classmethod

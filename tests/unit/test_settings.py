@@ -59,6 +59,11 @@ def test_wrong_values_are_refused(name: str, value: Any) -> None:
         Settings(**{name: value})
 
 
+def test_what_is_left_out_of_the_ends_of_turns_keeps_its_default() -> None:
+    settings = Settings(end_of_turn_seconds='{"normal": 0.6}')
+    assert settings.end_of_turn_seconds == {"patient": 1.0, "normal": 0.6, "eager": 0.3}
+
+
 def test_the_scheme_of_an_address_may_have_any_case() -> None:
     assert Settings(public_url="HTTPS://Host/").public_url == "HTTPS://Host/"
 
