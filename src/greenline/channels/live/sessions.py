@@ -126,6 +126,18 @@ class LiveSessions:
             claim, journal = await self._hold(beginning, agent, opening, conversation_id, now)
         except (*DATABASE_ERRORS, JournalUnwritten) as error:
             raise DatabaseAway from error
+        try:
+            session = self._session(beginning, agent, claim, journal, out)
+        except BaseException:  # the boundary of a beginning: its lease runs out, and it is ended as failed
+            self._worker.let_go(claim)
+            raise
+        self.held.add(session)
+        return session
+
+    def _session(
+        self, beginning: Beginning, agent: Agent, claim: Claim, journal: LiveJournal, out: Out | None
+    ) -> LiveSession:
+        conversation_id = journal.conversation.id
         voice = out(agent.config) if out is not None and not agent.text_only else None
         means = Means(
             agent=agent,
@@ -137,7 +149,7 @@ class LiveSessions:
             clock=self._clock,
             settings=self._settings,
         )
-        session = LiveSession(
+        return LiveSession(
             means=means,
             journal=journal,
             claim=claim,
@@ -145,8 +157,6 @@ class LiveSessions:
             holder=self._worker,
             recorder=self._recorder(beginning, conversation_id) if voice is not None else None,
         )
-        self.held.add(session)
-        return session
 
     async def _hold(
         self, beginning: Beginning, agent: Agent, opening: Started | Resumed, conversation_id: str, now: datetime

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from asyncpg import InterfaceError
 
+from greenline.agents.config import ConversationConfig
 from greenline.channels.live.models import (
     AgentResponse,
+    AudioOut,
     LiveEvent,
     ResponseComplete,
     ResponseCorrection,
@@ -232,6 +234,15 @@ async def test_an_end_that_is_cut_short_is_written_and_leaves_nothing(
         assert recorder is not None
         assert recorder.closed
         assert not live.live._worker._live, "its mailbox is let go"
+
+
+async def test_a_conversation_that_cant_begin_is_let_go(live: Stage) -> None:
+    def no_voice(config: ConversationConfig) -> AudioOut:
+        raise LookupError("no such format")
+
+    with pytest.raises(LookupError):
+        await live.live.begin(await live.beginning(text_only=False), no_voice)
+    assert not live.live._worker._live, "its lease runs out, and it is ended"
 
 
 async def test_who_speaks_on_is_not_silent(opens: Opens, clock: ManualClock, speech: SpokenSpeech) -> None:
