@@ -10,6 +10,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
 from greenline.channels.whatsapp.calls.store import sql
 from greenline.channels.whatsapp.compose import MAX_TEXT
+from greenline.channels.whatsapp.formatting import to_whatsapp
 from greenline.clock import Clock
 from greenline.ids import derived_id
 from greenline.llm.models import ToolSpec
@@ -102,7 +103,7 @@ class SendChatMessage:
 
 def _compose(message: _Arguments) -> list[dict[str, Any]]:
     """What is sent, in its order: a text that is too long for a caption goes before its document."""
-    text = clean_text(message.text)
+    text = to_whatsapp(clean_text(message.text))
     written = {"type": "text", "text": {"body": text}}
     if message.document_url is None:
         return [written]

@@ -44,6 +44,7 @@ async def tool(channel: CallChannel) -> Tool:
     ("arguments", "message"),
     [
         ({"text": "Rose Street 5"}, {"type": "text", "text": {"body": "Rose Street 5"}}),
+        ({"text": "**Rose Street 5**"}, {"type": "text", "text": {"body": "*Rose Street 5*"}}),
         (
             {"text": "Your bill", "document_url": "https://shop.example/bill.pdf", "document_name": "bill.pdf"},
             {
