@@ -264,8 +264,9 @@ class Dialogues:
         """Whether the person waits for an answer that a human who has handed the chat back did not give."""
         if not chat.open:
             return False
-        added = (event for owner, event in commit.events if owner == chat.open[0].id)
-        handed_back = any(isinstance(event, HumanTakeover) and not event.active for event in added)
+        added = [event for owner, event in commit.events if owner == chat.open[0].id]
+        turns = [event.active for event in added if isinstance(event, HumanTakeover)]
+        handed_back = False in turns and (True in turns or taken_over(chat.journal))
         journal = _so_far(chat, chat.open[0], commit)
         return handed_back and not taken_over(journal) and awaits_answer(journal)
 

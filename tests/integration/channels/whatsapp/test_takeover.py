@@ -58,6 +58,15 @@ async def test_what_the_human_left_open_is_answered_when_they_hand_back(channel:
     assert len(channel.model.requests) == 2, "nothing was left open"
 
 
+async def test_nothing_is_owed_where_no_human_had_taken_over(channel: Channel) -> None:
+    channel.model.say = lambda _: ""  # the agent leaves the person alone
+    await channel.hear("Wait a moment")
+    await channel.quiet()
+    conversation_id = str((await channel.conversations())[0]["id"])
+    await order(channel, conversation_id, "disable_human_takeover")
+    assert len(channel.model.requests) == 1
+
+
 async def test_what_the_human_wrote_goes_out_as_they_typed_it(channel: Channel) -> None:
     conversation_id = await begun(channel)
     await order(channel, conversation_id, "enable_human_takeover")
