@@ -13,8 +13,9 @@ _SEEN: Final = re.compile(
     re.MULTILINE,
 )
 """What a person wants to see, not to hear."""
-_LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^\s)]*\)")
-"""Of Markdown; its first group is what one reads of it."""
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^\s()]*\)")
+"""Of Markdown; its first group is what one reads of it. What may begin another is not in it: a model that writes
+thousands of brackets must not hold up the others."""
 _ADDRESS: Final = re.compile(
     r"(?:https?://(?:www\.)?|\bwww\.)([\w-]+(?:\.[\w-]+)*)"  # its host
     r"(?::\d+)?(?:[/?#](?:[^\s()<>\[\]]*[\w/])?)?"  # the rest, without the punctuation of the sentence

@@ -14,7 +14,8 @@ LONGEST_SHORTENED: Final = 8
 PASSAGE: Final = 600
 """Characters of a passage: providers take 2,000 (Deepgram) or more at once, and who takes over begins it again."""
 
-_END: Final = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
+"""Looked for from the first of its signs alone: of thousands of points each would be tried with all that follow."""
 _SHORTENED: Final = re.compile(
     r"(?<![\w.])(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Str|Nr|Sr|Sra|vs|ca|bzw|approx|[^\W\d_]|e\.g|i\.e)\.|(?:\d{1,2}\.){1,2})$"
 )

@@ -1,5 +1,7 @@
 """What of an answer is read aloud, and what must be seen."""
 
+import time
+
 import pytest
 
 from greenline.speech.aloud import needs_reading, speakable
@@ -41,3 +43,10 @@ def test_what_one_wants_to_see(text: str) -> None:
 @pytest.mark.parametrize("text", ["We open at nine.", "It costs 12.50 euros - a bargain.", "In 2026 we moved."])
 def test_what_can_be_said(text: str) -> None:
     assert not needs_reading(text)
+
+
+@pytest.mark.parametrize("signs", ["[", "[x]("])
+def test_thousands_of_brackets_hold_nobody_up(signs: str) -> None:
+    begun = time.process_time()
+    speakable(signs * (20_000 // len(signs)))
+    assert time.process_time() - begun < 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +67,9 @@ def test_a_long_text_is_spoken_in_passages_of_whole_sentences() -> None:
 @given(_pieces)
 def test_nothing_is_lost_or_said_twice(pieces: list[str]) -> None:
     assert "".join(cut(*pieces)).rstrip() == "".join(pieces).rstrip()
+
+
+def test_thousands_of_points_hold_nobody_up() -> None:
+    begun, points = time.process_time(), "." * 40_000
+    assert Sentences().push(points) == []
+    assert time.process_time() - begun < 1.0
