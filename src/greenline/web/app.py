@@ -24,6 +24,8 @@ from greenline.web.control import Control
 from greenline.web.scope import EMULATOR, SERVICES
 
 FRAMEWORK: Final = ("/_nicegui", "/_nicegui_ws")
+_UNANSWERED: Final = "No response returned."
+"""What Starlette's middleware raises where nobody is left to answer."""
 HEADERS: Final = {
     "content-security-policy": "frame-ancestors 'none'",
     "referrer-policy": "same-origin",
@@ -54,15 +56,28 @@ class Pages:
         app = self._app or await self._start()
         # A copy: what the framework notes in its scope (a route for every page) is not for our measures.
         inner = {**scope, SERVICES: scope["app"].state.services, EMULATOR: self._emulator}
+        is_gone = False
+
+        async def watched() -> Message:
+            nonlocal is_gone
+            message = await receive()
+            is_gone = is_gone or message["type"] == "http.disconnect"
+            return message
 
         async def guarded(message: Message) -> None:
+            if is_gone:
+                return
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await app(inner, receive, guarded)
+        try:
+            await app(inner, watched, guarded)
+        except RuntimeError as error:
+            if not is_gone or str(error) != _UNANSWERED:  # a browser that is closed while it loads is no fault
+                raise
 
     async def _start(self) -> ASGIApp:
         async with self._lock:

@@ -4,14 +4,18 @@ import asyncio
 import subprocess
 import sys
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.web import ticket
+from greenline.web.app import Pages
 from greenline.web.session import COOKIE, seal, ticket_link
 from support.http import http_client
 from support.server import RunningServer, run_server, serve_process
@@ -129,3 +133,21 @@ async def test_a_page_is_loaded_when_it_is_first_opened(dsn: str, tmp_path: Path
 def test_the_server_is_loaded_without_the_framework_of_its_pages() -> None:
     program = "import sys, greenline.serving; sys.exit('nicegui' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+async def test_a_browser_that_is_closed_while_it_loads_is_no_fault() -> None:
+    app = FastAPI()
+    app.state.services = None
+    path = f"/_nicegui/{metadata.version('nicegui')}/static/favicon.ico"
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "app": app}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with Pages(None) as pages:
+        await pages(scope, receive, send)
+    assert sent == []
