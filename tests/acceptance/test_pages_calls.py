@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
-from support.browser import SPEAK, speak
+from support.browser import SPEAK, new_page, speak
 from support.embedded_voice import spoken
 from support.pages import Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
@@ -225,6 +225,49 @@ async def test_who_mutes_before_the_microphone_is_allowed_is_muted(place: Place)
     assert await phone.evaluate("window.microphone.getAudioTracks().map(track => track.enabled)") == [True]
     await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+
+
+async def test_a_second_window_shows_the_call_and_has_no_microphone_to_mute(place: Place) -> None:
+    await place.change_agent(first_message="Hello!")
+    phone = await place.phone("Gus")
+    other = await new_page(place.browser)
+    await other.goto(phone.url)
+    await button(phone, "Call").click()
+    await expect(other.get_by_text("You speak in another window.")).to_be_visible()
+    await expect(button(other, "Mute")).to_have_count(0)
+    await expect(button(phone, "Mute")).to_be_visible()
+    await expect(phone.get_by_text("You speak in another window.")).to_have_count(0)
+    await button(other, "Hang up").click()
+    await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+    assert await ended_by(place) == "person"
+
+
+async def test_of_two_windows_that_take_a_call_one_has_it(place: Place) -> None:
+    await place.change_agent(first_message="Hello!")
+    windows = [await watched_phone(place, "Hal"), await new_page(place.browser)]
+    await windows[1].context.add_init_script(WATCH)
+    await windows[1].goto(windows[0].url)
+    await ask_to_call(place, await place.wa_id("Hal"))
+    await button(windows[0], "Allow calls").click()
+    for window in windows:
+        await button(window, "Accept").wait_for()
+    await asyncio.gather(*(button(window, "Accept").dispatch_event("click") for window in windows))
+    note = "You speak in another window."
+
+    async def silent() -> list[Page]:
+        found = [window for window in windows if await window.get_by_text(note).count()]
+        return found if len(found) == 1 else []
+
+    (loser,) = await until(silent)
+    (winner,) = (window for window in windows if window is not loser)
+    await loser.wait_for_function("window.peers.every(peer => peer.connectionState === 'closed')")
+    await loser.close()
+    await expect(button(winner, "Mute")).to_be_visible()
+    await expect(winner.locator(".gl-caption").first).to_contain_text("Hello!")
+    await winner.wait_for_function("window.peers.some(peer => peer.connectionState === 'connected')")
+    await button(winner, "Hang up").click()
+    await expect(winner.get_by_role("dialog", name="Call")).to_have_count(0)
+    assert await ended_by(place) == "person"
 
 
 async def test_an_operator_calls_takes_over_and_speaks_through_the_voice(place: Place) -> None:

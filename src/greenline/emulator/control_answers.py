@@ -213,6 +213,7 @@ class CallShown(Answer):
     early_packets: int = Field(description="Those before the acceptance, which nobody heard.")
     lost_packets: int
     keys: str = Field(description="Keys that the business pressed.")
+    browsers: int = Field(description="How many have played the person so far; the last one does.")
     script: ScriptShown | None
     heard_seconds: float
     voiced: list[list[float]] = Field(description="Stretches of voice: beginning and end, in seconds.")
@@ -235,6 +236,7 @@ class SessionDescription(Answer):
     """The answer to the offer of a browser."""
 
     sdp: str
+    browser: int = Field(description="Its number, as in `browsers` of the call.")
 
 
 # Evidence

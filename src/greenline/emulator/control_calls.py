@@ -172,11 +172,11 @@ def _add_acts(app: FastAPI, meta: Meta) -> None:
         return call.shown()
 
     @app.post("/calls/{call_id:path}/browser", response_model=SessionDescription, responses=refusals(404))
-    async def browser(call_id: str, body: Annotated[Offer, Body()]) -> dict[str, str]:
-        """Let a browser play the person by its own WebRTC; answers its offer."""
+    async def browser(call_id: str, body: Annotated[Offer, Body()]) -> dict[str, Any]:
+        """Let a browser play the person by its own WebRTC, in place of the one before; answers its offer."""
         call = _call(meta, call_id)
         try:
-            return {"sdp": await desk.attach(call, body.sdp)}
+            return {"sdp": await desk.attach(call, body.sdp), "browser": call.browsers}
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
 

@@ -67,7 +67,7 @@ export default {
           <i class="q-icon material-icons" aria-hidden="true">call</i></button>Call again</label>
       </div>
       <div class="gl-call-buttons" v-else>
-        <label><button type="button" :class="['gl-call-button', {on: muted}]" :aria-pressed="muted" aria-label="Mute"
+        <label v-if="!elsewhere"><button type="button" :class="['gl-call-button', {on: muted}]" :aria-pressed="muted" aria-label="Mute"
           ref="mute" @click="mute"><i class="q-icon material-icons" aria-hidden="true">{{ muted ? 'mic_off' : 'mic' }}</i>
           </button>{{ muted ? 'Muted' : 'Mute' }}</label>
         <label><button type="button" class="gl-call-button" :aria-label="small ? 'Show the call' : 'Show the chat'"
@@ -78,7 +78,7 @@ export default {
       </div>
     </div>
     </div>`,
-  props: { state: String, name: String, note: String, why: String, captions: Array },
+  props: { state: String, name: String, note: String, why: String, elsewhere: Boolean, captions: Array },
   emits: ["offer", "accept", "decline", "hangup", "dismiss", "again", "failed"],
   data() {
     return { muted: false, small: false, weak: false, speaking: false, seconds: 0, shown: {} };
@@ -93,6 +93,7 @@ export default {
     },
     aside() {
       if (this.state === "ended") return [this.why, this.seconds ? `It lasted ${this.clock}.` : ""].join(" ").trim();
+      if (this.elsewhere) return "You speak in another window.";
       if (this.weak) return "poor connection …";
       return this.muted ? "Your microphone is off." : "";
     },
@@ -121,7 +122,7 @@ export default {
       if (state === "ended" || state === "idle") this.close();
       if (state === "idle") this.focused?.focus?.();
       this.ring({ ringing: RINGBACK, incoming: RING, ended: OVER }[state]);
-      if (state === "incoming") navigator.vibrate?.([400, 200, 400]);
+      if (state === "incoming" && navigator.userActivation?.hasBeenActive) navigator.vibrate?.([400, 200, 400]);
     },
     captions(captions) {
       if (captions.some((line) => line.who === "person" && !(line.id in this.shown))) this.speaking = false;

@@ -126,10 +126,13 @@ class Control:
                 return found
         return None
 
-    async def speak(self, call_id: str, offer: str) -> str:
-        """A browser is the person's phone: its session description for the one that it gets."""
+    async def speak(self, call_id: str, offer: str) -> tuple[str, int]:
+        """A browser is the person's phone: its session description for the one that it gets, and its number.
+
+        The one with the highest number speaks (``browsers`` of the call).
+        """
         answer = await self._call("POST", f"/calls/{quote(call_id, safe='')}/browser", {"sdp": offer})
-        return str(answer["sdp"])
+        return str(answer["sdp"]), int(answer["browser"])
 
     async def take_call(self, call_id: str) -> None:
         """A person takes the call of the business."""

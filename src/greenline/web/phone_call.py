@@ -41,7 +41,9 @@ class PhoneCall(ui.element, component="call.js"):
         self._call_id: str | None = None
         self._dismissed: set[str] = set()
         self._speaks = False
+        self._browser = 0
         self.props["name"] = business
+        self.props["elsewhere"] = False
         self._show("idle")
         self._tell_captions(())
         self.on("offer", self._offered)
@@ -75,12 +77,13 @@ class PhoneCall(ui.element, component="call.js"):
         if call is None or call["call_id"] in self._dismissed:
             return
         self._call_id = str(call["call_id"])
+        self._yield_to_another(call)
         why = await notes.refusal(self._call_id) if call["ended_by"] in REFUSED else ""
         self._show(*how_it_stands(call, is_answering=self._speaks), why)
         if self.props["state"] == "connected":
             self._tell_captions(await notes.captions())
         if self.props["state"] in ("idle", "ended"):
-            self._speaks = False
+            self._fall_silent()
         if self.props["state"] == "idle" and call["state"] == "ended":
             self._dismiss()
 
@@ -88,6 +91,16 @@ class PhoneCall(ui.element, component="call.js"):
         """The emulator does not answer now: the call may go on, unseen."""
         if self._call_id is not None and self.is_running:
             self._show("reconnecting")
+
+    def _yield_to_another(self, call: Mapping[str, Any]) -> None:
+        """The person has taken the call in another window since: this one neither speaks nor hangs up any more."""
+        is_taken = call["browsers"] > self._browser if self._browser else call["state"] == "active"
+        if self._speaks and is_taken:
+            self._fall_silent()
+            self.run_method("close")
+
+    def _fall_silent(self) -> None:
+        self._speaks, self._browser = False, 0
 
     async def _look(self) -> Mapping[str, Any] | None:
         try:
@@ -111,7 +124,9 @@ class PhoneCall(ui.element, component="call.js"):
             if self._call_id is None:
                 self._call_id = await self._emulator.dial(self._person, self._number)
             self._speaks = True
-            self.run_method("answer", await self._emulator.speak(self._call_id, str(event.args)))
+            answer, self._browser = await self._emulator.speak(self._call_id, str(event.args))
+            self._speaks = True  # also where another window took the call meanwhile: the last to join has it
+            self.run_method("answer", answer)
             if is_incoming:
                 await self._emulator.take_call(self._call_id)
             else:
@@ -151,14 +166,15 @@ class PhoneCall(ui.element, component="call.js"):
     def _dismiss(self) -> None:
         if self._call_id is not None:
             self._dismissed.add(self._call_id)
-        self._call_id, self._speaks = None, False
+        self._call_id = None
+        self._fall_silent()
         self._tell_captions(())
         self._show("idle")
 
     def _end(self, note: str) -> None:
         if self._call_id is not None:
             self._dismissed.add(self._call_id)
-        self._speaks = False
+        self._fall_silent()
         self._show("ended", note)
 
     def _leave(self) -> None:
@@ -167,7 +183,8 @@ class PhoneCall(ui.element, component="call.js"):
             background_tasks.create(self._act(self._emulator.hang_up), name="web.hang_up")
 
     def _show(self, state: Shown, note: str = "", why: str = "") -> None:
-        for name, value in (("note", note), ("why", why), ("state", state)):
+        is_elsewhere = state in ("ringing", "connected") and not self._speaks
+        for name, value in (("note", note), ("why", why), ("elsewhere", is_elsewhere), ("state", state)):
             if self.props.get(name) != value:
                 self.props[name] = value
 

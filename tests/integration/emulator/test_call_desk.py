@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiortc import AudioStreamTrack, RTCPeerConnection
 
 from greenline.channels.webrtc.media import MediaCall
+from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.script import Script
 from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
@@ -51,7 +53,7 @@ class Line:
         return await self.meta.desk.act(self.number, whole, "http://graph.test")
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def line() -> AsyncIterator[Line]:
     made = Line()
     try:
@@ -170,3 +172,31 @@ async def test_nobody_speaks_in_a_call_that_is_over_by_then() -> None:
         with pytest.raises(ValueError, match="over"):
             await at.meta.desk.attach(call, await at.media.offer())
         assert call.phone is None, "nobody would close it"
+        call.hear(bytes(1920))
+        assert call.early_packets == 0, "sound that was on its way when the call ended is not early"
+
+
+async def test_of_two_browsers_that_join_at_once_one_plays_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    phones: list[Peer] = []
+
+    class Phone(Peer):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            phones.append(self)
+
+    async with line() as at, contextlib.AsyncExitStack() as stack:
+        call = await at.meta.desk.dial(at.ann, at.number)
+        offers = []
+        for _ in range(2):
+            browser = RTCPeerConnection()
+            stack.push_async_callback(browser.close)
+            browser.addTrack(AudioStreamTrack())
+            await browser.setLocalDescription(await browser.createOffer())
+            offers.append(browser.localDescription.sdp)
+        monkeypatch.setattr("greenline.emulator.calls.desk.Peer", Phone)
+        await asyncio.gather(*(at.meta.desk.attach(call, offer) for offer in offers))
+        assert call.browsers == len(phones) == 2
+        await eventually(lambda: [phone for phone in phones if phone.mouth.readyState == "live"] == [call.phone])
+        at.meta.desk.hang_up(call)
+        await eventually(lambda: call.phone is None)
+        assert [phone.mouth.readyState for phone in phones] == ["ended", "ended"]

@@ -56,6 +56,8 @@ class Call:
     peer: Peer = field(init=False, repr=False)
     phone: Peer | None = field(default=None, repr=False)
     """The browser that plays the person, if one does."""
+    browsers: int = 0
+    """How many have played the person so far, one after the other."""
     play: Any = field(default=None, repr=False)
     """The script to which the person keeps, if there is one (`greenline.emulator.calls.script.Play`)."""
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -73,6 +75,8 @@ class Call:
 
     def hear(self, pcm: bytes) -> None:
         """Sound of the business, 16-bit mono PCM of 48 kHz."""
+        if self.state == "ended":
+            return  # on its way when the call ended
         if self.state != "active":
             if not self.early_packets:
                 self.note("early_audio")
@@ -161,6 +165,7 @@ class Call:
             "early_packets": self.early_packets,
             "lost_packets": self.peer.way.lost,
             "keys": self.keys,
+            "browsers": self.browsers,
             "script": self.play.shown() if self.play else None,
             "heard_seconds": round(self.heard_seconds, 2),
             "voiced": self.voiced,

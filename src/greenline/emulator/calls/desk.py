@@ -208,13 +208,14 @@ class Desk:
         except (ValueError, KeyError, IndexError, AssertionError) as error:  # whatever aiortc stumbles over
             await phone.close()
             raise ValueError("This session description can't be used.") from error
-        if call.phone is not None:
-            await call.phone.close()
         if call.state == "ended":  # meanwhile: nobody would close it
             await phone.close()
             raise ValueError("The call is over.")
-        call.phone = phone
+        before, call.phone = call.phone, phone
+        call.browsers += 1
         call.note("browser")
+        if before is not None:
+            self._background.start(before.close())
         return answer
 
     def perform(self, call: Call, script: Script) -> None:
