@@ -132,8 +132,21 @@ class PhoneCall(ui.element, component="call.js"):
             else:
                 self._show("ringing")
         except EmulatorGone as error:
-            await self._act(self._emulator.hang_up)  # else the business talks to nobody
-            self._end(str(error))
+            if await self._is_over():
+                self._show("ringing")  # the next look tells why it ended
+            else:
+                await self._act(self._emulator.hang_up)  # else the business talks to nobody
+                self._end(str(error))
+
+    async def _is_over(self) -> bool:
+        """Whether the call ended before the browser had joined it, as where the business rejects at once."""
+        if self._call_id is None:
+            return False
+        try:
+            call = await self._emulator.call_of(self._person, self._number, self._call_id)
+        except EmulatorGone:
+            return False
+        return call is not None and call["state"] == "ended"
 
     def _accept(self) -> None:
         self._show("connecting")
