@@ -259,17 +259,18 @@ class Turns:
         try:
             while may_merge and not effects.touched_world:
                 arrival = asyncio.create_task(claim.arrived.wait())
-                await asyncio.wait({task, arrival}, return_when=asyncio.FIRST_COMPLETED)
-                arrival.cancel()
+                try:
+                    await asyncio.wait({task, arrival}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    arrival.cancel()
                 if task.done() or effects.touched_world:
                     break
                 if await self._has_news(claim) and not effects.touched_world:  # it may have begun meanwhile
                     raise Superseded
             return await task
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # its error is told by what is raised here
 
     async def _has_news(self, claim: Claim) -> bool:
         """Whether the person wrote more, or an operator ordered something that may silence the agent."""

@@ -15,8 +15,9 @@ from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.channel import ANN, Channel, running_channel
+from support.residue import work_of
 from support.rows import WORKSPACE
-from support.wait import until
+from support.wait import eventually, until
 
 
 async def test_a_message_is_answered_and_recorded(channel: Channel) -> None:
@@ -87,6 +88,21 @@ async def test_fragments_are_answered_once(channel: Channel) -> None:
     assert len(channel.meta.sent) == 1
     [conversation] = await channel.conversations()
     assert conversation["user_message_count"] == 2
+
+
+async def test_a_turn_that_lost_its_chat_leaves_nothing_running(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    async with running_channel(pool, dsn, clock, settings.model_copy(update={"lease_seconds": 0.3})) as channel:
+        channel.model.hold = asyncio.Event()
+        await channel.hear()
+        await eventually(lambda: channel.model.requests)
+        await pool.execute(
+            "update mailbox set epoch = epoch + 1, owner = 'another', lease_until = now() + interval '1 hour' "
+            "where kind = 'chat'"
+        )
+        await eventually(lambda: channel.model.cancelled)
+        await eventually(lambda: "Event.wait" not in map(work_of, asyncio.all_tasks()))
 
 
 async def test_a_conversation_goes_on(channel: Channel) -> None:
