@@ -24,7 +24,8 @@ PNG = base64.b64decode(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
+    folder = tmp_path_factory.mktemp("pages")
+    async with pages(postgres, folder, PROMPT, expected="delivery.failed") as place:
         yield place
 
 

@@ -5,6 +5,7 @@ stuck: no answer takes `STUCK_SECONDS` from when it was possible. Counted at a s
 """
 
 import asyncio
+import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ async def crowd(meta: Emulator, people: int, messages: int) -> list[Talk]:
 async def verify(meta: Emulator, talks: list[Talk], shop: Shop) -> None:
     """Nothing is missing, nothing came twice, everything is in order."""
     for talk in talks:
-        assert await meta.answers(talk.person) == replies(talk.words, shop)
+        answers, expected = await meta.answers(talk.person), replies(talk.words, shop)
+        assert answers == expected, "\n".join(difflib.ndiff(expected, answers))
     assert set((await meta.call("GET", "/deliveries"))["counts"].values()) == {1}
     ordered = [text.removeprefix("order ") for talk in talks for text in talk.words if text.startswith("order ")]
     assert sorted(shop.orders.values()) == sorted(ordered)

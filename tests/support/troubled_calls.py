@@ -163,6 +163,7 @@ class TroubledCall:
             await self._strike()
             return
         if self.scenario.fate == "vanished" and self._at("picked_up"):  # Meta's relay never answers
+            await until(self._known)  # what is told sooner waits for the clock
             await self.channel.tell_status("ACCEPTED", self.wacid)
             self.within = MEDIA_SECONDS + IN_TIME
             return
@@ -174,6 +175,9 @@ class TroubledCall:
             (await self._voice()).fail = True
         await self.channel.tell_status("ACCEPTED", self.wacid)
         await self._until_its_end()
+
+    async def _known(self) -> bool:
+        return bool((await self.row())["wacid"])
 
     async def _not_made(self, connect: dict[str, Any]) -> None:
         assert self.scenario.refuses is not None
