@@ -1,6 +1,7 @@
 """Calls between the phone page and the agent: a browser's own WebRTC, whose microphone hears what a test says."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -65,7 +66,7 @@ SLOW_PERMISSION = """
   };
 """
 RINGBACK, BELL = 425, 659
-QUESTION = "Are you open on Saturday?"
+QUESTION, ANSWER = "Are you open on Saturday?", "We are open until seven."
 ENERGY = """async () => {
   let energy = 0;
   for (const peer of window.peers)
@@ -124,6 +125,17 @@ def button(phone: Page, name: str) -> Any:
     return phone.get_by_role("button", name=name, exact=True)
 
 
+async def ask(phone: Page) -> None:
+    """The person asks until they are answered: a busy machine may make gaps in a voice that nobody understands."""
+    answer, question = phone.locator(".gl-caption", has_text=ANSWER).first, await spoken(QUESTION)
+    for patience in (20_000, 20_000, 60_000):
+        await speak(phone, question)
+        with contextlib.suppress(AssertionError):
+            await expect(answer).to_be_visible(timeout=patience)
+            return
+    await expect(answer).to_be_visible()
+
+
 async def test_a_phone_that_can_not_speak_hangs_up(place: Place) -> None:
     before = len((await place.meta.call("GET", "/calls"))["calls"])
     phone = await place.phone("Mia")
@@ -167,8 +179,8 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
     await expect(phone.get_by_role("status")).to_have_text(at_least(2))
     captions = phone.get_by_role("log", name="Captions").locator(".gl-caption")
     await expect(captions).to_contain_text(["Hello!"])
-    await speak(phone, await spoken(QUESTION))
-    await expect(captions).to_contain_text(["Hello!", QUESTION, "We are open until seven."])
+    await ask(phone)
+    await expect(captions).to_contain_text(["Hello!", QUESTION, ANSWER])
     await expect(phone.locator(".gl-step-title", has_text="The person calls")).to_be_visible()
 
     async def answered() -> bool:
@@ -202,12 +214,11 @@ async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Pla
     await speak(phone, await spoken("Do you sell tea?") + bytes(HEARING_RATE))  # into the void
     await button(phone, "Mute").click()
     await expect(button(phone, "Mute")).to_have_attribute("aria-pressed", "false")
-    await speak(phone, await spoken(QUESTION))
-    await expect(phone.locator(".gl-caption").last).to_contain_text("We are open until seven.")
+    await ask(phone)
     await phone.close()
     shown = await conversation(place)
     said = [turn["message"] for turn in shown["transcript"] if turn["role"] == "user" and turn["message"]]
-    assert said == [QUESTION]
+    assert set(said) == {QUESTION}
     assert await ended_by(place) == "person"
 
 
