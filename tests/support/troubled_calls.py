@@ -162,8 +162,8 @@ class TroubledCall:
         if self._at("dialed"):
             await self._strike()
             return
+        await until(self._known)  # what is told sooner waits for the clock
         if self.scenario.fate == "vanished" and self._at("picked_up"):  # Meta's relay never answers
-            await until(self._known)  # what is told sooner waits for the clock
             await self.channel.tell_status("ACCEPTED", self.wacid)
             self.within = MEDIA_SECONDS + IN_TIME
             return
