@@ -199,3 +199,13 @@ def test_sql_is_in_sql_files() -> None:
 def test_every_setting_is_in_the_documentation() -> None:
     """docs/operations.md holds the table that `greenline settings` prints, word for word."""
     assert settings_table() in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_every_log_event_that_operators_are_told_of_is_logged() -> None:
+    """docs/operations.md names events; one that was renamed in the code would be an alarm that never rings."""
+    section = (ROOT / "docs" / "operations.md").read_text().split("## What the log says")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
+    source = "\n".join(path.read_text() for path in MODULES)
+    assert named
+    assert {name for name in named if f'"{name}"' not in source} == set()
