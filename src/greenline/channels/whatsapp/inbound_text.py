@@ -14,6 +14,7 @@ import orjson
 
 from greenline.channels.choices import chosen
 from greenline.channels.whatsapp.vcard import read_vcard
+from greenline.text import clean_data
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -175,17 +176,23 @@ def _interactive(message: Message) -> Description:
 
 def _form(reply: Message) -> str:
     """A filled-in form: what the business's own form asked, by the names of its fields."""
-    try:
-        answers = orjson.loads(_words(reply, "response_json"))
-    except orjson.JSONDecodeError:
-        answers = {}
     fields = [
         f"{name}: {_plain(value)}"
-        for name, value in _object(answers).items()
+        for name, value in _answers(_words(reply, "response_json")).items()
         if name != "flow_token" and value not in (None, "", [], {})
     ]
     name = _words(reply, "name")
     return "\n".join([f"[Filled-in form{f' “{name}”' if name else ''}]", *fields[:MAX_FORM_FIELDS]])
+
+
+def _answers(written: str) -> dict[str, Any]:
+    """JSON within the JSON of the message, which a person's device writes: none where nobody can read it."""
+    try:
+        found = orjson.loads(written)
+        orjson.dumps(found)  # it does not go down as far as it reads
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return {}
+    return _object(clean_data(found))
 
 
 def _plain(value: object) -> str:

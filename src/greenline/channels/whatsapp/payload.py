@@ -6,17 +6,18 @@ can't be used becomes a `Poison` and leaves its neighbours alone (Meta: Webhooks
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 
-import orjson
-
-from greenline.channels.whatsapp.webhook_ids import contact_of, identifier, is_key, person, previous_id
+from greenline.channels.whatsapp.webhook_ids import contact_of, identifier, person, previous_id
+from greenline.channels.whatsapp.webhook_json import digest, dump, dump_any, load
 
 OBJECT: Final = "whatsapp_business_account"
+TOO_DEEP: Final = "nested too deeply"
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class _Change:
 def parse_envelope(body: bytes) -> Iterator[Parsed]:
     """The events of a webhook body, in its order. A body that is no envelope of Meta's is one `Poison`."""
     try:
-        envelope = _load(body)
+        envelope = load(body)
     except (ValueError, RecursionError) as error:
         yield Poison(body, f"not readable as JSON: {error}"[:300])
         return
@@ -85,7 +86,7 @@ def parse_envelope(body: bytes) -> Iterator[Parsed]:
             try:
                 yield from _read_change(entry, change, known=known)
             except RecursionError:
-                yield Poison(body, "nested too deeply")
+                yield Poison(body, TOO_DEEP)
 
 
 def _read_change(entry: dict[str, Any], change: object, *, known: bool) -> Iterator[Parsed]:
@@ -101,6 +102,19 @@ def _read_change(entry: dict[str, Any], change: object, *, known: bool) -> Itera
     return (
         reader(context) if reader else iter((_whole(context, _KINDS.get(name, "unknown") if known else "unknown"),))
     )
+
+
+def _one(read: Callable[Concatenate[_Change, Any, P], Parsed]) -> Callable[Concatenate[_Change, Any, P], Parsed]:
+    """``read`` for one item of a change, which is set aside alone where it is nested too deeply."""
+
+    @wraps(read)
+    def alone(change: _Change, item: Any, /, *args: P.args, **kwargs: P.kwargs) -> Parsed:
+        try:
+            return read(change, item, *args, **kwargs)
+        except RecursionError:
+            return _poison(item, TOO_DEEP)
+
+    return alone
 
 
 def _messages(change: _Change) -> Iterator[Parsed]:
@@ -138,12 +152,13 @@ def _is_call_permission(message: dict[str, Any]) -> bool:
     return isinstance(interactive, dict) and "call_permission_reply" in interactive
 
 
+@_one
 def _message(
     change: _Change, message: dict[str, Any], contact: dict[str, Any] | None, kind: str, prefix: str
 ) -> Parsed:
-    payload = _dump({"message": message, "contact": contact})
+    payload = dump({"message": message, "contact": contact})
     wamid = identifier(message.get("id"))
-    dedupe = f"{prefix}{wamid}" if wamid else _digest(prefix or kind, message)
+    dedupe = f"{prefix}{wamid}" if wamid else digest(prefix or kind, message)
     number, account = change.phone_number_id, change.business_account_id
     if group_id := identifier(message.get("group_id")):
         return Event(kind, dedupe, payload, number, account, None, None, group_id)
@@ -155,6 +170,7 @@ def _message(
     return Event(kind, dedupe, payload, number, account, wa_id, bsuid)
 
 
+@_one
 def _status(change: _Change, status: object) -> Parsed:
     if not isinstance(status, dict):
         return _poison(status, "a status that is not an object")
@@ -170,7 +186,7 @@ def _status(change: _Change, status: object) -> Parsed:
     return Event(
         "status",
         f"{wamid}:{state}:{recipient or ''}",
-        _dump(status),
+        dump(status),
         change.phone_number_id,
         change.business_account_id,
     )
@@ -227,6 +243,7 @@ def _calls(change: _Change) -> Iterator[Parsed]:
         yield _whole(change, "unknown")
 
 
+@_one
 def _call(change: _Change, item: object, key: str, payload: dict[str, Any]) -> Parsed:
     call_id = identifier(item.get("id")) if isinstance(item, dict) else None
     if not isinstance(item, dict) or call_id is None or change.phone_number_id is None:
@@ -234,21 +251,22 @@ def _call(change: _Change, item: object, key: str, payload: dict[str, Any]) -> P
     return Event(
         "call",
         f"{call_id}:{key}:{identifier(item.get(key)) or ''}",
-        _dump({"phone_number_id": change.phone_number_id, **payload}),
+        dump({"phone_number_id": change.phone_number_id, **payload}),
         change.phone_number_id,
         change.business_account_id,
         call_id=call_id,
     )
 
 
+@_one
 def _item(change: _Change, item: object, kind: str, wa_id: str | None = None, bsuid: str | None = None) -> Parsed:
     if not isinstance(item, dict):
         return _poison(item, f"an item of {change.field} that is not an object"[:300])
     content = _content(change, item)
     return Event(
         kind,
-        _digest(change.field, content),
-        _dump(content),
+        digest(change.field, content),
+        dump(content),
         change.phone_number_id,
         change.business_account_id,
         wa_id,
@@ -258,8 +276,8 @@ def _item(change: _Change, item: object, kind: str, wa_id: str | None = None, bs
 
 def _whole(change: _Change, kind: str) -> Event:
     content = _content(change, change.value)
-    digest = _digest(change.field, content)
-    return Event(kind, digest, _dump(content), change.phone_number_id, change.business_account_id)
+    dedupe = digest(change.field, content)
+    return Event(kind, dedupe, dump(content), change.phone_number_id, change.business_account_id)
 
 
 def _content(change: _Change, value: dict[str, Any]) -> dict[str, Any]:
@@ -302,32 +320,5 @@ def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _digest(name: str, content: object) -> str:
-    try:
-        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        text = json.dumps(content, sort_keys=True).encode()
-    digest = hashlib.sha256(text).hexdigest()
-    return f"{name}:{digest}" if is_key(name) else f"?:{digest}"
-
-
 def _poison(item: object, reason: str) -> Poison:
-    return Poison(_dump(item).encode(), reason)
-
-
-def _load(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return json.loads(body, parse_constant=_refuse)  # lone surrogates, which Meta can send, are kept
-
-
-def _dump(value: object) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        return json.dumps(value)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    return Poison(dump_any(item).encode(), reason)

@@ -236,6 +236,20 @@ def test_nul_and_surrogates_become_replacement_characters() -> None:
     assert message.profile_name == "A\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (r'{"city":"Ro\u0000me","a\u0000":["\u0000"]}', 'city: Ro\ufffdme\na\ufffd: ["\ufffd"]'),
+        ('{"city":' + "[" * 600 + "]" * 600 + "}", ""),
+        ("[" * 5000, ""),
+    ],
+    ids=["NUL", "deep", "deeper"],
+)
+def test_forms_that_no_device_writes_are_read_all_the_same(answers: str, told: str) -> None:
+    message = read("interactive", interactive={"type": "nfm_reply", "nfm_reply": {"response_json": answers}})
+    assert message.text == f"[Filled-in form]\n{told}".rstrip()
+
+
 @pytest.mark.parametrize("timestamp", [None, "", "soon", "-5", "1e9", 10**30, [], "99999999999999"])
 def test_an_unreadable_time_is_older_than_every_window(timestamp: Any) -> None:
     assert read(text={"body": "x"}, timestamp=timestamp).at == UNKNOWN_TIME

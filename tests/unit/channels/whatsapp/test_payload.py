@@ -231,6 +231,29 @@ def test_a_poisoned_item_leaves_its_neighbours_alone() -> None:
     assert poison.body == b'"not an object"'
 
 
+def deep(levels: int) -> bytes:
+    return b'{"a":' * levels + b"5" + b"}" * levels
+
+
+@pytest.mark.parametrize("more", [b"", b',"b":"\\ud800"'], ids=["", "with a lone surrogate"])
+@pytest.mark.parametrize("levels", [100, 252, 253, 500, 900])
+def test_only_the_item_that_nobody_could_read_is_set_aside(levels: int, more: bytes) -> None:
+    raw = body(messages=[text("wamid.1"), text("wamid.2"), text("wamid.3")])
+    raw = raw.replace(b'"id":"wamid.2"', b'"id":"wamid.2","x":' + deep(levels) + more)
+    found = list(parse_envelope(raw))
+    set_aside = [place for place, event in enumerate(found) if isinstance(event, Poison)]
+    assert (len(found), set_aside) == (3, [1] if levels > 252 else [])
+
+
+@pytest.mark.parametrize("name", ["statuses", "errors", "calls", "user_preferences"])
+def test_items_of_other_kinds_are_set_aside_alone_too(name: str) -> None:
+    items = [{"id": f"wamid.{number}", "status": "sent", "event": "connect"} for number in range(3)]
+    value: dict[str, Any] = {name: items}
+    raw = body("messages" if name in ("statuses", "errors") else name, **value)
+    found = list(parse_envelope(raw.replace(b'"id":"wamid.1"', b'"id":"wamid.1","x":' + deep(500))))
+    assert [isinstance(event, Poison) for event in found] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     "value",
     [

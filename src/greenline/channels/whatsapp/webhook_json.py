@@ -1,0 +1,67 @@
+"""JSON of webhooks: quick, and tolerant of what Meta can send and orjson refuses (lone surrogates, long numbers)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+import orjson
+
+from greenline.channels.whatsapp.webhook_ids import is_key
+
+MAX_DEPTH: Final = 254
+"""Levels of nesting that orjson writes, and that whoever reads an event can go down. Meta's have about ten."""
+
+
+def load(body: bytes) -> Any:
+    """Raises ``ValueError`` or ``RecursionError`` for what is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body, parse_constant=_refuse)
+
+
+def dump(value: object) -> str:
+    """Raises ``RecursionError`` for more than `MAX_DEPTH` levels."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        if _is_deep(value):
+            raise RecursionError("nested too deeply") from None
+        return json.dumps(value)
+
+
+def dump_any(value: object) -> str:
+    """As deep as it is."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value)
+
+
+def digest(name: str, content: object) -> str:
+    """A key for what has no id: the same for the same content, whatever the order in it."""
+    try:
+        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        text = json.dumps(content, sort_keys=True).encode()
+    sha256 = hashlib.sha256(text).hexdigest()
+    return f"{name}:{sha256}" if is_key(name) else f"?:{sha256}"
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
