@@ -13,7 +13,7 @@ from greenline.channels.whatsapp.accounts import apply_account_event
 from greenline.channels.whatsapp.delivery import raise_states, read_status, sql
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
-from greenline.store.outage import REFUSALS, passes
+from greenline.store.outage import passes
 from greenline.store.pool import Pool, Record
 from greenline.store.wakeups import POLL_SECONDS, Wakeups
 from greenline.text import clean_data
@@ -67,13 +67,15 @@ class Facts:
         return len(rows)
 
     async def _apply(self, connection: Any, rows: list[Record], now: datetime) -> list[str | None]:
-        """Apply all at once; where the database refuses something, one by one, so that it fails alone."""
+        """Apply all at once; where something can't be applied, one by one, so that it fails alone."""
         try:
             async with connection.transaction():
                 return await self._apply_together(connection, rows, now)
-        except (*REFUSALS, ValueError, TypeError) as error:
+        except Exception as error:  # the boundary of one fact: recorded, and the others don't wait for it
+            if passes(error):
+                raise
             if len(rows) == 1:
-                log.warning("facts.refused", inbox_id=rows[0]["id"], kind=rows[0]["kind"], error=str(error))
+                log.error("facts.refused", inbox_id=rows[0]["id"], kind=rows[0]["kind"], exc_info=error)
                 return [f"{type(error).__name__}: {error}".replace("\x00", "")]
         return [error for row in rows for error in await self._apply(connection, [row], now)]
 

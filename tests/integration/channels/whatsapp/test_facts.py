@@ -29,3 +29,17 @@ async def test_it_stops_also_when_news_come_at_that_moment(
         await facts.stop()
     assert not facts.running
     assert not patience.expired()
+
+
+async def test_a_fact_that_cant_be_applied_holds_up_no_other(pool: Pool, dsn: str, clock: ManualClock) -> None:
+    """Whatever its fault is: statuses of all numbers are behind it. An earlier version has kept such ones."""
+    deep = '{"id":"wamid.1","status":"sent","pricing":' + '{"a":' * 600 + "1" + "}" * 600 + "}"
+    for payload in (deep, '{"id":"wamid.2","status":"sent"}'):
+        await pool.execute(
+            "insert into inbox(dedupe, kind, payload, received_at) values ($1, 'status', $1::text::json, $2)",
+            payload,
+            clock.now(),
+        )
+    assert await Facts(pool, Wakeups(dsn), clock).apply_waiting() == 2
+    rows = await pool.fetch("select error from inbox where done_at is not null order by id")
+    assert [row["error"] and row["error"].split(":")[0] for row in rows] == ["RecursionError", None]
