@@ -133,6 +133,53 @@ async def test_neither_a_crowd_nor_a_chatterbox_provokes_a_refusal(dsn: str, tmp
         assert [call["error"] for call in calls if call["error"]] == []
 
 
+NEWS = {
+    "name": "news",
+    "language": "en",
+    "category": "UTILITY",
+    "components": [{"type": "BODY", "text": "The new plants are here."}],
+}
+
+
+async def test_a_campaign_over_a_slow_network_is_not_refused(dsn: str, tmp_path: Path) -> None:
+    """What left in one second arrives in the next, together with what leaves then; and answers come late."""
+    rate = {"GREENLINE_THROUGHPUT_PER_SECOND": "10"}
+    async with world(dsn, tmp_path, **rate) as (meta, server), http_client(server.url, KEY) as api:
+        await meta.call("PATCH", "/config", throughput_per_second=10)
+        made = await meta.graph("POST", f"{meta.business['waba_id']}/message_templates", NEWS)
+        await meta.call("POST", f"/templates/{made['id']}/review", status="APPROVED")
+        people = [await meta.person(f"Person {n}", f"1555022{n:04}") for n in range(40)]
+        [agent] = (await api.get("/v1/convai/agents")).json()["agents"]
+        match = {"sends": "template"}
+        await meta.call("POST", "/faults", name="slow", seconds=1.0, times=8, match=match)
+        late = {"seconds": 0.8, "accepted": True, "probability": 0.2}
+        await meta.call("POST", "/faults", name="graph_timeout", **late, match=match)
+        few = asyncio.Semaphore(8)
+
+        async def write(person: Person) -> None:
+            body = {
+                "whatsapp_phone_number_id": meta.number,
+                "whatsapp_user_id": person.wa_id,
+                "template_name": NEWS["name"],
+                "template_language_code": NEWS["language"],
+                "template_params": [],
+                "agent_id": agent["agent_id"],
+            }
+            async with few:
+                (await api.post("/v1/convai/whatsapp/outbound-message", json=body)).raise_for_status()
+
+        await asyncio.gather(*map(write, people))
+
+        async def all_taken() -> bool:
+            counts = (await meta.call("GET", "/deliveries"))["counts"]
+            return len(counts) == len(people)
+
+        await until(all_taken)
+        calls = (await meta.call("GET", "/graph-calls"))["calls"]
+        assert [call["error"] for call in calls if call["error"]] == []
+        assert {fault for call in calls for fault in call["faults"]} == {"slow", "graph_timeout"}
+
+
 async def test_a_number_that_the_business_app_uses_too_is_not_overrun(dsn: str, tmp_path: Path) -> None:
     """Meta takes 20 messages a second of it, in and out: 40 people write at once."""
     async with world(dsn, tmp_path) as (first, server):

@@ -113,10 +113,16 @@ class Mailboxes:
         rows = await self.pool.fetch(_sql["renew"], ids, epochs, self.lease_seconds)
         return {row["id"] for row in rows}
 
-    async def release(self, claim: Claim, now: datetime, timer: datetime | None = None) -> None:
-        """Give the mailbox back, due at ``timer``, or at once if something came in since the last look."""
+    async def release(
+        self, claim: Claim, now: datetime, timer: datetime | None = None, rests_until: datetime | None = None
+    ) -> None:
+        """Give the mailbox back, due at ``timer``, or at once if something came in since the last look.
+
+        ``rests_until``: nobody may claim it before.
+        """
         claim.returning = True
-        due = await self.pool.fetchval(_sql["release"], claim.mailbox_id, claim.epoch, claim.arrivals, timer, now)
+        moments = (timer, now, rests_until)
+        due = await self.pool.fetchval(_sql["release"], claim.mailbox_id, claim.epoch, claim.arrivals, *moments)
         if due is not None and due <= now:
             claim.arrived.set()
 

@@ -54,9 +54,10 @@ returning m.id;
 
 -- name: release
 -- scope: system, the mailbox is held by the caller
--- $3: arrivals that the holder has seen; $4: its next timer; $5: now. What came meanwhile is due at once.
+-- $3: arrivals that the holder has seen; $4: its next timer; $5: now. What came meanwhile is due at once. Until $6 nobody
+-- may claim it.
 update mailbox
-set owner = null, lease_until = null, attempt = 0, epoch = epoch + 1, due_at = case when arrivals > $3 then $5::timestamptz else $4::timestamptz end
+set owner = null, lease_until = clock_timestamp() + ($6::timestamptz - $5::timestamptz), attempt = 0, epoch = epoch + 1, due_at = case when arrivals > $3 then $5::timestamptz else $4::timestamptz end
 where id = $1 and epoch = $2
 returning due_at;
 

@@ -99,6 +99,17 @@ async def test_a_hold_of_unknown_outcome_is_repeated_and_no_other_is(pool: Pool,
         await mailboxes.hold("one:a", "live", "live:1", WORKSPACE, now)
 
 
+async def test_a_mailbox_that_rests_is_claimed_when_that_is_over(pool: Pool, clock: ManualClock) -> None:
+    await insert_workspace(pool, clock.now())
+    await ring(pool, mailbox_id="work:1", workspace_id=WORKSPACE, kind="work", due_at=clock.now())
+    mailboxes, now = Mailboxes(pool, lease_seconds=10), clock.now()
+    [claim] = await mailboxes.claim("one", "work", now, 1)
+    await mailboxes.release(claim, now, now, now + timedelta(minutes=1))
+    assert await mailboxes.claim("two", "work", now, 1) == []
+    await pool.execute("update mailbox set lease_until = lease_until - interval '1 minute'")
+    assert len(await mailboxes.claim("two", "work", now, 1)) == 1
+
+
 async def test_a_mailbox_that_was_given_back_counts_as_no_lost_lease(
     pool: Pool, dsn: str, clock: ManualClock
 ) -> None:

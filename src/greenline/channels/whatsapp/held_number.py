@@ -22,7 +22,8 @@ class HeldNumber:
 
     claim: Claim
     phone_number_id: str
-    clock: datetime | None
+    clock: datetime | None = None
+    """Of the number's pace."""
     per_second: float = 0.0
     """Messages that it may send and take in, as its account was read last."""
     flights: dict[str, asyncio.Task[None]] = field(default_factory=dict)

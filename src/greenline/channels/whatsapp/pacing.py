@@ -49,7 +49,7 @@ class Pace:
 
 def number_pace(per_second: float) -> Pace:
     """The rate of a number, so that no window of one second ever holds more than ``per_second`` messages."""
-    burst = max(1, int(per_second // 8))
+    burst = max(1, int(per_second // 16))
     steady = max(per_second - burst, per_second / 2)
     return Pace(timedelta(seconds=1 / steady), burst)
 

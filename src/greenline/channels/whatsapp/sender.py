@@ -55,8 +55,6 @@ HEADS: Final = 100
 """Chats that a look reads at most: what a number of 1,000 messages a second sends in two looks."""
 LOOK_SECONDS: Final = 0.05
 """Between two looks whether a number whose last second was full has room again."""
-THROUGHPUT_SHARE: Final = 0.9
-"""Part of the throughput at which messages leave steadily: what comes in next can't be foreseen."""
 NO_TOKEN_SECONDS: Final = 60.0
 """How long messages wait for a number whose token is dead before it is looked at again."""
 
@@ -72,7 +70,7 @@ class Rate:
 def rules_of(settings: Settings, per_second: float) -> Rules:
     """The rules for numbers that send and take in ``per_second`` messages."""
     return Rules(
-        number=number_pace(per_second * THROUGHPUT_SHARE),
+        number=number_pace(per_second),
         pair=Pace(timedelta(seconds=settings.pair_interval_seconds), settings.pair_burst),
         window_margin=timedelta(seconds=settings.window_margin_seconds),
         max_unknown=settings.send_max_attempts * LOST_ANSWERS,
@@ -106,7 +104,6 @@ class Sender:
         self._inflow = inflow
         self._settings = settings
         self._rates: dict[float, Rate] = {}
-        self._number_clocks: dict[str, datetime] = {}
         self._held: dict[str, HeldNumber] = {}
         self._posting = Posting(pool, graph, clock, self._grace, refused_token, settled)
 
@@ -116,7 +113,7 @@ class Sender:
         now = self._clock.now()
         waiting = (now, self._grace, self._listening_since())
         await self._pool.execute(sql["orphaned"], claim.workspace_id, phone_number_id, *waiting)
-        number = HeldNumber(claim, phone_number_id, self._number_clocks.get(phone_number_id))
+        number = HeldNumber(claim, phone_number_id)
         try:
             await self._send_all(number)
         finally:
@@ -145,7 +142,7 @@ class Sender:
         verdict = self._judge(head, number, now)
         if not isinstance(verdict, Send):
             return None
-        number.clock = self._number_clocks[phone_number_id] = verdict.number_clock
+        number.clock = verdict.number_clock
         number.used = True
         row = {"id": head["id"], "sender": number.claim.mailbox_id, "epoch": number.claim.epoch}
         clocks = {"pair_clock": verdict.pair_clock, "pair_seen": head["pair_clock"]}
@@ -173,11 +170,15 @@ class Sender:
                 wake_at = self._clock.now()
             elif number.token is None:
                 wake_at = self._clock.now() + timedelta(seconds=NO_TOKEN_SECONDS)
-            busy = bool(number.flights) or (self._soon(wake_at) and not claim.closing)
-            if not busy and (idle or wake_at is not None):
+            now = self._clock.now()
+            rests_until = self._rate(number).throughput.forgettable_at(number, now)
+            stays = not claim.closing and (self._soon(wake_at) or rests_until is not None)
+            if not number.flights and not stays and (idle or wake_at is not None):
                 self._held.pop(number.phone_number_id, None)  # nothing is booked while it is given back
-                await self._mailboxes.release(claim, self._clock.now(), wake_at)
+                await self._mailboxes.release(claim, now, wake_at, rests_until)
                 return
+            if rests_until is not None and (idle or wake_at is not None):
+                wake_at = min(wake_at or rests_until, rests_until)
             self._held[number.phone_number_id] = number
             if number.full:
                 await asyncio.sleep(LOOK_SECONDS)  # however much arrives meanwhile, it could not leave
@@ -236,8 +237,6 @@ class Sender:
                     number.resting[head["chat_id"]] = min(verdict.until, now + timedelta(seconds=STAY_SECONDS))
             else:
                 refused.append((head, verdict))
-        if number.clock is not None:
-            self._number_clocks[number.phone_number_id] = number.clock
         await self._wait_on(number, unsettled)
         await asyncio.gather(*(self._posting.refuse(head, verdict, now) for head, verdict in refused))
         await self._fly(number, going, now)

@@ -2,6 +2,10 @@
 
 What this process takes in is known here without a look at the database, which a single answer can't wait for. Only
 where there is much traffic, what other processes take in is counted too.
+
+What leaves never exceeds the rate at Meta, however long each request takes. With what comes in it doesn't either, as
+long as people write no more than a part of the rate (`UNFORESEEN`) in the time in which we can't know of it: that of
+a webhook and of a request of ours together, and `FRESH` with other processes.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ FORESIGHT: Final = ((1, 0), (4, 1), (20, 2))
 
 Not counted are as many messages as may come together by chance: three people at once are no crowd.
 """
+UNFORESEEN: Final = 1 / 16
+"""Part of the throughput that stays free for what can't be foreseen: what is written while a request is under way."""
 LITTLE: Final = 1 / 16
 """Part of the throughput below which what leaves, and what comes in here, is too little for the rest to matter."""
 FRESH: Final = timedelta(milliseconds=250)
@@ -35,8 +41,8 @@ RESERVE: Final = 1 / 5
 RESERVE_SECONDS: Final = 5.0
 PORTIONS: Final = 20
 """While much comes in, the room is used up in so many portions: more may come in before Meta has taken the first."""
-FULL: Final = 7 / 8
-"""Part of the throughput that what comes in may take: the rest is sent all the same after `FULL_SECONDS`."""
+FULL: Final = 13 / 16
+"""Part of the throughput that what comes in may take: an eighth is sent all the same after `FULL_SECONDS`."""
 FULL_SECONDS: Final = 5.0
 
 
@@ -80,6 +86,7 @@ class Throughput:
 
     def __init__(self, per_second: float, inflow: Inflow) -> None:
         self._per_second = per_second
+        self._usable = max(1.0, per_second * (1 - UNFORESEEN))
         self._inflow = inflow
 
     def room(self, number: HeldNumber, more: int, now: datetime) -> int | None:
@@ -91,7 +98,7 @@ class Throughput:
             inbound += number.inbound_elsewhere
         elif max(self._inflow.count(name, now), sent + more) > self._per_second * LITTLE:
             return None
-        room = self._per_second - sent - self._heeded(number, inbound * (1 + UNTOLD), now)
+        room = self._usable - sent - self._heeded(number, inbound * (1 + UNTOLD), now)
         if inbound <= self._per_second * LITTLE:
             number.busy_since = None
             return max(0, int(room))
@@ -101,6 +108,12 @@ class Throughput:
         """Messages a second that come in by whatever process."""
         number.inbound_elsewhere = max(0, inbound - self._inflow.rate(number.phone_number_id, now))
         number.counted_at = now
+
+    def forgettable_at(self, number: HeldNumber, now: datetime) -> datetime | None:
+        """When somebody who knows nothing of what was sent may send at the whole rate; None: now."""
+        number.sent_since(now - SECOND)
+        place = len(number.landings) - 1 - int(self._per_second * UNFORESEEN)
+        return number.landings[place] + SECOND if place >= 0 else None
 
     def _reserve(self, number: HeldNumber, now: datetime) -> float:
         number.busy_since = number.busy_since or now
