@@ -8,6 +8,8 @@ run again. The same seam serves tests, replays and simulations.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -75,8 +77,11 @@ class Effects(Protocol):
         """
         ...
 
-    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
-        """The verdict of a judge, which has ``seconds``: the next effect from the call on, whenever it comes."""
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered] | None:
+        """The verdict of a judge, which has ``seconds``: the next effect from the call on, whenever it comes.
+
+        None where the turn, before it died, went on without this question: what it is about has passed.
+        """
         ...
 
     async def judged(self) -> None:
@@ -109,6 +114,8 @@ _NOT_THERE: Final = "There was no such tool when it was called."
 
 CALL: Final = "tool:"
 """Before the key of a call, in the kind of its step."""
+_REPLY, _VERDICT = "model", "judge"
+"""Before the place of a model's reply in its turn, and before what a judge was asked, in the kinds of their steps."""
 
 _results: dict[str, TypeAdapter[Any]] = {
     "reply": TypeAdapter(ModelReply),
@@ -132,6 +139,9 @@ async def ask_judge(models: LanguageModels, request: ModelRequest, seconds: floa
 class JournaledEffects:
     """Effects of one claimed turn, recorded in its steps.
 
+    A step is found by what it is the result of, not by its number: the agent may have other tools and guardrails by
+    the time at which the turn is resumed.
+
     The result of a model is written just before the next effect depends on it, and not at all when none does:
     the turn's own commit follows at once and holds it.
     """
@@ -144,14 +154,18 @@ class JournaledEffects:
         self._models = models
         self._clock = clock
         self._inputs = inputs
-        self._recorded = {step.number: step for step in claim.steps if step.inputs == inputs}
+        steps = [step for step in claim.steps if step.inputs == inputs]
+        self._recorded = {step.kind.partition(":")[2]: step for step in steps}
         self._unsaved: list[Step] = []
         self._saved: Step | None = None
         """The last step that is recorded already."""
-        self._number = 0
+        self._number = max((step.number for step in steps), default=0)
+        self._reached = 0
+        """The number of the last step that was found, or of the last reply."""
+        self._tries: Counter[int] = Counter()
         self._ids = 0
         self._now = clock.now()
-        self.touched_world = any(step.has_effect for step in self._recorded.values())
+        self.touched_world = any(step.has_effect for step in steps)
         """A tool with effects has run, or was begun: the turn can't be superseded any more."""
 
     def now(self) -> datetime:
@@ -166,13 +180,16 @@ class JournaledEffects:
 
     async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
         """One generation, with the cascade. Nobody gets it before the turn is committed: there is nothing to hold."""
-        recorded = self._next()
+        self._tries[self._ids] += 1
+        key = f"{_REPLY}:{self._ids}:{self._tries[self._ids]}"
+        recorded = self._found(key)
         if recorded is not None:
+            self._now = recorded.at
             result: ModelReply | NoModelAnswered = _load(recorded)
             return result
-        number = self._number
+        number = self._reached = self._next_number()
         result = await self._generate(request)
-        self._done(self._generated(number, result))
+        self._done(self._generated(number, key, result))
         return result
 
     async def tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -183,11 +200,10 @@ class JournaledEffects:
             return result
         if not tool.has_effect:
             return await tool.run(arguments, context)
-        if self._goes_on:
+        if self._went_on(self._ids):
             # The turn, before it died, had no such tool or one of another nature: what came next is recorded.
             return ToolResult(_NOT_THERE, is_error=True, error_type="unknown_tool")
-        self._number += 1
-        number, kind = self._number, f"{CALL}{context.idempotency_key}"
+        number, kind = self._next_number(), f"{CALL}{context.idempotency_key}"
         # What led to the call is recorded as touching the world: whether the call itself ran, a crash may hide.
         led_here = self._unsaved or ([self._saved] if self._saved else [])
         self._unsaved = [replace(step, has_effect=True) for step in led_here]
@@ -210,26 +226,20 @@ class JournaledEffects:
         if recorded is not None:
             known: ToolResult = _load(recorded)
             return known
-        if not self._goes_on:  # else it was there before the turn died, and of those that leave nothing behind
-            self._number += 1
-            self._done(self._step(self._number, f"{CALL}{key}", result, has_effect=False))
+        if not self._went_on(self._ids):  # else it was there before the turn died, and left nothing behind
+            self._done(self._step(self._next_number(), f"{CALL}{key}", result, has_effect=False))
         return result
 
-    def _recorded_call(self, key: str) -> Step | None:
-        """What a call returned before the turn died. It is found by its key: not every call takes a step."""
-        step = next((step for step in self._recorded.values() if step.kind == f"{CALL}{key}"), None)
-        if step is not None:
-            self._number, self._now, self._saved = max(self._number, step.number), step.at, step
-        return step
+    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered] | None:
+        """The verdict of a judge, which may come while other effects are under way.
 
-    @property
-    def _goes_on(self) -> bool:
-        """Whether the turn, before it died, had come further than this."""
-        return any(number > self._number for number in self._recorded)
-
-    def judge(self, request: ModelRequest, seconds: float) -> Awaitable[ModelReply | NoModelAnswered]:
-        """The verdict of a judge, which may come while other effects are under way."""
-        return self._judge(request, seconds, self._look(), self._number)
+        What led to a call, or to another round, has passed: a question that is new since then comes too late.
+        """
+        key = f"{_VERDICT}:{_asked(request)}"
+        recorded = self._found(key)
+        if recorded is None and (self._went_on(self._ids + 1) or self._led_to_a_call):
+            return None
+        return self._judge(request, seconds, key, recorded, 0 if recorded else self._next_number())
 
     async def judged(self) -> None:
         """Record the verdicts: a resumed turn sends what was judged, and asks nobody again."""
@@ -250,13 +260,13 @@ class JournaledEffects:
         return False
 
     async def _judge(
-        self, request: ModelRequest, seconds: float, recorded: Step | None, number: int
+        self, request: ModelRequest, seconds: float, key: str, recorded: Step | None, number: int
     ) -> ModelReply | NoModelAnswered:
         if recorded is not None:
             result: ModelReply | NoModelAnswered = _load(recorded)
             return result
         result = await ask_judge(self._models, request, seconds)
-        self._unsaved.append(self._generated(number, result))
+        self._unsaved.append(self._generated(number, key, result))
         return result
 
     async def _generate(self, request: ModelRequest) -> ModelReply | NoModelAnswered:
@@ -265,24 +275,41 @@ class JournaledEffects:
         except AllModelsFailed as error:
             return NoModelAnswered(tuple(error.attempts))
 
-    def _next(self) -> Step | None:
-        step = self._look()
-        if step is not None:
-            self._now = step.at
+    def _recorded_call(self, key: str) -> Step | None:
+        """What a call returned before the turn died."""
+        step = self._found(key)
+        self._now = step.at if step is not None else self._now
         return step
 
-    def _look(self) -> Step | None:
-        self._number += 1
-        step = self._recorded.get(self._number)
-        self._saved = step or self._saved
+    def _found(self, key: str) -> Step | None:
+        """The step that is the result of ``key``, if the turn had come there before it died."""
+        step = self._recorded.get(key)
+        if step is not None:
+            self._reached, self._saved = max(self._reached, step.number), step
         return step
+
+    def _went_on(self, rounds: int) -> bool:
+        """Whether the turn, before it died, had called a tool after this, or had begun so many rounds."""
+        later = [step for step in self._recorded.values() if step.number > self._reached]
+        return any(step.kind.startswith(CALL) or _round(step) >= rounds for step in later)
+
+    @property
+    def _led_to_a_call(self) -> bool:
+        """Whether the reply that was found last was about to call a tool, which may have run."""
+        here = (step for step in self._recorded.values() if step.number >= self._reached)
+        return any(step.has_effect and not step.kind.startswith(CALL) for step in here)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def _done(self, step: Step) -> None:
         self._now = step.at
         self._unsaved.append(step)
 
-    def _generated(self, number: int, result: ModelReply | NoModelAnswered) -> Step:
-        return self._step(number, "reply" if isinstance(result, ModelReply) else "none", result, has_effect=False)
+    def _generated(self, number: int, key: str, result: ModelReply | NoModelAnswered) -> Step:
+        kind = "reply" if isinstance(result, ModelReply) else "none"
+        return self._step(number, f"{kind}:{key}", result, has_effect=False)
 
     def _step(self, number: int, kind: str, result: object, *, has_effect: bool) -> Step:
         data = clean_data(_results[kind.partition(":")[0]].dump_python(result, mode="json"))
@@ -297,3 +324,15 @@ class JournaledEffects:
 
 def _load(step: Step) -> Any:
     return _results[step.kind.partition(":")[0]].validate_python(step.result)
+
+
+def _round(step: Step) -> int:
+    """The round of its turn in which a model replied; -1 for other steps."""
+    kind = step.kind.split(":")
+    return int(kind[2]) if kind[1:2] == [_REPLY] else -1
+
+
+def _asked(request: ModelRequest) -> str:
+    """The same for the same question to the same judge."""
+    said = [request.model, *(f"{message.role} {message.text}" for message in request.messages)]
+    return hashlib.sha256("\0".join(said).encode(errors="surrogatepass")).hexdigest()[:32]

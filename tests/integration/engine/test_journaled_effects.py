@@ -1,5 +1,6 @@
 """A turn that died goes on from its last effect."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -151,6 +152,58 @@ async def test_who_dies_after_the_verdict_asks_no_judge_again(mailboxes: Mailbox
     assert outcomes[0] == outcomes[1]
     assert [request.judging is not None for request in model.requests] == [False, False, True]
     assert len(tool.runs) == 1
+
+
+def with_guard(guardrails: dict[str, Any] | None, tool: Order) -> Turn:
+    if guardrails is None:
+        return turn(tool)
+    guard = guard_of(Guardrails.model_validate(guardrails), Settings(_env_file=None), streams=False)
+    return replace(turn(tool), guard=guard)
+
+
+GUARDS = {
+    "none": None,
+    "one rule": custom(),
+    "another rule": custom(prompt="No promises."),
+    "two rules": custom() | {"prompt_injection": {"is_enabled": True}},
+}
+
+
+def order_aloud(request: ModelRequest) -> ModelReply:
+    """The model announces its order, and then tells of it; judges find nothing."""
+    reply = judge_and_order(request)
+    return replace(reply, text=reply.text or "One moment.")
+
+
+@pytest.mark.parametrize("after", GUARDS)
+@pytest.mark.parametrize("before", GUARDS)
+@pytest.mark.parametrize("dies_in", ["tool", "second round", "last verdict"])
+async def test_a_turn_goes_on_though_its_guardrails_were_changed_since(
+    mailboxes: Mailboxes, clock: ManualClock, before: str, after: str, dies_in: str
+) -> None:
+    """What has led to a call is judged no more; what the agent says since is, by the rules of now."""
+
+    def die(request: ModelRequest) -> ModelReply:
+        reply = order_aloud(request)
+        told = "Done" in (reply if request.judging is None else request.messages[-1]).text
+        if told and dies_in == ("second round" if request.judging is None else "last verdict"):
+            raise PowerCut
+        return reply
+
+    tool, model = Order(dies=dies_in == "tool"), ScriptedModel(say=die)
+    first = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    with contextlib.suppress(PowerCut):  # without a rule nobody dies in a verdict
+        await run_turn(with_guard(GUARDS[before], tool), first)
+    asked = len(model.requests)
+    tool.dies, model.say = False, order_aloud
+    again = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    outcome = await run_turn(with_guard(GUARDS[after], tool), again)
+    assert [said.say.text for said in outcome.spoken] == ["One moment.", "Done: Ordered oolong\ufffd."]
+    assert len(tool.runs) == (2 if dies_in == "tool" else 1)
+    assert len({context.idempotency_key for context in tool.runs}) == 1
+    judged = [request.messages[-1].text for request in model.requests[asked:] if request.judging is not None]
+    assert bool(judged) == (after != "none")
+    assert all("Done" in text for text in judged)
 
 
 async def test_a_turn_that_died_in_a_tool_has_touched_the_world_though_it_was_judged_before(

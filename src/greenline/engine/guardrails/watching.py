@@ -202,7 +202,8 @@ class Watching:
     def _ask(self, questions: Sequence[Question]) -> None:
         for question in questions:
             judging = self._effects.judge(question.request, self._guard.seconds)
-            self._judging.append(self._spawn(self._check(question, judging)))
+            if judging is not None:
+                self._judging.append(self._spawn(self._check(question, judging)))
 
     def _ask_about(self, words: str, before: Sequence[Event]) -> None:
         """About a whole reply; what is still being judged of its beginning is part of that."""
@@ -222,8 +223,10 @@ class Watching:
         """A judge that fails may do better when the reply is whole: that check counts."""
         for question in questions:
             judging = self._effects.judge(question.request, self._guard.seconds)
-            self._partly.append(self._spawn(self._check(question, judging, partly=True)))
-        await asyncio.wait(self._partly)
+            if judging is not None:
+                self._partly.append(self._spawn(self._check(question, judging, partly=True)))
+        if self._partly:
+            await asyncio.wait(self._partly)
 
     async def _check(
         self, question: Question, judging: Awaitable[ModelReply | NoModelAnswered], *, partly: bool = False
