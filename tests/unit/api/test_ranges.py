@@ -26,6 +26,9 @@ BYTES = bytes(range(100))
         ("bytes=0-1,5-6", None),
         ("bytes=-", None),
         ("seconds=0-1", None),
+        (f"bytes=0-{'9' * 5000}", None),
+        (f"bytes={'9' * 5000}-", None),
+        (f"bytes=-{'9' * 5000}", None),
     ],
 )
 def test_a_single_range_is_understood_and_others_are_passed_over(
