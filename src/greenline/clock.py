@@ -10,7 +10,9 @@ import asyncio
 import heapq
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -27,6 +29,14 @@ class Clock(Protocol):
     async def sleep_until(self, moment: datetime) -> None:
         """Return when `now` has reached ``moment``, which may be past. For a timer that a task starts later."""
         ...
+
+
+def later(moment: datetime, seconds: float) -> datetime:
+    """``moment`` and ``seconds`` more; the last one of the calendar, where it has none so late."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return END_OF_TIME
 
 
 class SystemClock:

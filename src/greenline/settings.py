@@ -25,6 +25,9 @@ Names = Annotated[dict[str, str], NoDecode]
 Eagerness: TypeAlias = Literal["patient", "normal", "eager"]
 END_OF_TURN_SECONDS: Final[Mapping[Eagerness, float]] = {"patient": 1.0, "normal": 0.5, "eager": 0.3}
 
+MOST_DAYS: Final = 36_500
+"""A hundred years: much more has no date any more."""
+
 MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "guardrail_message"})
 """Texts of which the empty one says something else than the default."""
 
@@ -41,7 +44,7 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 class Settings(BaseSettings):
     """The settings of one server process."""
 
-    model_config = SettingsConfigDict(env_prefix="GREENLINE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="GREENLINE_", extra="ignore", frozen=True, allow_inf_nan=False)
 
     # Server
     host: str = Field("127.0.0.1", description="Address to listen on. Loopback until an operator opens it.")
@@ -197,7 +200,10 @@ class Settings(BaseSettings):
         60.0, gt=0, description="How long a person's phone rings before a call of the business is given up."
     )
     call_permission_days: int = Field(
-        7, ge=1, description="How long an answer to a call permission request is waited for (Meta: 7 days)."
+        7,
+        ge=1,
+        le=MOST_DAYS,
+        description="How long an answer to a call permission request is waited for (Meta: 7 days).",
     )
     call_permission_text: str = Field(
         "",
@@ -220,7 +226,7 @@ class Settings(BaseSettings):
     )
     thread_exchanges: int = Field(20, ge=0, description="Messages of earlier conversations given to the next one.")
     thread_max_age_days: int = Field(
-        30, ge=0, description="Age past which earlier conversations are not given any more."
+        30, ge=0, le=MOST_DAYS, description="Age past which earlier conversations are not given any more."
     )
     failure_message: str = Field(
         "Sorry, I can't answer right now. Please try again in a moment.",
@@ -237,7 +243,7 @@ class Settings(BaseSettings):
         description="How long a template of Meta's is used without asking again; its webhooks drop it sooner.",
     )
     inbox_retention_days: int = Field(
-        8, ge=7, description="Life of webhook events; Meta repeats them for up to 7 days."
+        8, ge=7, le=MOST_DAYS, description="Life of webhook events; Meta repeats them for up to 7 days."
     )
 
     # Work

@@ -52,6 +52,8 @@ def test_secrets_do_not_show() -> None:
         ("llm_map", "{'*': 'offline'}"),
         ("llm_map", "[]"),
         ("end_of_turn_seconds", '{"normal": 60}'),
+        ("inactivity_seconds", "inf"),
+        ("thread_max_age_days", "999999"),
     ],
 )
 def test_wrong_values_are_refused(name: str, value: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from greenline.clock import later
 from greenline.conversations.events import Event, HumanTakeover
 from greenline.conversations.projection import Projection
 
@@ -37,10 +38,10 @@ def deadline(row: Projection, *, max_duration_seconds: float, inactivity_seconds
     """
     if row.awaiting_first_user_message or row.accepted_at is None:
         return None
-    longest = Deadline(row.accepted_at + timedelta(seconds=max_duration_seconds), MAX_DURATION)
+    longest = Deadline(later(row.accepted_at, max_duration_seconds), MAX_DURATION)
     if row.last_agent_message_at is None:
         return longest
-    silent = Deadline(row.last_agent_message_at + timedelta(seconds=inactivity_seconds), INACTIVITY)
+    silent = Deadline(later(row.last_agent_message_at, inactivity_seconds), INACTIVITY)
     return min(longest, silent, key=lambda deadline: deadline.at)
 
 

@@ -34,6 +34,14 @@ def test_inactivity_counts_from_the_agents_last_message() -> None:
     assert end(row) == (timedelta(seconds=500), INACTIVITY)
 
 
+def test_a_maximum_beyond_the_calendar_is_none() -> None:
+    """An agent may have any: the conversation goes on until something else ends it."""
+    row = replace(ROW, last_agent_message_at=NOW)
+    found = deadline(row, max_duration_seconds=2**53 - 1, inactivity_seconds=900)
+    assert found is not None
+    assert (found.at - NOW, found.reason) == (timedelta(seconds=900), INACTIVITY)
+
+
 def test_no_clock_runs_before_the_reply_to_a_template() -> None:
     waiting = replace(ROW, accepted_at=None, awaiting_first_user_message=True)
     assert end(waiting) is None

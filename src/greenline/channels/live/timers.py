@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from greenline.clock import Clock
+from greenline.clock import Clock, later
 
 
 class Timers:
@@ -21,7 +21,7 @@ class Timers:
     def set(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         """Call ``then`` in ``seconds``."""
         self.stop(name)
-        moment = self._clock.now() + timedelta(seconds=seconds)
+        moment = later(self._clock.now(), seconds)
         self._tasks[name] = self._spawn(self._wait(moment, then))
 
     def is_set(self, name: str) -> bool:

@@ -38,6 +38,14 @@ async def test_a_message_is_answered_and_recorded(channel: Channel) -> None:
     assert [row["state"] for row in await channel.outbox()] == ["accepted"]
 
 
+async def test_a_maximum_duration_beyond_the_calendar_is_none(channel: Channel) -> None:
+    await channel.configure({"conversation": {"max_duration_seconds": 2**53 - 1}})
+    await channel.hear()
+    await channel.told(1)
+    await channel.hear("And?")
+    assert await channel.told(2) == ["Hello!", "Hello!"]
+
+
 async def test_the_message_is_read_before_the_answer(channel: Channel) -> None:
     wamid = await channel.hear()
     await channel.told(1)
