@@ -170,7 +170,7 @@ class ScriptedVoice:
         """Say it once more."""
         self.out.write(tone(0.5), 1)
 
-    def hear(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes, at: float | None = None) -> None:
         self.pcm += pcm
 
     def digit(self, digit: str) -> None:

@@ -2,7 +2,8 @@
 
 The file is PCM of 16 bit at `RATE` with two channels: the person left, the agent right. Both lie on one line of time,
 that of the server: what the agent says is placed where it is played, not where it is made, and what is cut off by an
-interruption is not in it. As long as it grows, its writer holds a lock on it: no other process takes it for one that
+interruption is not in it. What the network held back is placed where the person said it, which may be in a part that
+is written already. As long as the file grows, its writer holds a lock on it: no other process takes it for one that
 was left behind.
 """
 
@@ -12,7 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +21,7 @@ import numpy as np
 import structlog
 
 from greenline.channels.live.models import AudioOut
+from greenline.channels.live.track import Track
 from greenline.speech.models import HEARING_RATE, Alignment
 from greenline.speech.resample import Resampler
 from greenline.store.disk import make_folder
@@ -28,55 +30,13 @@ log = structlog.get_logger(__name__)
 
 RATE: Final = HEARING_RATE
 BLOCK_SECONDS: Final = 1.0
-"""Between two writes; what a killed process loses of its recordings is about twice as much."""
+"""Between two writes: what a killed process loses of its recordings."""
 JITTER_SECONDS: Final = 0.2
 """Sound that comes this late still belongs to what came before it."""
+KEPT_SECONDS: Final = 5.0
+"""How long a network may take to bring, after a stall, what it held back; 32 kB a second."""
 _SAMPLE_BYTES: Final = 2
-
-
-class Track:
-    """One side, from the place ``start`` on; what lies before was taken. Places are samples from the beginning."""
-
-    def __init__(self) -> None:
-        self._sound = bytearray()
-        self._gap = (0, 0)
-        self.start = 0
-
-    @property
-    def end(self) -> int:
-        """The place after the last sample."""
-        return self.start + len(self._sound) // _SAMPLE_BYTES
-
-    def put(self, pcm: bytes, at: int) -> None:
-        """Add sound that was heard at the place ``at``, or follows what is there already."""
-        silent = at - self.end
-        if silent > JITTER_SECONDS * RATE:
-            self._gap = (self.end, silent)
-            self._sound.extend(bytes(silent * _SAMPLE_BYTES))
-        self._sound.extend(pcm)
-        self._close_gap(self.end - at - len(pcm) // _SAMPLE_BYTES)
-
-    def cut(self, samples: int) -> None:
-        """Take the last ``samples`` away: they were not heard."""
-        keep = max(0, len(self._sound) // _SAMPLE_BYTES - samples)
-        del self._sound[keep * _SAMPLE_BYTES :]
-
-    def take(self, until: int) -> bytes:
-        """The sound up to the place ``until``, filled up with silence."""
-        size = max(0, until - self.start) * _SAMPLE_BYTES
-        taken = bytes(self._sound[:size]).ljust(size, b"\0")
-        del self._sound[:size]
-        self.start = max(self.start, until)
-        return taken
-
-    def _close_gap(self, early: int) -> None:
-        """What filled a gap came after all, in a burst: take out as much silence as the end is ahead by now."""
-        place, size = self._gap
-        surplus = min(early, size)
-        if surplus > JITTER_SECONDS * RATE and place >= self.start:
-            at = (place - self.start) * _SAMPLE_BYTES
-            del self._sound[at : at + surplus * _SAMPLE_BYTES]
-            self._gap = (place, size - surplus)
+_FRAME_BYTES: Final = 2 * _SAMPLE_BYTES
 
 
 class Recorder:
@@ -96,20 +56,33 @@ class Recorder:
         self._begun_at: float | None = None
         self._heard_until = 0
         """The place up to which the person was heard or silent."""
+        self._clock_begins: int | None = None
+        """The place at which the person's clock is at 0, by what came with the least delay."""
         self._person = Track()
         self._agent = Track()
         self._broken = False
         self._file: BinaryIO | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    def hear(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes, at: float | None = None) -> None:
         """Sound of the person that has just come, at `RATE`.
 
-        Silence takes no place of its own: the sound that it stands for may still come, in a burst.
+        ``at`` is where it begins by their own clock. Where they tell, silence takes no place of its own: it may only
+        stand in for sound that is late.
         """
-        self._heard_until = self._place()
-        if not self._broken and pcm.count(0) < len(pcm):
-            self._person.put(pcm, self._heard_until - len(pcm) // _SAMPLE_BYTES)
+        place, samples = self._place(), len(pcm) // _SAMPLE_BYTES
+        self._heard_until = place
+        if self._broken:
+            return
+        if at is None:
+            self._person.put(pcm, place - samples, int(JITTER_SECONDS * RATE))
+        else:
+            begins = round(at * RATE)
+            zero = place - samples - begins
+            self._clock_begins = zero if self._clock_begins is None else min(zero, self._clock_begins)
+            if pcm.count(0) < len(pcm):
+                self._person.put(pcm, self._clock_begins + begins)
+        self._person.move_up(self._person.end - place)  # nothing is heard before it was said
 
     def beside(self, out: AudioOut) -> AudioOut:
         """``out``, whose speech is recorded as well."""
@@ -118,25 +91,28 @@ class Recorder:
     def speak(self, pcm: bytes, ahead: float) -> None:
         """Sound of the agent at `RATE`, that is played in ``ahead`` seconds."""
         if not self._broken:
-            self._agent.put(pcm, self._place() + int(ahead * RATE))
+            self._agent.put(pcm, self._place() + int(ahead * RATE), int(JITTER_SECONDS * RATE) if ahead > 0 else 0)
 
     def unsay(self, seconds: float) -> None:
         """The last seconds of the agent are not played."""
-        self._agent.cut(int(seconds * RATE))
+        self._agent.cut(self._agent.end - int(seconds * RATE))
 
     async def run(self) -> None:
         """Write what was heard, again and again, until cancelled. A disk that fails ends the recording only."""
         self._place()
         while True:
             await asyncio.sleep(BLOCK_SECONDS)
-            await self._write(self._place() - int(BLOCK_SECONDS * RATE))
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was heard until now."""
+        await self._write(self._place())
 
     async def close(self) -> bool:
         """Write the rest; whether the file holds anything. Speech that is not yet played is left out."""
         if self._writing is not None:
             await self._writing
-        place = self._place()
-        self._agent.cut(self._agent.end - place)
+        self._agent.cut(self._place())
         await self._write(max(self._heard_until, self._person.end, self._agent.end))
         written = not self._broken and self._file is not None
         self.closed = True
@@ -158,18 +134,19 @@ class Recorder:
         return int((self._now() - self._begun_at) * RATE)
 
     async def _write(self, until: int) -> None:
-        person, agent = self._person.take(until), self._agent.take(until)
-        if self._broken or not person:
+        sides = [track.take(until) for track in (self._person, self._agent)]
+        self._person.settle(until - int(KEPT_SECONDS * RATE))
+        self._agent.settle(until)
+        if self._broken or not any(pcm for _, pcm in sides):
             return
-        block = np.column_stack([np.frombuffer(side, "<i2") for side in (person, agent)]).tobytes()
-        self._writing = asyncio.create_task(self._append(block))
+        self._writing = asyncio.create_task(self._put_down(sides))
         await asyncio.shield(self._writing)  # who stops `run` does not take this second of sound away
 
-    async def _append(self, block: bytes) -> None:
+    async def _put_down(self, sides: Sequence[tuple[int, bytes]]) -> None:
         try:
             if self._file is None:
                 self._file = await asyncio.to_thread(_open, self.path)
-            await asyncio.to_thread(_write, self._file, block)
+            await asyncio.to_thread(_write, self._file, sides)
         except OSError as error:
             log.warning("recording.broken", path=str(self.path), error=error.strerror)
             self._broken = True
@@ -223,15 +200,22 @@ def is_held(path: Path) -> bool:
 
 def _open(path: Path) -> BinaryIO:
     make_folder(path.parent)
-    file = open(path, "ab", opener=_private)  # noqa: SIM115 - it is written to until the end
+    file = open(path, "r+b", opener=_private)  # noqa: SIM115 - it is written to until the end
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
 
-def _write(file: BinaryIO, block: bytes) -> None:
-    file.write(block)
+def _write(file: BinaryIO, sides: Sequence[tuple[int, bytes]]) -> None:
+    """Put the sound of each side where it lies, beside what is there of the other."""
+    for side, (place, pcm) in enumerate(sides):
+        at, size = place * _FRAME_BYTES, len(pcm) // _SAMPLE_BYTES * _FRAME_BYTES
+        file.seek(at)
+        block = bytearray(file.read(size).ljust(size, b"\0"))
+        np.frombuffer(block, "<i2")[side::2] = np.frombuffer(pcm, "<i2")
+        file.seek(at)
+        file.write(block)
     file.flush()
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_CREAT, 0o600)

@@ -105,12 +105,15 @@ class LiveSession:
 
     # What the person and their client do
 
-    def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
-        """Sound at `greenline.speech.models.HEARING_RATE`; ``of_seconds``: part of so long a piece."""
+    def hear(self, pcm: bytes, of_seconds: float | None = None, *, at: float | None = None) -> None:
+        """Sound at `greenline.speech.models.HEARING_RATE`; ``of_seconds``: part of so long a piece.
+
+        ``at`` is where it begins by the person's own clock, in seconds, if they tell.
+        """
         if not self.over:
             self._person.hear(pcm, of_seconds)
             if self._recorder is not None:
-                self._recorder.hear(pcm)
+                self._recorder.hear(pcm, at)
 
     def user_message(self, text: str, file_ids: Sequence[str] = (), rich_content_id: str | None = None) -> None:
         """A finished turn of the person, in writing. One without a word makes the agent answer all the same."""

@@ -69,6 +69,11 @@ class MediaCall:
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    @property
+    def heard_at(self) -> float:
+        """As `OpusIn.heard_at`, while ``on_pcm`` runs."""
+        return self._incoming.heard_at if self._incoming is not None else 0.0
+
     # Signalling
 
     async def answer(self, offer: str) -> str:

@@ -18,7 +18,15 @@ import structlog
 
 from greenline.channels.webrtc.conceal import Concealment
 from greenline.channels.webrtc.dtmf import read_event
-from greenline.channels.webrtc.opus import CLOCK_RATE, FRAME_BYTES, FRAME_SECONDS, RATE, OpusDecoder, ticks
+from greenline.channels.webrtc.opus import (
+    CLOCK_RATE,
+    FRAME_BYTES,
+    FRAME_SECONDS,
+    FRAME_TICKS,
+    RATE,
+    OpusDecoder,
+    ticks,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +89,11 @@ class OpusIn:
         self.first_packet_at: float | None = None
         """Of the event loop's clock, like `last_packet_at`."""
         self.last_packet_at: float | None = None
+        self.heard_at = 0.0
+        """Where, by the peer's clock, the sound begins that ``on_pcm`` gets: seconds after its first packet.
+
+        Silence that stands in while nothing comes may turn out to be sound that was late, which has its own place.
+        """
         self._event_payload_type = event_payload_type
         self._on_pcm = on_pcm
         self._on_digit = on_digit
@@ -97,6 +110,8 @@ class OpusIn:
         self._patience = ORDERLY_SECONDS
         self._expected: int | None = None
         """The timestamp that follows what was handed on."""
+        self._time = 0
+        """The same, counted from the first packet."""
         self._ahead = 0
         """Ticks of silence that were handed on while nothing came."""
         self._last_event: int | None = None
@@ -194,23 +209,26 @@ class OpusIn:
             self.received.undecodable += 1
             sound = self._concealment.fill(_pcm_bytes(ticks(packet.payload)))
         self._concealment.hear(sound)
-        self._on_pcm(sound)
+        self._hand_on(sound, self._time)
+        self._time += ticks(packet.payload)
 
     def _fill(self, timestamp: int) -> None:
         """Silence for the time between what was handed on and ``timestamp``, unless it was heard already."""
         ahead, self._ahead = self._ahead, 0
         lost, self._lost = self._lost, False
-        if self._expected is None:
+        missing = None if self._expected is None else (timestamp - self._expected) & 0xFFFFFFFF
+        if missing is None or missing > ahead + LARGEST_JUMP_TICKS:  # a new beginning: our own clock has to do
+            self._time += int((self._loop.time() - self._delivered_at) * CLOCK_RATE)
             return
-        missing = (timestamp - self._expected) & 0xFFFFFFFF
-        if not ahead < missing <= ahead + LARGEST_JUMP_TICKS:
+        begins, self._time = self._time + ahead, self._time + missing
+        if missing <= ahead:
             return
         length = _pcm_bytes(missing - ahead)
         if lost and not ahead:
             self.received.filled_seconds += length / 2 / RATE
-            self._on_pcm(self._concealment.fill(length))
+            self._hand_on(self._concealment.fill(length), begins)
         else:
-            self._silence(length)
+            self._silence(length, begins)
 
     def _press(self, packet: Packet) -> None:
         event = read_event(packet.payload)
@@ -233,14 +251,19 @@ class OpusIn:
         due = int((silent - self._ahead / CLOCK_RATE) / FRAME_SECONDS)
         try:
             if due > 0:
-                self._ahead += due * int(FRAME_SECONDS * CLOCK_RATE)
-                self._silence(due * FRAME_BYTES)
+                begins = self._time + self._ahead
+                self._ahead += due * FRAME_TICKS
+                self._silence(due * FRAME_BYTES, begins)
         except Exception as error:  # noqa: BLE001 - as in `add`
             self._on_fault(error)
 
-    def _silence(self, length: int) -> None:
+    def _silence(self, length: int, begins: int) -> None:
         self.received.filled_seconds += length / 2 / RATE
-        self._on_pcm(_SILENCE if length == FRAME_BYTES else bytes(length))
+        self._hand_on(_SILENCE if length == FRAME_BYTES else bytes(length), begins)
+
+    def _hand_on(self, pcm: bytes, begins: int) -> None:
+        self.heard_at = begins / CLOCK_RATE
+        self._on_pcm(pcm)
 
 
 def _pcm_bytes(count: int) -> int:

@@ -46,8 +46,8 @@ class Voice(Protocol):
         """
         ...
 
-    def hear(self, pcm: bytes) -> None:
-        """16-bit PCM of 16 kHz from the person."""
+    def hear(self, pcm: bytes, at: float | None = None) -> None:
+        """16-bit PCM of 16 kHz from the person; ``at``: where it begins by their clock."""
         ...
 
     def digit(self, digit: str) -> None:

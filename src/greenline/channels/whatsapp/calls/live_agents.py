@@ -74,10 +74,10 @@ class LiveVoice:
         ended = await session.run()
         return Goodbye(ended.reason, failed=ended.error_type is not None and ended.code != CODE_NORMAL)
 
-    def hear(self, pcm: bytes) -> None:
-        """16-bit PCM of 16 kHz from the person."""
+    def hear(self, pcm: bytes, at: float | None = None) -> None:
+        """16-bit PCM of 16 kHz from the person; ``at``: where it begins by their clock."""
         if self._session is not None:
-            self._session.hear(pcm)
+            self._session.hear(pcm, at=at)
 
     def digit(self, digit: str) -> None:
         """A key that the person pressed."""

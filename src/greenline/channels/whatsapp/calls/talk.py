@@ -128,8 +128,8 @@ class CallTalk:
         return conversation.result()
 
     def _hear(self, pcm: bytes) -> None:
-        if self._conversation is not None and self._voice is not None:
-            self._voice.hear(pcm)
+        if self._conversation is not None and self._voice is not None and self._media is not None:
+            self._voice.hear(pcm, self._media.heard_at)
 
     def _digit(self, digit: str) -> None:
         if self._conversation is not None and self._voice is not None:
