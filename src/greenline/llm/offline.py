@@ -32,7 +32,7 @@ from greenline.llm.models import (
 from greenline.llm.offline_judge import judgement
 from greenline.llm.parts import text_of
 from greenline.llm.passages import Passage, passages
-from greenline.llm.phrases import Language, concepts, detect
+from greenline.llm.phrases import Language, asked, concepts, detect
 from greenline.llm.retrieval import Index, terms
 from greenline.llm.script import Scene, on_result, on_words, without_rules
 
@@ -40,6 +40,8 @@ ENOUGH: Final = 0.45
 """Share of a question, by weight of its words, that a passage must speak of to be an answer."""
 ALSO: Final = 0.75
 """A second sentence is said as well when it is nearly as good as the first."""
+MOST_NAMED: Final = 2
+"""Items that are told of because a question has a word of their names; more have it by chance: "plant"."""
 PLAIN: Final = 0.6
 """Share of a wish that a tool's description must speak of, with two terms at least, to be called."""
 FAREWELL_TERMS: Final = 6
@@ -92,6 +94,8 @@ class _Talk:
     prompt: str
     attached: tuple[str, ...]
     words: str
+    asked: str
+    """The words without greetings, thanks and polite words around what they ask for."""
     language: Language
     tools: tuple[ToolSpec, ...]
     files: tuple[FilePart, ...]
@@ -105,10 +109,12 @@ class _Talk:
         system = [message.parts[0] for message in request.messages if message.role == "system" and message.parts]
         people = [message for message in reversed(request.messages) if message.role == "user"]
         last = request.messages[-1] if request.messages else Message("user")
+        said = _words(people[0]) if people else ""
         return cls(
             prompt="\n".join(part.text for part in system if isinstance(part, TextPart)),
             attached=tuple(text for part in _files(request.messages) if (text := text_of(part)) is not None),
-            words=_words(people[0]) if people else "",
+            words=said,
+            asked=asked(said),
             language=detect(map(_words, people)),
             tools=request.tools,
             files=tuple(part for part in _files([last]) if text_of(part) is None),
@@ -135,7 +141,7 @@ class _Talk:
         language, words = self.language, self.words
         if language.greeting.match(words) or (not words.strip() and not self.files):
             return Scene([language.say["again" if self.has_met else "greeting"]])
-        if language.thanks.match(words) and "?" not in words:
+        if (thanks := language.thanks.match(words)) and "?" not in words and not self._goes_on(words[thanks.end() :]):
             return Scene([language.say["thanks"]])
         if self.has_met and language.yes.match(words):
             return Scene([language.say["again"]])
@@ -143,10 +149,16 @@ class _Talk:
             return Scene([language.say["no_more"]])
         if language.nod.match(words) or (words.strip() and not any(letter.isalnum() for letter in words)):
             return Scene([language.say["nod" if self.has_met else "greeting"]])
+        if words.strip() and not self.asked:
+            return Scene([language.say["again" if self.has_met else "greeting"]])
         return Scene([language.say["honest"]]) if language.who.search(words) else None
 
+    def _goes_on(self, rest: str) -> bool:
+        """Whether ``rest``, which stands after thanks, is a sentence of its own about what is known."""
+        return rest.lstrip().startswith((".", "!")) and self._found() is not None
+
     def _menu(self) -> Scene | None:
-        wish = self.language.options.search(self.words)
+        wish = self.language.options.search(self.asked)
         is_wish = wish is not None and not concepts(wish["kind"] or "")  # "your opening hours" are no kind of thing
         items = _items(self._passages()) if is_wish else ()
         if not items:
@@ -171,8 +183,8 @@ class _Talk:
             tool for tool in self.tools if tool.name not in _KNOWN_TOOLS and not tool.parameters.get("required")
         ]
         index = Index([f"{tool.name.replace('_', ' ')}: {tool.description}" for tool in callable_], "en")
-        hits = index.search(self.words)
-        if not hits or index.coverage(self.words, hits[0][1]) < PLAIN or index.shared(self.words, hits[0][1]) < 2:
+        hits = index.search(self.asked)
+        if not hits or index.coverage(self.asked, hits[0][1]) < PLAIN or index.shared(self.asked, hits[0][1]) < 2:
             return None
         return _call(callable_[hits[0][1]].name, {})
 
@@ -189,13 +201,21 @@ class _Talk:
     def _found(self) -> str | None:
         known = self._passages()
         index = _index(known)
-        hits = index.search(self.words)
-        if not hits or index.coverage(self.words, hits[0][1]) < ENOUGH:
-            return None
+        hits = index.search(self.asked)
+        if not hits or index.coverage(self.asked, hits[0][1]) < ENOUGH:
+            return self._named(known)
         (score, best), *others = hits
         also = next((at for other, at in others[:1] if other >= ALSO * score), None)
         places = sorted({best, best if also is None else also})
         return " ".join(known[place].sentence for place in places)
+
+    def _named(self, known: tuple[Passage, ...]) -> str | None:
+        """The items of lists that the person calls by a word of their names, if it is not said of many."""
+        language = _language_of(known)
+        spoken = set(terms(self.asked, language))
+        items = {item.sentence: _name(item) for item in known if item.is_item and ":" in item.text}
+        named = [sentence for sentence, name in items.items() if spoken & set(terms(name, language))]
+        return " ".join(named) if 0 < len(named) <= MOST_NAMED else None
 
     def _passages(self) -> tuple[Passage, ...]:
         """Of the prompt, and of the texts that the person has attached."""
@@ -218,8 +238,11 @@ def _words(message: Message) -> str:
 
 
 def _index(known: tuple[Passage, ...]) -> Index:
-    language = detect([" ".join(passage.text for passage in known)])
-    return Index([f"{passage.section}: {passage.text}" for passage in known], language.code)
+    return Index([f"{passage.section}: {passage.text}" for passage in known], _language_of(known))
+
+
+def _language_of(known: tuple[Passage, ...]) -> str:
+    return detect([" ".join(passage.text for passage in known)]).code
 
 
 def _call(name: str, arguments: dict[str, Any]) -> Scene:

@@ -21,6 +21,8 @@ STEMMERS: Final = {
 }
 """Languages and their names in Snowball; the first is the one for want of a better guess."""
 DEFAULT: Final = next(iter(STEMMERS))
+_ALL: Final = r"(?:\W+(?:there|all|again|everyone|zusammen|a todos))?"
+"""Who may be meant by a greeting."""
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
@@ -66,6 +68,12 @@ def detect(texts: Iterable[str]) -> Language:
     return known[DEFAULT]
 
 
+def asked(text: str) -> str:
+    """What a message asks for: ``text`` without greetings, thanks and polite words around it, in any language."""
+    before, after = _around()
+    return after.sub("", before.sub("", text)).strip()
+
+
 def concepts(text: str) -> set[str]:
     """What a question or a passage is about, of the few things that every business is asked."""
     return {name for name, pattern in _concepts().items() if pattern.search(text)}
@@ -97,11 +105,32 @@ def _concepts() -> Mapping[str, re.Pattern[str]]:
     return {name: re.compile(rf"\b(?:{text.replace(chr(10), '')})\b", re.I) for name, text in found.items()}
 
 
+@cache
+def _around() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What may stand before what a message asks for, and after it.
+
+    Yes, no and praise only before a comma or the end of a sentence, and a name only in a greeting:
+    "Good for beginners?" and "no" are about something.
+    """
+    every = [_data()[code] for code in STEMMERS]
+
+    def of(*names: str) -> str:
+        return _any({phrase for data in every for name in names for phrase in data[name]})
+
+    name = r"(?-i:\s+[A-ZÀ-Þ]\w*(?:\s+(?:&|[A-ZÀ-Þ]\w*)){0,3})(?=\s*[,.!:\n]|\s*$)"
+    greeting = rf"{_drawn_out({phrase for data in every for phrase in data['greetings']})}\b{_ALL}(?:{name})?"
+    polite = rf"{of('thanks', 'polite')}\b"
+    aside = rf"{of('nods', 'yes', 'no')}(?=\s*[,.!;\n])"
+    before = re.compile(rf"^(?:\W*+(?:{greeting}|{polite}|{aside}))+\W*+", re.I)
+    after = re.compile(rf"(?<!\W)(?:\W++(?:{polite}|{greeting}))+\W*+$", re.I)
+    return before, after
+
+
 def _language(code: str, data: Mapping[str, Any]) -> Language:
-    greetings = _any(data["greetings"])
-    greeting = rf"^\W*{greetings}(?:\W+{greetings})?(?:\W+(?:there|all|again|zusammen|a todos))?\W*$"
+    greetings = _drawn_out(data["greetings"])
+    greeting = rf"^\W*{greetings}(?:\W+{greetings})?{_ALL}\W*$"
     nod = rf"^\W*{_any(data['nods'])}\W*$"
-    thanks = rf"^\W*(?:{_any(data['nods'])}\W+)?{_any(data['thanks'])}\b.{{0,30}}$"
+    thanks = rf"^\W*(?:{_any(data['nods'])}\W+)?{_any(data['thanks'])}\b"
     return Language(
         code=code,
         stop=frozenset(data["stop"].split()),
@@ -126,6 +155,12 @@ def _whole(phrases: Iterable[str]) -> re.Pattern[str]:
     """One of ``phrases`` and nothing else, with or without a comma in it."""
     spaced = _any(phrases).replace(r"\ ", r"\W+")
     return re.compile(rf"^\W*{spaced}\W*$", re.I)
+
+
+def _drawn_out(phrases: Iterable[str]) -> str:
+    """Any of ``phrases``, the last letter as long as people like: "heyyy"."""
+    patterns = (f"{_any([phrase])}{re.escape(phrase[-1])}*" for phrase in sorted(phrases, reverse=True))
+    return "(?:" + "|".join(patterns) + ")"
 
 
 def _any(phrases: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from greenline.llm.phrases import STEMMERS, concepts, languages, without_concept
 K1: Final = 1.2  # Robertson and Zaragoza 2009: the usual saturation
 CONCEPT: Final = "#"
 B: Final = 0.6  # shorter passages gain a little less than in long documents
+_CONTRACTED: Final = frozenset({"", "d", "ll", "m", "re", "s", "t", "ve"})
 VOCABULARY: Final = 20_000
 """Stems that are kept: a business and those who write to it use few words, and a stem takes 0.1 ms to find."""
 
@@ -40,8 +41,14 @@ def terms(text: str, language: str) -> list[str]:
 
 
 def _stems(text: str, language: str) -> list[str]:
-    meaning = (word.removesuffix("'s") for word in words(text) if word not in _stop_words())
-    return [_stem(word, language) for word in meaning]
+    meaning = (part for word in words(text) for part in _parts(word) if part not in _stop_words())
+    return [_stem(part, language) for part in meaning]
+
+
+def _parts(word: str) -> list[str]:
+    """What an apostrophe joins: "what's" is "what", and "l'adresse" is "l" and "adresse"."""
+    first, _, second = word.partition("'")
+    return [first] if second in _CONTRACTED else [first, second]
 
 
 @lru_cache(maxsize=VOCABULARY)

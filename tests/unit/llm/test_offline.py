@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -84,6 +85,12 @@ async def text(*said: Message | str, **more: Any) -> str:
         ("Tschüss", "Auf Wiedersehen!"),
         ("How are you?", "Hello! What can I do for you?"),
         ("Hi, how are you?", "Hello! What can I do for you?"),
+        ("hey there :)", "Hello! What can I do for you?"),
+        ("Hi Ida!", "Hello! What can I do for you?"),
+        ("hiii", "Hello! What can I do for you?"),
+        ("ty", "You're welcome!"),
+        ("thank you so much, you've been very helpful", "You're welcome!"),
+        ("thanks for the delivery", "You're welcome!"),
     ],
 )
 async def test_small_talk_in_the_language_of_the_person(said: str, answer: str) -> None:
@@ -139,6 +146,25 @@ async def test_it_says_what_it_is(said: str) -> None:
         ("Est-ce que je peux payer par carte bancaire ?", "You can pay in cash or by card."),
         ("Posso pagar com cartão?", "You can pay in cash or by card."),
         ("Posso pagare con carta di credito?", "You can pay in cash or by card."),
+        ("Hi! Do you have something that runs on a battery?", "Moon: 25 €, runs on a battery."),
+        ("hello, what are your opening hours?", "We are open Monday to Friday"),
+        ("Hi there, are you open today?", "We are open Monday to Friday"),
+        ("r u open now", "We are open Monday to Friday"),
+        ("Hi Ida! do you deliver to Graz?", "We deliver in Vienna for 6 €."),
+        ("heyy do you sell candles", "Candle: 5 €, burns eight hours."),
+        ("Hello Lamp House, what's the price of the moon?", "Moon: 25 €, runs on a battery."),
+        ("Thanks! And how much is the globe?", "Globe: 40 €, paper, for the bedroom."),
+        ("Thanks! The price of the tower", "Tower: 90 €, steel, 150 cm tall."),
+        ("ok great, and can i pay by card? thanks in advance!", "You can pay in cash or by card."),
+        ("Sorry, one more question: how tall is the tower please", "Tower: 90 €, steel, 150 cm tall."),
+        ("Quick question - is the globe ok for a kitchen?", "Globe: 40 €, paper, for the bedroom."),
+        ("can I order a moon and a candle?", "Moon: 25 €, runs on a battery. Candle: 5 €, burns eight hours."),
+        ("Guten Morgen, was kostet der Tower bitte?", "Tower: 90 €, steel, 150 cm tall."),
+        ("Danke! Und wie lange dauert die Lieferung?", "We deliver in Vienna for 6 €."),
+        ("¡Hola! ¿Cuál es el horario, por favor?", "We are open Monday to Friday"),
+        ("Bonjour, quels sont vos horaires s'il vous plaît ?", "We are open Monday to Friday"),
+        ("Olá, vocês entregam, por favor?", "We deliver in Vienna for 6 €."),
+        ("Ciao, quali sono gli orari? Grazie!", "We are open Monday to Friday"),
         ("what is your phone number", CONTACT),
         ("I want to talk to a real person", CONTACT),
     ],
@@ -161,6 +187,13 @@ async def test_questions_are_answered_from_the_prompt(said: str, answer: str) ->
 )
 async def test_what_it_does_not_know_it_says_and_names_the_contact(said: str) -> None:
     assert await text(said) == f"I can't find that in what I was given. {CONTACT}"
+
+
+async def test_a_very_long_message_of_nothing_takes_no_time() -> None:
+    begun = time.perf_counter()
+    for said in ("!" * 4096, "please " * 585, " hi" * 1365 + "x", "ok, " * 1024):
+        await text(said)
+    assert time.perf_counter() - begun < 30  # a pattern that looks again from each place takes minutes
 
 
 async def test_without_a_contact_it_asks_back() -> None:
