@@ -30,6 +30,7 @@ from greenline.channels.whatsapp.recipient import to_e164
 from greenline.clock import Clock
 from greenline.errors import BadRequest
 from greenline.settings import Settings
+from greenline.store.batch import despite_conflicts
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
 from greenline.store.vault import SecretUnreadable, Vault
@@ -40,7 +41,6 @@ __all__ = ["Accounts", "apply_account_event", "get_account", "list_accounts"]
 log = structlog.get_logger(__name__)
 
 REMOVED: Final = "The WhatsApp account was removed"
-_DELETE_ATTEMPTS: Final = 3
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
 _sql = load_sql(__package__, "accounts.sql")
@@ -101,7 +101,9 @@ class Accounts:
         except GraphError as error:
             raise from_meta(error) from error
         findings = (*subscription, *checked.findings)
-        await self._save(workspace_id, wanted, token, str(business.get("name") or ""), checked, findings)
+        # It meets the sender, and turns of the number's chats, on the rows of both.
+        name = str(business.get("name") or "")
+        await despite_conflicts(lambda: self._save(workspace_id, wanted, token, name, checked, findings))
         # The last number of the account that was there before may have been removed meanwhile, and the app with it.
         await self._stay_subscribed(wanted.business_account_id, token)
         for finding in findings:
@@ -135,7 +137,7 @@ class Accounts:
 
         With the last number of a business account the app stops getting its webhooks.
         """
-        row = await self._remove(workspace_id, phone_number_id)
+        row = await despite_conflicts(lambda: self._remove(workspace_id, phone_number_id))
         business_account_id = row["business_account_id"]
         if await self._has_numbers(business_account_id):
             return
@@ -204,14 +206,6 @@ class Accounts:
                 raise NumberTaken
 
     async def _remove(self, workspace_id: str, phone_number_id: str) -> Record:
-        for _ in range(_DELETE_ATTEMPTS - 1):
-            try:
-                return await self._remove_once(workspace_id, phone_number_id)
-            except asyncpg.DeadlockDetectedError:
-                continue
-        return await self._remove_once(workspace_id, phone_number_id)
-
-    async def _remove_once(self, workspace_id: str, phone_number_id: str) -> Record:
         number, now = (workspace_id, phone_number_id), self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
             mailboxes = await connection.fetch(_sql["lock_mailboxes"], *number)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from greenline.agents import service as agents
@@ -35,6 +36,7 @@ from greenline.channels.whatsapp.graph_token import NumberToken, open_token
 from greenline.channels.whatsapp.inbox import Inbox
 from greenline.clock import ManualClock
 from greenline.settings import Settings
+from greenline.store.mailbox import ring
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault, open_vault
 from support.graph_stand_in import IMPORT, NUMBER, TOKEN, WABA, GraphStandIn, meta_error
@@ -177,6 +179,29 @@ async def test_a_number_keeps_its_type_unless_the_import_names_another(world: Wo
     assert (await world.connect(account_type="coexistence")).account_type == "coexistence"
     assert (await world.connect()).account_type == "coexistence"
     assert (await world.connect(account_type="cloud_api")).account_type == "cloud_api"
+
+
+async def test_an_import_that_loses_a_deadlock_is_repeated(world: World, dsn: str) -> None:
+    await world.connect()
+    await ring(
+        world.pool, mailbox_id=f"sender:{NUMBER}", workspace_id=WORKSPACE, kind="sender", due_at=world.clock.now()
+    )
+    world.meta.tokens.add("EAAnew")
+    other = await asyncpg.connect(dsn)
+    try:
+        await other.execute("set deadlock_timeout = '1min'")  # it is the import that finds the deadlock, and loses it
+        async with other.transaction():
+            await other.execute("select from whatsapp_account for update")
+            importing = asyncio.create_task(world.connect(access_token="EAAnew"))
+
+            async def waits() -> bool:
+                return bool(await world.pool.fetchval("select count(*) > 0 from pg_locks where not granted"))
+
+            await until(waits)
+            await other.execute("update mailbox set arrivals = arrivals + 1")
+        assert world.vault.open((await importing).sealed_token, NUMBER) == "EAAnew"
+    finally:
+        await other.close()
 
 
 async def test_changes_touch_only_what_they_name(world: World) -> None:
