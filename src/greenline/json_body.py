@@ -60,7 +60,7 @@ def _write(value: Any) -> bytes:
 def _find_nul(value: Any, loc: list[str | int]) -> None:
     if isinstance(value, str):
         if "\0" in value:
-            raise RefusedBody("string_nul", loc, "Text must not hold a NUL character", value)
+            raise RefusedBody("string_nul", loc, "Text must not hold a NUL character")  # it may be a secret
     elif isinstance(value, dict):
         for key, inner in value.items():
             _find_nul(key, loc)

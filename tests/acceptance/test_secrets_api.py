@@ -95,7 +95,8 @@ async def test_an_agent_may_not_name_an_unknown_secret(client: AsyncElevenLabs) 
 
 
 async def test_a_refused_body_is_not_repeated(http: httpx2.AsyncClient) -> None:
-    for body in ({"value": VALUE}, {"name": "k", "value": [VALUE]}, {"name": "", "value": VALUE}):
+    wrong = ({"value": VALUE}, {"name": "k", "value": [VALUE]}, {"name": "", "value": VALUE})
+    for body in (*wrong, {"name": "k", "value": f"{VALUE}\0"}):
         answer = await http.post("/v1/convai/secrets", json=body)
         assert answer.status_code == 422
         assert VALUE not in answer.text

@@ -156,6 +156,7 @@ async def test_an_import_of_the_wrong_form_is_422(http: httpx2.AsyncClient, chan
     response = await http.post(PATH, json=body)
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"][0] == "body"
+    assert IMPORT["access_token"] not in response.text
 
 
 async def test_metas_refusal_is_handed_on_with_advice(http: httpx2.AsyncClient) -> None:

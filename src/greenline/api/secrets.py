@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, SecretStr
-from starlette.responses import Response
 
 from greenline.api.dependents import DependentAgentAnswer
 from greenline.api.deps import Caller, Services
+from greenline.api.discreet import Discreet
 from greenline.store.cursor import InvalidCursor
 from greenline.workspaces import secrets
 from greenline.workspaces.secrets import Secret, User
 
-
-class _Discreet(APIRoute):
-    """Refuses input without repeating it: it may hold the value."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except RequestValidationError as error:
-                raise RequestValidationError([{**item, "input": None} for item in error.errors()]) from None
-
-        return handle
-
-
-router = APIRouter(prefix="/v1/convai/secrets", tags=["Secrets"], route_class=_Discreet)
+router = APIRouter(prefix="/v1/convai/secrets", tags=["Secrets"], route_class=Discreet)
 
 PREVIEW: Final = 20
 """How many of its users a secret tells of by itself; the dependencies of the secret are the whole list."""

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, model_validator
 
 from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.discreet import Discreet
 from greenline.channels.whatsapp.account_models import Account, AccountChanges, AccountImport, AccountType
 from greenline.channels.whatsapp.accounts import Accounts, get_account, list_accounts
 
-router = APIRouter(prefix="/v1/convai/whatsapp-accounts", tags=["WhatsApp"])
+router = APIRouter(prefix="/v1/convai/whatsapp-accounts", tags=["WhatsApp"], route_class=Discreet)
 
 MetaId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$", description="An id of Meta's, as text.")]
 PhoneNumberId = Annotated[str, Path(description="Meta's id of the number.")]
