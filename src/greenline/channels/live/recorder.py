@@ -93,9 +93,9 @@ class Recorder:
         if not self._broken:
             self._agent.put(pcm, self._place() + int(ahead * RATE), int(JITTER_SECONDS * RATE) if ahead > 0 else 0)
 
-    def unsay(self, seconds: float) -> None:
-        """The last seconds of the agent are not played."""
-        self._agent.cut(self._agent.end - int(seconds * RATE))
+    def unsay(self) -> None:
+        """Of the agent nothing more is played of what was spoken so far."""
+        self._agent.cut(self._place())
 
     async def run(self) -> None:
         """Write what was heard, again and again, until cancelled. A disk that fails ends the recording only."""
@@ -183,7 +183,7 @@ class _Recorded:
 
     def clear(self) -> float:
         unplayed = self._out.clear()
-        self._recorder.unsay(unplayed)
+        self._recorder.unsay()
         self._resampler.reset()
         return unplayed
 

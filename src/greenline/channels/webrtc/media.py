@@ -118,7 +118,7 @@ class MediaCall:
 
     async def played(self) -> None:
         """Return when all speech and keys that were given to ``out`` are sent, or the peer is gone."""
-        while (left := self.out.queued + self.out.pressing) and not self._lost.done():  # noqa: ASYNC110 - it may grow
+        while (left := self.out.queued) and not self._lost.done():  # noqa: ASYNC110 - it may grow
             await asyncio.sleep(left)
 
     def statistics(self) -> MediaStatistics:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
@@ -31,6 +32,13 @@ LARGEST_LAG_SECONDS: Final = 0.2
 _TIME_BASE: Final = Fraction(1, CLOCK_RATE)
 
 
+@dataclass(frozen=True, slots=True)
+class _KeyPacket:
+    """20 ms of a key; without a payload it is a pause."""
+
+    payload: bytes | None
+
+
 class OpusOut(MediaStreamTrack):
     """The track that aiortc sends, and where speech is written (`greenline.channels.live.models.AudioOut`)."""
 
@@ -48,13 +56,14 @@ class OpusOut(MediaStreamTrack):
         self._began = 0.0
         self._number = 0
         self._encoder = OpusEncoder()
-        self._speech: deque[memoryview] = deque()
+        self._line: deque[memoryview | _KeyPacket] = deque()
+        """Speech and keys, in the order in which they go out."""
         self._unsent = 0
-        """Bytes in ``_speech``."""
+        """Bytes of speech in ``_line``."""
+        self._unpressed = 0
+        """Packets of keys there."""
         self._speaking = False
         self._tell_sounding: Callable[[], None] | None = None
-        self._keys: deque[bytes | None] = deque()
-        """Payloads of key presses; None is 20 ms of pause."""
         self._key_time: int | None = None
         self._stamp: tuple[int | None, bool] = (None, False)
 
@@ -67,18 +76,13 @@ class OpusOut(MediaStreamTrack):
 
     @property
     def queued(self) -> float:
-        """Seconds that are written and not yet sent."""
-        return self._unsent / 2 / RATE
-
-    @property
-    def pressing(self) -> float:
-        """Seconds of keypad digits that are not yet sent."""
-        return len(self._keys) * FRAME_SECONDS
+        """Seconds that are written or pressed, and not yet sent."""
+        return self._unsent / 2 / RATE + self._unpressed * FRAME_SECONDS
 
     def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
         """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
         if pcm and self.readyState == "live":
-            self._speech.append(memoryview(pcm))
+            self._line.append(memoryview(pcm))
             self._unsent += len(pcm)
 
     def once_sounding(self, tell: Callable[[], None]) -> None:
@@ -86,15 +90,15 @@ class OpusOut(MediaStreamTrack):
         self._tell_sounding = tell
 
     def clear(self) -> float:
-        """Stop at once; returns the seconds that were not sent."""
-        left = self.queued
+        """Stop speaking at once; returns the seconds that were not sent. Keys go out all the same."""
+        left = self._unsent / 2 / RATE
         self._tell_sounding = None
-        self._speech.clear()
+        self._line = deque(item for item in self._line if isinstance(item, _KeyPacket))
         self._unsent = 0
         return left
 
     def press(self, digits: str) -> None:
-        """Send keypad digits; speech waits meanwhile. ``w`` is half a second of pause, ``W`` a whole one.
+        """Send keypad digits after what was written so far. ``w`` is half a second of pause, ``W`` a whole one.
 
         Raises ``ValueError`` when the peer takes no digits, or no keypad has them.
         """
@@ -102,8 +106,10 @@ class OpusOut(MediaStreamTrack):
             raise ValueError("The other side takes no keypad digits.")
         check_keys(digits)
         for digit in digits:
-            pause = [None] * (PAUSES.get(digit) or PAUSE_PACKETS)
-            self._keys.extend(pause if digit in PAUSES else (*press(digit), *pause))
+            pause = [_KeyPacket(None)] * (PAUSES.get(digit) or PAUSE_PACKETS)
+            packets = pause if digit in PAUSES else [*map(_KeyPacket, press(digit)), *pause]
+            self._line.extend(packets)
+            self._unpressed += len(packets)
 
     def open(self) -> None:
         """Begin to send: the peer has accepted."""
@@ -119,7 +125,10 @@ class OpusOut(MediaStreamTrack):
         await self._pace()
         if self.readyState != "live":
             raise MediaStreamError
-        data, time = self._next_key() if self._keys else self._next_sound()
+        head = self._line[0] if self._line else None
+        # The end of what was said comes out with one frame more: a key waits for it.
+        pressed = isinstance(head, _KeyPacket) and not self._speaking
+        data, time = self._next_key() if pressed else self._next_sound()
         packet = Packet(data)
         packet.pts = time
         packet.time_base = _TIME_BASE
@@ -142,7 +151,8 @@ class OpusOut(MediaStreamTrack):
         """As aiortc's; a waiting `recv` ends."""
         super().stop()
         self.clear()
-        self._keys.clear()
+        self._line.clear()
+        self._unpressed = 0
         self._opened.set()
 
     async def _pace(self) -> None:
@@ -155,26 +165,34 @@ class OpusOut(MediaStreamTrack):
 
     def _next_sound(self) -> tuple[bytes, int]:
         time = self._number * FRAME_TICKS
-        was_speaking, self._speaking = self._speaking, bool(self._speech)
+        was_speaking, self._speaking = self._speaking, self._speech is not None
         self._stamp = (None, self._speaking and not was_speaking)
         if self._speaking:
             return self._encoder.encode(self._take()), time
         # The encoder looks 6.5 ms ahead: one frame more brings out the end of what was said.
         return (self._encoder.encode(b"") if was_speaking else silence()), time
 
+    @property
+    def _speech(self) -> memoryview | None:
+        """What is to be said now."""
+        head = self._line[0] if self._line else None
+        return head if isinstance(head, memoryview) else None
+
     def _take(self) -> bytes:
         frame = bytearray()
-        while self._speech and len(frame) < FRAME_BYTES:
-            pcm = self._speech.popleft()
+        while (pcm := self._speech) is not None and len(frame) < FRAME_BYTES:
+            self._line.popleft()
             wanted = FRAME_BYTES - len(frame)
             frame += pcm[:wanted]
             if len(pcm) > wanted:
-                self._speech.appendleft(pcm[wanted:])
+                self._line.appendleft(pcm[wanted:])
         self._unsent -= len(frame)
         return bytes(frame)
 
     def _next_key(self) -> tuple[bytes, int]:
-        payload = self._keys.popleft()
+        key = self._line.popleft()
+        payload = key.payload if isinstance(key, _KeyPacket) else None
+        self._unpressed -= 1
         time = self._number * FRAME_TICKS
         if payload is None:
             self._key_time = None

@@ -131,9 +131,9 @@ async def test_keys_are_sent_before_a_call_counts_as_played() -> None:
         call.accepted()
         await eventually(lambda: peer.heard)
         call.out.press("12")
-        assert call.out.pressing > 0
+        assert call.out.queued > 0
         await call.played()
-        assert call.out.pressing == 0
+        assert call.out.queued == 0
 
 
 @pytest.mark.parametrize("loss", [0.02, 0.2])

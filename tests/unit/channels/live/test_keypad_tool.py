@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from greenline.channels.live.keypad_tool import PlayKeypad
+from greenline.channels.webrtc.opus import FRAME_SECONDS
 from greenline.channels.webrtc.send import OpusOut
 from greenline.tools.models import ToolContext
 
@@ -16,7 +17,7 @@ async def test_keys_are_pressed() -> None:
     out.event_payload_type = 126
     result = await PlayKeypad(out.press).run({"dtmf_tones": "1w#", "reason": "menu"}, CONTEXT)
     assert (result.is_error, result.ends) == (False, None)
-    assert len(out._keys) == 2 * 16 + 25
+    assert out.queued == pytest.approx((2 * 16 + 25) * FRAME_SECONDS)
     assert (await PlayKeypad(out.press, ends_turn=True).run({"dtmf_tones": "1"}, CONTEXT)).ends == "turn"
     out.stop()
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from greenline.channels.live.recorder import JITTER_SECONDS, RATE, Recorder
 from greenline.channels.live.track import Track
+from greenline.channels.webrtc.send import OpusOut
 from greenline.speech.models import Alignment
+from support.virtual_time import in_virtual_time
 from support.wait import eventually
 
 FRAME = RATE // 50
@@ -225,3 +227,22 @@ def test_a_track_holds_all_that_was_heard_once_and_in_its_order(steps: list[tupl
     write(max(track.end, len(written) // 2))
     heard = np.frombuffer(bytes(written), "<i2")
     assert heard[heard != 0].tobytes() == given_
+
+
+@in_virtual_time
+async def test_what_is_said_around_keys_lies_where_it_is_sent(tmp_path: Path) -> None:
+    loop, out = asyncio.get_running_loop(), OpusOut()
+    out.event_payload_type = 126
+    recorder = Recorder(tmp_path / "ws_1" / "conv_1.pcm", loop.time)
+    recorder.hear(b"")
+    speech = recorder.beside(out)
+    out.open()
+    speech.write(sound(5, 0.4), 1)
+    out.press("12")
+    speech.write(sound(6, 0.4), 1)
+    while out.queued:
+        await out.recv()
+    _, agent = await sides(recorder)
+    assert extent(agent, 5) == (0.0, 0.4)
+    assert extent(agent, 6)[0] == pytest.approx(0.4 + 2 * 0.32, abs=0.03)
+    assert extent(agent, 6)[1] == pytest.approx(0.8 + 2 * 0.32, abs=0.03)

@@ -6,7 +6,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from greenline.channels.webrtc.dtmf import read_event
-from greenline.channels.webrtc.opus import silence
+from greenline.channels.webrtc.opus import FRAME_SECONDS, silence
 from greenline.channels.webrtc.send import OpusOut
 from support.virtual_time import in_virtual_time
 from support.voice import tone
@@ -89,8 +89,9 @@ async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
         with pytest.raises(ValueError, match="keypad has"):
             track.press(wrong)
     track.open()
-    track.write(tone(0.1), 1)
     track.press("55")
+    track.write(tone(0.1), 1)
+    assert track.queued == pytest.approx(2 * 16 * FRAME_SECONDS + 0.1), "who speaks after keys is heard after them"
     seen = []
     for _ in range(32):
         packet = await track.recv()
@@ -101,7 +102,32 @@ async def test_keys_have_their_own_payload_type_and_one_time_each() -> None:
         assert {(kind, time) for kind, _, time, _ in key} == {(126, start)}
         assert all(event is not None and event.digit == "5" for *_, event in key)
     assert {kind for kind, *_ in pause} == {111}
-    assert track.queued == pytest.approx(0.1), "speech waits while keys go out"
+    assert track.queued == pytest.approx(0.1)
+    track.stop()
+
+
+@in_virtual_time
+async def test_keys_go_out_after_what_was_said_before_them_and_are_not_taken_back() -> None:
+    track = OpusOut()
+    track.event_payload_type = 126
+    track.open()
+
+    async def kinds(count: int) -> list[int]:
+        found = []
+        for _ in range(count):
+            await track.recv()
+            found.append(header(track)[0])
+        return found
+
+    track.write(tone(0.05), 1)
+    track.press("5")
+    track.write(tone(0.06), 1)
+    assert track.queued == pytest.approx(0.05 + 16 * FRAME_SECONDS + 0.06)
+    assert await kinds(15) == [*[111] * 4, *[126] * 11]  # the fourth brings out the end of what was said
+    assert track.clear() == pytest.approx(0.06)
+    assert track.queued == pytest.approx(5 * FRAME_SECONDS)
+    track.press("6")
+    assert await kinds(6) == [*[111] * 5, 126]
     track.stop()
 
 
