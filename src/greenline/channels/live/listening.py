@@ -242,6 +242,8 @@ class Listening:
             text = self._fail(error)
         if text:
             self._texts.append(text)
+        if asyncio.current_task() is not self._finishing:
+            return  # they have said more since: who waits for that tells all of it
         if self._finished:
             self._tell_all()
         elif self._texts:
@@ -284,6 +286,7 @@ class Listening:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("listening.failed", exc_info=error)
-            self._texts, self._finished = [], False
+            if task is self._finishing:
+                self._texts, self._finished = [], False
             self._hearer.is_deaf(error)
         self._renew()

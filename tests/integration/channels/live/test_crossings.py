@@ -195,6 +195,39 @@ async def test_who_still_speaks_is_not_told_to_wait(opens: Opens, clock: ManualC
         await told_of(told, ResponseComplete)
 
 
+@pytest.mark.parametrize(
+    ("first", "heard"),
+    [("I would like", "I would like green tea"), ("", "green tea"), (ValueError("a bug"), "green tea")],
+)
+async def test_a_slow_recogniser_is_waited_for_until_all_of_a_turn_is_text(
+    live: Stage, speech: SpokenSpeech, first: str | Exception, heard: str
+) -> None:
+    session, told = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    asked, thinking, outcomes = asyncio.Event(), asyncio.Event(), [first, "green tea"]
+
+    async def finish() -> str:
+        asked.set()
+        await thinking.wait()
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    speech.streams[0].finish = finish  # type: ignore[method-assign]
+    voice(session, 0.5)
+    pause(session, 0.3)
+    await asked.wait()
+    voice(session, 0.5)
+    pause(session, 0.7)
+    await asyncio.sleep(0)
+    thinking.set()
+    await eventually(lambda: live.model.requests)
+    await told_of(told, ResponseComplete)
+    assert [event.text for event in told if isinstance(event, UserTranscript)] == [heard]
+    assert [request.messages[-1].text for request in live.model.requests] == [heard]
+
+
 async def test_the_end_does_not_wait_for_a_recogniser_that_is_slow_to_leave(
     opens: Opens, speech: SpokenSpeech
 ) -> None:
