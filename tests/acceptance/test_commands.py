@@ -44,6 +44,10 @@ def test_workspaces_and_keys(data_dir: Path) -> None:
     assert "revoked" in greenline("key", "list", "--workspace", workspace, *here).stdout
     unknown = greenline("key", "revoke", "key_unknown", "--workspace", workspace, *here, status=1)
     assert "greenline key list" in unknown.stderr
+    blank = greenline("workspace", "create", " ", *here, status=1)
+    assert (
+        blank.stderr == "greenline: A name has to be more than spaces: people tell workspaces and keys apart by it.\n"
+    )
 
 
 def test_a_workspace_is_closed(data_dir: Path) -> None:

@@ -21,7 +21,7 @@ DEFAULT = "workspace_default"
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "API key",
     workspace: WorkspaceId = DEFAULT,
     data_dir: DataDir = None,
 ) -> None:

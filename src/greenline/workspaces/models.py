@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from greenline.errors import ConfigurationError, NotFound
+from greenline.errors import BadRequest, ConfigurationError, NotFound
 
 DEFAULT_ID: Final = "workspace_default"
 """The workspace of a server that has only one; fixed, so that replicas that start together make one."""
@@ -24,6 +24,12 @@ class KeyNotFound(NotFound):
     """This workspace has no API key with this id. `greenline key list` shows them."""
 
     code = "key_not_found"
+
+
+class BlankName(BadRequest):
+    """A name has to be more than spaces: people tell workspaces and keys apart by it."""
+
+    code = "blank_name"
 
 
 class KeyOfAnotherWorkspace(ConfigurationError):

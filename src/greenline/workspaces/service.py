@@ -15,10 +15,12 @@ from greenline.clock import Clock
 from greenline.ids import new_id
 from greenline.store.pool import Connection, Pool, Record
 from greenline.store.sql import load_sql
+from greenline.text import clean_text
 from greenline.workspaces.models import (
     BOOTSTRAP_KEY_ID,
     DEFAULT_ID,
     ApiKey,
+    BlankName,
     KeyNotFound,
     KeyOfAnotherWorkspace,
     NewApiKey,
@@ -32,8 +34,8 @@ _sql = load_sql(__package__, "queries.sql")
 
 
 async def create(pool: Pool, clock: Clock, name: str) -> Workspace:
-    """A new workspace, without keys."""
-    workspace = Workspace(new_id("workspace"), name, clock.now())
+    """A new workspace, without keys. Raises `BlankName`."""
+    workspace = Workspace(new_id("workspace"), _checked(name), clock.now())
     await pool.execute(_sql["insert_workspace"], workspace.id, workspace.name, workspace.created_at)
     return workspace
 
@@ -52,7 +54,8 @@ async def get(pool: Pool, workspace_id: str) -> Workspace:
 
 
 async def create_key(pool: Pool | Connection, clock: Clock, workspace_id: str, name: str) -> NewApiKey:
-    """A new key of an existing workspace."""
+    """A new key of an existing workspace. Raises `BlankName`."""
+    name = _checked(name)
     key = NewApiKey(new_id("key"), f"gl_{secrets.token_urlsafe(32)}")
     digest, hint = hash_key(key.secret), key.secret[-4:]
     await pool.execute(_sql["insert_key"], key.id, workspace_id, name, digest, hint, clock.now())
@@ -125,6 +128,14 @@ async def _put_bootstrap_key(connection: Connection, clock: Clock, api_key: str)
 def hash_key(key: str) -> bytes:
     """What the database keeps of a key."""
     return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
+
+
+def _checked(name: str) -> str:
+    """The name in one line, as lists show it."""
+    found = " ".join(clean_text(name).split())
+    if not found:
+        raise BlankName
+    return found
 
 
 def _key(row: Record) -> ApiKey:

@@ -10,7 +10,7 @@ from greenline.errors import InvalidApiKey
 from greenline.store.pool import Pool
 from greenline.workspaces import service
 from greenline.workspaces.keyring import CAPACITY, REMEMBERED, Keyring
-from greenline.workspaces.models import DEFAULT_ID, KeyNotFound, KeyOfAnotherWorkspace, WorkspaceNotFound
+from greenline.workspaces.models import DEFAULT_ID, BlankName, KeyNotFound, KeyOfAnotherWorkspace, WorkspaceNotFound
 
 
 async def test_a_key_opens_its_workspace_only(pool: Pool, clock: ManualClock) -> None:
@@ -20,6 +20,17 @@ async def test_a_key_opens_its_workspace_only(pool: Pool, clock: ManualClock) ->
     assert await service.list_keys(pool, bakery.id) == []
     with pytest.raises(KeyNotFound):
         await service.revoke_key(pool, clock, bakery.id, key.id)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\n\t"])
+async def test_a_blank_name_is_refused(pool: Pool, clock: ManualClock, name: str) -> None:
+    shop = await service.create(pool, clock, " Shop\n of Ann ")
+    with pytest.raises(BlankName):
+        await service.create(pool, clock, name)
+    with pytest.raises(BlankName):
+        await service.create_key(pool, clock, shop.id, name)
+    assert "Shop of Ann" in [workspace.name for workspace in await service.list_all(pool)]
+    assert await service.list_keys(pool, shop.id) == []
 
 
 async def test_a_key_is_strong_and_shown_once(pool: Pool, clock: ManualClock) -> None:
