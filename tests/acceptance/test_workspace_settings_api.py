@@ -6,7 +6,13 @@ import httpx2
 import pytest
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
-from elevenlabs.types import ConvAiSecretLocator, ConvAiWebhooks, ConversationInitiationClientDataWebhook
+from elevenlabs.environment_variables.types import EnvironmentVariablesCreateRequestBody_String as StringVariable
+from elevenlabs.types import (
+    ConvAiEnvVarLocator,
+    ConvAiSecretLocator,
+    ConvAiWebhooks,
+    ConversationInitiationClientDataWebhook,
+)
 
 from greenline.agents.workspace_settings import WorkspaceSettings, read_settings
 from support.rows import insert_workspace
@@ -55,6 +61,31 @@ async def test_a_secret_that_the_webhook_sends_can_not_be_deleted(client: AsyncE
     assert "the webhook for start data" in str(refused.value.body)
     await client.conversational_ai.settings.update(conversation_initiation_client_data_webhook=None)
     await client.conversational_ai.secrets.delete(secret.secret_id)
+
+
+@pytest.mark.parametrize(
+    "header", [ConvAiEnvVarLocator(env_var_label="shop"), "Bearer {{system__env_shop}}"], ids=["locator", "text"]
+)
+async def test_a_variable_that_the_webhook_sends_can_not_be_deleted(
+    client: AsyncElevenLabs, header: ConvAiEnvVarLocator | str
+) -> None:
+    variables, settings = client.environment_variables, client.conversational_ai.settings
+    made = await variables.create(request=StringVariable(label="shop", values={"production": "one"}))
+    other = await variables.create(request=StringVariable(label="sho", values={"production": "two"}))
+    hook = ConversationInitiationClientDataWebhook(
+        url="https://shop.example/start", request_headers={"X-Shop": header}
+    )
+    await settings.update(conversation_initiation_client_data_webhook=hook)
+    with pytest.raises(ApiError) as refused:
+        await variables.delete(made.id)
+    assert (refused.value.status_code, refused.value.body["detail"]["status"]) == (
+        400,
+        "environment_variable_in_use",
+    )
+    assert "the webhook for start data in the settings" in str(refused.value.body)
+    await variables.delete(other.id)
+    await settings.update(conversation_initiation_client_data_webhook=None)
+    await variables.delete(made.id)
 
 
 @pytest.mark.parametrize(

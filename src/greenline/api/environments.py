@@ -151,7 +151,7 @@ async def update_variable(
 
 @router.delete("/environment-variables/{env_var_id}", status_code=204)
 async def delete_variable(env_var_id: str, services: Services, workspace: Caller) -> None:
-    """Delete a variable that no MCP server uses. Agents that still use it fail when they need it."""
+    """Delete a variable that no MCP server or setting uses. Agents that still use it fail when they need it."""
     await environments.delete_variable(services.pool, workspace.id, env_var_id)
 
 

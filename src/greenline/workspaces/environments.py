@@ -60,7 +60,7 @@ class VariableNotFound(NotFound):
 
 
 class VariableInUse(BadRequest):
-    """MCP servers use this environment variable. Take it out there first."""
+    """MCP servers or the workspace's settings use this environment variable. Take it out there first."""
 
     code = "environment_variable_in_use"
 
@@ -186,14 +186,16 @@ async def update_variable(
 
 
 async def delete_variable(pool: Pool, workspace_id: str, variable_id: str) -> None:
-    """Delete a variable that no MCP server uses. Agents are not asked: they fail when they need it.
+    """Delete a variable that neither MCP servers nor the workspace's settings use. Agents fail when they need it.
 
-    Raises `VariableNotFound` and `VariableInUse`.
+    Raises `VariableNotFound` and `VariableInUse`, which names its users.
     """
-    users = await pool.fetch(_sql["mcp_servers"], workspace_id, variable_id)
+    servers = await pool.fetch(_sql["mcp_servers"], workspace_id, variable_id)
+    users = [f"the MCP server {row['name']}" for row in servers]
+    if await pool.fetchval(_sql["settings"], workspace_id, variable_id):
+        users.append("the webhook for start data in the settings of the workspace")
     if users:
-        names = ", ".join(row["name"] for row in users)
-        raise VariableInUse(f"This environment variable is used by the MCP server {names}. Take it out there first.")
+        raise VariableInUse(f"This environment variable is used by {', '.join(users)}. Take it out there first.")
     if await pool.fetchval(_sql["delete_variable"], workspace_id, variable_id) is None:
         raise VariableNotFound
 

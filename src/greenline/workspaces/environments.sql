@@ -56,6 +56,17 @@ where v.workspace_id = $1 and v.id = $2
   )
 order by m.created_at;
 
+-- name: settings
+-- Whether the settings of the workspace name the variable $2 by its label, or have it in a text.
+select true
+from environment_variable v
+join workspace_settings s on s.workspace_id = v.workspace_id
+where v.workspace_id = $1 and v.id = $2
+  and (
+    jsonb_path_exists(s.settings, '$.** ? (@.env_var_label == $label)', jsonb_build_object('label', v.label))
+    or s.settings::text ~ ('\{\{\s*system__env_' || v.label || '\s*\}\}')
+  );
+
 -- name: delete_variable
 delete from environment_variable where workspace_id = $1 and id = $2 returning id;
 
