@@ -168,10 +168,11 @@ class Answer:
         for message in said:
             text = clean_text(next(texts, ""))
             whole = "".join(text.split()) == "".join(message.text.split())
-            if not (whole and self.recorded):
-                text = message.text if whole else text
+            if whole and self.recorded:
+                continue
+            if not whole:  # of a turn that was cut after its words there is nothing to correct
                 self._telling.tell(ResponseCorrection(self.event_id, message.text, text))
-                yield AgentInterrupted(message_id=message.id, heard=text)
+            yield AgentInterrupted(message_id=message.id, heard=message.text if whole else text)
         if self.utterance is None:  # who reads has all of it
             return
         for request_id, words in self._of_tools.items():

@@ -81,4 +81,6 @@ class JournalFrames:
         message_id, place, text = self._said
         if message_id != event.message_id:  # said before what this client was told of
             return ()
+        if event.heard == text:
+            return (Interruption(place),)
         return (Interruption(place), ResponseCorrection(place, text, event.heard))

@@ -31,6 +31,16 @@ def test_an_answer_that_was_cut_is_corrected() -> None:
     assert correction["corrected_agent_response"] == "We open at nine"
 
 
+def test_of_an_answer_that_was_heard_to_the_end_of_its_words_there_is_nothing_to_correct() -> None:
+    frames = JournalFrames()
+    events: tuple[Event, ...] = (
+        AgentMessage(id="a", text="One moment."),
+        AgentInterrupted(message_id="a", heard="One moment."),
+    )
+    told = [frame for seq, event in enumerate(events, 7) for frame in frames(Entry(seq=seq, at=NOW, event=event))]
+    assert [frame["type"] for frame in told] == ["agent_response", "interruption"]
+
+
 def test_a_cut_of_what_was_said_before_the_history_begins_is_not_told() -> None:
     event = AgentInterrupted(message_id="a", heard="We")
     assert JournalFrames()(Entry(seq=1, at=NOW, event=event)) == ()
