@@ -28,7 +28,6 @@ class Chat:
     wa_id: str | None
     bsuid: str | None
     profile_name: str | None
-    marketing_stopped: bool
     unsupported_told_in: str | None
     group_id: str | None
     last_user_message_at: datetime | None
@@ -86,7 +85,6 @@ def read_chat(data: Mapping[str, Any] | None) -> Chat | None:
         wa_id=chat["wa_id"],
         bsuid=chat["bsuid"],
         profile_name=chat["profile_name"],
-        marketing_stopped=chat["marketing_stopped"],
         unsupported_told_in=chat["unsupported_told_in"],
         group_id=chat["group_id"],
         last_user_message_at=_moment(chat["last_user_message_at"]),

@@ -47,8 +47,6 @@ class SendResult:
     wamid: str
     wa_id: str | None = None
     user_id: str | None = None
-    message_status: str | None = None
-    """Templates only: ``accepted``, ``held_for_quality_assessment``, ``paused``."""
 
 
 class GraphClient:
@@ -78,9 +76,7 @@ class GraphClient:
         wamid = message.get("id")
         if not isinstance(wamid, str):
             raise GraphError("Meta's answer names no message", outcome=Outcome.UNKNOWN, http_status=200)
-        return SendResult(
-            wamid, _text(contact.get("wa_id")), _text(contact.get("user_id")), _text(message.get("message_status"))
-        )
+        return SendResult(wamid, _text(contact.get("wa_id")), _text(contact.get("user_id")))
 
     async def mark_read(self, phone_number_id: str, token: Token, message_id: str, *, typing: bool = False) -> None:
         """Turn the ticks of a message blue, and show for 25 s at most that an answer is being written."""
@@ -115,12 +111,6 @@ class GraphClient:
         fields = "id,name,language,status,category,parameter_format,components"
         filters = {"name": name} if name is not None else {}
         return await self._list(f"{_id(business_account_id)}/message_templates", token, fields=fields, **filters)
-
-    async def health_status(self, node_id: str, token: Token) -> dict[str, Any]:
-        """Why a number, business account or template can or can't send: ``{can_send_message, entities}``."""
-        answer = await self._get(_id(node_id), token, fields="health_status")
-        status = answer.get("health_status")
-        return status if isinstance(status, dict) else {}
 
     # Subscriptions
 
@@ -197,10 +187,6 @@ class GraphClient:
         if not isinstance(media_id, str):
             raise GraphError("Meta's answer names no file", outcome=Outcome.UNKNOWN, http_status=200)
         return media_id
-
-    async def delete_media(self, phone_number_id: str, token: Token, media_id: str) -> None:
-        """Delete a file at Meta."""
-        await self._call("DELETE", _id(media_id), token, params={"phone_number_id": phone_number_id})
 
     async def _fetch_media(self, phone_number_id: str, token: Token, media_id: str, sha256: str | None) -> bytes:
         place = await self.locate_media(phone_number_id, token, media_id)

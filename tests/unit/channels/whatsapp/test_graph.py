@@ -47,7 +47,7 @@ async def failure(client: GraphClient) -> GraphError:
 async def test_a_message_is_sent_and_its_recipient_learned() -> None:
     async with graph(lambda _: answer(SENT)) as (client, server):
         result = await client.send_message("100", TOKEN, BODY)
-    assert result == SendResult("wamid.OUT", "15551230000", "US.13", "accepted")
+    assert result == SendResult("wamid.OUT", "15551230000", "US.13")
     (request,) = server.requests
     assert (request.method, request.target) == ("POST", "/v23.0/100/messages")
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
@@ -108,10 +108,10 @@ async def test_no_connection_is_a_refusal() -> None:
 
 async def test_ids_stay_in_their_place_of_the_path() -> None:
     async with graph(lambda _: answer({})) as (client, server):
-        await client.delete_media("100", TOKEN, "../../evil?x=1#y")
-        await client.health_status("..", TOKEN)
+        await client.locate_media("100", TOKEN, "../../evil?x=1#y")
+        await client.business_account("..", TOKEN)
     assert server.requests[0].target == "/v23.0/..%2F..%2Fevil%3Fx%3D1%23y?phone_number_id=100"
-    assert server.requests[1].target == "/v23.0/-?fields=health_status"
+    assert server.requests[1].target == "/v23.0/-?fields=id,name"
 
 
 async def test_lists_are_read_to_their_end_by_cursor() -> None:
