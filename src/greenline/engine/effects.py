@@ -175,8 +175,7 @@ class JournaledEffects:
     def new_id(self, prefix: str) -> str:
         """Derived from the turn's inputs and its place in the turn."""
         self._ids += 1
-        key = self._inputs or (self._claim.epoch,)
-        return derived_id(prefix, self._claim.mailbox_id, *key, self._ids)
+        return derived_id(prefix, self._claim.mailbox_id, *self._inputs, self._ids)
 
     async def model(self, request: ModelRequest, watch: Watch | None = None) -> ModelReply | NoModelAnswered:
         """One generation, with the cascade. Nobody gets it before the turn is committed: there is nothing to hold."""

@@ -68,11 +68,13 @@ class Batch:
     messages: tuple[tuple[Item, InboundMessage], ...]
     others: tuple[Item, ...]
     leaves_more: bool
+    begun: tuple[int, ...] = ()
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """The inbox ids of the messages."""
-        return tuple(item.id for item, _ in self.messages)
+        """The inbox ids by which the turn is known: of the messages, or of what else brought it about."""
+        messages = tuple(item.id for item, _ in self.messages)
+        return self.begun or messages or tuple(item.id for item in self.others)
 
 
 class Turns:
@@ -320,13 +322,13 @@ def _open_window(message: InboundMessage, commit: TurnCommit) -> None:
 
 
 def _batch(claim: Claim) -> Batch:
-    begun = set(claim.steps[0].inputs) if claim.steps else None
+    begun = claim.steps[0].inputs if claim.steps else ()
     messages, others = [], []
     for item in claim.items:
         if item.kind != "message":
             others.append(item)
-        elif begun is None or item.id in begun:
+        elif not claim.steps or item.id in begun:
             messages.append((item, read_message(item.payload)))
     taken = len(messages) + len(others)
     leaves_more = taken < len(claim.items) or len(claim.items) >= ITEMS_PER_CLAIM
-    return Batch(tuple(messages), tuple(others), leaves_more)
+    return Batch(tuple(messages), tuple(others), leaves_more, begun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from greenline.agents import service as agents
 from greenline.agents.models import AgentChanges
+from greenline.channels.orders import Command, Order, place
 from greenline.conversations.events import Noted, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.tools.mcp.tool import NOT_HERE
 from support.channel import Channel
 from support.mcp_server import TRANSPORTS, Shop, equip, mcp_server, naming_the_offer
 from support.rows import WORKSPACE
+from support.wait import eventually
 
 
 def asks_for_the_price(request: ModelRequest) -> ModelReply | str:
@@ -129,3 +132,38 @@ async def test_what_an_answer_has_set_reaches_headers_and_meta(channel: Channel,
     assert [meta.get("offer") for meta in shop.metas] == [None, "o-1"]
     assert [tool.name for tool in channel.model.requests[0].tools] == ["price", "order"], "there is no offer yet"
     assert {headers.get("x-offer") for headers in shop.headers} == {None, "o-1"}
+
+
+async def test_a_tool_runs_once_also_in_a_turn_that_died_over_what_a_human_left_open(channel: Channel) -> None:
+    """The turn answers no message of its own: it is known by the order that handed the chat back."""
+
+    async def order(command: Command) -> None:
+        (conversation,) = await channel.conversations()
+        await place(channel.pool, channel.clock, WORKSPACE, conversation["id"], Order(command))
+
+    await channel.hear("Hi")
+    await channel.told(1)
+    await channel.quiet()
+    async with mcp_server() as shop:
+        await equip(channel.pool, channel.clock, channel.agent_id, shop, approval_policy="auto_approve_all")
+        await channel.pool.execute("update conversation set version_id = (select tip_version_id from agent_branch)")
+        await order("enable_human_takeover")
+        await channel.hear("How much is tea?")
+        await channel.quiet()
+        thinking = asyncio.Event()
+
+        def asks(request: ModelRequest) -> ModelReply | str:
+            if request.messages[-1].role == "tool":
+                return f"It says: {request.messages[-1].text}"
+            channel.model.hold = thinking
+            return ModelReply("m", "", (ToolCall("call_1", "price", {"what": "tea"}),))
+
+        channel.model.say = asks
+        before = len(channel.model.requests)
+        await order("disable_human_takeover")
+        await eventually(lambda: len(channel.model.requests) == before + 2)
+        await channel.pool.execute("update mailbox set owner = null, lease_until = null, epoch = epoch + 1")
+        await eventually(lambda: len(channel.model.requests) == before + 3)
+        thinking.set()
+        assert await channel.told(2) == ["Hello!", "It says: price of tea: 7 euros"]
+    assert shop.ran == [("price", {"what": "tea"})]
