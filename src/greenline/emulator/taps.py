@@ -22,7 +22,8 @@ class NoReply(ValueError):
 def buttons_of(template: dict[str, Any], sent: dict[str, Any]) -> list[dict[str, Any]]:
     """The buttons of a template's message: ``type``, ``text``, and what they do.
 
-    That is the ``payload`` of quick replies, the ``url`` and the ``phone_number`` of those that act on the phone.
+    That is the ``payload`` of quick replies, the ``url``, the ``phone_number`` and the ``coupon_code`` of those that
+    act on the phone.
     ``sent`` is the message's ``template``. A quick reply without a payload of its own comes back with its text.
     """
     parts = [part for part in sent.get("components") or () if isinstance(part, dict)]
@@ -51,6 +52,8 @@ def _button(button: dict[str, Any], parameter: dict[str, Any]) -> dict[str, Any]
             made["url"] = HOLE.sub(lambda _: str(parameter.get("text") or ""), str(button.get("url") or ""))
         case "PHONE_NUMBER":
             made["phone_number"] = str(button.get("phone_number") or "")
+        case "COPY_CODE":
+            made["coupon_code"] = str(parameter.get("coupon_code") or "")
     return made
 
 

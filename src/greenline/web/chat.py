@@ -124,6 +124,7 @@ def _bubble(
     content = message.get(kind)
     content = content if isinstance(content, dict) else {}
     interactive = content if kind == "interactive" else {}
+    shown, medium = _header(content) if kind == "template" else (kind, content)
     choices = tuple(_templates_choices(message)) if kind == "template" else _choices(interactive)
     action = interactive.get("action") or {}
     return Bubble(
@@ -138,7 +139,7 @@ def _bubble(
         reactions=tuple(emoji for emoji in message.get("reactions", ()) if emoji),
         choices=choices,
         list_label=str(action.get("button") or "") if action.get("sections") else "",
-        file=_file(kind, content) if kind in FILES else None,
+        file=_file(shown, medium) if shown in FILES else None,
         played=message.get("status") == "played",
         asks_to_call=asks_to_call,
     )
@@ -164,7 +165,7 @@ def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tic
 
 def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> str:
     if message.get("rendered"):
-        return _without_buttons(str(message["rendered"]), message)
+        return _template_text(str(message["rendered"]), message, content)
     if kind == "text":
         return str(content.get("body") or "")
     if kind in FILES:
@@ -209,9 +210,26 @@ def _choices(interactive: Mapping[str, Any]) -> tuple[Choice, ...]:
     )
 
 
-def _without_buttons(rendered: str, message: Mapping[str, Any]) -> str:
-    """The text of a template, which the emulator renders with a line in brackets for each button."""
+def _header(template: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The kind and the content of a template's header that is no text; "" without one."""
+    for component in template.get("components") or ():
+        parameters = component.get("parameters") or ({},)
+        kind = str(parameters[0].get("type"))
+        if str(component.get("type")).lower() == "header" and kind in (*FILES, "location"):
+            return kind, parameters[0].get(kind) or {}
+    return "", {}
+
+
+def _template_text(rendered: str, message: Mapping[str, Any], template: Mapping[str, Any]) -> str:
+    """The text of a template, which the emulator renders with a line in brackets for a header of a file or a place,
+    and for each button.
+    """
     lines = rendered.split("\n")
+    kind, medium = _header(template)
+    if kind == "location":
+        lines[0] = _text({}, kind, medium)
+    elif kind:
+        del lines[0]
     for button in message.get("buttons") or ():
         line = f"[{button['text']}]"
         if line in lines[1:]:
@@ -230,7 +248,7 @@ def _templates_choices(message: Mapping[str, Any]) -> Iterator[Choice]:
         elif button["type"] == "PHONE_NUMBER" and number:
             yield Choice(place, title, number, does="phone", address=f"tel:{_UNDIALLED.sub('', number)}")
         else:
-            yield Choice(place, title, does="other")
+            yield Choice(place, title, str(button.get("coupon_code") or ""), does="other")
 
 
 def _file(kind: str, content: Mapping[str, Any]) -> File:

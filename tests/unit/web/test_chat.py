@@ -85,7 +85,7 @@ def test_a_template_shows_its_text_and_what_its_buttons_do() -> None:
         {"type": "URL", "text": "Track", "url": "HTTPS://shop.example/7"},
         {"type": "URL", "text": "Run", "url": "javascript:alert(1)"},
         {"type": "PHONE_NUMBER", "text": "Ring", "phone_number": "+1 (555) 000-1111"},
-        {"type": "COPY_CODE", "text": "Copy code"},
+        {"type": "COPY_CODE", "text": "Copy code", "coupon_code": "FERN20"},
     ]
     lines = "[Yes]\nHello [Yes]\n[Yes]\n[Track]\n[Run]\n[Ring]\n[Copy code]\nBye"
     shown = bubble(type="template", template={"name": "x"}, rendered=lines, buttons=buttons)
@@ -95,8 +95,40 @@ def test_a_template_shows_its_text_and_what_its_buttons_do() -> None:
         Choice(1, "Track", does="link", address="HTTPS://shop.example/7"),
         Choice(2, "Run", does="other"),
         Choice(3, "Ring", "+1 (555) 000-1111", does="phone", address="tel:+15550001111"),
-        Choice(4, "Copy code", does="other"),
+        Choice(4, "Copy code", "FERN20", does="other"),
     )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "file"),
+    [
+        (
+            {"type": "image", "image": {"link": "https://e.com/a.png"}},
+            "Here it is.",
+            File("image", "Image", "", "https://e.com/a.png"),
+        ),
+        (
+            {"type": "document", "document": {"link": "https://e.com/a", "filename": "bill.pdf"}},
+            "Here it is.",
+            File("document", "bill.pdf", "", "https://e.com/a"),
+        ),
+        (
+            {"type": "location", "location": {"name": "HQ", "latitude": "1", "longitude": "2"}},
+            "📍 HQ 1, 2\nHere it is.",
+            None,
+        ),
+        ({"type": "text", "text": "it"}, "[it]\nHere it is.", None),
+    ],
+)
+def test_a_template_shows_the_file_or_the_place_of_its_header(
+    parameter: dict[str, Any], text: str, file: File | None
+) -> None:
+    components = [{"type": "body", "parameters": []}, {"type": "header", "parameters": [parameter]}]
+    kind = parameter["type"] if parameter["type"] != "text" else "it"
+    shown = bubble(
+        type="template", template={"name": "x", "components": components}, rendered=f"[{kind}]\nHere it is."
+    )
+    assert (shown.text, shown.file) == (text, file)
 
 
 def test_a_reply_quotes_what_it_answers() -> None:

@@ -36,13 +36,15 @@ _LONGEST: Final = {"header": 60, "body": 1024}
 
 _LAID_OUT: Final = re.compile(r"[\n\r\t]| {5}")
 
-_MEDIA_FORMATS: Final = frozenset({"IMAGE", "DOCUMENT", "LOCATION"})
+_MEDIA_FORMATS: Final = frozenset({"IMAGE", "DOCUMENT", "VIDEO", "LOCATION"})
 
 _SUB_TYPES: Final = {"OTP": "url", "CATALOG": "catalog", "MPM": "mpm"}
 """``sub_type`` of a button where it is not its type in small letters."""
 
 _TAKES_TEXT: Final = {"quick_reply": "payload", "copy_code": "coupon_code"}
 """Buttons whose parameter is called otherwise at Meta: the API has only texts."""
+
+_COPIED: Final = frozenset({"COPY_CODE"})
 
 _NEEDS_TEXT: Final = frozenset({"COPY_CODE", "OTP"})
 
@@ -120,7 +122,8 @@ def _fill_button(
     if any(not parameter.text for parameter in texts):
         raise _mismatch(template, MISSING, f"needs a text that is not empty for the button at index {index}")
     url = _replace(button.url, {names[0]: texts[0].text}) if names else button.url
-    shown = f"[Button: {button.text} → {url}]" if url else f"[Button: {button.text}]"
+    leads_to = texts[0].text if button.type in _COPIED and texts else url
+    shown = f"[Button: {button.text} → {leads_to}]" if leads_to else f"[Button: {button.text}]"
     if not texts:
         return shown, None
     kind = _TAKES_TEXT.get(sub_type, "text")

@@ -54,6 +54,13 @@ class DocumentParameter(_Part):
     document: DocumentLink
 
 
+class VideoParameter(_Part):
+    """The video of a header. The reference has none: its clients send it as it stands."""
+
+    type: Literal["video"]
+    video: MediaLink
+
+
 class LocationParameter(_Part):
     """The place of a header."""
 
@@ -69,6 +76,7 @@ HeaderParameter: TypeAlias = Annotated[
     Annotated[TextParameter, Tag("text")]
     | Annotated[ImageParameter, Tag("image")]
     | Annotated[DocumentParameter, Tag("document")]
+    | Annotated[VideoParameter, Tag("video")]
     | Annotated[LocationParameter, Tag("location")],
     Discriminator(_kind),
 ]
@@ -83,7 +91,7 @@ class BodyComponent(_Part):
 
 
 class HeaderComponent(_Part):
-    """The text, image, document or place of the header."""
+    """The text, image, document, video or place of the header."""
 
     type: Literal["header"]
     parameters: list[HeaderParameter]

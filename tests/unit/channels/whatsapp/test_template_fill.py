@@ -95,6 +95,7 @@ def test_named_placeholders_are_filled_by_name_in_any_order() -> None:
     ("form", "parameter", "text"),
     [
         ("IMAGE", {"type": "image", "image": {"link": "https://e.com/a.png"}}, "[Image: https://e.com/a.png]"),
+        ("VIDEO", {"type": "video", "video": {"link": "https://e.com/a.mp4"}}, "[Video: https://e.com/a.mp4]"),
         (
             "DOCUMENT",
             {"type": "document", "document": {"link": "https://e.com/a", "filename": "bill.pdf"}},
@@ -133,6 +134,13 @@ def test_texts_of_buttons_take_the_name_that_meta_gives_them(
         what, {"type": "button", "sub_type": sub_type, "index": 0, "parameters": [{"text": "x"}]}
     ).components
     assert component == {"type": "button", "sub_type": sub_type, "index": "0", "parameters": [parameter]}
+
+
+def test_the_transcript_shows_the_code_that_is_copied() -> None:
+    button = {"type": "COPY_CODE", "text": "Copy offer code"}
+    what = template({"type": "BODY", "text": "Hi"}, {"type": "BUTTONS", "buttons": [button]})
+    given = {"type": "button", "sub_type": "copy_code", "index": 0, "parameters": [{"text": "FERN20"}]}
+    assert filled(what, given).text == "Hi\n[Button: Copy offer code → FERN20]"
 
 
 @pytest.mark.parametrize(
@@ -183,8 +191,8 @@ def test_what_does_not_fit_is_told_with_metas_code(given: list[dict[str, Any]], 
 def test_other_misfits() -> None:
     no_header = template({"type": "BODY", "text": "Hi"})
     assert "no header" in refused(no_header, GIVEN[0]).message
-    video = template({"type": "HEADER", "format": "VIDEO"}, {"type": "BODY", "text": "Hi"})
-    assert "VIDEO" in refused(video).message
+    product = template({"type": "HEADER", "format": "PRODUCT"}, {"type": "BODY", "text": "Hi"})
+    assert "PRODUCT" in refused(product).message
     image = template({"type": "HEADER", "format": "IMAGE"}, {"type": "BODY", "text": "Hi"})
     assert "type image" in refused(image).message
     named = template({"type": "BODY", "text": "{{a}} {{b}}"}, parameter_format="NAMED")
@@ -204,7 +212,7 @@ def test_other_misfits() -> None:
         [{"type": "body"}],
         [{"type": "body", "parameters": [{"type": "currency", "currency": {}}]}],
         [{"type": "body", "parameters": [{"type": "image", "image": {"link": "x"}}]}],
-        [{"type": "header", "parameters": [{"type": "video", "video": {"link": "x"}}]}],
+        [{"type": "header", "parameters": [{"type": "video", "video": {"id": "9"}}]}],
         [{"type": "header", "parameters": [{"type": "image", "image": {"id": "9"}}]}],
         [{"type": "header", "parameters": [{"type": "location", "location": {"latitude": 1, "longitude": 2}}]}],
         [
