@@ -15,7 +15,8 @@ where workspace_id = $1 and conversation_id = $2;
 
 -- name: forget_events
 -- The webhook events of a conversation at $3: of the person's messages, of the statuses of ours, of its calls. Their
--- keys stay as digests, Meta repeats events. Goes before the ids of messages are erased.
+-- keys stay as digests, Meta repeats events. Goes before the ids of messages are erased. With them go the orders of
+-- operators, who may have written to the person.
 with chat as (
   select c.chat_id as id from conversation c where c.workspace_id = $1 and c.id = $2
 ), key as (
@@ -27,9 +28,11 @@ with chat as (
     unnest(array['sent', 'delivered', 'read', 'played', 'failed', 'deleted', 'warning']) as told(state),
     (select i.identifier from chat join chat_identity i on i.chat_id = chat.id union select '') as person(recipient)
   where o.workspace_id = $1 and o.conversation_id = $2 and o.wamid is not null
+), orders as (
+  delete from inbox where workspace_id = $1 and kind = 'order' and payload ->> 'conversation_id' = $2
 ), gone as (
   delete from inbox i
-  where i.workspace_id = $1 and i.done_at is not null and (
+  where i.workspace_id = $1 and i.kind <> 'order' and i.done_at is not null and (
     i.dedupe in (select dedupe from key union all select 'permission:' || dedupe from key)
     or i.mailbox_id in (
       select w.mailbox_id from whatsapp_call w where w.conversation_id = $2 and w.workspace_id = $1 and w.phase = 'ended'))

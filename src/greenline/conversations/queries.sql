@@ -24,7 +24,10 @@ returning seq;
 
 -- name: fence
 -- A turn that runs in the chat loses its lease: it can't bring the conversation back, and is run again without it.
--- Nobody claims the chat while this transaction lasts.
+-- Nobody claims the chat while this transaction lasts. Whoever holds a live conversation loses it for good, and ends it.
+with held as (
+  delete from mailbox where workspace_id = $1 and id = 'live:' || $2
+)
 update mailbox m set epoch = m.epoch + 1, owner = null, lease_until = null,
   due_at = case when m.owner is null then m.due_at else least(m.due_at, $3::timestamptz) end
 where m.workspace_id = $1 and m.id = (select c.chat_id from conversation c where c.workspace_id = $1 and c.id = $2);

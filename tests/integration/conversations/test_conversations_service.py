@@ -11,6 +11,7 @@ import pytest
 
 from greenline.agents import service as agents
 from greenline.agents.models import AgentDefinition
+from greenline.channels.orders import Order, place
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
@@ -157,6 +158,8 @@ async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: Man
         WORKSPACE, CHAT, BEGIN,
     )  # fmt: skip
     file = await save_file(pool, FolderObjects(tmp_path), b"42", BEGIN, filename="42.txt")
+    await pool.execute("update conversation set status = 'in-progress' where id = 'conv_1'")
+    await place(pool, clock, WORKSPACE, "conv_1", Order("send_human_message", "It is 42 indeed"))
 
     await service.delete(pool, clock, FolderObjects(tmp_path), WORKSPACE, "conv_1")
 
