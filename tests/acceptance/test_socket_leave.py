@@ -9,7 +9,11 @@ import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from support.server import serve_process
+from greenline.clock import ManualClock
+from greenline.settings import Settings
+from greenline.store.pool import Pool
+from support.http import http_client
+from support.server import run_server, serve_process
 from support.socket_agents import finished, make_agent, said
 from support.sockets import client
 
@@ -75,3 +79,27 @@ async def test_a_conversation_whose_server_died_is_ended_by_another(dsn: str, tm
     assert shown["status"] == "failed"
     assert "stopped" in shown["metadata"]["termination_reason"]
     assert [turn["message"] for turn in shown["transcript"]] == ["Hello!"]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_who_speaks_with_a_server_that_has_lost_the_conversation_is_told_so(
+    settings: Settings, clock: ManualClock, pool: Pool, is_deleted: bool
+) -> None:
+    """As one that was frozen for a while. A conversation that was deleted doesn't come back."""
+    async with (
+        run_server(settings.model_copy(update={"lease_seconds": 1.0}), clock) as server,
+        http_client(server.url, server.api_key) as http,
+        client(server.url, f"/v1/convai/conversation?agent_id={await make_agent(http)}") as socket,
+    ):
+        conversation_id = (await socket.begin())["conversation_initiation_metadata_event"]["conversation_id"]
+        await socket.until("agent_response_complete")
+        path = f"/v1/convai/conversations/{conversation_id}"
+        if is_deleted:
+            (await http.delete(path)).raise_for_status()
+            await socket.send(type="user_message", text="still there?")
+        else:
+            await pool.execute("update mailbox set epoch = epoch + 1, lease_until = 'infinity' where kind = 'live'")
+        told = (await socket.until("error"))["error_event"]
+        assert (told["code"], told["error_type"]) == (1011, "websocket_disconnect")
+        assert await socket.closed() == (1011, told["reason"])
+        assert (await http.get(path)).status_code == (404 if is_deleted else 200)

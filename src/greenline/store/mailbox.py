@@ -66,6 +66,8 @@ class Claim:
     """Set by the worker when something came in since the last look."""
     closing: bool = False
     """Set by the worker when the process stops: begin nothing new, finish what runs."""
+    lost: bool = False
+    """Set by the worker when somebody else has the mailbox, or nobody ever will: it was deleted."""
     returning: bool = False
     """Set when the mailbox is given back: that it is not held any more, before that was heard, is no loss then."""
 

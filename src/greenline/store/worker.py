@@ -279,6 +279,7 @@ class Worker:
             current = self._live.get(mailbox_id)
             if mailbox_id not in kept and current is not None and current[0] is claim and not claim.returning:
                 log.warning("worker.lease_lost", mailbox=mailbox_id)
+                claim.lost = True
                 task.cancel()
 
     async def _arrivals_loop(self) -> None:

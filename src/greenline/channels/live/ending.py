@@ -28,7 +28,7 @@ TOO_LONG: Final = SessionEnded(CODE_NORMAL, MAX_DURATION, "max_duration_exceeded
 SILENCE: Final = SessionEnded(CODE_NORMAL, "Silence")
 CUT_SHORT: Final = SessionEnded(CODE_NORMAL, "The conversation was cut short.")
 TAKEN_OVER: Final = SessionEnded(
-    CODE_CRASH, "Another server has taken the conversation over.", "websocket_disconnect"
+    CODE_CRASH, "Another server has taken the conversation over, or it was deleted.", "websocket_disconnect"
 )
 UNWRITTEN: Final = SessionEnded(CODE_CRASH, "The conversation could not be written down.", "unknown")
 

@@ -14,13 +14,14 @@ from typing import Final
 import structlog
 
 from greenline.channels.live.conversation import Conversation
+from greenline.channels.live.ending import TAKEN_OVER
 from greenline.channels.live.floor import Floor
 from greenline.channels.live.journal import JournalUnwritten, LiveJournal
 from greenline.channels.live.models import CODE_NORMAL, AgentTyping, SessionEnded, TakenOver
 from greenline.channels.orders import ITEM, Order, load_order
 from greenline.conversations.events import ContextualUpdate, HumanTakeover, Noted
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
-from greenline.store.mailbox import Claim, Mailboxes
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.wakeups import POLL_SECONDS
 from greenline.text import clean_text
@@ -66,6 +67,9 @@ class Operator:
                 await asyncio.sleep(POLL_SECONDS)
                 self._claim.arrived.set()
                 continue
+            except LeaseLost:
+                self._conversation.end(TAKEN_OVER)
+                return
             for item in self._claim.items:
                 if item.kind == ITEM:
                     self.obey(load_order(item.payload))

@@ -171,11 +171,12 @@ class LiveSession:
         try:
             self._open()
             ended = await self._conversation.ended()
-        except LeaseLost:
-            ended = TAKEN_OVER
         except asyncio.CancelledError:
-            ended = CUT_SHORT
-            raise
+            if not self._claim.lost:
+                ended = CUT_SHORT
+                raise
+            task.uncancel()
+            ended = TAKEN_OVER
         finally:
             running.dec()
             try:
