@@ -213,10 +213,10 @@ def _choices(interactive: Mapping[str, Any]) -> tuple[Choice, ...]:
 def _header(template: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The kind and the content of a template's header that is no text; "" without one."""
     for component in template.get("components") or ():
-        parameters = component.get("parameters") or ({},)
-        kind = str(parameters[0].get("type"))
+        parameter: Mapping[str, Any] = next(iter(component.get("parameters") or ()), {})
+        kind = str(parameter.get("type"))
         if str(component.get("type")).lower() == "header" and kind in (*FILES, "location"):
-            return kind, parameters[0].get(kind) or {}
+            return kind, parameter.get(kind) or {}
     return "", {}
 
 
