@@ -30,11 +30,30 @@ NEVER_RAN: Final = frozenset(
         "mcp_busy",
         "mcp_misconfigured",
         "mcp_refused",
+        "never_began",
     }
 )
-"""Errors of calls that were refused before the tool did anything."""
+"""Errors of calls that were refused, or cut short, before the tool did anything."""
+CUT_SHORT: Final = "This was cut short before there was a result. It may have been done all the same."
+"""The result of a call that was under way when its turn was cut."""
+NEVER_BEGAN: Final = "This was not done: it was cut short before it began."
 REDACTED: Final = "[REDACTED]"
 """In the place of a variable's value that no transcript may show."""
+
+
+def cut_short(call: ToolCalled, *, began: bool, seconds: float = 0.0) -> ToolReturned:
+    """What came of a call whose turn was cut; ``seconds``: how long it had run."""
+    return ToolReturned(
+        message_id=call.message_id,
+        request_id=call.request_id,
+        name=call.name,
+        type=call.type,
+        tool_id=call.tool_id,
+        result=CUT_SHORT if began else NEVER_BEGAN,
+        is_error=True,
+        error_type="interrupted" if began else "never_began",
+        seconds=seconds,
+    )
 
 
 def was_run(error_type: str) -> bool:

@@ -17,6 +17,7 @@ from greenline.conversations.events import (
     UserSilent,
 )
 from greenline.conversations.heard import Heard
+from greenline.conversations.tool_calls import CUT_SHORT
 from greenline.conversations.voices import heard_parts, labelled
 from greenline.engine.files import Shown
 from greenline.llm.models import Message, TextPart, ToolCall
@@ -31,7 +32,6 @@ FORMATS: Final = {
     "markdown": "You may use Markdown.",
 }
 CONTEXT: Final = "For your information:"
-CUT_SHORT: Final = "The person interrupted before there was a result."
 SILENT: Final = "The person has said nothing for a while. Say one short sentence: ask whether they are still there."
 WAITED: Final = (
     "The person asked for a moment, and it is over. Say one short sentence that fits what they wanted to do: ask "

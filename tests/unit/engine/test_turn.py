@@ -74,7 +74,7 @@ async def test_a_tool_that_an_interruption_cut_has_a_result_for_the_model() -> N
     *_, assistant, result, user = effects.requests[0].messages
     assert [call.id for call in assistant.tool_calls] == ["call_1"]
     assert (result.role, result.tool_call_id) == ("tool", "call_1")
-    assert "interrupted" in result.text
+    assert "cut short" in result.text
     assert user.text == "No, wait!"
 
 

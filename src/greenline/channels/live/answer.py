@@ -24,8 +24,15 @@ from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, word
 from greenline.channels.live.telling import Telling
 from greenline.channels.live.tool_sounds import tool_sound
 from greenline.channels.live.waterfall import Waterfall
-from greenline.conversations.events import AgentInterrupted, AgentMessage, Event, UserMessage
-from greenline.conversations.tool_calls import was_run
+from greenline.conversations.events import (
+    AgentInterrupted,
+    AgentMessage,
+    Event,
+    ToolCalled,
+    ToolReturned,
+    UserMessage,
+)
+from greenline.conversations.tool_calls import cut_short, was_run
 from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
 from greenline.ids import new_id
@@ -67,6 +74,9 @@ class Answer:
         """What a guess answers; the journal does not hold it yet."""
         self._telling = Telling(event_id, tell)
         self._manners = manners
+        self._now = now
+        self._under_way: dict[str, float] = {}
+        """The calls of tools that clients were told of and that have no result, and since when."""
         self._shields = 0
         """Calls under way that nobody may interrupt."""
         self._shielded = False
@@ -136,8 +146,11 @@ class Answer:
         if self.utterance is not None:
             self.utterance.cut()
 
-    def cut(self, events: tuple[Event, ...]) -> Iterator[Event]:
-        """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer."""
+    def cut(self, events: tuple[Event, ...], unapproved: Collection[str] = ()) -> Iterator[Event]:
+        """Stop speaking; gives what the journal has to add, where ``events`` are those of this answer.
+
+        ``unapproved`` are the calls that wait for somebody's word.
+        """
         self._is_cut = True
         self.last_id = next((event.id for event in reversed(events) if isinstance(event, AgentMessage)), "")
         heard = self.utterance.cut() if self.utterance else None
@@ -145,6 +158,7 @@ class Answer:
         self._telling.has_said(self._telling.partial.strip())
         self._written = ""
         self._telling.tell(Interruption(self.event_id))
+        yield from self._cut_calls(events, unapproved)
         yield from self._corrections(events, heard)
         self._end = None  # the conversation goes on
         self.over()
@@ -161,6 +175,18 @@ class Answer:
         """What the journal has to add when the voice failed, once all that it said was heard."""
         if self.utterance is not None:
             yield from self._corrections(self.events, self.utterance.heard())
+
+    def _cut_calls(self, events: Sequence[Event], unapproved: Collection[str]) -> Iterator[Event]:
+        """Calls that have no result will have none: nobody is to wait for it."""
+        returned = {event.request_id for event in events if isinstance(event, ToolReturned)}
+        for call in events:
+            if isinstance(call, ToolCalled) and call.request_id not in returned:
+                since = self._under_way.pop(call.request_id, None)
+                began = since is not None and call.request_id not in unapproved
+                result = cut_short(call, began=began, seconds=self._now() - since if since is not None else 0.0)
+                if since is not None:
+                    self._telling.tell(ToolResponse.of(self.event_id, result))
+                yield result
 
     def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
         said = [event for event in events if isinstance(event, AgentMessage) and event.text]
@@ -265,6 +291,7 @@ class Answer:
         self._shields += wanted.shields == "tool"
         if self.utterance is not None and wanted.sound and (wanted.always_sounds or self.begun):
             self.utterance.accompany(tool_sound(wanted.sound))
+        self._under_way[call_id] = self._now()
         self._telling.tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
 
     def tool_over(self, tool: Tool) -> None:
@@ -275,7 +302,9 @@ class Answer:
             self.utterance.hush()
 
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
-        """A tool has answered."""
+        """A tool has answered; after a cut it is too late for that."""
+        if self._under_way.pop(call_id, None) is None:
+            return
         told = ToolResponse(
             self.event_id,
             call_id,

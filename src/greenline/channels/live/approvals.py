@@ -23,6 +23,11 @@ class Approvals:
         """Whether the client has something to answer."""
         return bool(self._waiting)
 
+    @property
+    def calls(self) -> frozenset[str]:
+        """Those that wait."""
+        return frozenset(self._waiting)
+
     def answer(self, call_id: str, *, is_approved: bool) -> None:
         """The word on a call. The first one counts; one for a call that does not wait changes nothing."""
         future = self._waiting.get(call_id)

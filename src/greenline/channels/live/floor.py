@@ -212,7 +212,7 @@ class Floor:
         self._stop()
         events = answer.events
         self._conversation.record(*answer.take(events))
-        self._conversation.record(*answer.cut(events))
+        self._conversation.record(*answer.cut(events, self._answering.approvals.calls))
         self._time(answer, events)
 
     async def _finish(self, answer: Answer) -> None:

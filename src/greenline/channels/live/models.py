@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from greenline.conversations.events import ToolReturned
+from greenline.conversations.tool_calls import was_run
 from greenline.speech.models import Alignment
 from greenline.tools.mcp.desk import McpConnections, McpToolCall
 
@@ -160,6 +162,20 @@ class ToolResponse:
     """It was not run, since it may not be."""
     is_called: bool = True
     """It was run."""
+
+    @classmethod
+    def of(cls, event_id: int, returned: ToolReturned) -> ToolResponse:
+        """As the journal has it."""
+        return cls(
+            event_id,
+            returned.request_id,
+            returned.name,
+            returned.type,
+            is_error=returned.is_error,
+            result=returned.result,
+            is_blocked=returned.is_blocked,
+            is_called=was_run(returned.error_type),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ from greenline.conversations.events import (
     ToolReturned,
     UserMessage,
 )
-from greenline.conversations.tool_calls import was_run
 
 
 class JournalFrames:
@@ -57,17 +56,7 @@ class JournalFrames:
             case ToolCalled():
                 return (ToolRequest(place, event.request_id, event.name, event.type),)
             case ToolReturned():
-                told = ToolResponse(
-                    place,
-                    event.request_id,
-                    event.name,
-                    event.type,
-                    is_error=event.is_error,
-                    result=event.result,
-                    is_blocked=event.is_blocked,
-                    is_called=was_run(event.error_type),
-                )
-                return (told,)
+                return (ToolResponse.of(place, event),)
             case Noted(what=what, detail=row) if what == SHOWN:
                 return (RichContent(place, row["rich_content_id"], row["component"], row["props"]),)
             case GuardrailsChecked() if event.hits:

@@ -164,6 +164,9 @@ async def test_who_interrupts_takes_the_question_back(live: Stage, shop: Shop) -
 
     assert states(told) == ["awaiting_approval", "failure"]
     assert [event.error for event in told if isinstance(event, McpToolCall)][1] == CUT_SHORT
+    (response,) = [event for event in told if isinstance(event, ToolResponse)]
+    assert (response.is_error, response.is_called) == (True, False)
+    assert (await returned(live, session)).error_type == "never_began"
     assert not session.waits_for_client
     assert shop.ran == []
 

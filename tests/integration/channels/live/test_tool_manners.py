@@ -15,6 +15,9 @@ from greenline.channels.live.models import (
     LiveEvent,
     ResponseComplete,
     ResponseCorrection,
+    SessionEnded,
+    ToolRequest,
+    ToolResponse,
 )
 from greenline.channels.live.rich_content import SHOWN
 from greenline.channels.live.tool_sounds import tool_sound
@@ -24,8 +27,10 @@ from greenline.conversations.events import (
     Noted,
     Started,
     ToolCalled,
+    ToolReturned,
     UserMessage,
 )
+from greenline.conversations.tool_calls import CUT_SHORT
 from greenline.engine.prompt import HINGLISH
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from support.live import Opens, Room, Stage, told_of
@@ -236,6 +241,46 @@ async def test_of_an_answer_that_is_cut_in_a_sound_all_words_before_it_were_hear
         assert not [event for event in told if isinstance(event, ResponseCorrection)], "there is nothing to correct"
         (cut,) = [event for event in await live.journal(session) if isinstance(event, AgentInterrupted)]
         assert cut.heard == "One moment please."
+
+
+@pytest.mark.parametrize("by_voice", [True, False], ids=["interrupted", "hung up"])
+async def test_a_call_that_is_cut_short_has_a_result_that_says_so(opens: Opens, by_voice: bool) -> None:
+    async with opens(config()) as live:
+        session, told = await sounds(live, Room(), "One moment please.")
+        if by_voice:
+            voice(session, 0.5)
+        else:
+            session.end("Client disconnected")
+        (response,) = await told_of(told, ToolResponse)
+        assert (response.tool_call_id, response.is_error, response.is_called) == ("call_1", True, True)
+        session.tool_result("call_1", "tea", is_error=False)
+        if by_voice:
+            session.end("Client disconnected")
+        await told_of(told, SessionEnded)
+        assert len([event for event in told if isinstance(event, ToolResponse)]) == 1
+        turns = await live.transcript(session)
+        (call,) = [call for turn in turns for call in turn.tool_calls]
+        (result,) = [result for turn in turns for result in turn.tool_results]
+        assert call.tool_has_been_called
+        assert (result.request_id, result.is_error, result.error_type) == ("call_1", True, "interrupted")
+        assert result.result_value == CUT_SHORT
+
+
+async def test_a_call_that_is_cut_before_it_began_did_nothing(opens: Opens) -> None:
+    async with opens(config(execution_mode="post_tool_speech")) as live:
+        live.model.say = looks("One moment.")
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        session.user_message("Look!")
+        await eventually(lambda: room.seconds == pytest.approx(0.4, abs=0.02))
+        voice(session, 0.5)
+        await told_of(told, Interruption)
+        (result,) = [event for event in await live.journal(session) if isinstance(event, ToolReturned)]
+        assert (result.is_error, result.error_type) == (True, "never_began")
+        assert not [event for event in told if isinstance(event, ToolRequest | ToolResponse)]
+        assert not any(
+            call.tool_has_been_called for turn in await live.transcript(session) for call in turn.tool_calls
+        )
 
 
 async def test_a_tool_may_wait_until_the_words_before_it_were_heard(opens: Opens) -> None:
