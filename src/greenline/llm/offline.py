@@ -49,6 +49,9 @@ FAREWELL_TERMS: Final = 6
 ROW_TITLE, ROW_TEXT, BUTTON_TITLE, MAX_ROWS, MAX_BUTTONS = 24, 72, 20, 10, 3  # Meta: interactive lists and buttons
 _SPOKEN: Final = re.compile(r"\[(?:Voice message|Audio file|Voicemail)\] ")
 _REACTED: Final = re.compile(r"(?:\[In reply to: “.*”\]\n)?\[Reacted with ([^\]]+)\]", re.DOTALL)
+_TAPPED: Final = re.compile(
+    r"(?:\[In reply to: “.*”\]\n)?\[(?:Button|Chosen from the list): (.*?)(?: \(id: .*\))?\]", re.DOTALL
+)
 _ORDERED: Final = re.compile(r"\[Order from the catalogue")
 _KNOWN_TOOLS: Final = frozenset(
     {"end_call", "skip_turn", "language_detection", "send_interactive_list", "send_interactive_buttons"}
@@ -84,7 +87,7 @@ class OfflineModel:
         script = f"{talk.prompt}\n{self._script}"
         if talk.result is not None:
             return on_result(script, talk.result_of, talk.result)
-        return on_words(script, talk.words)
+        return on_words(script, talk.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ class _Talk:
 
     prompt: str
     attached: tuple[str, ...]
+    written: str
+    """What the person sent, for scripts."""
     words: str
+    """What they said with it: of a button or a row its title."""
     asked: str
     """The words without greetings, thanks and polite words around what they ask for."""
     language: Language
@@ -109,10 +115,13 @@ class _Talk:
         system = [message.parts[0] for message in request.messages if message.role == "system" and message.parts]
         people = [message for message in reversed(request.messages) if message.role == "user"]
         last = request.messages[-1] if request.messages else Message("user")
-        said = _words(people[0]) if people else ""
+        written = _words(people[0]) if people else ""
+        tapped = _TAPPED.fullmatch(written.strip())
+        said = tapped[1] if tapped else written
         return cls(
             prompt="\n".join(part.text for part in system if isinstance(part, TextPart)),
             attached=tuple(text for part in _files(request.messages) if (text := text_of(part)) is not None),
+            written=written,
             words=said,
             asked=asked(said),
             language=detect(map(_words, people)),

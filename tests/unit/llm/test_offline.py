@@ -115,6 +115,16 @@ async def test_a_reaction_is_a_nod_whatever_it_is_about() -> None:
     assert (await text(*met, about)).startswith("We deliver in Vienna")
 
 
+async def test_a_button_says_its_title_whatever_it_is_about() -> None:
+    met = (Message("user", (TextPart("Hi"),)), Message("assistant", (TextPart("Is it for you?"),)))
+    about = "[In reply to: “Order A17\n[Button: Yes]”]\n"
+    assert await text(*met, f"{about}[Button: Yes (id: order_(yes))]") == "What can I do for you?"
+    assert await text(*met, "[Button: No]") == "All right. Just write if you need anything."
+    chosen = "[Chosen from the list: Moon – 25 €, runs on a battery (id: item_3)]"
+    assert await text(*met, chosen) == "Moon: 25 €, runs on a battery."
+    assert await text(*met, "[Button: Globe (id: item_1)]") == "Globe: 40 €, paper, for the bedroom."
+
+
 async def test_an_order_that_it_can_not_take_is_no_wish_for_the_list() -> None:
     said = "[Order from the catalogue 77: 2 × rose at 3.5 EUR each]"
     answered = await reply(said, tools=(tool("send_interactive_list"),))
