@@ -125,7 +125,12 @@ class Floor:
             self.drop()
             return
         self._cut(answer)
-        INTERRUPTIONS.labels(medium_of(text_only=self._means.out is None)).inc()
+
+    def give_way(self) -> None:
+        """As `interrupt`, for a person who speaks or writes meanwhile."""
+        if self.speaks:
+            INTERRUPTIONS.labels(medium_of(text_only=self._means.out is None)).inc()
+        self.interrupt()
 
     def drop(self) -> None:
         """Forget a guess."""

@@ -207,7 +207,7 @@ class Hearing:
         self._timers.stop(_BARGE)
         if self._floor.interruptible:
             self._has_stopped = True
-            self._floor.interrupt()
+            self._floor.give_way()
 
     def _message(self, text: str) -> UserMessage:
         now = self._clock.now()

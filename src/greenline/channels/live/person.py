@@ -173,7 +173,7 @@ class Person:
         if floor.speaks and (floor.shielded or not (floor.interruptible or self._means.agent.text_only)):
             self._meanwhile.add(words)
             return
-        floor.interrupt()
+        floor.give_way()
         self.heard(self._message(words))
         if not self.human:
             floor.respond(committed=True, voice=voice)

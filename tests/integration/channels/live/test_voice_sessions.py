@@ -258,6 +258,23 @@ async def test_the_agent_stops_when_the_person_speaks(live: Stage, speech: Spoke
     assert timed.message_id == next(event.id for event in journal if isinstance(event, AgentMessage))
 
 
+async def test_only_what_the_person_cuts_short_counts_as_an_interruption(live: Stage, speech: SpokenSpeech) -> None:
+    async def cut_by(act: Callable[[LiveSession], Any]) -> float:
+        before = figure("greenline_live_interruptions_total", medium="voice")
+        speech.streams.clear()
+        session, told, _ = await speaking(live, speech)
+        act(session)
+        await told_of(told, Interruption)
+        session.end("Client disconnected")
+        await told_of(told, SessionEnded)
+        return figure("greenline_live_interruptions_total", medium="voice") - before
+
+    assert await cut_by(lambda session: voice(session, 0.2)) == 1
+    assert await cut_by(lambda session: session.user_message("Wait!")) == 1
+    assert await cut_by(lambda session: session._operator.obey(Order("enable_human_takeover"))) == 0
+    assert await cut_by(lambda session: session.end("Client disconnected")) == 0
+
+
 async def test_an_answer_is_cut_while_the_model_still_writes(live: Stage, speech: SpokenSpeech) -> None:
     live.model.hold = asyncio.Event()
     room = Room()
