@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -138,10 +139,12 @@ class LiveJournal:
 
     def record(self, *events: Event) -> None:
         """Add events; they are written in the background. `flush` tells whether they were."""
-        now = self._clock.now()
-        self.conversation = fold(self.conversation, events, now)
+        self._record(self._clock.now(), events)
+
+    def _record(self, at: datetime, events: Sequence[Event]) -> None:
+        self.conversation = fold(self.conversation, events, at)
         self.events.extend(events)
-        self._pending.extend({"at": now, "kind": event.kind, "data": dump_event(event)} for event in events)
+        self._pending.extend({"at": at, "kind": event.kind, "data": dump_event(event)} for event in events)
         if len(self._pending) > MOST_WAITING:
             self.broken.set()
         self._begin()
@@ -156,10 +159,10 @@ class LiveJournal:
         while self._task is not None:
             await asyncio.shield(self._task)
 
-    async def close(self, *events: Event) -> None:
-        """Record the end and let go of the conversation. Raises as `flush` does."""
+    async def close(self, *events: Event, at: datetime | None = None) -> None:
+        """Record the end, which is now or was ``at``, and let go of the conversation. Raises as `flush` does."""
         self._ended = True
-        self.record(*events)
+        self._record(at or self._clock.now(), events)
         await self.flush()
 
     def _begin(self) -> None:

@@ -77,4 +77,8 @@ from append t join held h on h.id = t.mailbox_id
 where h.epoch = t.epoch or (h.appended >= t.place and h.appended >> 32 = t.epoch);
 
 -- name: conversation
-select to_jsonb(c) as conversation from conversation c where c.workspace_id = $1 and c.id = $2;
+-- With the time of the last that is known of it.
+select to_jsonb(c) as conversation, (
+  select max(e.at) from conversation_event e where e.workspace_id = $1 and e.conversation_id = c.id
+) as last_at
+from conversation c where c.workspace_id = $1 and c.id = $2;

@@ -182,9 +182,8 @@ class LiveSessions:
     async def _abandoned(self, claim: Claim) -> None:
         """A conversation whose lease ran out: its process died, and the socket or the call with it."""
         conversation_id = claim.mailbox_id.removeprefix(f"{KIND}:")
-        row = await self._pool.fetchval(sql["conversation"], claim.workspace_id, conversation_id)
-        projection = read_projection(row) if row is not None else None
-        if projection is None or not projection.is_open:
+        row = await self._pool.fetchrow(sql["conversation"], claim.workspace_id, conversation_id)
+        if row is None or not (projection := read_projection(row["conversation"])).is_open:
             await self._mailboxes.release(claim, self._clock.now())
             return
         log.warning("live.abandoned", conversation_id=conversation_id)
@@ -192,7 +191,8 @@ class LiveSessions:
         for item in claim.items:
             journal.obeyed(item.id)
         error = {"code": CODE_CRASH, "reason": ABANDONED}
-        await journal.close(Ended(reason=ABANDONED, status="failed", error=error))
+        # Nobody knows when it broke off: it lasted at least until the last that was written down.
+        await journal.close(Ended(reason=ABANDONED, status="failed", error=error), at=row["last_at"])
         await self._recordings.take_up(claim.workspace_id, conversation_id)
 
     async def _give_up(self, claim: Claim, error: BaseException) -> None:

@@ -351,7 +351,9 @@ async def test_what_was_cut_is_told_to_the_model_as_it_was_heard(live: Stage) ->
 async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage) -> None:
     session, told = await live.begin(**ANN)
     await told_of(told, ResponseComplete)
+    died_at = live.clock.now()
     live.live._worker.let_go(session._claim)  # it died: nobody renews the lease, and it runs out
+    live.clock.advance(timedelta(minutes=5))
     await live.pool.execute("update mailbox set lease_until = 'epoch' where kind = 'live'")
 
     async def is_over() -> bool:
@@ -362,6 +364,7 @@ async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage
     await told_of(told, SessionEnded)
     (ended,) = [event for event in await live.journal(session) if isinstance(event, Ended)]
     assert ended.reason == ABANDONED
+    assert (await live.row(session))["ended_at"] == died_at, "nobody knows that it went on after that"
     assert not [event for event in await live.journal(session) if isinstance(event, UserMessage)]
 
 
