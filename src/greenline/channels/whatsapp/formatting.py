@@ -23,9 +23,9 @@ _TABLE_RULE: Final = re.compile(r"^[ \t]*\|(?=[^\n]*-)[ \t:|-]*(?:\n|\Z)", re.MU
 _TABLE_ROW: Final = re.compile(r"^[ \t]*\|(.+)\|[ \t]*$", re.MULTILINE)
 _LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\((https?://[^\s()\0]+|mailto:[^\s()\0]+)\)")
 # After a letter or digit of ASCII it is a power (2**3); many other scripts write without spaces.
-_BOTH: Final = re.compile(r"(?<![*0-9A-Za-z_])\*{3}(?=[^\s*])(.{1,500}?)(?<=[^\s*])\*{3}(?!\*)")
-_BOLD: Final = re.compile(r"(?<![*0-9A-Za-z_])\*\*(?=[^\s*])(.{1,500}?)(?<=[^\s*])\*\*(?!\*)")
-_STRUCK: Final = re.compile(r"(?<![~0-9A-Za-z_])~~(?=[^\s~])(.{1,500}?)(?<=[^\s~])~~(?!~)")
+_BOTH: Final = re.compile(r"(?<![*0-9A-Za-z_])\*{3}(?=[^\s*])((?:[^*\n]|\*(?!\*\*)){1,500}?)(?<=[^\s*])\*{3}(?!\*)")
+_BOLD: Final = re.compile(r"(?<![*0-9A-Za-z_])\*\*(?=[^\s*])((?:[^*\n]|\*(?!\*)){1,500}?)(?<=[^\s*])\*\*(?!\*)")
+_STRUCK: Final = re.compile(r"(?<![~0-9A-Za-z_])~~(?=[^\s~])((?:[^~\n]|~(?!~)){1,500}?)(?<=[^\s~])~~(?!~)")
 
 
 def to_whatsapp(text: str) -> str:

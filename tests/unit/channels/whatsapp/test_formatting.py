@@ -1,5 +1,7 @@
 """Markdown on its way to a phone."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +76,10 @@ def test_no_markdown_grows(text: str) -> None:
 @given(st.text(alphabet="ab *_~#|[](`)-\n:/hts.\0", max_size=200))
 def test_no_text_grows(text: str) -> None:
     assert len(to_whatsapp(text)) <= len(text)
+
+
+@pytest.mark.parametrize("signs", ["**a ", "***a ", "~~a ", "[x](http://a ", "| |"])
+def test_thousands_of_signs_hold_nobody_up(signs: str) -> None:
+    begun = time.process_time()
+    to_whatsapp(signs * (800_000 // len(signs)))
+    assert time.process_time() - begun < 1.0
