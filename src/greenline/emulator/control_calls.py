@@ -24,13 +24,13 @@ from greenline.emulator.control_models import Base64, known
 from greenline.emulator.meta import Meta
 
 
-class Dial(BaseModel):
+class Dial(BaseModel, extra="forbid"):
     """Whom a person calls."""
 
     phone_number_id: str
 
 
-class Sound(BaseModel):
+class Sound(BaseModel, extra="forbid"):
     """A sound file in base64, of any usual format."""
 
     data_base64: Base64
@@ -52,7 +52,7 @@ class NetworkOfCall(BaseModel, extra="forbid"):
     seed: int = 1
 
 
-class Offer(BaseModel):
+class Offer(BaseModel, extra="forbid"):
     """The session description of a browser, with all its candidates."""
 
     sdp: str

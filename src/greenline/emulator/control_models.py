@@ -26,7 +26,7 @@ Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "st
 Phone = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="Digits, with the code of the country.")]
 
 
-class Setup(BaseModel):
+class Setup(BaseModel, extra="forbid"):
     """A whole business: app, business account, number and token. What is left out is made up."""
 
     business_name: str = "Fern & Field"
@@ -47,7 +47,7 @@ class Setup(BaseModel):
     calling: bool = Field(default=True, description="Whether calls are switched on; at Meta they are off at first.")
 
 
-class TokenChange(BaseModel):
+class TokenChange(BaseModel, extra="forbid"):
     """What becomes of a token: its end, its permissions, the business accounts that it still covers."""
 
     expires_in: float | None = Field(None, description="Seconds from now.")
@@ -56,7 +56,7 @@ class TokenChange(BaseModel):
     account_ids: list[str] | None = Field(None, description="Those left out are withdrawn: 200.")
 
 
-class Callback(BaseModel):
+class Callback(BaseModel, extra="forbid"):
     """Where an app wants its webhooks."""
 
     callback_url: str
@@ -65,7 +65,7 @@ class Callback(BaseModel):
     verify: bool = True
 
 
-class NewPerson(BaseModel):
+class NewPerson(BaseModel, extra="forbid"):
     """Somebody with WhatsApp."""
 
     name: str = "Ann"
@@ -82,7 +82,7 @@ class NewPerson(BaseModel):
     answers_calls: str = Field("manual", pattern="^(manual|auto|reject|ignore)$")
 
 
-class PersonChange(BaseModel):
+class PersonChange(BaseModel, extra="forbid"):
     """What changes about a person. Another ``phone`` sends the system message of a changed number."""
 
     name: str | None = None
@@ -97,7 +97,7 @@ class PersonChange(BaseModel):
     answers_calls: str | None = Field(None, pattern="^(manual|auto|reject|ignore)$")
 
 
-class NewUserId(BaseModel):
+class NewUserId(BaseModel, extra="forbid"):
     """A person gets another business-scoped id."""
 
     told: Literal["system", "field", "both"] = Field(
@@ -105,7 +105,7 @@ class NewUserId(BaseModel):
     )
 
 
-class FileIn(BaseModel):
+class FileIn(BaseModel, extra="forbid"):
     """A file that a person sends."""
 
     data_base64: Base64
@@ -133,21 +133,21 @@ class PersonMessage(BaseModel):
         return self
 
 
-class Read(BaseModel):
+class Read(BaseModel, extra="forbid"):
     """A person reads."""
 
     phone_number_id: str
     message_id: str | None = None
 
 
-class Play(BaseModel):
+class Play(BaseModel, extra="forbid"):
     """A person plays a voice note."""
 
     phone_number_id: str
     message_id: str
 
 
-class Tap(BaseModel):
+class Tap(BaseModel, extra="forbid"):
     """A person taps a button or a list row of a message, by id or by place."""
 
     phone_number_id: str
@@ -157,7 +157,7 @@ class Tap(BaseModel):
     index: int | None = None
 
 
-class Feedback(BaseModel):
+class Feedback(BaseModel, extra="forbid"):
     """A person reports a message (null: the last one of a template), or stops or resumes the business's marketing."""
 
     phone_number_id: str
@@ -165,7 +165,7 @@ class Feedback(BaseModel):
     message_id: str | None = None
 
 
-class React(BaseModel):
+class React(BaseModel, extra="forbid"):
     """A person reacts; an empty emoji takes the reaction back."""
 
     phone_number_id: str
@@ -173,13 +173,13 @@ class React(BaseModel):
     emoji: str = ""
 
 
-class Advance(BaseModel):
+class Advance(BaseModel, extra="forbid"):
     """How far to move the clock."""
 
     advance_seconds: float = Field(ge=0, le=10 * 365 * 86_400)
 
 
-class Raw(BaseModel):
+class Raw(BaseModel, extra="forbid"):
     """Exact bytes for the callback: an ``envelope`` written and signed as Meta does, or a body with a signature."""
 
     envelope: Any = None
@@ -188,7 +188,7 @@ class Raw(BaseModel):
     app_id: str | None = None
 
 
-class Review(BaseModel):
+class Review(BaseModel, extra="forbid"):
     """What Meta says of a template."""
 
     status: str

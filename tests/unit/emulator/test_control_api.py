@@ -50,6 +50,21 @@ def test_an_operation_on_something_says_what_comes_when_it_is_not_there(
         assert "404" in operation["responses"]
 
 
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
+def test_a_field_that_nobody_reads_is_refused(method: str, path: str, operation: dict[str, Any]) -> None:
+    """What is misspelt would do nothing, and nobody would know. Only a message may hold whatever Meta's may."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        names = [part.get("$ref", "").rsplit("/", 1)[-1] for part in (content["schema"], *_parts(content["schema"]))]
+        models = [SPECIFICATION["components"]["schemas"][name] for name in names if name]
+        optional = [model for model in models if model["properties"].keys() != set(model.get("required", []))]
+        takes_any = [model["title"] for model in optional if model.get("additionalProperties") is not False]
+        assert takes_any in ([], ["PersonMessage"])
+
+
+def _parts(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*schema.get("oneOf", []), *schema.get("anyOf", [])]
+
+
 def test_every_model_is_described() -> None:
     generated = ("HTTPValidationError", "ValidationError", "Body_")
     schemas = SPECIFICATION["components"]["schemas"].items()

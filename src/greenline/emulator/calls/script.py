@@ -85,7 +85,7 @@ class Expect(_Step):
 Step: TypeAlias = Annotated[Say | Press | Pause | HangUp | Expect, Field(discriminator="do")]
 
 
-class Script(BaseModel):
+class Script(BaseModel, extra="forbid"):
     """The steps of a person from the acceptance of a call on, one after the other."""
 
     steps: list[Step] = Field(min_length=1, max_length=200)
