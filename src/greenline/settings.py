@@ -116,6 +116,11 @@ class Settings(BaseSettings):
     meta_verify_token: SecretStr | None = Field(
         None, description="Token that Meta repeats when the webhook is set up."
     )
+    takes_webhooks: bool = Field(
+        default=True,
+        description="Whether Meta delivers to this server, itself or behind a load balancer. Set `false` for one that "
+        "only works beside others: what may have left is not sent again while none runs that could hear of it.",
+    )
     webhook_max_bytes: int = Field(4_194_304, description="Largest webhook body; Meta sends up to 3 MB.")
 
     # WhatsApp

@@ -14,7 +14,9 @@ from support.meta import emulator
 from support.scripted import scripted
 from support.shop import Shop
 
-SEEDS, LIVES, CROWD, WORDS, GRACE = range(4), 12, 6, 20, 15.0
+SEEDS, LIVES, CROWD, WORDS = range(4), 12, 6, 20
+GRACE = 15.0
+"""What a status may take on a busy machine from when a server listens. How long none does, does not matter."""
 
 
 @pytest.mark.soak
@@ -34,11 +36,11 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
         running = asyncio.gather(*(talk.run(600.0) for talk in talks))
         deaths = 0
 
-        async def lives(port: int) -> None:
+        async def lives(port: int, **settings: str) -> None:
             nonlocal deaths
             for _ in range(LIVES):
                 crash = (dice.choice(NAMES), dice.randint(1, 12))
-                async with doomed_server(meta, dsn, tmp_path, port, crash, **options) as doomed:
+                async with doomed_server(meta, dsn, tmp_path, port, crash, settings=settings, **options) as doomed:
                     dying = asyncio.create_task(doomed.ended(120))
                     over: set[asyncio.Future[Any]] = {dying, running}
                     await asyncio.wait(over, timeout=20, return_when=asyncio.FIRST_COMPLETED)
@@ -50,8 +52,9 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
             async with doomed_server(meta, dsn, tmp_path, port, **options):
                 await running
 
-        # Meta's webhooks go to the first only, which is up again as soon as it is dead.
-        await asyncio.gather(last_life(ports[0]), lives(ports[1]))
+        # Meta's webhooks go to the first only, which is up again as soon as its next life has begun, however long
+        # that takes: what may have left meanwhile waits, since the second can't hear of it.
+        await asyncio.gather(last_life(ports[0]), lives(ports[1], GREENLINE_TAKES_WEBHOOKS="false"))
         assert deaths >= LIVES // 2
         async with doomed_server(meta, dsn, tmp_path, ports[0], **options):
             await verify(meta, talks, shop)

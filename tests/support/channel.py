@@ -15,6 +15,7 @@ from greenline.agents.config import ConversationConfig
 from greenline.agents.models import AgentChanges, AgentDefinition
 from greenline.channels.whatsapp.account_checks import token_alarm
 from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.listening import LISTENS
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Event, UserMessage, load_event
@@ -138,6 +139,17 @@ class Channel:
     servers: list[ScriptedServer]
     """What the channel asks: the Graph API, and what a test adds."""
     _wamids: int = 0
+    _life: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _process: Callable[..., contextlib.AbstractAsyncContextManager[WhatsApp]] | None = None
+
+    async def stop(self) -> None:
+        """The server leaves."""
+        await self._life.aclose()
+
+    async def start(self, **settings: Any) -> None:
+        """The next one begins, with changed settings."""
+        assert self._process is not None
+        self.whatsapp = await self._life.enter_async_context(self._process(**settings))
 
     async def configure(self, config: dict[str, Any] | None = None, **platform: Any) -> None:
         """Change the agent: its ``conversation_config`` and blocks of its ``platform_settings``."""
@@ -290,29 +302,61 @@ async def running_channel(
         config = ConversationConfig.model_validate({"agent": agent or {"prompt": {"prompt": "You sell tea."}}})
         agent_id = await agents.create(pool, clock, WORKSPACE, AgentDefinition(conversation_config=config))
         await pool.execute("update whatsapp_account set assigned_agent_id = $1", agent_id)
-        wakeups, graph = Wakeups(dsn), GraphClient(settings, token_alarm(pool, clock))
-        await wakeups.start()
-        mcp = Mcp(pool, clock, settings)
-        whatsapp = WhatsApp(
-            pool=pool,
-            wakeups=wakeups,
-            graph=graph,
-            vault=vault,
-            models=model,
-            mcp=mcp,
-            speech=speech or NoSpeech(),
-            objects=objects or FolderObjects(settings.data_dir),
-            clock=clock,
-            settings=settings,
-        )
-        insight = Insight(pool=pool, wakeups=wakeups, models=model, clock=clock, settings=settings)
-        insight.start()
-        whatsapp.start()
-        try:
-            yield Channel(pool, clock, model, meta, whatsapp, agent_id, [graph_server])
-        finally:
-            await whatsapp.stop(1.0)
-            await insight.stop(1.0)
-            await wakeups.aclose()
-            await mcp.aclose()
-            await graph.aclose()
+
+        def process(**change: Any) -> contextlib.AbstractAsyncContextManager[WhatsApp]:
+            return channel_process(pool, dsn, clock, settings.model_copy(update=change), model, speech, objects)
+
+        async with contextlib.AsyncExitStack() as life:
+            whatsapp = await life.enter_async_context(process())
+            yield Channel(pool, clock, model, meta, whatsapp, agent_id, [graph_server], _life=life, _process=process)
+
+
+@contextlib.asynccontextmanager
+async def channel_process(
+    pool: Pool,
+    dsn: str,
+    clock: ManualClock,
+    settings: Settings,
+    model: ScriptedModel,
+    speech: Speech | None,
+    objects: Objects | None,
+) -> AsyncIterator[WhatsApp]:
+    """What a server process runs of the channel, until the block ends."""
+    wakeups, graph = Wakeups(dsn), GraphClient(settings, token_alarm(pool, clock))
+    await wakeups.start()
+    mcp = Mcp(pool, clock, settings)
+    whatsapp = WhatsApp(
+        pool=pool,
+        wakeups=wakeups,
+        graph=graph,
+        vault=open_vault(settings),
+        models=model,
+        mcp=mcp,
+        speech=speech or NoSpeech(),
+        objects=objects or FolderObjects(settings.data_dir),
+        clock=clock,
+        settings=settings,
+    )
+    insight = Insight(pool=pool, wakeups=wakeups, models=model, clock=clock, settings=settings)
+    insight.start()
+    whatsapp.start()
+    try:
+        await until(lambda: _listens(pool, listens=settings.takes_webhooks))
+        yield whatsapp
+    finally:
+        await whatsapp.stop(1.0)
+        await insight.stop(1.0)
+        await wakeups.aclose()
+        await mcp.aclose()
+        await graph.aclose()
+        await until(lambda: _listens(pool, listens=False))
+
+
+async def _listens(pool: Pool, *, listens: bool) -> bool:
+    """Whether a server listens for Meta or, if it is asked, none does."""
+    held: bool = await pool.fetchval(
+        """select exists (select from pg_locks where locktype = 'advisory' and classid = $1::int::oid
+             and database = (select oid from pg_database where datname = current_database()))""",
+        LISTENS,
+    )
+    return held == listens

@@ -49,8 +49,7 @@ async def doomed_server(
 
     With ``shop``, the address of a `support.shop`, every agent can order there. ``settings`` are further variables.
 
-    ``grace`` is how long a send of unknown outcome waits for a status, in seconds: longer than any time in which
-    no server takes Meta's webhooks, since a status that nobody took can't settle anything.
+    ``grace`` is how long a send of unknown outcome waits for a status while a server takes Meta's webhooks, in seconds.
     """
     arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
     name, passages = crash or ("", 0)

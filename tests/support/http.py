@@ -6,8 +6,12 @@ import httpx2
 
 from support.wait import PATIENCE_SECONDS
 
+_KEPT_SECONDS = 1.0
+"""A connection that has rested longer is not used again: servers close theirs after 5 s, the client's own default."""
+
 
 def http_client(url: str, key: str = "") -> httpx2.AsyncClient:
     """For the server at ``url``, with an API key if one is given; as patient as a busy machine needs."""
     headers = {"xi-api-key": key} if key else {}
-    return httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS)
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEPT_SECONDS)
+    return httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS, limits=limits)

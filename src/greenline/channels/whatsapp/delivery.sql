@@ -24,10 +24,12 @@ from (select id, greatest($5::timestamptz, attempted_at) as heard_from from outb
   where workspace_id = $1 and phone_number_id = $2 and state = 'sending' for update) lost
 where o.id = lost.id;
 
--- name: heard
+-- name: signs
 -- scope: system, what Meta delivers for any number shows that its webhooks reach us
 -- When Meta first delivered anything after $1, and whether it has delivered nothing since a message that was accepted
 -- before $4. An operator's order is in the inbox too, and shows nothing. The inbox is walked by its key, as below.
+-- Since when a server listens ($5: the first key of their locks), and whether a status of the message $6 waits to be
+-- applied, or may, where very many do.
 with overdue as (
   select max(accepted_at) as accepted_at from outbox
   where workspace_id = $2 and phone_number_id = $3 and state = 'accepted' and accepted_at < $4
@@ -42,7 +44,17 @@ select (
       and received_at > $1 and kind <> 'order'
     order by id limit 1
   ) as heard,
-  accepted_at is not null and newest.received_at > accepted_at is not true as cut_off
+  accepted_at is not null and newest.received_at > accepted_at is not true as cut_off,
+  (
+    select min(objid::bigint) from pg_locks
+    where locktype = 'advisory' and classid = $5::int::oid and objsubid = 2 and granted
+      and database = (select oid from pg_database where datname = current_database())
+  ) as listening,
+  (
+    select count(*) = 1000 or coalesce(bool_or(payload ->> 'biz_opaque_callback_data' = $6), false)
+    from (
+      select payload from inbox where done_at is null and mailbox_id is null and kind = 'status' order by id limit 1000) w
+  ) as told
 from overdue, newest;
 
 -- name: inbound

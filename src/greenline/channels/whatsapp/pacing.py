@@ -17,7 +17,7 @@ LOST_ANSWERS: Final = 4
 """Attempts without an answer of Meta's weigh as much as one that it could not process: they end after an hour."""
 WINDOW_CLOSED: Final = 131047  # Meta: re-engagement message
 UNHEARD: Final = timedelta(minutes=5)
-"""How long a message of unknown outcome waits where statuses that are due do not come: its own can't come either."""
+"""How long a message of unknown outcome waits where no server listens, or where other statuses are overdue."""
 STATUS_SECONDS: Final = 5.0
 """An accepted message that long without a status shows that webhooks do not reach us; one takes about 1 s."""
 LONGEST_OUTAGE: Final = timedelta(hours=1)
@@ -142,14 +142,17 @@ def unknown_wait(grace: timedelta, attempt: int) -> timedelta:
     return max(grace, min(grace * 2.0 ** min(attempt, 12), timedelta(seconds=LONGEST_OUTAGE_DELAY)))
 
 
-def repeat_at(attempted: datetime, heard: datetime | None, cut_off: bool, grace: timedelta) -> datetime:
+def repeat_at(
+    attempted: datetime, listening: datetime | None, heard: datetime | None, cut_off: bool, grace: timedelta
+) -> datetime:
     """When a message of unknown outcome may be sent again, if no status has settled it.
 
-    ``heard``: when Meta first delivered anything after the attempt. What it could not deliver it repeats ever later,
-    so that after an outage the status may be as late again as the first delivery was (Meta: Webhooks).
+    ``listening``: since when a server of this deployment could take what Meta delivers, without a break; None while
+    none can. ``heard``: when Meta first delivered anything after the attempt. What it could not deliver it repeats
+    ever later, so that after an outage the status may be as late again as that was long (Meta: Webhooks).
     ``cut_off``: whether statuses of other messages are overdue. Silence alone proves nothing: nobody may be writing.
     """
-    if heard is None:
-        return attempted + (max(UNHEARD, grace) if cut_off else grace)
-    outage = heard - attempted
-    return attempted + grace if outage <= grace else heard + min(outage, LONGEST_OUTAGE) + grace
+    late = heard if heard is not None and heard - attempted > grace else None
+    reachable = max(moment for moment in (attempted, listening, late) if moment is not None)
+    silent = listening is None or (cut_off and heard is None)
+    return reachable + min(reachable - attempted, LONGEST_OUTAGE) + (max(UNHEARD, grace) if silent else grace)

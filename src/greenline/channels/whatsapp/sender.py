@@ -20,6 +20,7 @@ from greenline.channels.whatsapp.delivery import sql
 from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.held_number import Booking, HeldNumber
+from greenline.channels.whatsapp.listening import LISTENS, listening_since
 from greenline.channels.whatsapp.pacing import (
     LOST_ANSWERS,
     STATUS_SECONDS,
@@ -270,9 +271,12 @@ class Sender:
         if head["state"] != "unknown" or head["due_at"] > now:
             return None
         overdue = now - timedelta(seconds=STATUS_SECONDS)
-        parameters = (head["attempted_at"], number.claim.workspace_id, number.phone_number_id, overdue)
-        (signs,) = await self._pool.fetch(sql["heard"], *parameters)
-        until = repeat_at(head["attempted_at"], signs["heard"], signs["cut_off"], self._grace)
+        place = (number.claim.workspace_id, number.phone_number_id)
+        (signs,) = await self._pool.fetch(sql["signs"], head["attempted_at"], *place, overdue, LISTENS, head["id"])
+        if signs["told"]:
+            return Wait(now + timedelta(seconds=STAY_SECONDS))
+        listening = listening_since(signs["listening"])
+        until = repeat_at(head["attempted_at"], listening, signs["heard"], signs["cut_off"], self._grace)
         return Wait(min(until, now + self._grace)) if until > now else None
 
     async def _wait_on(self, number: HeldNumber, unsettled: dict[str, datetime]) -> None:

@@ -17,6 +17,7 @@ from greenline.channels.whatsapp.graph_token import NumberToken
 from greenline.channels.whatsapp.hearing import Hearing
 from greenline.channels.whatsapp.housekeeping import Housekeeping
 from greenline.channels.whatsapp.inbox import Inbox
+from greenline.channels.whatsapp.listening import listening_lock
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.sender import Sender
 from greenline.channels.whatsapp.throughput import Inflow
@@ -119,9 +120,13 @@ class WhatsApp:
         self.inbox = Inbox(inbox_pool or pool, clock, vault, self.turns, inflow, delay)
         self.webhook = Webhook(self.inbox, settings)
         self.housekeeping = Housekeeping(pool, self.inbox, clock, settings)
+        self._takes_webhooks = settings.takes_webhooks
+        self._wakeups, self._clock = wakeups, clock
 
     def start(self) -> None:
         """Begin to work."""
+        if self._takes_webhooks:
+            self._wakeups.hold(lambda: listening_lock(self._clock.now()))
         self.housekeeping.start()
         self.facts.start()
         self.senders.start()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from greenline.channels.whatsapp.delivery import sql
+from greenline.channels.whatsapp.listening import LISTENS
 from greenline.clock import ManualClock
 from greenline.store.pool import Pool
 from support.plans import rows_read
@@ -43,7 +44,7 @@ async def test_a_server_whose_clock_is_slow_hides_no_message_of_another(pool: Po
 
 
 async def test_the_first_delivery_after_a_moment_is_found(pool: Pool, now: datetime) -> None:
-    parameters = (now - 60 * SECOND, WORKSPACE, NUMBER, now - SECOND)
-    [found] = await pool.fetch(sql["heard"], *parameters)
+    parameters = (now - 60 * SECOND, WORKSPACE, NUMBER, now - SECOND, LISTENS, "out_1")
+    [found] = await pool.fetch(sql["signs"], *parameters)
     assert (found["heard"], found["cut_off"]) == (now - 59.9 * SECOND, False)
-    assert await rows_read(pool, "inbox", sql["heard"], *parameters) < 1_000
+    assert await rows_read(pool, "inbox", sql["signs"], *parameters) < 1_000

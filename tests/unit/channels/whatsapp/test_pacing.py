@@ -110,19 +110,31 @@ def test_a_message_waits_until_it_is_due() -> None:
     assert judge(candidate(due_at=NOW + timedelta(seconds=5)), RULES, None, NOW) == Wait(NOW + timedelta(seconds=5))
 
 
+FIVE_MINUTES = UNHEARD.total_seconds()
+HOUR = LONGEST_OUTAGE.total_seconds()
+
+
 @pytest.mark.parametrize(
-    ("heard", "cut_off", "waits"),
+    ("listening", "heard", "cut_off", "waits"),
     [
-        (None, False, 20),  # nobody writes
-        (None, True, UNHEARD.total_seconds()),
-        (0.1, False, 20),  # its own status would have come as soon
-        (20, False, 20),
-        (21, False, 21 + 21 + 20),  # Meta was not heard for a while: what it repeats comes as late again
-        (7200, True, 7200 + LONGEST_OUTAGE.total_seconds() + 20),
+        (-60, None, False, 20),  # nobody writes
+        (-60, None, True, FIVE_MINUTES),
+        (-60, 0.1, False, 20),  # its own status would have come as soon
+        (-60, 20, False, 20),
+        (-60, 21, False, 21 + 21 + 20),  # Meta was not heard for a while: what it repeats comes as late again
+        (-60, 7200, True, 7200 + HOUR + 20),
+        (5, None, False, 5 + 5 + 20),  # nobody listened until then
+        (600, None, False, 600 + 600 + 20),
+        (600, None, True, 600 + 600 + FIVE_MINUTES),
+        (600, 0.1, False, 600 + 600 + 20),  # somebody did, but not without a break
+        (5, 30, False, 30 + 30 + 20),
+        (7200, None, False, 7200 + HOUR + 20),
+        (None, None, False, FIVE_MINUTES),  # nobody listens
+        (None, 0.1, False, FIVE_MINUTES),
     ],
 )
 def test_an_unknown_outcome_waits_as_long_as_a_status_may_still_come(
-    heard: float | None, cut_off: bool, waits: float
+    listening: float | None, heard: float | None, cut_off: bool, waits: float
 ) -> None:
-    at = NOW + timedelta(seconds=heard) if heard is not None else None
-    assert repeat_at(NOW, at, cut_off, timedelta(seconds=20)) == NOW + timedelta(seconds=waits)
+    since, at = (NOW + timedelta(seconds=when) if when is not None else None for when in (listening, heard))
+    assert repeat_at(NOW, since, at, cut_off, timedelta(seconds=20)) == NOW + timedelta(seconds=waits)
