@@ -118,8 +118,8 @@ class Settings(BaseSettings):
     )
     takes_webhooks: bool = Field(
         default=True,
-        description="Whether Meta delivers to this server, itself or behind a load balancer. Set `false` for one that "
-        "only works beside others: what may have left is not sent again while none runs that could hear of it.",
+        description="Whether Meta delivers to this server, itself or behind a load balancer. Set `false` for one "
+        "that only works beside others: what may have left is not sent again while none runs that could hear of it.",
     )
     webhook_max_bytes: int = Field(4_194_304, description="Largest webhook body; Meta sends up to 3 MB.")
 

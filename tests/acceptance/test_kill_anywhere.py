@@ -14,13 +14,15 @@ from support.meta import emulator
 from support.scripted import scripted
 from support.shop import Shop
 
-SEEDS, LIVES, CROWD, WORDS = range(4), 12, 6, 20
+SEEDS, LIVES, CROWD, WORDS = range(4), 12, 16, 8
 GRACE = 15.0
 """What a status may take on a busy machine from when a server listens. How long none does, does not matter."""
+PATIENCE = 1500.0
+"""What may have left waits as long again as nobody listened without a break: as long as all lives but the last."""
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2000)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> None:
     """Two servers that die at random steps, one after the other and at once, under faults of Meta."""
@@ -33,7 +35,7 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
         for fault in ("reset_before_accept", "reset_after_accept", "webhook_duplicate", "webhook_shuffle"):
             await meta.call("POST", "/faults", name=fault, probability=0.1, seed=seed)
         talks = await crowd(meta, CROWD, WORDS)
-        running = asyncio.gather(*(talk.run(600.0) for talk in talks))
+        running = asyncio.gather(*(talk.run(PATIENCE) for talk in talks))
         deaths = 0
 
         async def lives(port: int, **settings: str) -> None:

@@ -49,7 +49,7 @@ async def doomed_server(
 
     With ``shop``, the address of a `support.shop`, every agent can order there. ``settings`` are further variables.
 
-    ``grace`` is how long a send of unknown outcome waits for a status while a server takes Meta's webhooks, in seconds.
+    ``grace`` is how long, in seconds, a send of unknown outcome waits for a status while a server takes webhooks.
     """
     arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
     name, passages = crash or ("", 0)
