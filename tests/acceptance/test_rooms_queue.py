@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from greenline.channels.socket.hosting import LEFT_QUEUE
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.wav import encode_wav
@@ -95,9 +96,13 @@ async def test_without_a_recording_a_tone_is_heard_and_who_leaves_hears_no_more(
     async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as busy:
         await busy.begin()
         async with person_in(livekit.url, await token(http, agent_id)) as waiting:
-            await waiting.begin()
+            first = await waiting.begin()
             await eventually(lambda: pitched_seconds(bytes(waiting.heard), 440.0) > 0.1)
             await eventually(lambda: pitched_seconds(bytes(waiting.heard), 554.4) > 0.1)
         await eventually(lambda: not livekit.rooms)
-    listed = (await http.get("/v1/convai/conversations", params={"agent_id": agent_id})).json()["conversations"]
-    assert len(listed) == 1, "who left while they waited had no conversation"
+    conversation_id = first["conversation_initiation_metadata_event"]["conversation_id"]
+    shown = await finished(http, conversation_id)
+    metadata = shown["metadata"]
+    assert (shown["status"], shown["transcript"], metadata["call_duration_secs"]) == ("failed", [], 0)
+    assert (metadata["accepted_time_unix_secs"], metadata["termination_reason"]) == (None, LEFT_QUEUE)
+    assert metadata["queue_wait_secs"] > 0

@@ -86,8 +86,14 @@ class ScriptedSessions:
     starts: list[Start] = field(default_factory=list)
     sessions: list[ScriptedSession] = field(default_factory=list)
 
+    turned_away: list[tuple[Start, int, str]] = field(default_factory=list)
+
     def held(self, conversation_id: str) -> None:
         """None is watched."""
+
+    async def turn_away(self, start: Start, code: int, reason: str) -> None:
+        """Kept."""
+        self.turned_away.append((start, code, reason))
 
     async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> ScriptedSession:
         self.starts.append(start)

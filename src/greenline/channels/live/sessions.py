@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Final, TypeAlias
 
 import structlog
@@ -24,7 +23,7 @@ from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Resumed, Started
-from greenline.conversations.projection import read_projection
+from greenline.conversations.projection import Projection, read_projection
 from greenline.errors import Unavailable
 from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
@@ -117,15 +116,7 @@ class LiveSessions:
         other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id; `DatabaseAway`
         when the database has been away for as long as appends have patience.
         """
-        now = self._clock.now()
-        conversation_id = beginning.conversation_id or new_id("conv")
-        try:
-            agent, opening = await patiently(
-                lambda: self._preparation.agent(beginning, conversation_id, now), self._writer.patience
-            )
-            claim, journal = await self._hold(beginning, agent, opening, conversation_id, now)
-        except (*DATABASE_ERRORS, JournalUnwritten) as error:
-            raise DatabaseAway from error
+        agent, claim, journal = await self._take_in_hand(beginning)
         try:
             session = self._session(beginning, agent, claim, journal, out)
         except BaseException:  # the boundary of a beginning: its lease runs out, and it is ended as failed
@@ -133,6 +124,32 @@ class LiveSessions:
             raise
         self.held.add(session)
         return session
+
+    async def turn_away(self, beginning: Beginning, code: int, reason: str) -> None:
+        """Keep a conversation that ended before somebody could serve it. Raises as `begin` does."""
+        _, claim, journal = await self._take_in_hand(beginning, served=False)
+        claim.returning = True
+        try:
+            await journal.close(Ended(reason=reason, status="failed", error={"code": code, "reason": reason}))
+        except JournalUnwritten as error:
+            raise DatabaseAway from error
+        finally:
+            self._worker.let_go(claim)
+
+    async def _take_in_hand(self, beginning: Beginning, *, served: bool = True) -> tuple[Agent, Claim, LiveJournal]:
+        now = self._clock.now()
+        conversation_id = beginning.conversation_id or new_id("conv")
+        try:
+            agent, opening = await patiently(
+                lambda: self._preparation.agent(beginning, conversation_id, now), self._writer.patience
+            )
+            projection = beginning.projection or new_projection(beginning, agent, conversation_id, now)
+            if not served:
+                projection = replace(projection, accepted_at=None)
+            claim, journal = await self._hold(beginning, projection, opening)
+        except (*DATABASE_ERRORS, JournalUnwritten) as error:
+            raise DatabaseAway from error
+        return agent, claim, journal
 
     def _session(
         self, beginning: Beginning, agent: Agent, claim: Claim, journal: LiveJournal, out: Out | None
@@ -159,12 +176,11 @@ class LiveSessions:
         )
 
     async def _hold(
-        self, beginning: Beginning, agent: Agent, opening: Started | Resumed, conversation_id: str, now: datetime
+        self, beginning: Beginning, projection: Projection, opening: Started | Resumed
     ) -> tuple[Claim, LiveJournal]:
         """The conversation in this process's hands, and its journal, in which its beginning is durable."""
-        projection = beginning.projection or new_projection(beginning, agent, conversation_id, now)
         claim = await self._worker.hold(
-            f"{KIND}:{conversation_id}", beginning.workspace_id, patience=self._writer.patience
+            f"{KIND}:{projection.id}", beginning.workspace_id, patience=self._writer.patience
         )
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
         journal.record(opening, *beginning.notes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -38,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 GOODBYE_SECONDS: Final = 3.0
 """Time that a conversation which is cut at the end of a drain has to write its end and tell its client."""
+LEFT_QUEUE: Final = "The client left while it waited for a busy agent"
+GOING_AWAY: Final = 1001
+"""RFC 6455, 7.4.1: for who leaves before they were served."""
 MAX_VERSION: Final = 50
 """Characters that are kept of what a client says of its version."""
 
@@ -158,27 +163,43 @@ class Host:
             (arrival.version or "")[:MAX_VERSION],
         )
         config = admission.version.conversation_config
-        announced = False
+        announced_at: datetime | None = None
 
         def announce() -> None:
-            nonlocal announced
-            announced = True
+            nonlocal announced_at
+            announced_at = self._clock.now()
             wire.outgoing.put(_metadata(name, medium.formats(config)))
 
-        async with self._queue.place(
+        place = self._queue.place(
             wire,
             admission.version,
             admission.workspace_id,
             text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
             announce=announce,
             hold=lambda: self._hold(medium, admission),
-        ) as queued_seconds:
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                start = replace(start, queued_seconds=await stack.enter_async_context(place))
+            except (SocketClosed, ClientLeft) as why:
+                if announced_at is not None and not (isinstance(why, Restarting) and admission.conversation_id):
+                    await self._turn_away(start, announced_at, why)
+                raise
             if self.draining:
                 raise Restarting
-            session = await self._start(replace(start, queued_seconds=queued_seconds), medium)
-        if not announced:
+            session = await self._start(start, medium)
+        if announced_at is None:
             announce()
         return self._conversation(wire, medium, session)
+
+    async def _turn_away(self, start: Start, since: datetime, why: SocketClosed | ClientLeft) -> None:
+        """Keep the conversation of who left the queue, or waited in vain: they know its id."""
+        waited = (self._clock.now() - since).total_seconds()
+        code, reason = (why.code, why.reason) if isinstance(why, SocketClosed) else (GOING_AWAY, LEFT_QUEUE)
+        try:
+            await self._sessions.turn_away(replace(start, queued_seconds=waited), code, reason)
+        except (GreenlineError, SocketClosed, ValidationError) as error:  # a start that would have been refused
+            log.warning("socket.not_kept", conversation_id=start.admission.conversation_id, error=str(error))
 
     async def _hold(self, medium: Medium, admission: Admission) -> None:
         """Let who waits hear that the line is not dead, until cancelled."""

@@ -113,6 +113,10 @@ class Sessions(Protocol):
         """
         ...
 
+    async def turn_away(self, start: Start, code: int, reason: str) -> None:
+        """Keep the conversation of a client that was told its id, and that nobody served. Raises as `start` does."""
+        ...
+
     def held(self, conversation_id: str) -> Watchable | None:
         """A conversation that runs in this process and may be watched."""
         ...

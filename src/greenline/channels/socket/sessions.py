@@ -35,6 +35,25 @@ class SocketSessions:
 
         Raises pydantic's ``ValidationError`` for start data of a wrong shape, and the house's own refusals of it.
         """
+        beginning = await self._beginning(start)
+        try:
+            return await self._live.begin(beginning, out)
+        except LeaseLost:  # the same URL let somebody else in at the same moment
+            raise used_already() from None
+
+    async def turn_away(self, start: Start, code: int, reason: str) -> None:
+        """Keep the conversation of a client that was told its id, and that nobody served. Raises as `start` does."""
+        beginning = await self._beginning(start)
+        try:
+            await self._live.turn_away(beginning, code, reason)
+        except LeaseLost:
+            raise used_already() from None
+
+    def held(self, conversation_id: str) -> HeldConversation | None:
+        """A conversation that runs in this process and may be watched: on a socket, in a room, on a call."""
+        return self._live.held.find(conversation_id)
+
+    async def _beginning(self, start: Start) -> Beginning:
         data = InitiationData.model_validate(
             {name: value for name, value in start.data.items() if value is not None and name != "type"}
         )
@@ -44,7 +63,7 @@ class SocketSessions:
         info = data.source_info or SourceInfo()
         source = start.source or info.source or UNKNOWN_SOURCE
         info = SourceInfo(source=source, version=info.version or start.version or None)
-        beginning = Beginning(
+        return Beginning(
             version=await self._version(start, data),
             workspace_id=admission.workspace_id,
             source=source,
@@ -54,14 +73,6 @@ class SocketSessions:
             conversation_id=admission.conversation_id,
             queued_seconds=start.queued_seconds,
         )
-        try:
-            return await self._live.begin(beginning, out)
-        except LeaseLost:  # the same URL let somebody else in at the same moment
-            raise used_already() from None
-
-    def held(self, conversation_id: str) -> HeldConversation | None:
-        """A conversation that runs in this process and may be watched: on a socket, in a room, on a call."""
-        return self._live.held.find(conversation_id)
 
     async def _version(self, start: Start, data: InitiationData) -> AgentVersion:
         admission = start.admission

@@ -24,6 +24,7 @@ from greenline.agents.overrides import OverrideNotAllowed
 from greenline.agents.variables import MissingVariables
 from greenline.channels.live.models import AgentResponse, Interruption, ResponsePart, SessionEnded, TakenOver
 from greenline.channels.socket.hold import hold_tone
+from greenline.channels.socket.hosting import LEFT_QUEUE
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.signing import Signature, seal
 from greenline.clock import ManualClock
@@ -530,6 +531,7 @@ async def test_who_waits_in_line_is_sent_to_another_server_when_this_one_leaves(
         await place.ends("conv_busy")
         await stopping
     assert place.sessions.starts == []
+    assert [code for _, code, _ in place.sessions.turned_away] == [1012], "the id was told"
 
 
 async def test_nobody_waits_for_ever(place: Place) -> None:
@@ -543,6 +545,23 @@ async def test_nobody_waits_for_ever(place: Place) -> None:
     assert code == 4300
     assert waiting.kinds()[-2:] == ["queue_status", "error"]
     assert waiting.seen[-2]["queue_status_event"] == {"status": "timed_out"}
+    [(start, code, reason)] = place.sessions.turned_away
+    told = waiting.seen[0]["conversation_initiation_metadata_event"]["conversation_id"]
+    assert start.admission.conversation_id == told
+    assert (start.queued_seconds, code, reason) == (11.0, 4300, "All lines are busy. Try again later.")
+
+
+async def test_who_leaves_the_queue_is_not_forgotten(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as waiting:
+        await waiting.begin()
+        await waiting.until("queue_status")
+        place.clock.advance(timedelta(seconds=4))
+    await eventually(lambda: bool(place.sessions.turned_away))
+    [(start, code, reason)] = place.sessions.turned_away
+    assert (start.queued_seconds, code, reason) == (4.0, 1001, LEFT_QUEUE)
+    assert place.sessions.starts == []
 
 
 async def test_without_a_queue_a_busy_agent_refuses(place: Place) -> None:
