@@ -53,7 +53,7 @@ async def agents(server: ServeProcess) -> set[str]:
 
 
 async def test_serve_starts_from_nothing_and_leaves_nothing_running(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+    async with serve_process(data_dir, environment=ENVIRONMENT, fresh=True) as server:
         await server.ready()
         assert (await call(server, path="/readyz")).status_code == 200
         await create_agent(server, "first")
@@ -127,8 +127,8 @@ async def test_everything_killed_at_once_leaves_stale_files_only(data_dir: Path)
 
 async def test_two_starters_share_one_database_and_the_last_one_stops_it(data_dir: Path) -> None:
     async with (
-        serve_process(data_dir, environment=ENVIRONMENT) as one,
-        serve_process(data_dir, environment=ENVIRONMENT) as two,
+        serve_process(data_dir, environment=ENVIRONMENT, fresh=True) as one,
+        serve_process(data_dir, environment=ENVIRONMENT, fresh=True) as two,
     ):
         await asyncio.gather(one.ready(), two.ready())
         applied = [line for line in [*one.errors, *two.errors] if "database.migrated" in line]

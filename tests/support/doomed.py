@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
 import random
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from support.meta import Emulator
-from support.server import ServeProcess
+from support.server import ServeProcess, start
 
 KEY = "gl_kill_anywhere"
 _places = itertools.count(random.SystemRandom().randrange(1_000))
@@ -53,7 +51,7 @@ async def doomed_server(
     """
     arguments = ["serve", "--port", str(port), "--data-dir", str(data_dir)]
     name, passages = crash or ("", 0)
-    command = ["-m", "support.crashing_server", name, str(passages), shop, *arguments]
+    command = ["support.crashing_server", name, str(passages), shop, *arguments]
     environment = {
         **meta.settings(),
         "GREENLINE_DATABASE_URL": dsn,
@@ -64,20 +62,11 @@ async def doomed_server(
         "GREENLINE_LOG_LEVEL": "warning",
         "GREENLINE_DRAIN_SECONDS": "3",
         **(settings or {}),
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    running = ServeProcess(process)
+    running = ServeProcess(await start(*command, environment=environment))
     try:
         yield await running.ready()
     finally:
-        if process.returncode is None:
-            process.kill()
+        if running.process.returncode is None:
+            running.process.kill()
         await running.ended()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import httpx2
 
 from greenline.emulator.app import create_app
+from support.fork_server import fork_server
 from support.http import http_client
 from support.wait import PATIENCE_SECONDS, until
 
@@ -158,15 +158,9 @@ async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
 @contextlib.asynccontextmanager
 async def emulator(**config: Any) -> AsyncIterator[Emulator]:
     """An emulator with one business; ``config`` is patched into it. Calls of the business connect at once."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "greenline", "emulator", "--port", "0"),
-        env={name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")}
+    process = await fork_server().run("greenline", "emulator", "--port", "0", environment=environment)
     try:
-        assert process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             line = (await process.stdout.readline()).decode().strip()
         assert line.startswith("ready http://"), line

@@ -20,6 +20,7 @@ from greenline.api.deps import AppServices
 from greenline.clock import Clock
 from greenline.server import create_app
 from greenline.settings import Settings
+from support.fork_server import ForkedProcess, fork_server
 from support.wait import PATIENCE_SECONDS
 
 
@@ -57,7 +58,7 @@ async def run_server(settings: Settings, clock: Clock) -> AsyncIterator[RunningS
 class ServeProcess:
     """``greenline serve`` as a process of its own."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | ForkedProcess
     url: str = ""
     errors: list[str] = field(default_factory=list)
 
@@ -94,22 +95,33 @@ class ServeProcess:
 
 
 @contextlib.asynccontextmanager
-async def serve_process(data_dir: Path, *options: str, environment: Mapping[str, str]) -> AsyncIterator[ServeProcess]:
-    """Start ``greenline serve`` on a free port; killed at the end if it still runs."""
+async def serve_process(
+    data_dir: Path, *options: str, environment: Mapping[str, str], fresh: bool = False
+) -> AsyncIterator[ServeProcess]:
+    """Start ``greenline serve`` on a free port; killed at the end if it still runs. See `start` for ``fresh``."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")}
-    command = ["-m", "greenline", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-    process = await asyncio.create_subprocess_exec(
+    command = ["greenline", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    running = ServeProcess(await start(*command, environment=clean | dict(environment), fresh=fresh))
+    try:
+        yield running
+    finally:
+        if running.process.returncode is None:
+            running.process.kill()
+        await running.ended()
+
+
+async def start(
+    *command: str, environment: Mapping[str, str], fresh: bool = False
+) -> asyncio.subprocess.Process | ForkedProcess:
+    """Run ``python -m COMMAND``. A ``fresh`` process imports by itself what it needs, for seconds."""
+    if not fresh:
+        return await fork_server().run(*command, environment=environment, errors=True)
+    return await asyncio.create_subprocess_exec(
         sys.executable,
+        "-m",
         *command,
-        env=clean | dict(environment),
+        env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    running = ServeProcess(process)
-    try:
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await running.ended()
