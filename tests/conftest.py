@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from support.http import http_client
 from support.postgres import PostgresOfTests
 from support.programs import missing_programs
 from support.wait import PATIENCE_SECONDS
+
+# It takes a quarter of the time in which the tests are read, and finds nothing; see `pytest_collection_finish`.
+gc.disable()
 
 # The same examples in each run, and no judgement of how long one takes on a busy machine.
 hypothesis.settings.register_profile("greenline", deadline=None, derandomize=True)
@@ -43,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, reason in missing.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector look at what tests make from here on, not at half a million objects of modules each time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
