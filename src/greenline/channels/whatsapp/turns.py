@@ -130,22 +130,30 @@ class Turns:
         """After the last attempt: the events are done with their error, the person is told, the operator sees it."""
         commit = TurnCommit(claim, self._clock.now())
         batch = _batch(claim)
-        for item in (*(item for item, _ in batch.messages), *batch.others):
-            commit.done[item.id] = clean_text(f"{type(error).__name__}: {error}")
+        items = (*(item for item, _ in batch.messages), *batch.others)
+        failed: dict[int, str | None] = {item.id: clean_text(f"{type(error).__name__}: {error}") for item in items}
+        commit.done |= failed
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
-        if chat is not None and batch.messages:
-            inbound = [message for _, message in batch.messages]
-            _meet(chat, inbound, commit)
-            said = tuple(as_written(message, commit.now) for message in inbound)
+        if chat is not None:
             try:
-                await self._dialogues.apologise(chat, said, commit, clean_text(str(error)))
+                await self._apologise(chat, batch, commit, clean_text(str(error)))
             except Exception:  # the boundary of an apology: the turn ends all the same
                 log.exception("turn.not_apologised", error=str(error))
         try:
             await self._committer.commit(commit)
         except REFUSALS:  # by what the apology has read anew; without it nothing is left to refuse
             log.exception("turn.not_apologised", error=str(error))
-            await self._committer.commit(TurnCommit(claim, commit.now, timer_at=commit.timer_at, done=commit.done))
+            await self._committer.commit(TurnCommit(claim, commit.now, timer_at=commit.timer_at, done=failed))
+
+    async def _apologise(self, chat: Chat, batch: Batch, commit: TurnCommit, reason: str) -> None:
+        """Tell the person, if they wrote. What came beside it, such as an operator's order, holds all the same."""
+        _note(batch.others, commit)
+        chat = obey(chat, batch.others, commit)
+        if batch.messages:
+            inbound = [message for _, message in batch.messages]
+            _meet(chat, inbound, commit)
+            said = tuple(as_written(message, commit.now) for message in inbound)
+            await self._dialogues.apologise(chat, said, commit, reason)
 
     async def _turn(self, claim: Claim, brought: dict[str, Brought], *, may_merge: bool) -> TurnCommit:
         commit = TurnCommit(claim, self._clock.now(), brought=brought)
@@ -166,9 +174,7 @@ class Turns:
         if chat.version is not None:
             version = await to_version(self._pool, chat.workspace_id, chat.version)
             commit.versions[version.id] = version
-        for item in batch.others:
-            commit.done[item.id] = None
-            _note(item, commit)
+        _note(batch.others, commit)
         chat = await self._dialogues.close_expired(chat, commit)
         chat = obey(chat, batch.others, commit)
         if chat.call_mailbox_id is not None and not claim.steps:
@@ -302,16 +308,18 @@ def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> 
             _open_window(message, commit)
 
 
-def _note(item: Item, commit: TurnCommit) -> None:
+def _note(items: Sequence[Item], commit: TurnCommit) -> None:
     """Events of a chat that are no message to us."""
-    if item.kind == "standby":  # a copy for whoever answers instead of us: it opens the window all the same
-        _open_window(read_message(item.payload), commit)
-    elif item.kind == "user_preferences":
-        preference = read_preference(item.payload)
-        if preference is not None and preference[1] >= commit.chat.get("marketing_changed_at", preference[1]):
-            commit.chat["marketing_stopped"], commit.chat["marketing_changed_at"] = preference
-    elif item.kind == "identity" and (bsuid := read_identity(item.payload)):
-        commit.chat["bsuid"] = bsuid
+    for item in items:
+        commit.done[item.id] = None
+        if item.kind == "standby":  # a copy for whoever answers instead of us: it opens the window all the same
+            _open_window(read_message(item.payload), commit)
+        elif item.kind == "user_preferences":
+            preference = read_preference(item.payload)
+            if preference is not None and preference[1] >= commit.chat.get("marketing_changed_at", preference[1]):
+                commit.chat["marketing_stopped"], commit.chat["marketing_changed_at"] = preference
+        elif item.kind == "identity" and (bsuid := read_identity(item.payload)):
+            commit.chat["bsuid"] = bsuid
 
 
 def _open_window(message: InboundMessage, commit: TurnCommit) -> None:

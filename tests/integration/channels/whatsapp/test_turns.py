@@ -8,9 +8,10 @@ from structlog.testing import capture_logs
 from greenline.agents import service as agents
 from greenline.agents.deletion import delete as delete_agent
 from greenline.agents.models import AgentDefinition
+from greenline.channels.orders import Order, place
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Started, TurnFailed, UserMessage
-from greenline.conversations.lifecycle import AGENT_DELETED
+from greenline.conversations.lifecycle import AGENT_DELETED, ENDED_BY_OPERATOR
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -224,6 +225,33 @@ async def test_a_fault_of_the_server_is_told_after_the_last_attempt(
         [conversation] = await channel.conversations()
         assert any(isinstance(event, TurnFailed) for event in await channel.journal(conversation["id"]))
         assert "a bug" in await pool.fetchval("select error from inbox")
+
+
+async def test_what_came_beside_a_message_holds_though_its_turn_failed(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+
+    def break_down(request: ModelRequest) -> str:
+        raise RuntimeError("a bug")
+
+    async with running_channel(pool, dsn, clock, once) as channel:
+        await channel.hear()
+        await channel.told(1)
+        await channel.quiet()
+        [conversation] = await channel.conversations()
+        channel.model.say, channel.model.hold = break_down, asyncio.Event()
+        await channel.hear("And?")
+        await eventually(lambda: len(channel.model.requests) == 2)
+        preference = {"wa_id": ANN, "category": "marketing_messages", "value": "stop", "timestamp": 1_770_000_010}
+        await channel.deliver("user_preferences", user_preferences=[preference])
+        await place(pool, clock, WORKSPACE, conversation["id"], Order("end_call"))
+        await eventually(lambda: len(channel.model.requests) == 3)
+        channel.model.hold.set()
+        await channel.quiet()
+        assert await pool.fetchval("select marketing_stopped from whatsapp_chat")
+        ended = await pool.fetchval("select termination_reason from conversation where id = $1", conversation["id"])
+        assert ended == ENDED_BY_OPERATOR
 
 
 async def test_after_a_fault_a_conversation_still_ends_in_time(
