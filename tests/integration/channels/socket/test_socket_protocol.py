@@ -28,7 +28,7 @@ from greenline.channels.socket.hosting import LEFT_QUEUE
 from greenline.channels.socket.service import Sockets
 from greenline.channels.socket.signing import Signature, seal
 from greenline.clock import ManualClock
-from greenline.conversations.events import AgentMessage
+from greenline.conversations.events import AgentMessage, Ended
 from greenline.conversations.files import file_key
 from greenline.settings import Settings
 from greenline.speech.wav import encode_wav
@@ -562,6 +562,17 @@ async def test_who_leaves_the_queue_is_not_forgotten(place: Place) -> None:
     [(start, code, reason)] = place.sessions.turned_away
     assert (start.queued_seconds, code, reason) == (4.0, 1001, LEFT_QUEUE)
     assert place.sessions.starts == []
+
+
+async def test_who_waited_in_vain_does_not_count_for_the_day(place: Place) -> None:
+    changes = {"accepted_at": None, "phone_number_id": None, "text_only": False}
+    row = projection(
+        "conv_unserved", workspace_id=WORKSPACE, agent_id=place.agent_id, started_at=place.clock.now(), **changes
+    )
+    await write(place.pool, row, [(0, Ended(reason=LEFT_QUEUE, status="failed"))])
+    await place.change_agent(call_limits={"agent_concurrency_limit": -1, "daily_limit": 1})
+    async with place.talk():
+        assert len(place.sessions.sessions) == 1
 
 
 async def test_without_a_queue_a_busy_agent_refuses(place: Place) -> None:
