@@ -37,6 +37,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds since the loop was made."""
         return self._ready_made.passed
 
+    def stand_still(self, seconds: float) -> None:
+        """Be busy for so long: whatever falls due meanwhile is late."""
+        self._ready_made.passed += seconds
+
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """A test whose waits pass at once: whatever else the machine does, it has the time that its timers say."""
@@ -46,6 +50,13 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
         run_in_virtual_time(test(*args, **kwargs))
 
     return run
+
+
+def virtual_loop() -> VirtualLoop:
+    """That of a test in virtual time, which runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 def run_in_virtual_time(work: Coroutine[Any, Any, T]) -> T:

@@ -125,9 +125,14 @@ class Ears:
         self.judge(Verdict.HAS_FINISHED)
 
     async def tick(self) -> None:
-        """Fill gaps, for ever."""
+        """Fill gaps, for ever, but for those in which it was this process that stood still."""
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
+            late = loop.time() - due
+            if late > GAP_SECONDS:  # what came meanwhile is still to be read
+                self._arrived_at = min(self._arrived_at + late, self._now())
             missing = self._now() - self._arrived_at
             if self._speaking and missing > self._piece_seconds + GAP_SECONDS:
                 self._piece_seconds = 0.0

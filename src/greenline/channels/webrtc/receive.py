@@ -118,6 +118,8 @@ class OpusIn:
         self._delivered_at = 0.0
         self._gap: asyncio.TimerHandle | None = None
         self._hunger: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
+        """When `_starve` is due."""
         self._closed = False
 
     def add(self, packet: Packet) -> tuple[bool, None]:
@@ -143,7 +145,7 @@ class OpusIn:
         self.last_packet_at = now
         if self.first_packet_at is None:
             self.first_packet_at = self._delivered_at = now
-            self._hunger = self._loop.call_later(STARVED_SECONDS, self._starve)
+            self._look_again(STARVED_SECONDS)
         if self._next is None or packet.ssrc != self._ssrc:
             self._begin(packet)
         distance = (packet.sequence_number - self._begun) & 0xFFFF
@@ -240,14 +242,18 @@ class OpusIn:
     def _starve(self) -> None:
         """Runs when the peer may have gone silent, and then every 20 ms until it speaks."""
         now = self._loop.time()
+        if (
+            now - self._looks_at > STARVED_SECONDS
+        ):  # this process stood still: what came meanwhile is still to be read
+            self._delivered_at = now - self._ahead / CLOCK_RATE
         silent = now - self._delivered_at
         if self._held:  # it speaks: `_give_up` ends the waiting for what is missing
-            self._hunger = self._loop.call_later(FRAME_SECONDS, self._starve)
+            self._look_again(FRAME_SECONDS)
             return
         if silent < STARVED_SECONDS:
-            self._hunger = self._loop.call_later(STARVED_SECONDS - silent, self._starve)
+            self._look_again(STARVED_SECONDS - silent)
             return
-        self._hunger = self._loop.call_later(FRAME_SECONDS, self._starve)
+        self._look_again(FRAME_SECONDS)
         due = int((silent - self._ahead / CLOCK_RATE) / FRAME_SECONDS)
         try:
             if due > 0:
@@ -256,6 +262,10 @@ class OpusIn:
                 self._silence(due * FRAME_BYTES, begins)
         except Exception as error:  # noqa: BLE001 - as in `add`
             self._on_fault(error)
+
+    def _look_again(self, seconds: float) -> None:
+        self._looks_at = self._loop.time() + seconds
+        self._hunger = self._loop.call_later(seconds, self._starve)
 
     def _silence(self, length: int, begins: int) -> None:
         self.received.filled_seconds += length / 2 / RATE

@@ -10,6 +10,7 @@ from greenline.channels.live.ears import Ears, Moment
 from greenline.speech.end_of_turn import BySilence, Patience, Verdict
 from greenline.speech.models import HEARING_RATE
 from support.tape import Tape
+from support.virtual_time import in_virtual_time, virtual_loop
 from support.wait import eventually
 
 VOICE = b"\x10\x10" * 512
@@ -46,6 +47,27 @@ async def test_large_pieces_are_not_torn_apart(part: int) -> None:
     now += 1.0
     await eventually(lambda: Moment.FINISHED in moments)
     assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.FINISHED]
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_what_is_said_while_the_process_stands_still_is_torn_apart_by_no_pause() -> None:
+    loop, tape = virtual_loop(), Tape()
+    moments: list[Moment] = []
+    ears = Ears(Loud(), tape, BySilence(Patience()), now=loop.time, tell=moments.append)
+    ticking = asyncio.create_task(ears.tick())
+    for _ in range(8):
+        ears.hear(VOICE)
+        await asyncio.sleep(0.032)
+    loop.stand_still(0.96)
+    await asyncio.sleep(0.01)  # the ticker is late, and first
+    for _ in range(30):
+        ears.hear(VOICE)
+    assert moments == [Moment.BEGAN]
+    assert bytes(tape.pushed) == VOICE * 38
+    await eventually(lambda: Moment.FINISHED in moments)
+    assert loop.time() < 2.0, "who says nothing more has finished all the same"
     ticking.cancel()
     await asyncio.gather(ticking, return_exceptions=True)
 

@@ -12,7 +12,7 @@ from greenline.channels.webrtc.dtmf import press
 from greenline.channels.webrtc.opus import FRAME_BYTES, FRAME_SECONDS, OpusEncoder
 from greenline.channels.webrtc.receive import DISORDERLY_SECONDS, ORDERLY_SECONDS, OpusIn
 from support.rtp import EVENT, Rtp, packets
-from support.virtual_time import in_virtual_time
+from support.virtual_time import in_virtual_time, virtual_loop
 from support.voice import RATE, level, tone
 from support.wait import eventually
 
@@ -145,6 +145,19 @@ async def test_a_peer_that_stops_sending_is_heard_as_silence_in_real_time() -> N
     spoken = int((loop.time() - began) * 50)
     listener.take(*packets(1, first=2, time=(2 + spoken) * 960))
     assert listener.frames == pytest.approx(2 + spoken + 1, abs=2), "the pause is not heard twice"
+    listener.buffer.close()
+
+
+@in_virtual_time
+async def test_what_came_while_the_process_stood_still_is_no_silence() -> None:
+    loop, listener = virtual_loop(), Listener()
+    first, *rest = packets(50)
+    listener.take(first)
+    loop.stand_still(0.98)
+    await asyncio.sleep(0.01)  # the timer is late, and first
+    listener.take(*rest)
+    assert listener.frames == 50
+    assert listener.buffer.received.filled_seconds == 0
     listener.buffer.close()
 
 
