@@ -163,6 +163,7 @@ class JournaledEffects:
         self._reached = 0
         """The number of the last step that was found, or of the last reply."""
         self._tries: Counter[int] = Counter()
+        self._questions: Counter[str] = Counter()
         self._ids = 0
         self._now = clock.now()
         self.touched_world = any(step.has_effect for step in steps)
@@ -234,7 +235,9 @@ class JournaledEffects:
 
         What led to a call, or to another round, has passed: a question that is new since then comes too late.
         """
-        key = f"{_VERDICT}:{_asked(request)}"
+        asked = _asked(request)
+        self._questions[asked] += 1  # a model that is to try again may say the same
+        key = f"{_VERDICT}:{asked}:{self._questions[asked]}"
         recorded = self._found(key)
         if recorded is None and (self._went_on(self._ids + 1) or self._led_to_a_call):
             return None

@@ -14,7 +14,7 @@ from greenline.conversations.events import Started, ToolReturned, UserMessage
 from greenline.engine.effects import JournaledEffects
 from greenline.engine.guardrails.rules import guard_of
 from greenline.engine.turn import Turn, run_turn
-from greenline.llm.models import ModelReply, ModelRequest, ToolCall, ToolSpec
+from greenline.llm.models import Message, ModelReply, ModelRequest, TextPart, ToolCall, ToolSpec
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.pool import Pool
@@ -152,6 +152,25 @@ async def test_who_dies_after_the_verdict_asks_no_judge_again(mailboxes: Mailbox
     assert outcomes[0] == outcomes[1]
     assert [request.judging is not None for request in model.requests] == [False, False, True]
     assert len(tool.runs) == 1
+
+
+async def test_a_question_that_was_asked_twice_has_both_its_verdicts(
+    mailboxes: Mailboxes, clock: ManualClock
+) -> None:
+    """A model that is to try again may say the same, of which a judge may think better."""
+    verdicts = ['{"triggered": true}', '{"triggered": false}']
+    model = ScriptedModel(say=lambda request: verdicts[len(model.requests) - 1])
+    question = ModelRequest("judge", (Message("user", (TextPart("It costs nine euro."),)),))
+    for _ in range(2):
+        effects = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+        for verdict in verdicts:
+            judging = effects.judge(question, 5.0)
+            assert judging is not None
+            reply = await judging
+            assert isinstance(reply, ModelReply)
+            assert reply.text == verdict
+        await effects.judged()
+    assert len(model.requests) == 2
 
 
 def with_guard(guardrails: dict[str, Any] | None, tool: Order) -> Turn:
