@@ -6,7 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from support.http import http_client
 from support.server import serve_process
+from support.wait import PATIENCE_SECONDS
 
 SEED = "20261123"
 EXAMPLES = "10"
@@ -21,8 +23,12 @@ async def test_no_request_makes_the_server_fail(dsn: str, tmp_path: Path) -> Non
     }
     async with serve_process(tmp_path, environment=environment) as server:
         await server.ready()
+        description = tmp_path / "openapi.json"  # the fuzzer would wait for it no longer than ten seconds
+        async with http_client(server.url) as http:
+            description.write_bytes((await http.get("/openapi.json")).content)
         command = [
-            *("run", f"{server.url}/openapi.json", "--header", "xi-api-key: gl_test"),
+            *("run", str(description), "--url", server.url, "--header", "xi-api-key: gl_test"),
+            *("--request-timeout", str(PATIENCE_SECONDS)),
             *("--checks", "not_a_server_error", "--phases", "fuzzing", "--no-shrink", "--continue-on-failure"),
             *("--seed", SEED, "--max-examples", EXAMPLES, "--generation-database", "none", "--no-color"),
         ]
