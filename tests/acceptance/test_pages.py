@@ -134,7 +134,7 @@ async def test_buttons_of_a_template_reply_open_a_page_or_dial(place: Place) -> 
         "It fits",
         re.compile("Track it"),
         re.compile(r"Ring us\+1 \(555\) 000-1111"),
-        "Copy code",
+        "Copy codeT",
     ]
     await expect(bubble.locator(".gl-choice")).to_have_text(shown)
     page = bubble.get_by_role("link", name="Track it")
