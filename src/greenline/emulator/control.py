@@ -8,16 +8,18 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, HTTPException
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from greenline.emulator.calls.permissions import Unanswerable
 from greenline.emulator.config import Config
 from greenline.emulator.control_answers import (
     Business,
     Code,
+    EscapedResponse,
     FaultShown,
     FaultsKnown,
     FaultsSet,
@@ -53,7 +55,9 @@ def create_control(meta: Meta) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         openapi_url="/openapi.json",
+        default_response_class=EscapedResponse,
     )
+    app.add_exception_handler(RequestValidationError, _refused)
     for kind, status in ((NoSuchButton, 404), (NoReply, 409), (Unanswerable, 409)):
         app.add_exception_handler(kind, _refusal(status))
     _business(app, meta)
@@ -70,7 +74,13 @@ def create_control(meta: Meta) -> FastAPI:
 
 def _refusal(status: int) -> Callable[[Request, Exception], Response]:
     """What answers an exception that says why a person can't do that."""
-    return lambda request, error: JSONResponse({"detail": str(error)}, status)
+    return lambda request, error: EscapedResponse({"detail": str(error)}, status)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    """As FastAPI's."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    return EscapedResponse({"detail": jsonable_encoder(error.errors())}, 422)
 
 
 def _business(app: FastAPI, meta: Meta) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 _REFUSALS: Final = {
     404: "Nothing has this id.",
@@ -32,9 +32,17 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Refusal, "description": _REFUSALS[status]} for status in statuses}
 
 
+class EscapedResponse(JSONResponse):
+    """JSON in ASCII: a text of Meta's may hold half of a character, which no other form can."""
+
+    def render(self, content: Any) -> bytes:
+        """As Starlette's."""
+        return json.dumps(content).encode()
+
+
 def unchecked(answer: dict[str, Any]) -> Response:
     """An answer that may be long, and is asked for again and again: written as it is, a model only documents it."""
-    return Response(json.dumps(answer), media_type="application/json")
+    return EscapedResponse(answer)
 
 
 def binary(media_type: str, status_text: str) -> dict[int | str, dict[str, Any]]:

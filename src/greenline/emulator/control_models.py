@@ -184,7 +184,7 @@ class Raw(BaseModel, extra="forbid"):
 
     envelope: Any = None
     body_base64: Base64 | None = None
-    signature: str | None = None
+    signature: str | None = Field(None, pattern="^([!-~]([ -~]*[!-~])?)?$", description="As the header has it.")
     app_id: str | None = None
 
 

@@ -49,3 +49,23 @@ async def test_long_answers_are_those_that_are_described(lived: Emulator, ann: P
         assert all(answer[key] for key in answer if isinstance(answer[key], list)), f"{path} shows something"
     deliveries = await lived.call("GET", "/deliveries")
     assert deliveries["counts"] == {"ours": 1}
+
+
+async def test_half_a_character_is_answered_as_it_came(meta: Emulator) -> None:
+    """As Meta may send it: what shows it to a tester must not fail at it from then on."""
+    headers = {"content-type": "application/json"}
+
+    async def post(path: str, body: str) -> int:
+        return (await meta.http.post(f"/control{path}", content=body, headers=headers)).status_code
+
+    assert await post("/people", r'{"name": "\ud800"}') == 200
+    assert await post("/people", r'{"phone": "\ud800"}') == 422
+    assert await post(f"/apps/{meta.business['app_id']}/callback", r'{"callback_url": "http://\ud800/"}') == 200
+    for path in ("/people", "/state"):
+        assert r"\ud800" in (await meta.http.get(f"/control{path}")).text
+
+
+@pytest.mark.parametrize("signature", ["é", " x", "a\r\nb"])
+async def test_a_signature_that_no_header_holds_is_refused(meta: Emulator, signature: str) -> None:
+    answer = await meta.http.post("/control/webhooks/raw", json={"signature": signature})
+    assert answer.status_code == 422
