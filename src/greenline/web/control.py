@@ -10,6 +10,8 @@ from urllib.parse import quote
 import httpx2
 from starlette.status import HTTP_404_NOT_FOUND
 
+from greenline.text import clean_data
+
 Permission: TypeAlias = Literal["permanent", "temporary", "declined"]
 
 PERMISSION_SECONDS: Final = 168 * 3600  # Meta: Call permissions
@@ -152,7 +154,7 @@ class Control:
         return answer.headers.get("content-type", ""), answer.content
 
     async def _call(self, method: str, path: str, body: Any = None, patience: float = 10) -> dict[str, Any]:
-        content: dict[str, Any] = (await self._ask(method, path, body, patience)).json()
+        content: dict[str, Any] = clean_data((await self._ask(method, path, body, patience)).json())
         return content
 
     async def _ask(self, method: str, path: str, body: Any = None, patience: float = 10) -> httpx2.Response:

@@ -1,5 +1,8 @@
 """The emulator as the phone page asks it."""
 
+import json
+
+import orjson
 import pytest
 
 from greenline.web.control import Control, EmulatorGone, NotThere
@@ -16,3 +19,17 @@ async def test_an_emulator_that_began_anew_and_one_that_is_gone_are_told_apart()
         await control.state()
     assert not isinstance(gone.value, NotThere)
     await control.aclose()
+
+
+async def test_what_a_page_could_not_write_is_shown_as_a_replacement() -> None:
+    """Meta may send half of a character; what is sent to a browser holds none."""
+    async with emulator() as meta:
+        control = Control(meta.url)
+        person = await meta.person("Ann", "15551230000")
+        content = json.dumps({"phone_number_id": meta.number, "text": {"body": "Hi \ud800"}})
+        headers = {"content-type": "application/json"}
+        await meta.http.post(f"/control/people/{person.person_id}/messages", content=content, headers=headers)
+        [message] = (await control.chat(person.person_id, meta.number))["messages"]
+        assert message["text"]["body"] == "Hi \ufffd"
+        assert orjson.dumps(message)
+        await control.aclose()
