@@ -155,7 +155,9 @@ class JournaledEffects:
         self._clock = clock
         self._inputs = inputs
         steps = [step for step in claim.steps if step.inputs == inputs]
-        self._recorded = {step.kind.partition(":")[2]: step for step in steps}
+        self._recorded = {step.kind.partition(":")[2] or str(step.number): step for step in steps}
+        self._unnamed = [step for step in steps if ":" not in step.kind]
+        """Replies and verdicts that a server of the version before recorded: it found them by their order."""
         self._unsaved: list[Step] = []
         self._saved: Step | None = None
         """The last step that is recorded already."""
@@ -182,7 +184,7 @@ class JournaledEffects:
         """One generation, with the cascade. Nobody gets it before the turn is committed: there is nothing to hold."""
         self._tries[self._ids] += 1
         key = f"{_REPLY}:{self._ids}:{self._tries[self._ids]}"
-        recorded = self._found(key)
+        recorded = self._found(key) or self._next_unnamed()
         if recorded is not None:
             self._now = recorded.at
             result: ModelReply | NoModelAnswered = _load(recorded)
@@ -238,14 +240,14 @@ class JournaledEffects:
         asked = _asked(request)
         self._questions[asked] += 1  # a model that is to try again may say the same
         key = f"{_VERDICT}:{asked}:{self._questions[asked]}"
-        recorded = self._found(key)
+        recorded = self._found(key) or self._next_unnamed()
         if recorded is None and (self._went_on(self._ids + 1) or self._led_to_a_call):
             return None
         return self._judge(request, seconds, key, recorded, 0 if recorded else self._next_number())
 
     async def judged(self) -> None:
         """Record the verdicts: a resumed turn sends what was judged, and asks nobody again."""
-        self._saved = self._unsaved[-1] if self._unsaved else self._saved
+        self._saved = max(self._unsaved, key=lambda step: step.number, default=self._saved)
         await self._save()
 
     def triggered(self) -> None:
@@ -285,7 +287,12 @@ class JournaledEffects:
 
     def _found(self, key: str) -> Step | None:
         """The step that is the result of ``key``, if the turn had come there before it died."""
-        step = self._recorded.get(key)
+        return self._come_to(self._recorded.get(key))
+
+    def _next_unnamed(self) -> Step | None:
+        return self._come_to(next((step for step in self._unnamed if step.number > self._reached), None))
+
+    def _come_to(self, step: Step | None) -> Step | None:
         if step is not None:
             self._reached, self._saved = max(self._reached, step.number), step
         return step

@@ -225,6 +225,60 @@ async def test_a_turn_goes_on_though_its_guardrails_were_changed_since(
     assert all("Done" in text for text in judged)
 
 
+async def test_no_new_question_is_asked_about_what_led_to_a_call_though_a_slow_verdict_came_last(
+    mailboxes: Mailboxes, clock: ManualClock
+) -> None:
+    def asking(words: str) -> ModelRequest:
+        return ModelRequest("judge", (Message("user", (TextPart(words),)),))
+
+    tool, model = Order(dies=True), ScriptedModel(say=judge_and_order)
+    context = ToolContext("conv_1", "msg_1:call_1")
+    first = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    slow = first.judge(asking("Oolong, please"), 5.0)
+    await first.model(asking("Go on."))
+    assert slow is not None
+    await slow
+    await first.judged()
+    with pytest.raises(PowerCut):
+        await first.tool(tool, {"what": "oolong"}, context)
+    again = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    known = again.judge(asking("Oolong, please"), 5.0)
+    assert known is not None
+    await known
+    await again.model(asking("Go on."))
+    late = again.judge(asking("A rule of now."), 5.0)
+    assert late is None
+
+
+@pytest.mark.parametrize("before", ["none", "one rule", "two rules"])
+async def test_a_turn_that_died_under_the_version_before_goes_on(
+    mailboxes: Mailboxes, clock: ManualClock, before: str
+) -> None:
+    """It gave the steps of models and judges no names."""
+
+    def die(request: ModelRequest) -> ModelReply:
+        if request.judging is None and request.messages[-1].role == "tool":
+            raise PowerCut
+        return order_aloud(request)
+
+    def order_otherwise(request: ModelRequest) -> ModelReply:
+        said = order_aloud(request)
+        return replace(said, tool_calls=tuple(replace(call, id="call_2") for call in said.tool_calls))
+
+    tool, model = Order(), ScriptedModel(say=die)
+    first = JournaledEffects(mailboxes, await claimed(mailboxes, clock), model, clock, (7,))
+    with pytest.raises(PowerCut):
+        await run_turn(with_guard(GUARDS[before], tool), first)
+    asked, model.say = len(model.requests), order_otherwise
+    claim = await claimed(mailboxes, clock)
+    kinds = [step.kind if step.kind.startswith("tool") else step.kind.partition(":")[0] for step in claim.steps]
+    claim.steps = tuple(replace(step, kind=kind) for step, kind in zip(claim.steps, kinds, strict=True))
+    outcome = await run_turn(with_guard(GUARDS[before], tool), JournaledEffects(mailboxes, claim, model, clock, (7,)))
+    assert len(tool.runs) == 1
+    assert outcome.spoken[-1].say.text == "Done: Ordered oolong\ufffd."
+    assert all("Done" in request.messages[-1].text or request.judging is None for request in model.requests[asked:])
+
+
 async def test_a_turn_that_died_in_a_tool_has_touched_the_world_though_it_was_judged_before(
     mailboxes: Mailboxes, clock: ManualClock
 ) -> None:
