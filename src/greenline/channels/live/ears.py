@@ -17,7 +17,7 @@ from greenline.speech.models import HEARING_RATE, RecognitionStream, VoiceDetect
 WINDOW_SECONDS: Final = 0.032
 TICK_SECONDS: Final = 0.02
 GAP_SECONDS: Final = 0.08
-"""Silence is filled in when the next sound is so late: lost or withheld frames must not hold a turn."""
+"""The person counts as silent when the next sound is so late: lost or withheld frames must not hold a turn."""
 MOST_PIECE_SECONDS: Final = 0.5
 """Clients on sockets send pieces of 250 ms (reference); a piece is due when the one before it is over."""
 PREROLL_SECONDS: Final = 0.5
@@ -80,7 +80,8 @@ class Ears:
         self._before: deque[bytes] = deque()
         self._kept = 0
         self._voiced = 0.0
-        self._heard = self._scored = self._voice_ended = 0.0
+        self._heard = self._scored = self._judged = self._voice_ended = 0.0
+        """Places in the sound; it is judged beyond its end while nothing comes."""
         self._speaking = False
         self._paused = False
         self._arrivals: deque[_Arrival] = deque()
@@ -117,7 +118,7 @@ class Ears:
                 self._tell(Moment.PAUSED)
             case Verdict.GOES_ON if self._paused:
                 self._paused = False
-                self._voice_ended = self._scored
+                self._voice_ended = max(self._scored, self._judged)
                 self._tell(Moment.RESUMED)
 
     def finish(self) -> None:
@@ -125,7 +126,10 @@ class Ears:
         self.judge(Verdict.HAS_FINISHED)
 
     async def tick(self) -> None:
-        """Fill gaps, for ever, but for those in which it was this process that stood still."""
+        """Judge gaps, for ever, but for those in which it was this process that stood still.
+
+        Recognition gets nothing in their place: what was only late is one word with what came before it.
+        """
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + TICK_SECONDS
@@ -135,9 +139,9 @@ class Ears:
                 self._arrived_at = min(self._arrived_at + late, self._now())
             missing = self._now() - self._arrived_at
             if self._speaking and missing > self._piece_seconds + GAP_SECONDS:
-                self._piece_seconds = 0.0
-                self._arrived_at += missing
-                self._take(bytes(int(missing * HEARING_RATE) * 2))
+                self._silence(self._heard + missing)
+                if self._speaking:
+                    self._over(self._end_of_turn.likelihood(self._judged - self._voice_ended))
 
     def _take(self, pcm: bytes) -> None:
         if self._speaking:
@@ -232,6 +236,7 @@ class Ears:
         """
         if not self._speaking:
             return
+        self._judged = until
         verdict = self._end_of_turn.silent(until - self._voice_ended + _ROUNDING)
         if verdict is Verdict.HAS_FINISHED:
             self._end()

@@ -34,8 +34,9 @@ ORDERLY_SECONDS: Final = 0.005
 """How long a missing packet is waited for where none ever came out of order: it is lost, as a rule."""
 DISORDERLY_SECONDS: Final = 0.06
 """And where one did: three packets' time; later ones come too late to be understood."""
-STARVED_SECONDS: Final = 0.08
-"""When nothing came for four packets' time, the peer is taken to be silent."""
+STARVED_SECONDS: Final = 0.4
+"""When nothing came for so long, the peer is taken to be silent. What a network or a busy machine holds up comes
+sooner as a rule, and follows what came before it: silence between the two would tear a word apart."""
 HELD_PACKETS: Final = 50
 """Behind a hole at most a second is kept."""
 LARGEST_JUMP_TICKS: Final = CLOCK_RATE
@@ -242,18 +243,15 @@ class OpusIn:
     def _starve(self) -> None:
         """Runs when the peer may have gone silent, and then every 20 ms until it speaks."""
         now = self._loop.time()
-        if (
-            now - self._looks_at > STARVED_SECONDS
-        ):  # this process stood still: what came meanwhile is still to be read
-            self._delivered_at = now - self._ahead / CLOCK_RATE
-        silent = now - self._delivered_at
-        if self._held:  # it speaks: `_give_up` ends the waiting for what is missing
-            self._look_again(FRAME_SECONDS)
-            return
+        silent, late = now - self._delivered_at, now - self._looks_at
         if silent < STARVED_SECONDS:
             self._look_again(STARVED_SECONDS - silent)
             return
         self._look_again(FRAME_SECONDS)
+        if self._held:  # it speaks: `_give_up` ends the waiting for what is missing
+            return
+        if late > FRAME_SECONDS:  # this process stood still: what came meanwhile is still to be read
+            return
         due = int((silent - self._ahead / CLOCK_RATE) / FRAME_SECONDS)
         try:
             if due > 0:

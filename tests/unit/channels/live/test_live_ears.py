@@ -72,6 +72,26 @@ async def test_what_is_said_while_the_process_stands_still_is_torn_apart_by_no_p
     await asyncio.gather(ticking, return_exceptions=True)
 
 
+@in_virtual_time
+async def test_a_word_that_was_held_up_on_its_way_is_heard_as_one() -> None:
+    loop, tape = virtual_loop(), Tape()
+    moments: list[Moment] = []
+    ears = Ears(Loud(), tape, BySilence(Patience()), now=loop.time, tell=moments.append)
+    ticking = asyncio.create_task(ears.tick())
+    for _ in range(8):
+        ears.hear(VOICE)
+        await asyncio.sleep(0.032)
+    await asyncio.sleep(0.3)
+    assert moments == [Moment.BEGAN, Moment.PAUSED]
+    ears.hear(VOICE * 8)
+    assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.RESUMED]
+    await asyncio.sleep(1.0)
+    assert moments[3:] == [Moment.PAUSED, Moment.FINISHED]
+    assert bytes(tape.pushed) == VOICE * 16
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
+
+
 def test_a_pause_that_the_recogniser_hears_first_is_believed_unless_voice_goes_on() -> None:
     moments: list[Moment] = []
     end = BySilence(Patience(pause=0.4, finish=0.5))

@@ -161,6 +161,30 @@ async def test_what_came_while_the_process_stood_still_is_no_silence() -> None:
     listener.buffer.close()
 
 
+@in_virtual_time
+async def test_sound_that_is_only_late_has_no_silence_before_it() -> None:
+    listener, stream = Listener(), packets(40)
+    listener.take(*stream[:20])
+    await asyncio.sleep(0.35)
+    listener.take(*stream[20:])
+    listener.buffer.close()
+    assert listener.frames == 40
+    assert listener.buffer.received.filled_seconds == 0
+
+
+@in_virtual_time
+async def test_nor_has_it_where_the_process_stood_still_for_the_last_moment() -> None:
+    loop, listener, stream = virtual_loop(), Listener(), packets(40)
+    listener.take(*stream[:20])
+    await asyncio.sleep(0.3)
+    loop.stand_still(0.2)
+    await asyncio.sleep(0.001)
+    listener.take(*stream[20:])
+    listener.buffer.close()
+    assert listener.frames == 40
+    assert listener.buffer.received.filled_seconds == 0
+
+
 async def test_a_leap_of_the_timestamps_is_no_pause(listener: Listener) -> None:
     listener.take(*packets(2))
     listener.take(*packets(2, first=2, time=10_000_000))
