@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import pytest
@@ -14,7 +15,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecParameters, R
 from aiortc.codecs import CODECS, PCMA_CODEC, PCMU_CODEC
 
 from greenline.channels.webrtc.media import MediaCall
-from greenline.emulator.calls.peer import Mouth, Peer
+from greenline.emulator.calls.keys import Keypad
+from greenline.emulator.calls.peer import FRAME, Mouth, Peer
 from support.voice import tone, voiced_seconds
 from support.wait import PATIENCE_SECONDS, eventually
 
@@ -74,6 +76,24 @@ async def test_the_sound_waits_while_keys_are_pressed() -> None:
         peer.mouth.say(wide_tone(0.5))
         await eventually(lambda: voiced_seconds(bytes(business.pcm)) >= 0.47)
         assert business.keys == ["5"]
+
+
+async def test_who_speaks_live_is_waited_for() -> None:
+    """Silence between a frame and one that is late would tear a word apart; who is gone for longer is silent."""
+    began, frame = asyncio.Event(), b"\1\0" * FRAME
+    began.set()
+    mouth = Mouth(began, Keypad(lambda key: None))
+
+    async def said() -> bytes:
+        return bytes((await mouth.recv()).planes[0])[: len(frame)]
+
+    mouth.say(frame, live=True)
+    assert await said() == frame
+    asyncio.get_running_loop().call_later(0.1, partial(mouth.say, frame, live=True))
+    assert await said() == frame
+    assert await said() == bytes(len(frame))
+    mouth.say(frame)
+    assert await said() == frame
 
 
 async def test_g711_is_spoken_where_the_number_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ class Call:
         if self.tape is not None:
             self.tape.hear(pcm)
         if self.phone is not None:
-            self.phone.mouth.say(pcm)
+            self.phone.mouth.say(pcm, live=True)
 
     def announce(self, pcm: bytes) -> None:
         """Meta says something to both sides."""
@@ -117,10 +117,10 @@ class Call:
             self.peer.keypad.press(keys)
             self.note("pressed", keys=keys)
 
-    def say(self, pcm: bytes) -> None:
-        """Sound of the person, 16-bit mono PCM of 48 kHz."""
+    def say(self, pcm: bytes, *, live: bool = False) -> None:
+        """Sound of the person, 16-bit mono PCM of 48 kHz, all of it or, ``live``, as it comes."""
         if self.can_speak:
-            self.peer.mouth.say(pcm)
+            self.peer.mouth.say(pcm, live=live)
 
     @property
     def can_speak(self) -> bool:

@@ -7,6 +7,7 @@ import base64
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from greenline.emulator.background import Background
@@ -202,7 +203,7 @@ class Desk:
 
         Raises ``ValueError`` for an offer that can't be used, and where the call is over by then.
         """
-        phone = Peer(call.say, lite=False)
+        phone = Peer(partial(call.say, live=True), lite=False)
         try:
             answer = await phone.answer(offer)
         except (ValueError, KeyError, IndexError, AssertionError) as error:  # whatever aiortc stumbles over

@@ -7,6 +7,7 @@ before the call was accepted is thrown away, as on a phone that rings.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import time
 import wave
@@ -29,12 +30,18 @@ from greenline.emulator.calls.sdp import EVENT_TYPE, as_relay, event_type, only_
 RATE: Final = 48_000
 FRAME: Final = 960
 HEARD_RATE: Final = 16_000
+LATE_SECONDS: Final = 0.3
+"""So much later than it is due a frame of somebody who speaks live may come: silence before it would tear a word
+apart."""
 LOUD: Final = 300.0
 """Root mean square above which a frame of what is heard counts as voice."""
 
 
 class Mouth(MediaStreamTrack):
-    """What a person says: 20 ms frames in real time, silence where nothing was given."""
+    """What a person says: 20 ms frames in real time, silence where nothing was given.
+
+    What they say live is waited for: it goes out as it comes.
+    """
 
     kind = "audio"
 
@@ -43,6 +50,9 @@ class Mouth(MediaStreamTrack):
         self._may_begin = may_begin
         self._keypad = keypad
         self._unsaid: deque[bytes] = deque()
+        self._is_live = False
+        self._given = asyncio.Event()
+        """Set while something waits to be said."""
         self._rest = b""
         self._count = 0
         self._began = 0.0
@@ -52,14 +62,16 @@ class Mouth(MediaStreamTrack):
         """Set while nothing waits to be said."""
         self.done.set()
 
-    def say(self, pcm: bytes) -> None:
-        """Add 16-bit mono PCM of 48 kHz."""
+    def say(self, pcm: bytes, *, live: bool = False) -> None:
+        """Add 16-bit mono PCM of 48 kHz; after what is said ``live`` more is on its way."""
+        self._is_live = live
         data = self._rest + pcm
         whole = len(data) // (FRAME * 2) * FRAME * 2
         self._rest = data[whole:]
         self._unsaid.extend(data[at : at + FRAME * 2] for at in range(0, whole, FRAME * 2))
         if self._unsaid:
             self.done.clear()
+            self._given.set()
 
     async def recv(self) -> AudioFrame:
         """The next frame, at its time."""
@@ -71,9 +83,15 @@ class Mouth(MediaStreamTrack):
         wait = self._began + self._count * 0.02 - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
+        if self._is_live:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LATE_SECONDS):
+                    await self._given.wait()
+            self._is_live = bool(self._unsaid)
         speaks = self._unsaid and not self._keypad.pressing
         pcm = self._unsaid.popleft() if speaks else bytes(FRAME * 2)
         if not self._unsaid:
+            self._given.clear()
             self.done.set()
         self.heard_by(pcm)
         frame = AudioFrame(format="s16", layout="mono", samples=FRAME)
