@@ -14,7 +14,7 @@ import math
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +38,7 @@ _GRAMMARS: Final = 16
 """Phrase lists that a decoder keeps: agents with keywords of their own take turns."""
 _LONGEST_SECONDS: Final = 20
 """No phrase takes longer; a minute of talk is not searched for one."""
+_LONGEST_PHRASE_BYTES: Final = 6 * HEARING_RATE * 2
 _PHONES: Final = "phones"
 _DOUBT: Final = -0.0019
 """How much worse than free phones a phrase may fit. Of 48 phrases in three voices 139 of 144 are understood, and of
@@ -66,14 +67,14 @@ class SphinxRecogniser:
         self._local = threading.local()
         self._opened = False
 
-    async def open(self, options: RecognitionOptions) -> BufferedStream:
+    async def open(self, options: RecognitionOptions) -> PhraseStream:
         """A stream; the agent's keywords are phrases too. The first makes the model load, before somebody waits."""
         phrases = self._book.with_keywords(options.keywords)
         if not self._opened:
             self._opened = True
             with contextlib.suppress(RuntimeError):  # closed already: what fails here fails again when it is used
                 self._threads.submit(self._decode, bytes(HEARING_RATE), phrases)
-        return BufferedStream(self.name, lambda pcm: self._recognise(pcm, phrases))
+        return PhraseStream(self.name, lambda pcm: self._recognise(pcm, phrases))
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
         """A recording of one phrase."""
@@ -103,6 +104,33 @@ class SphinxRecogniser:
         if decoder is None:
             decoder = self._local.decoder = _Decoder(self._book.pronunciations)
         return decoder.recognise(pcm, phrases)
+
+
+class PhraseStream(BufferedStream):
+    """Knows whole phrases only: a part in which it found none is heard again, together with the part that follows.
+
+    People make pauses in the middle of a phrase, and what carries their voice makes some more.
+    """
+
+    def __init__(self, provider: str, recognise: Callable[[bytes], Awaitable[str]]) -> None:
+        super().__init__(provider, recognise)
+        self._not_understood = b""
+
+    async def finish(self) -> str:
+        """The phrase in what was pushed, or that which began before it."""
+        before, sound = self._not_understood, bytes(self._sound)
+        text = await super().finish()
+        # Without the pause between them: free phones fit silence no better than a phrase, and any phrase would do.
+        both = before + speech_of(sound)
+        if before and sound and not text:
+            text = await self._recognise(both)
+        self._not_understood = b"" if text else both[-_LONGEST_PHRASE_BYTES:]
+        return text
+
+    def drop(self) -> None:
+        """Keep nothing of it, nor of what came before."""
+        super().drop()
+        self._not_understood = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +207,17 @@ class _Decoder:
         return known
 
 
+def speech_of(pcm: bytes) -> bytes:
+    """The sound without the silence around it."""
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+    loud = np.flatnonzero(np.abs(samples) > np.abs(samples).max(initial=1.0) * _EDGE)
+    return pcm[2 * loud[0] : 2 * loud[-1] + 2] if len(loud) else pcm
+
+
 def prepared(pcm: bytes) -> bytes:
     """Speech with the loudness, the silence around it and the noise under it that the model expects."""
-    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
-    peak = float(np.abs(samples).max(initial=1.0))
-    loud = np.flatnonzero(np.abs(samples) > peak * _EDGE)
-    speech = samples[loud[0] : loud[-1] + 1] if len(loud) else samples
+    speech = np.frombuffer(speech_of(pcm), "<i2").astype(np.float32)
+    peak = float(np.abs(speech).max(initial=1.0))
     sound = np.pad(speech * min(_MAX_GAIN, max(1.0, _LOUDNESS / peak)), _MARGIN)
     sound += np.resize(_noise(), len(sound))
     return sound.clip(-32_768, 32_767).astype("<i2").tobytes()

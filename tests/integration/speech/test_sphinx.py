@@ -61,6 +61,36 @@ async def test_silence_around_and_a_low_voice_do_no_harm(
     assert await heard(recogniser, silence + pcm + silence) == "Where is my order?"
 
 
+async def test_a_phrase_with_pauses_is_heard_as_one(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
+    pcm = await spoken(voice, "Are you open on Saturday?")
+    stream = await recogniser.open(RecognitionOptions())
+    texts = []
+    for part in (pcm[:10_000], pcm[10_000:20_000], pcm[20_000:]):
+        stream.push(part)
+        texts.append(await stream.finish())
+    assert texts == ["", "", "Are you open on Saturday?"]
+    stream.push(await spoken(voice, "Do you deliver?"))
+    assert await stream.finish() == "Do you deliver?"
+
+
+async def test_a_noise_before_a_phrase_does_no_harm(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
+    stream = await recogniser.open(RecognitionOptions())
+    stream.push(noise(0.5, HEARING_RATE))
+    assert await stream.finish() == ""
+    stream.push(await spoken(voice, "Do you deliver?"))
+    assert await stream.finish() == "Do you deliver?"
+
+
+async def test_what_is_dropped_is_no_beginning(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
+    pcm = await spoken(voice, "Are you open on Saturday?")
+    stream = await recogniser.open(RecognitionOptions())
+    stream.push(pcm[:20_000])
+    await stream.finish()
+    stream.drop()
+    stream.push(pcm[20_000:])
+    assert await stream.finish() == ""
+
+
 async def test_other_speech_is_nearly_always_nothing(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
     others = [
         "The weather is nice today",
