@@ -28,7 +28,7 @@ END_OF_TURN_SECONDS: Final[Mapping[Eagerness, float]] = {"patient": 1.0, "normal
 MOST_DAYS: Final = 36_500
 """A hundred years: much more has no date any more."""
 
-MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "guardrail_message"})
+MAY_BE_EMPTY: Final = frozenset({"unsupported_message", "unclear_message", "guardrail_message"})
 """Texts of which the empty one says something else than the default."""
 
 
@@ -237,6 +237,12 @@ class Settings(BaseSettings):
         "Sorry, I can't answer right now. Please try again in a moment.",
         pattern=r"\S",
         description="What the person reads when every model failed: never silence.",
+    )
+    unclear_message: str | None = Field(
+        None,
+        description="What an agent says to a person who has spoken and of whom no word was understood, twice in a "
+        "row at most; unset: `Sorry, I didn't catch that. Could you say it again?`, or the same in Spanish, French, "
+        "German, Italian or Portuguese, and nothing in other languages; empty: nothing.",
     )
     unsupported_message: str = Field(
         "Sorry, I can't open this kind of message. Could you write it as text?",

@@ -204,9 +204,9 @@ def pause(session: LiveSession, seconds: float) -> None:
     session.hear(bytes(int(seconds * HEARING_RATE) * 2))
 
 
-async def ask(session: LiveSession, speech: SpokenSpeech, text: str) -> None:
+async def ask(session: LiveSession, speech: SpokenSpeech, text: str, *, seconds: float = 0.5) -> None:
     """The person says ``text`` and has finished."""
     await eventually(lambda: bool(speech.streams))
     speech.texts.append(text)
-    voice(session, 0.5)
+    voice(session, seconds)
     pause(session, 0.7)

@@ -89,6 +89,8 @@ class Ears:
         self._piece_seconds = 0.0
         self.last_voice_at = 0.0
         """When the last sound came that held voice, by ``now``."""
+        self.voiced_seconds = 0.0
+        """How much voice there was in what the person says, or said last."""
 
     @property
     def speaking(self) -> bool:
@@ -188,6 +190,7 @@ class Ears:
         self._voiced = self._voiced + WINDOW_SECONDS if voiced else max(0.0, self._voiced - WINDOW_SECONDS)
         if voiced and self._lasts(self._begin):
             self._speaking, self._paused = True, False
+            self.voiced_seconds = self._voiced - WINDOW_SECONDS
             self._voice()
             for pcm in self._before:
                 self._stream.push(pcm)
@@ -225,6 +228,7 @@ class Ears:
 
     def _voice(self) -> None:
         self.last_voice_at = self._voiced_at()
+        self.voiced_seconds += WINDOW_SECONDS
         self._end_of_turn.voiced()
         self._voice_ended = self._scored
 

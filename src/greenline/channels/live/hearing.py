@@ -27,6 +27,17 @@ SIGNS: Final[Mapping[str, tuple[str, ...]]] = {
     "it": ("mm", "sì", "ok", "certo", "va bene", "capisco"),
 }
 """Signs of listening that `merge_with_default_ignore_terms` adds."""
+UNCLEAR_SECONDS: Final = 0.8
+"""Of voice without a word: less may be a cough, or a sign of listening."""
+UNCLEAR: Final[Mapping[str, str]] = {
+    "en": "Sorry, I didn't catch that. Could you say it again?",
+    "de": "Das habe ich leider nicht verstanden. Können Sie es noch einmal sagen?",
+    "es": "Perdón, no le he entendido. ¿Podría repetirlo?",
+    "fr": "Pardon, je n'ai pas compris. Pouvez-vous répéter ?",
+    "pt": "Desculpe, não entendi. Pode repetir?",
+    "it": "Scusi, non ho capito. Può ripetere?",
+}
+"""What a person is asked then, where no setting says it."""
 NOISES: Final = 3
 """So often in a row something sounded like voice, and held no word: that is no person who is unclear."""
 _BARGE: Final = "barge"
@@ -82,6 +93,7 @@ class Hearing:
         *,
         voice: Callable[[], tuple[float, float]],
         failure_message: str,
+        unclear_message: str | None,
         always_guesses: bool,
     ) -> None:
         self._conversation = conversation
@@ -93,6 +105,7 @@ class Hearing:
         self._clock = clock
         self._voice = voice
         self._failure_message = failure_message
+        self._unclear_message = unclear_message
         self._always_guesses = always_guesses
         self._signs = _signs(config)
         self._without_words = 0
@@ -134,8 +147,8 @@ class Hearing:
         """The person speaks on: the guess was wrong."""
         self._floor.drop()
 
-    def has_said(self, text: str) -> None:
-        """The person has finished."""
+    def has_said(self, text: str, seconds: float) -> None:
+        """The person has finished, after ``seconds`` of voice."""
         self._timers.stop(_BARGE)
         if self._floor.speaks:
             self._said_meanwhile(text)
@@ -150,7 +163,7 @@ class Hearing:
         if text:
             self._without_words = 0
             self._talk.person_said(Words(text, "audio"), self._voice())
-        elif not (self._tells_of_noise() or self._begins_anew()):
+        elif not (self._tells_of_noise() or self._begins_anew() or self._asks_again(seconds)):
             self._talk.wait_for_person()
 
     def is_deaf(self, error: BaseException) -> None:
@@ -194,6 +207,17 @@ class Hearing:
             return False
         self._floor.respond(committed=True)
         return True
+
+    def _asks_again(self, seconds: float) -> bool:
+        """Whether the person is asked to say it again: they have spoken, and wait for an answer."""
+        if seconds < UNCLEAR_SECONDS or self._without_words >= NOISES or self._talk.human or self._talk.pausing:
+            return False
+        own = self._unclear_message
+        question = UNCLEAR.get(self._config.agent.language.partition("-")[0], "") if own is None else own
+        if question:
+            self._conversation.record(Noted(what="not_understood"))
+            self._floor.say(question, "notice")
+        return bool(question)
 
     def _said_meanwhile(self, text: str) -> None:
         if text and self._is_sign(text):

@@ -41,8 +41,8 @@ class Hearer(Protocol):
         """The person speaks on after a pause."""
         ...
 
-    def has_said(self, text: str) -> None:
-        """The person has finished. Empty when no words were understood."""
+    def has_said(self, text: str, seconds: float) -> None:
+        """The person has finished. Empty when no words were understood in ``seconds`` of voice."""
         ...
 
     def is_deaf(self, error: BaseException) -> None:
@@ -89,6 +89,8 @@ class Listening:
         self._seconds = seconds
         self._texts: list[str] = []
         self._finished = False
+        self._voiced_seconds = 0.0
+        """How much voice there was in the turn that is finished."""
         self._judge = ""
         """The recogniser that tells how likely the end of a turn is; empty while none does."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -224,7 +226,8 @@ class Listening:
             case Moment.RESUMED:
                 self._hearer.goes_on()
             case Moment.FINISHED:
-                self._finished = True
+                assert self._ears is not None  # noqa: S101 - they tell it
+                self._finished, self._voiced_seconds = True, self._ears.voiced_seconds
                 if self._finishing is None or self._finishing.done():
                     self._tell_all()
                     self._renew()
@@ -257,7 +260,7 @@ class Listening:
 
     def _tell_all(self) -> None:
         text, self._texts, self._finished = " ".join(self._texts), [], False
-        self._hearer.has_said(text)
+        self._hearer.has_said(text, self._voiced_seconds)
 
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():

@@ -65,6 +65,7 @@ class Person:
             means.clock,
             voice=self._voice,
             failure_message=means.settings.failure_message,
+            unclear_message=means.settings.unclear_message,
             always_guesses=means.settings.speculative_turns == "always",
         )
         self._listening = self._make_listening()

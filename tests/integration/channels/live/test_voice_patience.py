@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from greenline.channels.live.hearing import UNCLEAR
 from greenline.channels.live.models import AgentResponse, ResponseComplete, UserTranscript
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Noted, UserSilent
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, ToolCall, Usage
+from greenline.settings import Settings
 from greenline.speech.models import HEARING_RATE, EndOfTurn
 from support.live import Opens, Room, Stage, told_of
 from support.spoken import SpokenSpeech, ask, pause, voice
@@ -157,6 +159,43 @@ async def test_a_noise_without_words_is_told_once(opens: Opens, speech: SpokenSp
         assert [response.text for response in responses] == [LOUD, "Hello!"]
         notice, _ = (event for event in await live.journal(session) if isinstance(event, AgentMessage))
         assert notice.origin == "notice"
+
+
+async def test_who_spoke_and_was_not_understood_is_asked_to_say_it_again(opens: Opens, speech: SpokenSpeech) -> None:
+    """Twice in a row at most: what goes on then is no person who is unclear. A cough is no words at all."""
+    async with opens() as live:
+        session, told = await live.begin(Room())
+        for asked in (1, 2, 2):
+            await ask(session, speech, "", seconds=1.0)
+            await eventually(lambda: not speech.texts)
+            await told_of(told, ResponseComplete, asked)
+        await ask(session, speech, "Do you sell tea?")
+        await told_of(told, ResponseComplete, 3)
+        await ask(session, speech, "")
+        await eventually(lambda: not speech.texts)
+        await ask(session, speech, "Do you sell coffee?")
+        responses = await told_of(told, AgentResponse, 4)
+        assert [response.text for response in responses] == [UNCLEAR["en"], UNCLEAR["en"], "Hello!", "Hello!"]
+        noted = [event.what for event in await live.journal(session) if isinstance(event, Noted)]
+        assert noted == ["not_understood"] * 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "language", "said"),
+    [(None, "pt-br", UNCLEAR["pt"]), (None, "ja", None), ("Pardon?", "ja", "Pardon?"), ("", "en", None)],
+)
+async def test_how_a_person_is_asked_again_is_a_setting(
+    opens: Opens, settings: Settings, speech: SpokenSpeech, setting: str | None, language: str, said: str | None
+) -> None:
+    own = settings.model_copy(update={"unclear_message": setting})
+    config = {"agent": {"language": language}, "tts": {"model_id": "eleven_flash_v2_5"}}
+    async with opens(config, settings=own) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "", seconds=1.0)
+        await eventually(lambda: not speech.texts)
+        await ask(session, speech, "Do you sell tea?")
+        responses = await told_of(told, AgentResponse, 1 if said is None else 2)
+        assert [response.text for response in responses] == [*([] if said is None else [said]), "Hello!"]
 
 
 async def test_words_in_between_are_no_noise(opens: Opens, speech: SpokenSpeech) -> None:

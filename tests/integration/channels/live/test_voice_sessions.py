@@ -293,7 +293,7 @@ async def test_words_that_were_right_at_once_are_told_to_the_model_once(live: St
     session, told = await live.begin(Room())
     hearing = session._person._hearing
     hearing.may_have_said("Do you sell tea?")
-    hearing.has_said("Do you sell tea?")  # before the guess has begun to be made
+    hearing.has_said("Do you sell tea?", 1.0)  # before the guess has begun to be made
     await told_of(told, ResponseComplete)
     (request,) = live.model.requests
     assert request.messages[-1].text == "Do you sell tea?"
