@@ -38,13 +38,21 @@ def _web_url(value: str) -> str:
     return value
 
 
+def _for_a_header(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be visible ASCII characters without spaces or line breaks: it is sent in a header")
+    return value
+
+
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
 class Settings(BaseSettings):
     """The settings of one server process."""
 
-    model_config = SettingsConfigDict(env_prefix="GREENLINE_", extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix="GREENLINE_", extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     # Server
     host: str = Field("127.0.0.1", description="Address to listen on. Loopback until an operator opens it.")
@@ -71,7 +79,9 @@ class Settings(BaseSettings):
         8_388_608, gt=0, description="Largest JSON body of an API request; an agent's configuration is about 13 kB."
     )
     upload_max_bytes: int = Field(67_108_864, gt=0, description="Largest upload of files to the API.")
-    api_key: SecretStr | None = Field(None, description="Bootstrap API key of the default workspace.")
+    api_key: Annotated[SecretStr, AfterValidator(_for_a_header)] | None = Field(
+        None, description="Bootstrap API key of the default workspace."
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Key that encrypts secrets at rest (32 bytes, url-safe base64); unset: a key file is made.",

@@ -53,6 +53,8 @@ def test_secrets_do_not_show() -> None:
         ("llm_map", "[]"),
         ("end_of_turn_seconds", '{"normal": 60}'),
         ("inactivity_seconds", "inf"),
+        ("api_key", "gl_key\n"),
+        ("api_key", " "),
         ("thread_max_age_days", "999999"),
     ],
 )

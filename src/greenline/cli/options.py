@@ -40,7 +40,8 @@ def load_settings(**options: Any) -> Settings:
         for item in error.errors():
             name, *inside = (str(place) for place in item["loc"])
             place = f" ({'.'.join(inside)})" if inside else ""
-            sys.stderr.write(f"greenline: GREENLINE_{name.upper()}{place}: {item['msg']}\n")
+            told = item["msg"].removeprefix("Value error, ")
+            sys.stderr.write(f"greenline: GREENLINE_{name.upper()}{place}: {told}\n")
         raise typer.Exit(2) from None
 
 

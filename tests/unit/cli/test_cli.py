@@ -52,7 +52,7 @@ def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GREENLINE_END_OF_TURN_SECONDS", '{"normal": 60}')
     result = run(app, ["doctor"])
     assert result.exit_code == 2
-    assert "greenline: GREENLINE_LLM_MAP: " in result.output
+    assert "greenline: GREENLINE_LLM_MAP: is no JSON object" in result.output
     assert "greenline: GREENLINE_END_OF_TURN_SECONDS (normal): " in result.output
 
 
