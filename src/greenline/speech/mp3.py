@@ -14,7 +14,6 @@ from greenline.speech.errors import AudioError
 
 BIT_RATE: Final = 48_000
 """Bit/s of one channel: speech at 16 kHz loses nothing that a listener hears."""
-MP3_MIME_TYPE: Final = "audio/mpeg"
 _RATES: Final = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 

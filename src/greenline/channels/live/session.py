@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Literal
 
@@ -83,11 +84,6 @@ class LiveSession:
     def text_only(self) -> bool:
         """Whether there is no sound in it."""
         return self._means.agent.text_only
-
-    @property
-    def journal(self) -> tuple[Event, ...]:
-        """What has happened."""
-        return self._conversation.journal
 
     @property
     def over(self) -> bool:
@@ -204,18 +200,13 @@ class LiveSession:
         """Each step is taken in any case: whoever cancels this ends no more than what it waits for just then."""
         self._conversation.end(ended)
         self._timers.stop_all()
-        try:
+        async with AsyncExitStack() as then:  # from the last step to the first
+            then.push_async_callback(self._person.aclose)  # who hears them may be slow to leave: nothing waits for it
+            then.callback(self._conversation.tell, ended)
+            if self._recorder is not None:
+                then.push_async_callback(self._recorder.close)
+            then.push_async_callback(self._write_end, ended)
             await self._take_last_words()
-        finally:
-            try:
-                await self._write_end(ended)
-            finally:
-                try:
-                    if self._recorder is not None:
-                        await self._recorder.close()
-                finally:
-                    self._conversation.tell(ended)
-                    await self._person.aclose()  # who hears them may be slow to leave: the end does not wait for that
 
     async def _take_last_words(self) -> None:
         try:

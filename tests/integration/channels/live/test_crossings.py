@@ -243,6 +243,19 @@ async def test_the_end_does_not_wait_for_a_recogniser_that_is_slow_to_leave(
         assert speech.streams[0].closed
 
 
+async def test_nobody_is_listened_to_after_an_end_that_could_not_be_told(live: Stage, speech: SpokenSpeech) -> None:
+    def break_down(event: LiveEvent) -> None:
+        raise LookupError("a listener's fault")
+
+    session, _ = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    session.subscribe(break_down)
+    session.end("Bye")
+    with pytest.raises(LookupError):
+        await live.tasks[0]
+    assert speech.streams[0].closed
+
+
 @pytest.mark.parametrize("slow", ["thinking", "leaving"])
 async def test_an_end_that_is_cut_short_is_written_and_leaves_nothing(
     opens: Opens, speech: SpokenSpeech, slow: str

@@ -125,7 +125,7 @@ async def test_when_all_models_fail_a_sentence_is_said_and_the_operator_sees_why
     responses = await told_of(told, AgentResponse, 2)
     assert "sorry" in responses[-1].text.lower()
     await told_of(told, ResponseComplete, 2)
-    failures = [event for event in session.journal if isinstance(event, TurnFailed)]
+    failures = [event for event in await live.journal(session) if isinstance(event, TurnFailed)]
     assert [failure.code for failure in failures] == ["no_model_answered"]
 
 
@@ -345,7 +345,7 @@ async def test_what_was_cut_is_told_to_the_model_as_it_was_heard(live: Stage) ->
     await told_of(told, ResponseComplete, 2)
     texts = [message.text for message in live.model.requests[-1].messages if message.role == "system"]
     assert texts[1:] == ["For your information: The shop is closed."]
-    assert not [event for event in session.journal if isinstance(event, AgentInterrupted)]
+    assert not [event for event in await live.journal(session) if isinstance(event, AgentInterrupted)]
 
 
 async def test_a_conversation_whose_process_died_is_ended_by_another(live: Stage) -> None:
