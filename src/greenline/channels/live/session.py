@@ -86,6 +86,11 @@ class LiveSession:
         return self._means.agent.text_only
 
     @property
+    def journal(self) -> tuple[Event, ...]:
+        """What has happened."""
+        return self._conversation.journal
+
+    @property
     def over(self) -> bool:
         """Whether it has ended, or is about to."""
         return self._conversation.over

@@ -638,7 +638,7 @@ async def test_redacted_keys_are_read_by_the_model_and_written_nowhere(opens: Op
         assert (pressed.text, pressed.unwritten) == ("[Keys pressed: REDACTED]", "")
         everything = await live.pool.fetchval("select string_agg(data::text, '') from conversation_event")
         assert "4711" not in everything
-        assert "4711" not in repr(session._conversation.journal)
+        assert "4711" not in repr(session.journal)
 
 
 async def test_who_leaves_in_the_middle_of_a_turn_is_in_the_transcript(opens: Opens, speech: SpokenSpeech) -> None:
