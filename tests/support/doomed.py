@@ -10,8 +10,9 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from support.fork_server import start
 from support.meta import Emulator
-from support.server import ServeProcess, start
+from support.server import ServeProcess
 
 KEY = "gl_kill_anywhere"
 _places = itertools.count(random.SystemRandom().randrange(1_000))

@@ -1,8 +1,8 @@
 """Processes of ``python -m MODULE`` that come from one which has imported the server already: that takes seconds.
 
 As a program it imports, and forks whenever it is asked to. What it forks runs as if it had been started alone, with
-arguments, an environment and pipes of its own. A test of the start itself wants a ``fresh`` process instead (see
-`support.server.start`).
+arguments, an environment and pipes of its own. When the process of tests is gone, however it ended, it ends what
+still runs, and itself.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +28,8 @@ from typing import Any, Final
 IMPORTED: Final = ("greenline.serving", "greenline.emulator.main", "support.shop")
 MOST_BYTES: Final = 200_000
 """Of a request: arguments and an environment."""
+END_SECONDS: Final = 10.0
+"""Until who was asked to end is killed: a server stops its database first."""
 
 
 class ForkedProcess:
@@ -98,7 +102,10 @@ class ForkServer:
         environment = {**os.environ, "PYTHONPATH": with_tests(os.environ), "OPENBLAS_NUM_THREADS": "1"}
         with there:
             command = [sys.executable, "-m", __spec__.name, str(there.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[there.fileno()], env=environment)
+            # In a session of its own: a terminal's Ctrl-C is for the tests, which then end what they have started.
+            self._process = subprocess.Popen(
+                command, pass_fds=[there.fileno()], env=environment, start_new_session=True
+            )
         self._socket = here
 
     async def run(self, *arguments: str, environment: Mapping[str, str], errors: bool = False) -> ForkedProcess:
@@ -117,6 +124,27 @@ class ForkServer:
     def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
         return int(self._socket.recv(MOST_BYTES))
+
+
+async def start(
+    *command: str, environment: Mapping[str, str], errors: bool = True, fresh: bool = False
+) -> asyncio.subprocess.Process | ForkedProcess:
+    """Run ``python -m COMMAND``; its ``errors`` are read, or this process's.
+
+    A ``fresh`` process imports by itself what it needs, for seconds: for tests of the start, and on macOS, which
+    neither forks safely nor tells of the end of a process by a descriptor.
+    """
+    if sys.platform == "linux" and not fresh:
+        return await fork_server().run(*command, environment=environment, errors=errors)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *command,
+        env={**environment, "PYTHONPATH": with_tests(environment)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE if errors else None,
+    )
 
 
 @functools.cache
@@ -142,22 +170,38 @@ def _imported() -> None:
 
 def _forked(requests: socket.socket) -> list[str]:
     """Fork whenever one is asked to. Returns in the forked process, with what is to run; nothing at the end."""
+    running: set[int] = set()
     while True:
         data, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 2)
         if not data:
+            _end(running)
             return []
         request = json.loads(data)
         if "reap" in request:
             _, status = os.waitpid(request["reap"], 0)
+            running.discard(request["reap"])
             requests.send(b"%d" % os.waitstatus_to_exitcode(status))
             continue
         pid = os.fork()
         if not pid:
             _become(request["environment"], descriptors)
             return list(request["run"])
+        running.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
         requests.send(b"%d" % pid)
+
+
+def _end(running: set[int]) -> None:
+    """Nobody asks for these processes any more; one may be frozen."""
+    ends = [os.pidfd_open(pid) for pid in running]
+    for end in ends:
+        signal.pidfd_send_signal(end, signal.SIGTERM)
+        signal.pidfd_send_signal(end, signal.SIGCONT)
+    deadline = time.monotonic() + END_SECONDS
+    for end in ends:
+        select.select([end], [], [], max(0.0, deadline - time.monotonic()))
+        signal.pidfd_send_signal(end, signal.SIGKILL)
 
 
 def _become(environment: Mapping[str, str], descriptors: Sequence[int]) -> None:

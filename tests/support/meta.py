@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from greenline.emulator.app import create_app
-from support.fork_server import fork_server
+from support.fork_server import start
 from support.http import http_client
 from support.wait import PATIENCE_SECONDS, until
 
@@ -159,8 +159,9 @@ async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
 async def emulator(**config: Any) -> AsyncIterator[Emulator]:
     """An emulator with one business; ``config`` is patched into it. Calls of the business connect at once."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GREENLINE_")}
-    process = await fork_server().run("greenline", "emulator", "--port", "0", environment=environment)
+    process = await start("greenline", "emulator", "--port", "0", environment=environment, errors=False)
     try:
+        assert process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             line = (await process.stdout.readline()).decode().strip()
         assert line.startswith("ready http://"), line

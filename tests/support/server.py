@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from greenline.api.deps import AppServices
 from greenline.clock import Clock
 from greenline.server import create_app
 from greenline.settings import Settings
-from support.fork_server import ForkedProcess, fork_server
+from support.fork_server import ForkedProcess, start
 from support.wait import PATIENCE_SECONDS
 
 
@@ -108,20 +107,3 @@ async def serve_process(
         if running.process.returncode is None:
             running.process.kill()
         await running.ended()
-
-
-async def start(
-    *command: str, environment: Mapping[str, str], fresh: bool = False
-) -> asyncio.subprocess.Process | ForkedProcess:
-    """Run ``python -m COMMAND``. A ``fresh`` process imports by itself what it needs, for seconds."""
-    if not fresh:
-        return await fork_server().run(*command, environment=environment, errors=True)
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        *command,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
