@@ -68,13 +68,14 @@ class Batch:
     messages: tuple[tuple[Item, InboundMessage], ...]
     others: tuple[Item, ...]
     leaves_more: bool
-    begun: tuple[int, ...] = ()
+    begun: tuple[int, ...] | None = None
 
     @property
     def inputs(self) -> tuple[int, ...]:
         """The inbox ids by which the turn is known: of the messages, or of what else brought it about."""
-        messages = tuple(item.id for item, _ in self.messages)
-        return self.begun or messages or tuple(item.id for item in self.others)
+        if self.begun is not None:
+            return self.begun
+        return tuple(item.id for item, _ in self.messages) or tuple(item.id for item in self.others)
 
 
 class Turns:
@@ -330,12 +331,12 @@ def _open_window(message: InboundMessage, commit: TurnCommit) -> None:
 
 
 def _batch(claim: Claim) -> Batch:
-    begun = claim.steps[0].inputs if claim.steps else ()
+    begun = claim.steps[0].inputs if claim.steps else None
     messages, others = [], []
     for item in claim.items:
         if item.kind != "message":
             others.append(item)
-        elif not claim.steps or item.id in begun:
+        elif begun is None or item.id in begun:
             messages.append((item, read_message(item.payload)))
     taken = len(messages) + len(others)
     leaves_more = taken < len(claim.items) or len(claim.items) >= ITEMS_PER_CLAIM

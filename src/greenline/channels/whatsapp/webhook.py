@@ -75,7 +75,7 @@ class Webhook:
         token = self._verify_token.get_secret_value() if self._verify_token else None
         challenge = answer_handshake(request.query_params, token)
         if challenge is None:
-            raise Forbidden("hub.mode or hub.verify_token is wrong. Compare GREENLINE_META_VERIFY_TOKEN.")
+            raise Forbidden("hub.mode, hub.verify_token or hub.challenge is wrong: see GREENLINE_META_VERIFY_TOKEN.")
         return PlainTextResponse(challenge)
 
     async def _take(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> None:
