@@ -103,6 +103,8 @@ class Ears:
 
     def hear(self, pcm: bytes, of_seconds: float | None = None) -> None:
         """Sound at `HEARING_RATE`; more is not due before ``of_seconds``, where it is a part of so long a piece."""
+        if not pcm:  # a client may send any number of such pieces: they fill no gap
+            return
         self._arrived_at = self._now()
         seconds = len(pcm) / _BYTES_PER_SECOND if of_seconds is None else of_seconds
         self._piece_seconds = min(seconds, MOST_PIECE_SECONDS)

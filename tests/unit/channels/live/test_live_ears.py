@@ -92,6 +92,27 @@ async def test_a_word_that_was_held_up_on_its_way_is_heard_as_one() -> None:
     await asyncio.gather(ticking, return_exceptions=True)
 
 
+@in_virtual_time
+async def test_pieces_without_sound_neither_hold_a_turn_nor_are_kept() -> None:
+    loop, moments = virtual_loop(), list[Moment]()
+    ears = Ears(Loud(), Tape(), BySilence(Patience()), now=loop.time, tell=moments.append)
+    ticking = asyncio.create_task(ears.tick())
+    for _ in range(8):
+        ears.hear(VOICE)
+        await asyncio.sleep(0.032)
+    kept = len(ears._arrivals)
+    for _ in range(50):
+        ears.hear(b"")
+        await asyncio.sleep(0.02)
+    assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.FINISHED]
+    for _ in range(1000):
+        ears.hear(b"")
+    assert len(ears._arrivals) <= kept
+    assert not ears._before
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
+
+
 def test_a_pause_that_the_recogniser_hears_first_is_believed_unless_voice_goes_on() -> None:
     moments: list[Moment] = []
     end = BySilence(Patience(pause=0.4, finish=0.5))
