@@ -33,7 +33,7 @@ EXCERPT: Final = 12_000
 """Characters of the transcript that the model reads: the end of a very long one."""
 
 _sql = load_sql(__package__, "analysis.sql")
-_ANSWER: Final = re.compile(r"^\W*title:\s*(?P<title>.+?)\s*$.*?^\W*summary:\s*(?P<summary>.+)", re.I | re.M | re.S)
+_MARK: Final = re.compile(r"^[^\w\n]*(title|summary):", re.I | re.M)
 
 
 class Analysis:
@@ -106,10 +106,26 @@ async def summarise(models: LanguageModels, model: str, events: Sequence[Event])
     except AllModelsFailed as error:
         log.warning("analysis.no_model", error=str(error))
         return _extract(asked, lines[-1][1])
-    found = _ANSWER.search(clean_text(reply.text))
+    found = _read(clean_text(reply.text))
     if found is None:
         return _extract(asked, lines[-1][1])
-    return Summarised(title=_cut(found["title"], 120), summary=_cut(found["summary"], 1000), model=reply.model)
+    title, summary = found
+    return Summarised(title=_cut(title, 120), summary=_cut(summary, 1000), model=reply.model)
+
+
+def _read(answer: str) -> tuple[str, str] | None:
+    """Title and summary, if the answer is in the form asked for.
+
+    Mark by mark: a pattern for all of it tries every line break with every other, and the event loop stands still.
+    """
+    marks = list(_MARK.finditer(answer))
+    title = next((mark for mark in marks if mark[1].lower() == "title"), None)
+    after = (mark for mark in marks if title is not None and mark.start() > title.start())
+    summary = next((mark for mark in after if mark[1].lower() == "summary"), None)
+    if title is None or summary is None:
+        return None
+    named, told = answer[title.end() : summary.start()].strip(), answer[summary.end() :].strip()
+    return (named.splitlines()[0], told) if named and told else None
 
 
 def _extract(asked: Sequence[str], last: str) -> Summarised:
