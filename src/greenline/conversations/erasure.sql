@@ -30,12 +30,14 @@ with chat as (
   where o.workspace_id = $1 and o.conversation_id = $2 and o.wamid is not null
 ), orders as (
   delete from inbox where workspace_id = $1 and kind = 'order' and payload ->> 'conversation_id' = $2
+), found as (
+  select i.id from key cross join lateral unnest(array[key.dedupe, 'permission:' || key.dedupe]) as known(dedupe)
+  join inbox i on i.dedupe = known.dedupe and i.kind <> 'order'
+  union all
+  select i.id from whatsapp_call w join inbox i on i.mailbox_id = w.mailbox_id and i.mailbox_id like 'call:%'
+  where w.conversation_id = $2 and w.workspace_id = $1 and w.phase = 'ended' and i.kind <> 'order'
 ), gone as (
-  delete from inbox i
-  where i.workspace_id = $1 and i.kind <> 'order' and i.done_at is not null and (
-    i.dedupe in (select dedupe from key union all select 'permission:' || dedupe from key)
-    or i.mailbox_id in (
-      select w.mailbox_id from whatsapp_call w where w.conversation_id = $2 and w.workspace_id = $1 and w.phase = 'ended'))
+  delete from inbox i where i.workspace_id = $1 and i.done_at is not null and i.id in (select id from found)
   returning i.dedupe
 )
 insert into erased_event(digest, erased_at) select event_digest(dedupe), $3 from gone on conflict do nothing;
