@@ -85,6 +85,10 @@ class Answer:
         self._reader = LabelReader(labels)
         self._written = ""
         """The text under way as the model writes it; listeners are told of it without labels."""
+        self._given: AgentMessage | None = None
+        """The reply that was told last, which the turn is about to add to its events."""
+        self._given_at = 0
+        """How many of them there were."""
         self.waterfall = Waterfall(now)
         self._usage: ContextUsage | None = None
         self.last_id = ""
@@ -99,14 +103,20 @@ class Answer:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What the journal gets of it so far, a reply that was cut in the middle included."""
+        """What the journal gets of it so far, a reply that was cut in the middle or just at its end included."""
         begun = self._telling.partial.strip()
         partial = (AgentMessage(id=new_id("msg"), text=self._written.strip()),) if begun else ()
+        if not begun and self._given is not None and not self._is_added:
+            partial = (self._given,)
         stamp = {"event_id": self.event_id, "medium": "text" if self.utterance is None else "audio"}
         return tuple(
             event.model_copy(update=stamp) if isinstance(event, AgentMessage) and event.text else event
             for event in (voiced(event, self._labels) for event in (*self.outcome.events, *partial))
         )
+
+    @property
+    def _is_added(self) -> bool:
+        return any(isinstance(event, AgentMessage) for event in self.outcome.events[self._given_at :])
 
     def take(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """What of ``events``, which are `events`, the journal does not have yet; once."""
@@ -255,6 +265,8 @@ class Answer:
         if self._telling.partial:
             text = unlabelled(reply.text, self._labels).strip() or self._telling.partial.strip()
             self._telling.would_say(text)
+            self._given = AgentMessage(id=new_id("msg"), text=clean_text(reply.text or self._written).strip())
+            self._given_at = len(self.outcome.events)
             self._close(text)
         self._written = ""
         if reply.metadata:

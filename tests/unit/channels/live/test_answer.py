@@ -1,0 +1,27 @@
+"""What the journal gets of an answer while it is made."""
+
+from greenline.channels.live.answer import Answer
+from greenline.channels.live.models import AgentResponse, LiveEvent
+from greenline.conversations.events import AgentInterrupted, AgentMessage
+from greenline.llm.models import ModelReply
+
+
+def test_a_reply_that_was_told_is_kept_though_the_turn_is_cut_before_it_has_it() -> None:
+    told: list[LiveEvent] = []
+    answer = Answer(1, told.append, lambda: 0.0, committed=True)
+    answer.reply(ModelReply("m", "It is oolong."))
+    assert [event.text for event in told if isinstance(event, AgentResponse)] == ["It is oolong."]
+    events = answer.events
+    [kept] = answer.take(events)
+    assert isinstance(kept, AgentMessage)
+    assert kept.text == "It is oolong."
+    assert list(answer.cut(events)) == [AgentInterrupted(message_id=kept.id, heard="It is oolong.")]
+
+
+def test_a_reply_that_the_turn_has_is_kept_once() -> None:
+    answer = Answer(1, print, lambda: 0.0, committed=True)
+    answer.reply(ModelReply("m", "It is oolong."))
+    answer.outcome.events.append(AgentMessage(id="msg_1", text="It is oolong.", model="m"))
+    assert [(event.id, event.text) for event in answer.events if isinstance(event, AgentMessage)] == [
+        ("msg_1", "It is oolong.")
+    ]
