@@ -16,7 +16,7 @@ from pywa_async.types import templates
 
 from support.meta import Emulator, Person, emulator
 from support.scripted import Answer, Request, scripted
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018dd8db0"
@@ -75,7 +75,7 @@ async def shop() -> AsyncIterator[Shop]:
     async with (
         scripted(callback) as server,
         emulator(review_delay=0) as meta,
-        httpx.AsyncClient(trust_env=False, timeout=30) as session,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as session,
     ):
         business = meta.business
         wa = WhatsApp(

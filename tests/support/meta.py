@@ -146,7 +146,7 @@ async def emulator_here(**config: Any) -> AsyncIterator[Emulator]:
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with httpx2.AsyncClient(
-            base_url="http://emulator", transport=transport, trust_env=False, timeout=30
+            base_url="http://emulator", transport=transport, trust_env=False, timeout=PATIENCE_SECONDS
         ) as http:
             answer = await http.post("/control/setup", json={"business_name": "Fern & Field"})
             answer.raise_for_status()

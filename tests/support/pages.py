@@ -17,6 +17,7 @@ from support.browser import chromium, faults, new_page
 from support.meta import Emulator, emulator
 from support.postgres import PostgresOfTests
 from support.server import serve_process
+from support.wait import PATIENCE_SECONDS
 
 KEY = "gl_pages"
 
@@ -59,7 +60,9 @@ class Place:
     async def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the server answers; its refusal fails the test."""
         headers = {"xi-api-key": KEY}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30) as http:
+        async with httpx2.AsyncClient(
+            base_url=self.url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS
+        ) as http:
             answer = await http.request(method, path, json=body)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()

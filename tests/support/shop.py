@@ -12,6 +12,7 @@ import httpx2
 from greenline.llm.models import ToolSpec
 from greenline.tools.models import ToolContext, ToolResult
 from support.scripted import Answer, Request, answer
+from support.wait import PATIENCE_SECONDS
 
 
 @dataclass
@@ -49,6 +50,6 @@ class OrderTool:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         order = {"key": context.idempotency_key, "item": arguments["item"]}
-        async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http:
             receipt = (await http.post(self.url, json=order)).json()["receipt"]
         return ToolResult(f"{order['item']}, receipt {receipt}")

@@ -15,7 +15,7 @@ from support.coded_speech import coded, decoded, silence
 from support.sounds import noise, sine
 from support.speech_http import Answer, says, speech_http
 from support.speech_sockets import Faults, Nova, hearing
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 OPTIONS = RecognitionOptions(language="pt-br", keywords=("Monstera", "Fern & Field"))
 TOKEN = {"Authorization": "Token secret-key"}
@@ -29,7 +29,7 @@ async def nova() -> AsyncIterator[Nova]:
 
 
 def recogniser(fake: Nova, model: str = "nova-3") -> DeepgramRecogniser:
-    return DeepgramRecogniser(model, Address(fake.url, TOKEN), seconds=5)
+    return DeepgramRecogniser(model, Address(fake.url, TOKEN), seconds=PATIENCE_SECONDS)
 
 
 async def test_utterances_come_back_one_by_one(nova: Nova) -> None:
@@ -193,7 +193,7 @@ async def test_a_recording_goes_as_it_is() -> None:
     note = encode_note(sine(1.0, 16_000), 16_000)
     heard = {"results": {"channels": [{"alternatives": [{"transcript": "Where is my order?"}]}]}}
     async with speech_http(says(heard)) as server:
-        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=5)
+        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=PATIENCE_SECONDS)
         transcript = await deepgram.transcribe(note.data, NOTE_MIME_TYPE, OPTIONS)
         await deepgram.aclose()
     assert transcript.text == "Where is my order?"
@@ -210,7 +210,7 @@ async def test_a_recording_goes_as_it_is() -> None:
 async def test_an_answer_without_a_transcript_is_told(body: object) -> None:
     note = encode_note(sine(0.2, 16_000), 16_000)
     async with speech_http(says(body)) as server:
-        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=5)
+        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=PATIENCE_SECONDS)
         with pytest.raises(RecognitionError, match="deepgram:nova-3: the answer"):
             await deepgram.transcribe(note.data, NOTE_MIME_TYPE, OPTIONS)
         await deepgram.aclose()
@@ -218,7 +218,7 @@ async def test_an_answer_without_a_transcript_is_told(body: object) -> None:
 
 async def test_what_is_no_sound_is_not_sent() -> None:
     async with speech_http(says({})) as server:
-        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=5)
+        deepgram = DeepgramRecogniser("nova-3", Address(server.url, TOKEN), seconds=PATIENCE_SECONDS)
         with pytest.raises(AudioError):
             await deepgram.transcribe(b"<html>", NOTE_MIME_TYPE, OPTIONS)
     assert server.seen == []
@@ -229,7 +229,10 @@ async def test_a_sentence_is_spoken_as_the_sound_comes() -> None:
     pieces = [pcm[:1], pcm[1:1_000], pcm[1_000:1_003], pcm[1_003:]]
     async with speech_http(Answer(pieces)) as server:
         voice = DeepgramSynthesiser(
-            "aura-2-thalia-en", Address(server.url, TOKEN), seconds=5, voices={"*": "deepgram:aura-2-zeus-en"}
+            "aura-2-thalia-en",
+            Address(server.url, TOKEN),
+            seconds=PATIENCE_SECONDS,
+            voices={"*": "deepgram:aura-2-zeus-en"},
         )
         chunks = [chunk async for chunk in voice.say("Where is my order?", Voice())]
         await voice.aclose()
@@ -244,7 +247,9 @@ async def test_a_sentence_is_spoken_as_the_sound_comes() -> None:
 
 async def test_stopping_to_listen_stops_the_provider() -> None:
     async with speech_http(Answer([coded("where is my order", 24_000)], hang_after=1)) as server:
-        voice = DeepgramSynthesiser("aura-2-thalia-en", Address(server.url, TOKEN), seconds=5, voices={})
+        voice = DeepgramSynthesiser(
+            "aura-2-thalia-en", Address(server.url, TOKEN), seconds=PATIENCE_SECONDS, voices={}
+        )
         sentence = voice.say("Where is my order?", Voice())
         await anext(sentence)
         await sentence.aclose()
@@ -263,7 +268,9 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
 )
 async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
     async with speech_http(answer) as server:
-        voice = DeepgramSynthesiser("aura-2-thalia-en", Address(server.url, TOKEN), seconds=5, voices={})
+        voice = DeepgramSynthesiser(
+            "aura-2-thalia-en", Address(server.url, TOKEN), seconds=PATIENCE_SECONDS, voices={}
+        )
         with pytest.raises(SynthesisError, match=told):
             async for _ in voice.say("Hello", Voice()):
                 pass
@@ -274,11 +281,11 @@ async def test_a_connection_whose_other_side_takes_nothing_any_more_is_closed_al
     nova.faults = Faults(reads=False)
     stream = await recogniser(nova).open(OPTIONS)
     assert isinstance(stream, NovaStream)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while stream._socket._waiting < 1_000_000:  # more than sockets and buffers hold
             stream.push(noise(0.5, HEARING_RATE))
             await asyncio.sleep(0)
     with pytest.raises(RecognitionError, match="no result for"):
         await stream.finish()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await stream.aclose()

@@ -16,7 +16,7 @@ from support.coded_speech import coded, decoded
 from support.sounds import sine
 from support.speech_http import Answer, says, speech_http
 from support.speech_sockets import Faults, Scribe, hearing
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 OPTIONS = RecognitionOptions(language="pt-br", keywords=("Monstera", "a keyword that is too long for Scribe"))
 KEY = {"xi-api-key": "secret-key"}
@@ -30,7 +30,7 @@ async def scribe() -> AsyncIterator[Scribe]:
 
 
 def recogniser(url: str, model: str = "scribe_v2_realtime") -> ElevenLabsRecogniser:
-    return ElevenLabsRecogniser(model, Address(url, KEY), seconds=5)
+    return ElevenLabsRecogniser(model, Address(url, KEY), seconds=PATIENCE_SECONDS)
 
 
 def line(text: str, begin: float, rate: int = 24_000) -> tuple[bytes, float]:
@@ -158,7 +158,9 @@ async def test_a_sentence_is_spoken_with_the_time_of_each_character() -> None:
     second, _ = line("my order", middle)
     whole = first + second
     async with speech_http(Answer([whole[:10], whole[10:700], whole[700:]])) as server:
-        voice = ElevenLabsSynthesiser("eleven_flash_v2_5", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser(
+            "eleven_flash_v2_5", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={}
+        )
         how = Voice(voice_id="cjVigY5qzO86Huf0OWal", language="pt-br", speed=1.1, stability=0.3, similarity_boost=0.6)
         chunks = [chunk async for chunk in voice.say("where is my order", how)]
         await voice.aclose()
@@ -182,7 +184,7 @@ async def test_a_sentence_is_spoken_with_the_time_of_each_character() -> None:
 @pytest.mark.parametrize(("model", "normalises"), [("eleven_v3", True), ("eleven_flash_v2_5", False)])
 async def test_the_agents_dictionaries_and_normalisation_are_asked_for(model: str, normalises: bool) -> None:
     async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
-        voice = ElevenLabsSynthesiser(model, Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser(model, Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         async for _ in voice.say("yes", Voice(dictionaries=(("dict_1", "v_1"), ("dict_2", None)), normalise=True)):
             pass
         await voice.aclose()
@@ -196,7 +198,7 @@ async def test_the_agents_dictionaries_and_normalisation_are_asked_for(model: st
 
 async def test_a_voice_id_is_a_name_and_no_path() -> None:
     async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
-        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         async for _ in voice.say("yes", Voice(voice_id="../../v1/voices?x=1")):
             pass
         await voice.aclose()
@@ -205,7 +207,7 @@ async def test_a_voice_id_is_a_name_and_no_path() -> None:
 
 async def test_stopping_to_listen_stops_the_provider() -> None:
     async with speech_http(Answer([line("where", 0.0)[0]], hang_after=1)) as server:
-        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         sentence = voice.say("where is it", Voice())
         await anext(sentence)
         await sentence.aclose()
@@ -226,7 +228,7 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
 )
 async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
     async with speech_http(answer) as server:
-        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         with pytest.raises(SynthesisError, match=told) as raised:
             async for _ in voice.say("Hello", Voice()):
                 pass
@@ -237,7 +239,7 @@ async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
 async def test_sound_without_times_is_spoken_too() -> None:
     body: dict[str, Any] = {"audio_base64": base64.b64encode(coded("yes", 24_000)).decode(), "alignment": None}
     async with speech_http(says(body)) as server:
-        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         chunks = [chunk async for chunk in voice.say("yes", Voice())]
         await voice.aclose()
     assert [decoded(chunk.pcm) for chunk in chunks] == ["yes"]
@@ -248,7 +250,7 @@ async def test_a_sample_that_two_pieces_share_is_whole() -> None:
     pcm = coded("yes", 24_000)
     pieces = [{"audio_base64": base64.b64encode(part).decode()} for part in (pcm[:1001], pcm[1001:])]
     async with speech_http(Answer([json.dumps(piece).encode() + b"\n" for piece in pieces])) as server:
-        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=5, voices={})
+        voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
         heard = b"".join([chunk.pcm async for chunk in voice.say("yes", Voice())])
         await voice.aclose()
     assert heard == pcm

@@ -15,7 +15,7 @@ from support.coded_speech import coded, silence
 from support.sounds import sine
 from support.speech_http import says, speech_http
 from support.speech_sockets import Faults, Flux, hearing
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 OPTIONS = RecognitionOptions(language="es-mx", keywords=("Monstera",))
 
@@ -28,7 +28,7 @@ async def flux() -> AsyncIterator[Flux]:
 
 
 def recogniser(fake: Flux, model: str = "flux-general-en") -> FluxRecogniser:
-    return FluxRecogniser(model, Address(fake.url, {"Authorization": "Token k"}), seconds=5)
+    return FluxRecogniser(model, Address(fake.url, {"Authorization": "Token k"}), seconds=PATIENCE_SECONDS)
 
 
 def push(stream: RecognitionStream, pcm: bytes) -> None:
@@ -152,7 +152,7 @@ async def test_what_goes_wrong_is_told(flux: Flux, faults: Faults, told: str) ->
 async def test_a_recording_is_heard_by_nova() -> None:
     note = encode_note(sine(0.5, 16_000), 16_000)
     async with speech_http(says({"results": {"channels": [{"alternatives": [{"transcript": "Yes."}]}]}})) as server:
-        flux = FluxRecogniser("flux-general-en", Address(server.url), seconds=5)
+        flux = FluxRecogniser("flux-general-en", Address(server.url), seconds=PATIENCE_SECONDS)
         assert (await flux.transcribe(note.data, NOTE_MIME_TYPE, OPTIONS)).text == "Yes."
         await flux.aclose()
     assert "model=nova-3" in server.seen[0].path

@@ -258,7 +258,7 @@ async def test_hints_go_on_after_a_change(clock: ManualClock, nova: Nova) -> Non
         stream.push(coded("yes please yes"))
         assert isinstance(await anext(hints), Partial)
         await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             async for _ in hints:
                 pass
         await services.aclose()

@@ -13,17 +13,21 @@ from greenline.speech.openai import OpenAiRecogniser, OpenAiSynthesiser
 from support.coded_speech import coded, decoded
 from support.sounds import sine, sound_file
 from support.speech_http import Answer, says, speech_http
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 OPTIONS = RecognitionOptions(language="pt-br", keywords=("Monstera", "Calathea"))
 
 
 def recogniser(url: str) -> OpenAiRecogniser:
-    return OpenAiRecogniser("openai", "gpt-4o-mini-transcribe", Address(url, "sk-secret1234"), seconds=5)
+    return OpenAiRecogniser(
+        "openai", "gpt-4o-mini-transcribe", Address(url, "sk-secret1234"), seconds=PATIENCE_SECONDS
+    )
 
 
 def synthesiser(url: str, **voices: str) -> OpenAiSynthesiser:
-    return OpenAiSynthesiser("openai", "tts-1", Address(url, "sk-secret1234"), seconds=5, voices=voices)
+    return OpenAiSynthesiser(
+        "openai", "tts-1", Address(url, "sk-secret1234"), seconds=PATIENCE_SECONDS, voices=voices
+    )
 
 
 def pcm_of(wav: bytes) -> bytes:
@@ -138,7 +142,7 @@ async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
 
 async def test_a_server_of_ones_own_gets_no_key() -> None:
     async with speech_http(says({"text": "Yes."})) as server:
-        own = OpenAiRecogniser("my-box", "whisper", Address(server.url), seconds=5)
+        own = OpenAiRecogniser("my-box", "whisper", Address(server.url), seconds=PATIENCE_SECONDS)
         stream = await own.open(RecognitionOptions())
         stream.push(coded("yes"))
         assert await stream.finish() == "Yes."

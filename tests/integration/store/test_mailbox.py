@@ -18,7 +18,7 @@ from greenline.store.vault import KEY_BYTES, Vault
 from greenline.store.wakeups import Wakeups
 from greenline.store.worker import Worker
 from support.rows import NUMBER, WORKSPACE, insert_account, insert_workspace
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 PAUSE = """
 create function pause() returns trigger language plpgsql as $$
@@ -139,6 +139,6 @@ async def test_a_mailbox_that_was_given_back_counts_as_no_lost_lease(
     worker = Worker(mailboxes, Wakeups(dsn), clock, kind="work", owner="me", handler=work, give_up=give_up)
     worker.start()
     try:
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
     finally:
         await worker.stop(0)

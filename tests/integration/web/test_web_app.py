@@ -19,6 +19,7 @@ from greenline.web.app import Pages
 from greenline.web.session import COOKIE, seal, ticket_link
 from support.http import http_client
 from support.server import RunningServer, run_server, serve_process
+from support.wait import PATIENCE_SECONDS
 
 ELSEWHERE = {"sec-fetch-site": "cross-site"}
 
@@ -53,7 +54,7 @@ async def test_a_wrong_key_gets_no_cookie(server: RunningServer, key: str) -> No
 
 async def test_a_ticket_opens_once_also_when_shown_many_times_at_once(server: RunningServer) -> None:
     link = ticket_link(server.url, ticket_for(server))
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         places = [answer.headers["location"] for answer in await asyncio.gather(*(http.get(link) for _ in range(5)))]
         assert sorted(places) == ["/console"] + ["/console?refused=link"] * 4
 
@@ -73,7 +74,9 @@ async def test_an_old_or_foreign_ticket_and_a_key_in_the_address_open_nothing(
 
 
 async def test_another_site_can_neither_sign_in_nor_out(server: RunningServer) -> None:
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False, timeout=30, headers=ELSEWHERE) as http:
+    async with httpx2.AsyncClient(
+        base_url=server.url, trust_env=False, timeout=PATIENCE_SECONDS, headers=ELSEWHERE
+    ) as http:
         form = {"key": server.api_key}
         for answer in (
             await http.post("/console/sign-in", data=form),

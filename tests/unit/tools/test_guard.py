@@ -21,6 +21,7 @@ from greenline.settings import Settings
 from greenline.tools.guard import BLOCKED_PORTS, Allowance, OutboundRefused, guarded_client, is_public
 from greenline.tools.lookups import look_up
 from support.loopback import tcp_server
+from support.wait import PATIENCE_SECONDS
 
 LOOPBACK = ("127.0.0.0/8", "::1")
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -295,7 +296,7 @@ asyncio.run(main())
 async def test_a_name_server_that_is_silent_does_not_keep_the_process_from_its_end() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", _ENDS_DURING_A_LOOKUP)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -309,10 +310,10 @@ async def test_names_that_wait_for_a_thread_are_all_looked_up() -> None:
 
 @pytest.mark.usefixtures("silence")
 async def test_a_name_server_that_is_silent_holds_up_nobody_else() -> None:
-    async with client(*LOOPBACK, seconds=30) as http, site(response()) as inside:
+    async with client(*LOOPBACK, seconds=2 * PATIENCE_SECONDS) as http, site(response()) as inside:
         waiting = [asyncio.create_task(http.get("http://silent.example/")) for _ in range(50)]
         await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await http.get(f"http://localhost:{inside.port}/")).status_code == 200
             # So are the names of Meta and of the database looked up.
             assert await asyncio.get_running_loop().getaddrinfo("localhost", inside.port)

@@ -33,7 +33,7 @@ from support.room_person import RoomPerson, person_in
 from support.rows import WORKSPACE
 from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.voice import tone, voiced_seconds
-from support.wait import eventually
+from support.wait import eventually, until
 
 AGENT = AgentVersion(
     id="agtvrsn_1",
@@ -220,12 +220,11 @@ async def test_a_person_who_does_not_come_back_has_left(place: Place) -> None:
         await place.server.lose(room.participants[person.room.local_participant.identity])
         await eventually(lambda: len(room.participants) == 1)
 
-        async def over() -> None:
-            while session.ended is None:
-                place.clock.advance(timedelta(seconds=5))
-                await asyncio.sleep(0.02)
+        async def over() -> bool:
+            place.clock.advance(timedelta(seconds=5))
+            return session.ended is not None
 
-        await asyncio.wait_for(over(), 10)
+        await until(over)
 
 
 async def test_the_conversation_ends_with_the_room(place: Place) -> None:

@@ -21,7 +21,7 @@ from greenline.store.wakeups import Wakeups
 from support.channel import ANN, Channel, running_channel
 from support.rows import NUMBER, WORKSPACE
 from support.scripted import Answer
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 BEN = "15551239999"
 
@@ -209,7 +209,7 @@ async def test_it_leaves_though_its_turn_is_cancelled_in_the_commit(clock: Manua
     await asyncio.wait({task})
     assert task.cancelled()
     written.set()
-    assert await asyncio.wait_for(booking.leaves, 1)
+    assert await asyncio.wait_for(booking.leaves, PATIENCE_SECONDS)
 
 
 async def _async(value: bool) -> bool:

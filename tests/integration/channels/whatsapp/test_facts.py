@@ -10,7 +10,7 @@ from greenline.channels.whatsapp.facts import Facts
 from greenline.clock import ManualClock
 from greenline.store.pool import Pool
 from greenline.store.wakeups import Wakeups
-from support.wait import eventually
+from support.wait import PATIENCE_SECONDS, eventually
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -25,7 +25,7 @@ async def test_it_stops_also_when_news_come_at_that_moment(
     wake.set()
     for _ in range(steps):
         await asyncio.sleep(0)
-    async with asyncio.timeout(5) as patience:
+    async with asyncio.timeout(PATIENCE_SECONDS) as patience:
         await facts.stop()
     assert not facts.running
     assert not patience.expired()

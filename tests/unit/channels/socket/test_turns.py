@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from greenline.channels.socket.turns import SHARE, Turns
+from support.wait import PATIENCE_SECONDS
 
 
 class Watch:
@@ -81,5 +82,5 @@ async def test_work_that_fails_keeps_nobody_waiting() -> None:
     with pytest.raises(LookupError):
         async with turns.take(ahead=True):
             raise LookupError
-    async with asyncio.timeout(5), turns.take(ahead=True):
+    async with asyncio.timeout(PATIENCE_SECONDS), turns.take(ahead=True):
         pass
