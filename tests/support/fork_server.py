@@ -8,6 +8,7 @@ still runs, and itself.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import gc
 import importlib
@@ -95,7 +96,7 @@ class Pipe(asyncio.StreamReaderProtocol):
 
 
 class ForkServer:
-    """The process that imports and forks, as this one asks it. It ends with this one."""
+    """The process that imports and forks, as this one asks it."""
 
     def __init__(self) -> None:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -120,6 +121,11 @@ class ForkServer:
     def reap(self, pid: int) -> int:
         """The exit status of a process that has ended."""
         return self._ask({"reap": pid})
+
+    def close(self) -> None:
+        """End it; what it has forked runs on."""
+        self._socket.close()
+        self._process.wait()
 
     def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
@@ -149,8 +155,10 @@ async def start(
 
 @functools.cache
 def fork_server() -> ForkServer:
-    """That of this process of tests."""
-    return ForkServer()
+    """That of this process of tests, which ends with it."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 def with_tests(environment: Mapping[str, str]) -> str:
