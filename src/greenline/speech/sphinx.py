@@ -13,6 +13,7 @@ import itertools
 import math
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ _GRAMMARS: Final = 16
 _LONGEST_SECONDS: Final = 20
 """No phrase takes longer; a minute of talk is not searched for one."""
 _LONGEST_PHRASE_BYTES: Final = 6 * HEARING_RATE * 2
+_LONGEST_PAUSE_SECONDS: Final = 1.5
+"""Within a phrase."""
 _PHONES: Final = "phones"
 _DOUBT: Final = -0.0019
 """How much worse than free phones a phrase may fit. Of 48 phrases in three voices 139 of 144 are understood, and of
@@ -109,22 +112,30 @@ class SphinxRecogniser:
 class PhraseStream(BufferedStream):
     """Knows whole phrases only: a part in which it found none is heard again, together with the part that follows.
 
-    People make pauses in the middle of a phrase, and what carries their voice makes some more.
+    People make pauses in the middle of a phrase, and what carries their voice makes some more. Who was asked to say
+    it again begins anew: of two that are no phrases, every twelfth pair would be taken for one.
     """
 
-    def __init__(self, provider: str, recognise: Callable[[bytes], Awaitable[str]]) -> None:
+    def __init__(
+        self, provider: str, recognise: Callable[[bytes], Awaitable[str]], now: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(provider, recognise)
+        self._now = now
         self._not_understood = b""
+        self._heard_at = 0.0
+        """When that was known."""
 
     async def finish(self) -> str:
         """The phrase in what was pushed, or that which began before it."""
-        before, sound = self._not_understood, bytes(self._sound)
+        sound = bytes(self._sound)
+        pause = self._now() - len(sound) / (2 * HEARING_RATE) - self._heard_at
+        before = self._not_understood if pause < _LONGEST_PAUSE_SECONDS else b""
         text = await super().finish()
         # Without the pause between them: free phones fit silence no better than a phrase, and any phrase would do.
         both = before + speech_of(sound)
         if before and sound and not text:
             text = await self._recognise(both)
-        self._not_understood = b"" if text else both[-_LONGEST_PHRASE_BYTES:]
+        self._not_understood, self._heard_at = b"" if text else both[-_LONGEST_PHRASE_BYTES:], self._now()
         return text
 
     def drop(self) -> None:
