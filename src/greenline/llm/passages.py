@@ -17,7 +17,7 @@ from typing import Final
 MAX_CHARACTERS: Final = 300
 """A longer passage is no sentence that a person would write in a chat."""
 
-_HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s*(?P<marked>.+?)\s*#*|\*\*(?P<bold>[^*]+?):?\*\*:?)\s*$")
+_HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s*(?P<marked>.{1,300}?)\s*#*|\*\*(?P<bold>[^*]+?):?\*\*:?)\s*$")
 _ITEM: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _ROW: Final = re.compile(r"^\s*\|(?P<cells>.+)\|\s*$")
 _RULE: Final = re.compile(r"^\s*\|[\s|:-]+\|\s*$")

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 _SEEN: Final = re.compile(
-    r"https?://\S+|www\.\S+|\S+@\S+\.\w+"  # addresses
-    r"|^\s*(?:[-*•]|\d+[.)])\s+"  # lists
+    r"https?://\S+|www\.\S+|[^\s@]{1,64}@[^\s@]+\.\w"  # addresses
+    r"|^[^\S\n]*(?:[-*•]|\d+[.)])\s+"  # lists
     r"|\|.*\||```"  # tables and code
     r"|\d{6,}",  # long numbers, to be copied
     re.MULTILINE,
@@ -20,7 +20,7 @@ _ADDRESS: Final = re.compile(
     r"(?:https?://(?:www\.)?|\bwww\.)([\w-]+(?:\.[\w-]+)*)"  # its host
     r"(?::\d+)?(?:[/?#](?:[^\s()<>\[\]]*[\w/])?)?"  # the rest, without the punctuation of the sentence
 )
-_MARKS: Final = re.compile(r"[*_`#~|]+|^\s*[-•]\s+", re.MULTILINE)
+_MARKS: Final = re.compile(r"[*_`#~|]+|^[^\S\n]*[-•]\s+", re.MULTILINE)
 _PICTURES: Final = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200D]+")
 
 

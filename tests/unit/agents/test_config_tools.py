@@ -117,6 +117,7 @@ def test_tools_that_are_accepted(tool: dict[str, Any]) -> None:
         (webhook(url="{{system__env_url}}"), "must begin with https"),
         (webhook(url="https://x.example/{{order_id}}"), "make order_id a path or query parameter"),
         (webhook(url="https://x.example/{id}"), "must be the same"),
+        (webhook(url="https://x.example/{{ order_id }}/" + "{" * 100_000), "make order_id a path"),
         (webhook(**PATH), "must be the same"),
         (webhook(query_params_schema={"properties": {}, "required": ["q"]}), "do not exist: q"),
         ({**webhook(), "response_timeout_secs": 4}, "greater than or equal to 5"),

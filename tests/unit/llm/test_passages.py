@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +71,11 @@ def test_any_text_is_read(prompt: str) -> None:
     for passage in passages(prompt):
         assert passage.text.strip()
         assert "\n" not in passage.text
+
+
+@pytest.mark.parametrize("line", ["# a" + "#" * 20_000 + "x", "# a" + " #" * 10_000 + "x", "|" + " |" * 10_000 + "x"])
+def test_a_long_line_holds_nobody_up(line: str) -> None:
+    """A person may send it, in a text file."""
+    begun = time.process_time()
+    texts(f"# Hours\n{line}\nWe open at nine.")
+    assert time.process_time() - begun < 1.0

@@ -45,8 +45,9 @@ def test_what_can_be_said(text: str) -> None:
     assert not needs_reading(text)
 
 
-@pytest.mark.parametrize("signs", ["[", "[x]("])
-def test_thousands_of_brackets_hold_nobody_up(signs: str) -> None:
-    begun = time.process_time()
-    speakable(signs * (20_000 // len(signs)))
+@pytest.mark.parametrize("signs", ["[", "[x](", "@", "\n", "a@"])
+def test_thousands_of_signs_hold_nobody_up(signs: str) -> None:
+    begun, text = time.process_time(), signs * (20_000 // len(signs))
+    speakable(text)
+    needs_reading(text)
     assert time.process_time() - begun < 1.0

@@ -14,7 +14,7 @@ from greenline.agents.config.system_tools import SystemTool
 from greenline.agents.config.tool_common import DynamicVariables, ExecutionMode, ServiceSeconds, ToolBase
 from greenline.agents.config.tool_schema import LiteralProperty, ObjectProperty, QueryParameters
 
-_VARIABLE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_VARIABLE = re.compile(r"\{\{([^{}]*)\}\}")
 _PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -46,7 +46,8 @@ class WebhookApi(ConfigModel):
     def _static(cls, url: str) -> str:
         if not url.startswith(("https://", "http://")):
             raise ValueError("the URL must begin with https:// written out")
-        others = [name for name in _VARIABLE.findall(url) if not name.startswith("system__env_")]
+        names = [name.strip() for name in _VARIABLE.findall(url)]
+        others = [name for name in names if not name.startswith("system__env_")]
         if others:
             raise ValueError(
                 "only environment variables ({{system__env_<label>}}) are filled into a URL; "

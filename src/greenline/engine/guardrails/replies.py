@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenline.llm.models import ModelReply
 from greenline.tools.models import Tool
 
-_END: Final = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*\s+|[。！？]+|\n+")
 
 
 class Held:
