@@ -35,6 +35,7 @@ from greenline.conversations.events import (
 from greenline.conversations.tool_calls import cut_short, was_run
 from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
+from greenline.engine.usage import usage_of
 from greenline.ids import new_id
 from greenline.llm.models import ModelReply
 from greenline.speech.labels import LabelReader, Span, unlabelled
@@ -265,7 +266,8 @@ class Answer:
         if self._telling.partial:
             text = unlabelled(reply.text, self._labels).strip() or self._telling.partial.strip()
             self._telling.would_say(text)
-            self._given = AgentMessage(id=new_id("msg"), text=clean_text(reply.text or self._written).strip())
+            written = clean_text(reply.text or self._written).strip()
+            self._given = AgentMessage(id=new_id("msg"), text=written, model=reply.model, usage=usage_of(reply))
             self._given_at = len(self.outcome.events)
             self._close(text)
         self._written = ""

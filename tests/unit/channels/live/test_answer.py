@@ -3,18 +3,19 @@
 from greenline.channels.live.answer import Answer
 from greenline.channels.live.models import AgentResponse, LiveEvent
 from greenline.conversations.events import AgentInterrupted, AgentMessage
-from greenline.llm.models import ModelReply
+from greenline.llm.models import ModelReply, Usage
 
 
 def test_a_reply_that_was_told_is_kept_though_the_turn_is_cut_before_it_has_it() -> None:
     told: list[LiveEvent] = []
     answer = Answer(1, told.append, lambda: 0.0, committed=True)
-    answer.reply(ModelReply("m", "It is oolong."))
+    answer.reply(ModelReply("m", "It is oolong.", usage=Usage(input=20, output=5)))
     assert [event.text for event in told if isinstance(event, AgentResponse)] == ["It is oolong."]
     events = answer.events
     [kept] = answer.take(events)
     assert isinstance(kept, AgentMessage)
-    assert kept.text == "It is oolong."
+    assert (kept.text, kept.model) == ("It is oolong.", "m")
+    assert (kept.usage["input"], kept.usage["output"]) == (20, 5), "they cost as much"
     assert list(answer.cut(events)) == [AgentInterrupted(message_id=kept.id, heard="It is oolong.")]
 
 
