@@ -123,7 +123,7 @@ class ForkServer:
         return self._ask({"reap": pid})
 
     def close(self) -> None:
-        """End it; what it has forked runs on."""
+        """End it, and what it has forked that still runs."""
         self._socket.close()
         self._process.wait()
 
