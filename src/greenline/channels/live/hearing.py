@@ -163,7 +163,9 @@ class Hearing:
         if text:
             self._without_words = 0
             self._talk.person_said(Words(text, "audio"), self._voice())
-        elif not (self._tells_of_noise() or self._begins_anew() or self._asks_again(seconds)):
+        elif not (
+            self._conversation.over or self._tells_of_noise() or self._begins_anew() or self._asks_again(seconds)
+        ):
             self._talk.wait_for_person()
 
     def is_deaf(self, error: BaseException) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from greenline.channels.live.hearing import UNCLEAR
-from greenline.channels.live.models import AgentResponse, ResponseComplete, UserTranscript
+from greenline.channels.live.models import AgentResponse, ResponseComplete, SessionEnded, UserTranscript
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Noted, UserSilent
 from greenline.llm.models import ModelReply, ModelRequest, StreamEvent, ToolCall, Usage
@@ -178,6 +178,18 @@ async def test_who_spoke_and_was_not_understood_is_asked_to_say_it_again(opens: 
         assert [response.text for response in responses] == [UNCLEAR["en"], UNCLEAR["en"], "Hello!", "Hello!"]
         noted = [event.what for event in await live.journal(session) if isinstance(event, Noted)]
         assert noted == ["not_understood"] * 2
+
+
+async def test_who_is_gone_is_asked_nothing(opens: Opens, speech: SpokenSpeech) -> None:
+    async with opens(NOISY) as live:
+        session, told = await live.begin(Room())
+        for _ in range(2):
+            await ask(session, speech, "")
+            await eventually(lambda: not speech.texts)
+        voice(session, 1.0)
+        session.end("The person has hung up")
+        await told_of(told, SessionEnded)
+        assert not [event for event in await live.journal(session) if isinstance(event, Noted)]
 
 
 @pytest.mark.parametrize(
