@@ -23,6 +23,7 @@ from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Resumed, Started
+from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.projection import Projection, read_projection
 from greenline.errors import Unavailable
 from greenline.ids import new_id
@@ -113,8 +114,9 @@ class LiveSessions:
         """A session that is ready to run, its beginning durable.
 
         Raises `greenline.agents.overrides.OverrideNotAllowed`, `greenline.agents.variables.MissingVariables` and
-        other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id; `DatabaseAway`
-        when the database has been away for as long as appends have patience.
+        other refusals of start data; `greenline.store.mailbox.LeaseLost` where there is one of its id;
+        `greenline.conversations.models.ConversationNotFound` where one that goes on was deleted; `DatabaseAway` when
+        the database has been away for as long as appends have patience.
         """
         agent, claim, journal = await self._take_in_hand(beginning)
         try:
@@ -183,13 +185,21 @@ class LiveSessions:
             f"{KIND}:{projection.id}", beginning.workspace_id, patience=self._writer.patience
         )
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
-        journal.record(opening, *beginning.notes)
         try:
+            if beginning.projection is not None:  # held first: from now on a deletion takes it away from us
+                await self._check_there(projection)
+            journal.record(opening, *beginning.notes)
             await journal.flush()
         except BaseException:  # the boundary of a beginning: undone, and raised
             self._worker.let_go(claim)
             raise
         return claim, journal
+
+    async def _check_there(self, begun: Projection) -> None:
+        key = begun.workspace_id, begun.id
+        row = await patiently(lambda: self._pool.fetchrow(sql["conversation"], *key), self._writer.patience)
+        if row is None:
+            raise ConversationNotFound("The conversation was deleted before anybody picked up.")
 
     def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:
         privacy = beginning.version.platform_settings.privacy

@@ -24,6 +24,7 @@ from greenline.channels.whatsapp.chat import load_chat, thread
 from greenline.channels.whatsapp.outbound import startable_version
 from greenline.clock import Clock
 from greenline.conversations.journal import read_journal
+from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.projection import Projection
 from greenline.errors import BadRequest, NotFound
 from greenline.ids import new_id
@@ -116,10 +117,12 @@ class LiveCallAgents:
     async def prepare(self, row: CallRow, line: Line, out: CallOut) -> LiveVoice:
         """The agent for a call.
 
-        Raises `NobodyAnswers`, `NothingKept`, and what `check_call`, `startable_version` and `LiveSessions.check`
-        raise.
+        Raises `NobodyAnswers`, `NothingKept`, `ConversationNotFound` for one that was deleted since it was asked for,
+        and what `check_call`, `startable_version` and `LiveSessions.check` raise.
         """
         projection = await self._store.conversation(row) if row.conversation_id else None
+        if projection is None and row.conversation_id is not None:
+            raise ConversationNotFound("The conversation was deleted before the call was made.")
         conversation_id = new_id("conv") if projection is None else projection.id
         if projection is not None:
             version = await get_version(self._pool, row.workspace_id, projection.version_id)

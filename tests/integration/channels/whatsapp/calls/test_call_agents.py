@@ -21,6 +21,7 @@ from greenline.channels.whatsapp.calls.store import CallRow, CallStore
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import Noted, Resumed, Started
+from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.transcript_models import VoicemailDetectionResult
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
@@ -154,6 +155,19 @@ async def test_a_call_of_the_business_knows_the_chat_up_to_the_pick_up(desk: Des
         "I drink oolong", "Hello!", "I hear it ring", "Hello!",
     ]  # fmt: skip
     assert answered.variables["system__call_duration_secs"] == 0
+
+
+async def test_a_call_whose_conversation_was_deleted_is_not_made(desk: Desk) -> None:
+    """Nor does it come back, when the phone rings already."""
+    conversation_id = await start(desk.channel)
+    voice = await desk.dial(conversation_id)
+    objects = FolderObjects(desk.channel.settings.data_dir)
+    await service.delete(desk.channel.pool, desk.channel.clock, objects, WORKSPACE, conversation_id)
+    with pytest.raises(ConversationNotFound):
+        await desk.dial(conversation_id)
+    with pytest.raises(ConversationNotFound):
+        await voice.run(lambda: None)
+    assert await desk.channel.pool.fetchval("select count(*) from conversation") == 0
 
 
 async def test_an_agent_in_a_call_has_no_tools_that_a_client_carries_out(desk: Desk) -> None:
