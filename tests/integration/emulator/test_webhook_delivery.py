@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 
+from greenline.emulator.app import create_app
 from support.meta import Emulator
 from support.receiver import Receiver, subscribed
 from support.scripted import scripted
@@ -175,6 +177,7 @@ async def test_a_retry_for_one_app_goes_to_all() -> None:
         second = await meta.call("POST", "/setup", waba_id=meta.business["waba_id"])
         headers = {"Authorization": f"Bearer {second['token']}"}
         await meta.http.post(f"/v23.0/{second['waba_id']}/subscribed_apps", headers=headers)
+        await meta.graph("POST", f"{meta.business['waba_id']}/subscribed_apps")
         callback = {"callback_url": f"{server.url}/hook", "verify": False}
         await meta.call("POST", f"/apps/{second['app_id']}/callback", **callback)
         ann = await meta.person("Ann", "15550100001")
@@ -188,3 +191,33 @@ async def test_a_retry_for_one_app_goes_to_all() -> None:
         assert {message["id"] for message in told.heard("messages")} == {wamid}
         counts = [delivery["attempts"] for delivery in (await meta.call("GET", "/webhooks"))["deliveries"]]
         assert counts == [2, 2]
+
+
+async def test_an_attempt_that_fails_in_whatever_way_is_repeated() -> None:
+    """A server that is killed while one connects leaves one that the client can't even ask who it is with."""
+    attempts: list[bytes] = []
+
+    def dying(request: httpx2.Request) -> httpx2.Response:
+        attempts.append(request.content)
+        if len(attempts) == 1:
+            raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+        return httpx2.Response(200)
+
+    app = create_app(webhook_retry_schedule=[0.01])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://emulator") as http:
+        meta = Emulator("http://emulator", http, (await http.post("/control/setup", json={})).json())
+        await app.state.meta.webhooks._client.aclose()
+        app.state.meta.webhooks._client = httpx2.AsyncClient(transport=httpx2.MockTransport(dying))
+        await meta.graph("POST", f"{meta.business['waba_id']}/subscribed_apps")
+        callback = {"callback_url": "http://127.0.0.1:1/webhooks", "verify": False}
+        await meta.call("POST", f"/apps/{meta.business['app_id']}/callback", **callback)
+        await meta.say(await meta.person("Ann", "15550100001"), "Hi")
+
+        async def taken() -> bool:
+            [delivery] = (await meta.call("GET", "/webhooks"))["deliveries"]
+            return bool(delivery["delivered"])
+
+        await until(taken)
+        await app.state.meta.aclose()
+    assert len(attempts) == 2
+    assert attempts[0] == attempts[1]
