@@ -17,8 +17,11 @@ from support.shop import Shop
 SEEDS, LIVES, CROWD, WORDS = range(4), 12, 16, 8
 GRACE = 15.0
 """What a status may take on a busy machine from when a server listens. How long none does, does not matter."""
+LONG, SHORT = 150.0, 20.0
+"""How long servers live that don't die. Where each life of the one that listens is short, more and more people wait
+for messages that may have left, since those wait as long again as it took until then: the first lives long enough for
+them, until so much is written again that it dies."""
 PATIENCE = 1500.0
-"""What may have left waits as long again as nobody listened without a break: as long as all lives but the last."""
 
 
 @pytest.mark.soak
@@ -38,25 +41,25 @@ async def test_killed_again_and_again(seed: int, dsn: str, tmp_path: Path) -> No
         running = asyncio.gather(*(talk.run(PATIENCE) for talk in talks))
         deaths = 0
 
-        async def lives(port: int, **settings: str) -> None:
+        async def lives(port: int, seconds: float, **settings: str) -> None:
             nonlocal deaths
             for _ in range(LIVES):
                 crash = (dice.choice(NAMES), dice.randint(1, 12))
                 async with doomed_server(meta, dsn, tmp_path, port, crash, settings=settings, **options) as doomed:
-                    dying = asyncio.create_task(doomed.ended(120))
+                    dying = asyncio.create_task(doomed.ended(PATIENCE))
                     over: set[asyncio.Future[Any]] = {dying, running}
-                    await asyncio.wait(over, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(over, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                     deaths += dying.done()
                     dying.cancel()
 
         async def last_life(port: int) -> None:
-            await lives(port)
+            await lives(port, LONG)
             async with doomed_server(meta, dsn, tmp_path, port, **options):
                 await running
 
         # Meta's webhooks go to the first only, which is up again as soon as its next life has begun, however long
         # that takes: what may have left meanwhile waits, since the second can't hear of it.
-        await asyncio.gather(last_life(ports[0]), lives(ports[1], GREENLINE_TAKES_WEBHOOKS="false"))
+        await asyncio.gather(last_life(ports[0]), lives(ports[1], SHORT, GREENLINE_TAKES_WEBHOOKS="false"))
         assert deaths >= LIVES // 2
         async with doomed_server(meta, dsn, tmp_path, ports[0], **options):
             await verify(meta, talks, shop)
