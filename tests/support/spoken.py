@@ -80,9 +80,6 @@ class Stage:
             raise RecognitionError("script", "deaf today")
         return self.speech.texts.popleft() if self.speech.texts else ""
 
-    def drop(self) -> None:
-        """Nothing is kept."""
-
     async def hints(self) -> AsyncIterator[Hint]:
         """What the test puts there."""
         while True:

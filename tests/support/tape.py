@@ -21,8 +21,6 @@ class Tape:
     async def finish(self) -> str:
         return ""
 
-    def drop(self) -> None: ...
-
     async def hints(self) -> AsyncIterator[Hint]:
         hints: tuple[Hint, ...] = ()
         for hint in hints:

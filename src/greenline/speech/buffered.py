@@ -37,15 +37,10 @@ class BufferedStream:
     async def finish(self) -> str:
         """Recognise what was kept; nothing was said where nothing was pushed."""
         sound, too_long = bytes(self._sound), self._too_long
-        self.drop()
+        self._forget()
         if too_long:
             raise RecognitionError(self._provider, f"the utterance is longer than {MAX_UTTERANCE_SECONDS} seconds")
         return await self._recognise(sound) if sound else ""
-
-    def drop(self) -> None:
-        """Keep nothing of it."""
-        self._sound = bytearray()
-        self._too_long = False
 
     async def hints(self) -> AsyncIterator[Hint]:
         """Nothing is known before the end."""
@@ -55,4 +50,8 @@ class BufferedStream:
 
     async def aclose(self) -> None:
         """Nothing is held open."""
-        self.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sound = bytearray()
+        self._too_long = False

@@ -246,10 +246,6 @@ class _StreamCascade:
             self._rests.failed(self._stream.provider, error)
             return await self._again(sound, error)
 
-    def drop(self) -> None:
-        self._sound.clear()
-        self._stream.drop()
-
     async def hints(self) -> AsyncIterator[Hint]:
         while not self._closed:
             self._replaced.clear()

@@ -132,10 +132,6 @@ class NovaStream(SocketStream):
         self._forget(end)
         return text
 
-    def drop(self) -> None:
-        """What is under way is left out by its time."""
-        self._forget(self._sent)
-
     def on_message(self, message: Mapping[str, Any]) -> None:
         """A result, or one of the messages that need no answer."""
         if message.get("type") == "Error":

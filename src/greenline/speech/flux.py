@@ -84,7 +84,6 @@ class FluxStream(SocketStream):
         self._turns: dict[int, str] = {}
         self._open: int | None = None
         self._taken = -1
-        self._dropped = 0.0
         super().__init__(provider, socket)
 
     def push(self, pcm: bytes) -> None:
@@ -110,15 +109,6 @@ class FluxStream(SocketStream):
         self._take(last)
         return text
 
-    def drop(self) -> None:
-        """End the turn that may have begun; it is left out by its time, and then by its number."""
-        if self._pending:
-            self._pending = False
-            self._send(_FLUSH)
-            self._socket.send(_FORCE)
-            self._dropped = self._sent
-        self._take(max(self._turns, default=self._taken))
-
     async def aclose(self) -> None:
         """Say so, and close the connection."""
         self._socket.send(_CLOSE)
@@ -132,8 +122,6 @@ class FluxStream(SocketStream):
             return
         self._heard = float(message["audio_window_end"])
         turn, event, text = int(message["turn_index"]), message["event"], str(message["transcript"])
-        if text and self._heard <= self._dropped:
-            self._taken = max(self._taken, turn)
         if turn <= self._taken:
             return
         if text:

@@ -96,10 +96,6 @@ class RecognitionStream(Protocol):
         """The text of the utterance that ends now; the next ``push`` begins another. Raises `RecognitionError`."""
         ...
 
-    def drop(self) -> None:
-        """Forget what was pushed since the last ``finish``: it was no speech."""
-        ...
-
     def hints(self) -> AsyncIterator[Hint]:
         """What a streaming provider says on its way; ends with the stream, gives nothing where there is nothing."""
         ...

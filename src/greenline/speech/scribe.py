@@ -45,7 +45,7 @@ def scribe_keyterms(keywords: Sequence[str]) -> list[str]:
 
 
 class ScribeStream(SocketStream):
-    """Each commit has one answer; those to commits of dropped sound are passed over."""
+    """Each commit has one answer, also one for which nobody waits any more."""
 
     def __init__(self, provider: str, socket: SpeechSocket) -> None:
         self._uncommitted = 0.0
@@ -66,11 +66,6 @@ class ScribeStream(SocketStream):
         if not await self.until(lambda: len(self._answers) >= number, COMMIT_SECONDS):
             raise RecognitionError(self.provider, f"no transcript in {COMMIT_SECONDS:.0f} s")
         return self._answers[number - 1]
-
-    def drop(self) -> None:
-        """Commit, and leave the text."""
-        if self._uncommitted:
-            self._commit()
 
     def on_message(self, message: Mapping[str, Any]) -> None:
         """A text, or one of the many errors."""

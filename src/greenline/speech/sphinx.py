@@ -138,11 +138,6 @@ class PhraseStream(BufferedStream):
         self._not_understood, self._heard_at = b"" if text else both[-_LONGEST_PHRASE_BYTES:], self._now()
         return text
 
-    def drop(self) -> None:
-        """Keep nothing of it, nor of what came before."""
-        super().drop()
-        self._not_understood = b""
-
 
 @dataclass(frozen=True, slots=True)
 class _Grammar:

@@ -66,18 +66,6 @@ async def test_languages_that_nova_can_tell_apart_are_all_heard(
     await stream.aclose()
 
 
-async def test_what_is_dropped_is_not_in_the_next_utterance(nova: Nova) -> None:
-    stream = await recogniser(nova).open(OPTIONS)
-    stream.push(coded("hello hello hello"))
-    stream.drop()
-    stream.push(coded("where is it"))
-    text = await stream.finish()
-    assert text.endswith("where is it")
-    stream.push(coded("yes"))
-    assert await stream.finish() == "yes"
-    await stream.aclose()
-
-
 async def test_who_speaks_on_while_the_text_is_awaited_is_heard_next(nova: Nova) -> None:
     stream = await recogniser(nova).open(OPTIONS)
     stream.push(coded("where is it"))

@@ -75,16 +75,6 @@ async def test_scribe_tells_languages_apart_where_several_may_be_spoken(scribe: 
     await stream.aclose()
 
 
-async def test_what_is_dropped_is_not_in_the_next_utterance(scribe: Scribe) -> None:
-    stream = await recogniser(scribe.url).open(OPTIONS)
-    stream.push(coded("hello hello hello"))
-    stream.drop()
-    stream.drop()
-    stream.push(coded("yes"))
-    assert await stream.finish() == "yes"
-    await stream.aclose()
-
-
 async def test_hints_tell_what_is_said_so_far(scribe: Scribe) -> None:
     stream = await recogniser(scribe.url).open(OPTIONS)
     stream.push(coded("where is my order please"))

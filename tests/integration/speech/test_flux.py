@@ -103,17 +103,6 @@ async def test_a_person_who_goes_on_is_told(flux: Flux) -> None:
     await stream.aclose()
 
 
-async def test_what_is_dropped_is_not_in_the_next_utterance(flux: Flux) -> None:
-    stream = await recogniser(flux).open(OPTIONS)
-    hints = stream.hints()
-    push(stream, coded("hello hello hello"))
-    await anext(hints)
-    stream.drop()
-    push(stream, silence(0.5) + coded("yes"))
-    assert await stream.finish() == "yes"
-    await stream.aclose()
-
-
 async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
     stream = await recogniser(flux, "flux-general-multi").open(OPTIONS)
     assert flux.requests[0].path.startswith("/v2/listen?")

@@ -44,8 +44,6 @@ async def test_an_utterance_is_sent_whole_and_its_text_comes_back() -> None:
         stream.push(coded("where is"))
         stream.push(coded("it"))
         assert await stream.finish() == "Where is it?"
-        stream.push(coded("hello"))
-        stream.drop()
         stream.push(coded("yes"))
         assert await stream.finish() == "Yes."
         await openai.aclose()

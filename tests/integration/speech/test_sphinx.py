@@ -81,16 +81,6 @@ async def test_a_noise_before_a_phrase_does_no_harm(voice: EspeakSynthesiser, re
     assert await stream.finish() == "Do you deliver?"
 
 
-async def test_what_is_dropped_is_no_beginning(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
-    pcm = await spoken(voice, "Are you open on Saturday?")
-    stream = await recogniser.open(RecognitionOptions())
-    stream.push(pcm[:20_000])
-    await stream.finish()
-    stream.drop()
-    stream.push(pcm[20_000:])
-    assert await stream.finish() == ""
-
-
 async def test_other_speech_is_nearly_always_nothing(voice: EspeakSynthesiser, recogniser: SphinxRecogniser) -> None:
     others = [
         "The weather is nice today",

@@ -26,13 +26,6 @@ async def test_nothing_pushed_is_nothing_said() -> None:
     assert await stream().finish() == ""
 
 
-async def test_what_is_dropped_is_not_recognised() -> None:
-    one = stream()
-    one.push(b"\1\2")
-    one.drop()
-    assert await one.finish() == ""
-
-
 async def test_an_endless_utterance_is_refused_and_the_next_one_heard() -> None:
     one = stream()
     for _ in range(MAX_UTTERANCE_SECONDS + 1):

@@ -61,12 +61,6 @@ class OpeningStream:
             raise RecognitionError("recognition", f"not open: {self._error}") from self._error
         return await self._stream.finish()
 
-    def drop(self) -> None:
-        """Forget the utterance."""
-        self._waiting.clear()
-        if self._stream is not None:
-            self._stream.drop()
-
     async def hints(self) -> AsyncIterator[Hint]:
         """Those of the recogniser, once there is one."""
         await self._opened.wait()
