@@ -22,6 +22,7 @@ async def residue(channel: CallChannel) -> dict[str, Any]:
     channel.meta.actions.clear()
     channel.agents.voices.clear()
     await channel.quiet()
+    await channel.settled()  # connections go back to the pool in tasks of their own
     for _ in range(3):
         gc.collect()
         await asyncio.sleep(0)
