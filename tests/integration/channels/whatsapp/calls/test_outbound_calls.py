@@ -12,11 +12,13 @@ from greenline.agents.initiation import InitiationData
 from greenline.channels.orders import NotAnswered, Order, place
 from greenline.channels.whatsapp.account_models import AccountNotFound
 from greenline.channels.whatsapp.calls.outbound import CallUnderWay, NoTemplate, OutboundCall
+from greenline.channels.whatsapp.calls.store import CallRow, CallStore
 from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import TemplateNotFound, TemplateUnusable
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, CallCharged, CallEnded, CallPermission, Ended, Started
 from greenline.settings import Settings
+from greenline.store.mailbox import Claim
 from greenline.store.pool import Pool
 from support.calling import TEMPLATE, CallChannel, calling_channel, permitted
 from support.graph_stand_in import meta_error
@@ -122,6 +124,35 @@ async def test_the_price_of_a_call_is_unknown_until_meta_tells_how_long_it_was(c
     (conversation,) = await channel.conversations()
     charged = [event for event in await channel.journal(conversation["id"]) if isinstance(event, CallCharged)]
     assert charged == [CallCharged(), CallCharged(seconds=61, price=0.66)]
+
+
+async def test_what_meta_tells_while_the_end_is_being_written_is_not_lost(
+    channel: CallChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, told = CallStore.save, False
+
+    async def save_and_hear(store: CallStore, claim: Claim, row: CallRow, *more: Any) -> None:
+        nonlocal told
+        await save(store, claim, row, *more)
+        if row.phase == "ended" and not told:
+            told = True
+            await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
+            await eventually(lambda: [item for item in claim.items if "call" in item.payload])
+
+    monkeypatch.setattr(CallStore, "save", save_and_hear)
+    await start(channel)
+    connect = await channel.connected()
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("ACCEPTED")
+    await channel.phase("active")
+    channel.agents.voices[0].end("All was said.")
+    await ticking(channel, "ended")
+    await until(lambda: measured(channel, 5))
+    await channel.quiet()
+    assert await prices(channel) == [0.06]
+    await peer.close()
 
 
 async def test_a_person_is_asked_and_called_as_soon_as_they_agree(channel: CallChannel) -> None:
