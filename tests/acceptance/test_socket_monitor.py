@@ -83,6 +83,16 @@ async def test_a_monitor_is_told_the_past_then_what_happens(server: RunningServe
         assert await socket.closed() == (1000, "The conversation has ended.")
 
 
+async def test_a_monitor_of_a_conversation_that_is_deleted_is_closed(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    await write_one(server, http, SAID, monitoring_enabled=True)
+    async with monitor(server) as socket:
+        await socket.until("history_complete")
+        (await http.delete("/v1/convai/conversations/conv_1")).raise_for_status()
+        assert await socket.closed() == (1000, "The conversation has ended.")
+
+
 async def test_the_agent_chooses_what_is_shown(server: RunningServer, http: httpx2.AsyncClient) -> None:
     await write_one(server, http, SAID, monitoring_enabled=True, monitoring_events=["agent_response"])
     async with monitor(server) as socket:

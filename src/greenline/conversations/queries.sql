@@ -44,4 +44,8 @@ where s.workspace_id = $1
 select id from conversation where workspace_id = $1 and id = $2 for update;
 
 -- name: delete
-delete from conversation where workspace_id = $1 and id = $2;
+-- Who watches it is told, as when its journal has grown.
+with gone as (
+  delete from conversation where workspace_id = $1 and id = $2 returning id, watched
+)
+select pg_notify('greenline_work', 'journal ' || id) from gone where watched;

@@ -176,12 +176,22 @@ class Monitors:
             while not over:
                 await news.wait()
                 news.clear()
-                while rows := await self._after(key, last):
+                rows = await self._after(key, last)
+                over = not rows and await self._is_gone(key)
+                while rows:
                     last = rows[-1]["seq"]
                     over = _show(view, told, read_journal(rows)) or over
+                    rows = await self._after(key, last)
 
     async def _after(self, key: tuple[str, str], last: int) -> list[Record]:
         return await patiently(lambda: self._pool.fetch(SQL["events_after"], *key, last), PATIENCE_SECONDS)
+
+    async def _is_gone(self, key: tuple[str, str]) -> bool:
+        try:
+            await patiently(lambda: find(self._pool, *key), PATIENCE_SECONDS)
+        except ConversationNotFound:
+            return True
+        return False
 
     async def _obey(self, wire: Wire, watched: Watched) -> None:
         while True:
