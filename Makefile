@@ -21,10 +21,11 @@ demo: $(VENV)/.run ## a shop's agent on an emulated WhatsApp; prints the address
 	$(BIN)/greenline demo --port $(PORT)
 
 # Files are begun in their order, the slow ones of tests/acceptance first: by the number of their tests, as xdist has
-# it, the minutes in which servers are killed would come last, with the other workers idle.
+# it, the minutes in which servers are killed would come last, with the other workers idle. What was compiled is kept,
+# also where the environment says otherwise: every command that a test starts would compile the sources anew.
 test: $(VENV)/.test ## pass all tests (TESTS=tests/unit for some, WORKERS=0 for one process)
 	@.ci/tools
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.test ## rules, format and types
 	$(BIN)/ruff check .
