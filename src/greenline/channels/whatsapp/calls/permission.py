@@ -184,7 +184,8 @@ class Permissions:
             return self._expiry(asked)
         if state is not None and state[0] == "failed":  # since we looked
             return now
-        return now + timedelta(seconds=SOON_SECONDS if now - asked < timedelta(minutes=1) else 60.0)
+        again = now + timedelta(seconds=SOON_SECONDS if now - asked < timedelta(minutes=1) else 60.0)
+        return min(again, self._expiry(asked))
 
     def _expiry(self, asked: datetime) -> datetime:
         return asked + timedelta(days=self._parts.settings.call_permission_days)

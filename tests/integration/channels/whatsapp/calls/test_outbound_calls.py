@@ -215,6 +215,24 @@ async def test_a_request_that_nobody_answers_expires(channel: CallChannel) -> No
     assert (row["result"], row["permission_state"]) == ("failed", "sent")
 
 
+async def test_a_request_of_which_meta_tells_nothing_expires_as_punctually(channel: CallChannel) -> None:
+    """Though it is looked at only once a minute by then."""
+    channel.meta.permission = permitted("no_permission")
+    await start(channel)
+    await channel.phase("waiting")
+    await until(lambda: sent(channel))
+    channel.clock.advance(timedelta(days=7, seconds=-30))
+
+    async def looked_at() -> bool:
+        due = await channel.pool.fetchval("select due_at from mailbox where kind = 'call' and owner is null")
+        return due is not None and due > channel.clock.now()
+
+    await until(looked_at)
+    channel.clock.advance(timedelta(seconds=30))
+    row = await channel.ended()
+    assert (row["result"], row["permission_state"]) == ("failed", "sent")
+
+
 async def test_a_request_that_meta_refuses_is_blocked(channel: CallChannel) -> None:
     channel.meta.permission = permitted("no_permission")
     channel.meta.refuse = lambda message: meta_error(138009)
