@@ -39,8 +39,8 @@ async def environment(dsn: str, tmp_path: Path, meta: CallingMeta) -> AsyncItera
             "GREENLINE_GRAPH_URL": graph.url,
             "GREENLINE_META_APP_SECRET": APP_SECRET,
             "GREENLINE_OUTBOUND_ALLOW": "127.0.0.0/8",
-            "GREENLINE_LEASE_SECONDS": "3",  # a busy machine renews a shorter one too late
-            "GREENLINE_CALL_DRAIN_SECONDS": "4",
+            "GREENLINE_LEASE_SECONDS": "8",  # a busy machine renews a shorter one too late
+            "GREENLINE_CALL_DRAIN_SECONDS": "8",
             "GREENLINE_CONSOLE": "false",
         }
 
@@ -124,7 +124,7 @@ async def test_under_load_calls_stay_with_the_server_that_leaves_and_new_ones_go
     environment: dict[str, str], tmp_path: Path, meta: CallingMeta
 ) -> None:
     """And a hang-up finds the server that holds its call, whichever hears of it."""
-    environment = {**environment, "GREENLINE_CALL_DRAIN_SECONDS": "6", "GREENLINE_LEASE_SECONDS": "20"}
+    environment = {**environment, "GREENLINE_LEASE_SECONDS": "20"}
     peers = [RtcPeer() for _ in range(7)]
     async with serve_process(tmp_path, environment=environment) as old:
         await old.ready()
