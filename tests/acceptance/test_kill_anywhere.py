@@ -14,10 +14,10 @@ from support.meta import emulator
 from support.scripted import scripted
 from support.shop import Shop
 
-SEEDS, LIVES, CROWD, WORDS = range(4), 12, 16, 8
+SEEDS, LIVES, CROWD, WORDS = range(4), 12, 16, 20
 GRACE = 15.0
 """What a status may take on a busy machine from when a server listens. How long none does, does not matter."""
-LONG, SHORT = 150.0, 20.0
+LONG, SHORT = 60.0, 20.0
 """How long servers live that don't die. Where each life of the one that listens is short, more and more people wait
 for messages that may have left, since those wait as long again as it took until then: the first lives long enough for
 them, until so much is written again that it dies."""
