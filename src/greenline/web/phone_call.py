@@ -41,6 +41,8 @@ class PhoneCall(ui.element, component="call.js"):
         self._call_id: str | None = None
         self._dismissed: set[str] = set()
         self._speaks = False
+        self._joins = False
+        """This window may be the last to join, and then has the call: only afterwards it is known."""
         self._browser = 0
         self.props["name"] = business
         self.props["elsewhere"] = False
@@ -94,8 +96,7 @@ class PhoneCall(ui.element, component="call.js"):
 
     def _yield_to_another(self, call: Mapping[str, Any]) -> None:
         """The person has taken the call in another window since: this one neither speaks nor hangs up any more."""
-        is_taken = call["browsers"] > self._browser if self._browser else call["state"] == "active"
-        if self._speaks and is_taken:
+        if self._speaks and not self._joins and is_elsewhere(call, self._browser):
             self._fall_silent()
             self.run_method("close")
 
@@ -124,8 +125,7 @@ class PhoneCall(ui.element, component="call.js"):
             if self._call_id is None:
                 self._call_id = await self._emulator.dial(self._person, self._number)
             self._speaks = True
-            answer, self._browser = await self._emulator.speak(self._call_id, str(event.args))
-            self._speaks = True  # also where another window took the call meanwhile: the last to join has it
+            answer = await self._join(self._call_id, str(event.args))
             self.run_method("answer", answer)
             if is_incoming:
                 await self._emulator.take_call(self._call_id)
@@ -138,6 +138,14 @@ class PhoneCall(ui.element, component="call.js"):
                 await self._act(self._emulator.hang_up)  # else the business talks to nobody
                 self._end(str(error))
 
+    async def _join(self, call_id: str, offer: str) -> str:
+        self._joins = True
+        try:
+            answer, self._browser = await self._emulator.speak(call_id, offer)
+        finally:
+            self._joins = False
+        return answer
+
     async def _is_over(self) -> bool:
         """Whether the call ended before the browser had joined it, as where the business rejects at once."""
         if self._call_id is None:
@@ -149,6 +157,8 @@ class PhoneCall(ui.element, component="call.js"):
         return call is not None and call["state"] == "ended"
 
     def _accept(self) -> None:
+        if self.props["state"] != "incoming":
+            return  # another window was quicker, or the business has hung up
         self._show("connecting")
         self._speaks = True
         self.run_method("offer")
@@ -196,8 +206,8 @@ class PhoneCall(ui.element, component="call.js"):
             background_tasks.create(self._act(self._emulator.hang_up), name="web.hang_up")
 
     def _show(self, state: Shown, note: str = "", why: str = "") -> None:
-        is_elsewhere = state in ("ringing", "connected") and not self._speaks
-        for name, value in (("note", note), ("why", why), ("elsewhere", is_elsewhere), ("state", state)):
+        elsewhere = state in ("ringing", "connected") and not self._speaks
+        for name, value in (("note", note), ("why", why), ("elsewhere", elsewhere), ("state", state)):
             if self.props.get(name) != value:
                 self.props[name] = value
 
@@ -205,6 +215,11 @@ class PhoneCall(ui.element, component="call.js"):
         lines = [asdict(caption) for caption in captions]
         if self.props.get("captions") != lines:
             self.props["captions"] = lines
+
+
+def is_elsewhere(call: Mapping[str, Any], browser: int) -> bool:
+    """Whether another window has the call; ``browser``: the number of this one's, 0 before it has joined."""
+    return bool(call["browsers"] > browser if browser else call["state"] == "active")
 
 
 def how_it_stands(call: Mapping[str, Any], *, is_answering: bool) -> tuple[Shown, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from greenline.web.phone_call import how_it_stands
+from greenline.web.phone_call import how_it_stands, is_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,18 @@ def test_a_call_is_shown_as_it_stands(state: str, direction: str, is_answering: 
 def test_the_person_is_told_why_a_call_ended_that_they_did_not_end(ended_by: Any, shown: tuple[str, str]) -> None:
     call = {"state": "ended", "direction": "USER_INITIATED", "ended_by": ended_by}
     assert how_it_stands(call, is_answering=True) == shown
+
+
+@pytest.mark.parametrize(
+    ("state", "browsers", "browser", "elsewhere"),
+    [
+        ("ringing", 0, 0, False),
+        ("ringing", 1, 0, False),
+        ("active", 1, 0, True),
+        ("active", 1, 1, False),
+        ("active", 2, 1, True),
+        ("active", 2, 2, False),
+    ],
+)
+def test_the_last_window_to_join_has_the_call(state: str, browsers: int, browser: int, elsewhere: bool) -> None:
+    assert is_elsewhere({"state": state, "browsers": browsers}, browser) is elsewhere
