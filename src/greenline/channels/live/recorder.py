@@ -35,6 +35,8 @@ JITTER_SECONDS: Final = 0.2
 """Sound that comes this late still belongs to what came before it."""
 KEPT_SECONDS: Final = 5.0
 """How long a network may take to bring, after a stall, what it held back; 32 kB a second."""
+BELIEVED_SECONDS: Final = 20.0
+"""How long what comes by the person's clock may be late before the clock is taken to have stood still, on hold."""
 _SAMPLE_BYTES: Final = 2
 _FRAME_BYTES: Final = 2 * _SAMPLE_BYTES
 
@@ -58,6 +60,9 @@ class Recorder:
         """The place up to which the person was heard or silent."""
         self._clock_begins: int | None = None
         """The place at which the person's clock is at 0, by what came with the least delay."""
+        self._lately = (0, 0)
+        """The same by what came lately: before `_lately_from`, and since then."""
+        self._lately_from = 0
         self._person = Track()
         self._agent = Track()
         self._broken = False
@@ -78,10 +83,9 @@ class Recorder:
             self._person.put(pcm, place - samples, int(JITTER_SECONDS * RATE))
         else:
             begins = round(at * RATE)
-            zero = place - samples - begins
-            self._clock_begins = zero if self._clock_begins is None else min(zero, self._clock_begins)
+            zero = self._zero(place, place - samples - begins)
             if pcm.count(0) < len(pcm):
-                self._person.put(pcm, self._clock_begins + begins)
+                self._person.put(pcm, zero + begins)
         self._person.move_up(self._person.end - place)  # nothing is heard before it was said
 
     def beside(self, out: AudioOut) -> AudioOut:
@@ -132,6 +136,18 @@ class Recorder:
         if self._begun_at is None:
             self._begun_at = self._now()
         return int((self._now() - self._begun_at) * RATE)
+
+    def _zero(self, place: int, zero: int) -> int:
+        """Where the person's clock is at 0: it stood still if lately nothing came with as little delay as before."""
+        if self._clock_begins is None:
+            self._clock_begins, self._lately = zero, (zero, zero)
+        before, since = self._lately
+        if place - self._lately_from > BELIEVED_SECONDS * RATE:
+            before, since, self._lately_from = since, zero, place
+        self._lately = before, min(since, zero)
+        stood_still = min(self._lately) - self._clock_begins > JITTER_SECONDS * RATE
+        self._clock_begins = min(self._lately) if stood_still else min(self._clock_begins, zero)
+        return self._clock_begins
 
     async def _write(self, until: int) -> None:
         sides = [track.take(until) for track in (self._person, self._agent)]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.channels.live.recorder import JITTER_SECONDS, RATE, Recorder
+from greenline.channels.live.recorder import BELIEVED_SECONDS, JITTER_SECONDS, RATE, Recorder
 from greenline.channels.live.track import Track
 from greenline.channels.webrtc.send import OpusOut
 from greenline.speech.models import Alignment
@@ -127,6 +127,31 @@ async def test_silence_that_stood_for_a_burst_gives_way_to_it(recorder: Recorder
     assert extent(person, 7)[1] == pytest.approx(10.0, abs=0.03)
     assert len(person) / RATE == pytest.approx(10.0, abs=0.03)
     assert np.count_nonzero(person == 6) == np.count_nonzero(person == 5) * 0.8
+
+
+async def test_a_clock_that_stood_still_while_somebody_was_on_hold_is_not_believed_for_long(
+    recorder: Recorder, clock: Clock
+) -> None:
+    """Phones whose microphone was off go on counting where they stopped."""
+    at = 0.0
+
+    def talk_by_their_clock(value: int, seconds: float) -> None:
+        nonlocal at
+        for _ in range(round(seconds * 50)):
+            clock.seconds += 0.02
+            recorder.hear(sound(value, 0.02), at)
+            at += 0.02
+
+    talk_by_their_clock(5, 3.0)
+    talk_by_their_clock(0, 60.0)
+    at -= 60.0
+    talk_by_their_clock(6, 2 * BELIEVED_SECONDS)
+    talk_by_their_clock(7, 1.0)
+    await recorder.flush()
+    person, _ = await sides(recorder)
+    assert extent(person, 5) == (0.0, 3.0)
+    assert extent(person, 7) == pytest.approx((63.0 + 2 * BELIEVED_SECONDS, 64.0 + 2 * BELIEVED_SECONDS), abs=0.03)
+    assert np.count_nonzero(person == 6) == 2 * BELIEVED_SECONDS * RATE
 
 
 async def test_what_an_interruption_cut_is_not_in_it(recorder: Recorder, clock: Clock) -> None:
