@@ -59,9 +59,19 @@ async def write(http: httpx2.AsyncClient, wamid: str, text: str) -> None:
     await deliver(http, messages=[message])
 
 
-async def fail(http: httpx2.AsyncClient, wamid: str, error: dict[str, Any] = NO_WHATSAPP) -> None:
-    """Meta tells that a message that it accepted was not delivered."""
-    status = {"id": wamid, "status": "failed", "timestamp": "1767600001", "recipient_id": PERSON, "errors": [error]}
+async def fail(http: httpx2.AsyncClient, meta: GraphStandIn, error: dict[str, Any] = NO_WHATSAPP) -> None:
+    """Meta tells that the last message that it accepted was not delivered.
+
+    Perhaps before its answer is here: what was sent with the message tells which one it is.
+    """
+    status = {
+        "id": f"wamid.OUT{len(meta.sent)}",
+        "status": "failed",
+        "timestamp": "1767600001",
+        "recipient_id": PERSON,
+        "errors": [error],
+        "biz_opaque_callback_data": meta.sent[-1]["biz_opaque_callback_data"],
+    }
     await deliver(http, statuses=[status])
 
 
@@ -85,7 +95,7 @@ async def test_a_conversation_whose_template_failed_has_failed(
     conversation_id = await send(client, agent_id)
     if not refused:
         await eventually(lambda: len(meta.sent) == 1)
-        await fail(http, "wamid.OUT1")
+        await fail(http, meta)
 
     found = await ended(client, conversation_id)
 
@@ -116,7 +126,7 @@ async def test_a_template_that_failed_ends_no_other_conversation(
     (before,) = (await client.conversational_ai.conversations.list()).conversations
     failed_id = await send(client, agent_id)
     await eventually(lambda: len(meta.sent) == 2)
-    await fail(http, "wamid.OUT2")
+    await fail(http, meta)
     assert (await ended(client, failed_id)).status == "failed"
 
     await write(http, "wamid.IN2", "And on Sundays?")
@@ -169,7 +179,7 @@ async def test_the_message_that_failed_last_is_told_whatever_it_was(
     (listed,) = (await client.conversational_ai.conversations.list()).conversations
     none: Any = (await client.conversational_ai.conversations.get(listed.conversation_id)).metadata.whatsapp
     assert none.last_failure is None
-    await fail(http, "wamid.OUT1")
+    await fail(http, meta)
 
     async def failure() -> Any:
         found: Any = (await client.conversational_ai.conversations.get(listed.conversation_id)).metadata.whatsapp
