@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -37,6 +38,9 @@ KEPT_SECONDS: Final = 5.0
 """How long a network may take to bring, after a stall, what it held back; 32 kB a second."""
 BELIEVED_SECONDS: Final = 20.0
 """How long what comes by the person's clock may be late before the clock is taken to have stood still, on hold."""
+LOOKED_AT_SECONDS: Final = 1.0
+"""How much is looked at of what comes after silence that stood in for more than that: it is late sound, if it comes
+faster than it was said, or new sound of somebody whose clock stood still, on hold."""
 _SAMPLE_BYTES: Final = 2
 _FRAME_BYTES: Final = 2 * _SAMPLE_BYTES
 
@@ -63,6 +67,10 @@ class Recorder:
         self._lately = (0, 0)
         """The same by what came lately: before `_lately_from`, and since then."""
         self._lately_from = 0
+        self._told_until = 0
+        """The place by their clock after the last that came."""
+        self._doubt: _Doubt | None = None
+        """What came after silence that stood in for something, until it is known whether for that."""
         self._person = Track()
         self._agent = Track()
         self._broken = False
@@ -81,12 +89,9 @@ class Recorder:
             return
         if at is None:
             self._person.put(pcm, place - samples, int(JITTER_SECONDS * RATE))
+            self._person.move_up(self._person.end - place)  # nothing is heard before it was said
         else:
-            begins = round(at * RATE)
-            zero = self._zero(place, place - samples - begins)
-            if pcm.count(0) < len(pcm):
-                self._person.put(pcm, zero + begins)
-        self._person.move_up(self._person.end - place)  # nothing is heard before it was said
+            self._hear_told(_Piece(place, round(at * RATE), pcm))
 
     def beside(self, out: AudioOut) -> AudioOut:
         """``out``, whose speech is recorded as well."""
@@ -116,6 +121,7 @@ class Recorder:
         """Write the rest; whether the file holds anything. Speech that is not yet played is left out."""
         if self._writing is not None:
             await self._writing
+        self._settle_doubt()
         self._agent.cut(self._place())
         await self._write(max(self._heard_until, self._person.end, self._agent.end))
         written = not self._broken and self._file is not None
@@ -136,6 +142,34 @@ class Recorder:
         if self._begun_at is None:
             self._begun_at = self._now()
         return int((self._now() - self._begun_at) * RATE)
+
+    def _hear_told(self, piece: _Piece) -> None:
+        if self._told_until - piece.begins > LOOKED_AT_SECONDS * RATE:
+            self._settle_doubt()
+            self._doubt = _Doubt(piece.zero, piece.zero)
+        self._told_until = piece.ends
+        if self._doubt is None:
+            self._put(piece)
+            return
+        self._doubt.add(piece)
+        if self._doubt.catches_up or self._doubt.samples >= LOOKED_AT_SECONDS * RATE:
+            self._settle_doubt()
+
+    def _settle_doubt(self) -> None:
+        doubt, self._doubt = self._doubt, None
+        if doubt is None:
+            return
+        if doubt.stood_still:
+            self._clock_begins, self._lately = doubt.zero, (doubt.zero, doubt.zero)
+            self._lately_from = self._heard_until
+        for piece in doubt.pieces:
+            self._put(piece)
+
+    def _put(self, piece: _Piece) -> None:
+        zero = self._zero(piece.place, piece.zero)
+        if piece.sounds:
+            self._person.put(piece.pcm, zero + piece.begins)
+        self._person.move_up(self._person.end - piece.place)
 
     def _zero(self, place: int, zero: int) -> int:
         """Where the person's clock is at 0: it stood still if lately nothing came with as little delay as before."""
@@ -172,6 +206,54 @@ class Recorder:
         if self._file is not None:
             with contextlib.suppress(OSError):  # what a full disk did not take
                 self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Sound or silence that had come at ``place``; by the person's clock it ``begins`` there."""
+
+    place: int
+    begins: int
+    pcm: bytes = field(repr=False)
+
+    @property
+    def ends(self) -> int:
+        return self.begins + len(self.pcm) // _SAMPLE_BYTES
+
+    @property
+    def sounds(self) -> bool:
+        return self.pcm.count(0) < len(self.pcm)
+
+    @property
+    def zero(self) -> int:
+        """Where their clock is at 0, if it came without delay."""
+        return self.place - self.ends
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """What came after silence that stood in for late sound, or for nothing; ``zero`` by the least delay of it."""
+
+    first_zero: int
+    zero: int
+    samples: int = 0
+    pieces: list[_Piece] = field(default_factory=list)
+
+    def add(self, piece: _Piece) -> None:
+        self.zero = min(self.zero, piece.zero)
+        if piece.sounds:
+            self.pieces.append(piece)
+            self.samples += piece.ends - piece.begins
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it comes faster than it was said, by more than jitter makes."""
+        return self.first_zero - self.zero > JITTER_SECONDS * RATE
+
+    @property
+    def stood_still(self) -> bool:
+        """Whether it is new, as far as so much of it tells."""
+        return not self.catches_up and self.samples > 2 * JITTER_SECONDS * RATE
 
 
 class _Recorded:

@@ -129,10 +129,51 @@ async def test_silence_that_stood_for_a_burst_gives_way_to_it(recorder: Recorder
     assert np.count_nonzero(person == 6) == np.count_nonzero(person == 5) * 0.8
 
 
-async def test_a_clock_that_stood_still_while_somebody_was_on_hold_is_not_believed_for_long(
-    recorder: Recorder, clock: Clock
-) -> None:
+@pytest.mark.parametrize("seconds", [1.5, 60.0])
+async def test_what_is_said_after_a_hold_lies_after_it(recorder: Recorder, clock: Clock, seconds: float) -> None:
     """Phones whose microphone was off go on counting where they stopped."""
+    at = 0.0
+
+    async def talk_by_their_clock(value: int, seconds: float) -> None:
+        nonlocal at
+        for n in range(round(seconds * 50)):
+            clock.seconds += 0.02
+            recorder.hear(sound(value, 0.02), at)
+            at += 0.02
+            if n % 50 == 0:
+                await recorder.flush()
+
+    await talk_by_their_clock(5, 3.0)
+    for value in (6, 7):
+        await talk_by_their_clock(0, seconds)
+        at -= seconds
+        await talk_by_their_clock(value, 2.0)
+        await talk_by_their_clock(8, 0.5)
+    person, _ = await sides(recorder)
+    assert extent(person, 5) == (0.0, 3.0)
+    assert extent(person, 6) == pytest.approx((3.0 + seconds, 5.0 + seconds), abs=0.03)
+    assert extent(person, 7) == pytest.approx((5.5 + 2 * seconds, 7.5 + 2 * seconds), abs=0.03)
+    assert extent(person, 8)[1] == pytest.approx(8.0 + 2 * seconds, abs=0.03)
+    assert np.count_nonzero(person == 6) == np.count_nonzero(person == 7) == 2 * RATE
+
+
+async def test_who_hangs_up_right_after_a_hold_is_heard_after_it(recorder: Recorder, clock: Clock) -> None:
+    for n in range(50):
+        clock.seconds += 0.02
+        recorder.hear(sound(5 if n < 10 else 0, 0.02), n * 0.02)
+    for n in range(100):  # silence goes on while nothing comes
+        clock.seconds += 0.02
+        recorder.hear(sound(0, 0.02), 1.0 + n * 0.02)
+    for n in range(25):
+        clock.seconds += 0.02
+        recorder.hear(sound(6, 0.02), 1.0 + n * 0.02)
+    person, _ = await sides(recorder)
+    assert extent(person, 5) == (0.0, 0.2)
+    assert extent(person, 6) == pytest.approx((3.0, 3.5), abs=0.03)
+
+
+async def test_a_clock_that_falls_behind_is_not_believed_for_long(recorder: Recorder, clock: Clock) -> None:
+    """Little by little, or by less than what tells of a hold."""
     at = 0.0
 
     def talk_by_their_clock(value: int, seconds: float) -> None:
@@ -143,14 +184,13 @@ async def test_a_clock_that_stood_still_while_somebody_was_on_hold_is_not_believ
             at += 0.02
 
     talk_by_their_clock(5, 3.0)
-    talk_by_their_clock(0, 60.0)
-    at -= 60.0
+    talk_by_their_clock(0, 0.8)
+    at -= 0.8
     talk_by_their_clock(6, 2 * BELIEVED_SECONDS)
     talk_by_their_clock(7, 1.0)
     await recorder.flush()
     person, _ = await sides(recorder)
-    assert extent(person, 5) == (0.0, 3.0)
-    assert extent(person, 7) == pytest.approx((63.0 + 2 * BELIEVED_SECONDS, 64.0 + 2 * BELIEVED_SECONDS), abs=0.03)
+    assert extent(person, 7) == pytest.approx((3.8 + 2 * BELIEVED_SECONDS, 4.8 + 2 * BELIEVED_SECONDS), abs=0.03)
     assert np.count_nonzero(person == 6) == 2 * BELIEVED_SECONDS * RATE
 
 
