@@ -273,7 +273,8 @@ class Settings(BaseSettings):
         10.0,
         gt=0,
         description="Time after which the work of a dead process is taken over. It is renewed every third of it: a "
-        "process may stall for 6 s and keep its work, and a live conversation be without its database as long.",
+        "process may stall for 6 s and keep its work, longer where no other process takes it, and a live "
+        "conversation be without its database for 6 s.",
     )
     turn_max_attempts: int = Field(5, ge=1, description="Attempts of a turn that fails by a fault of the server.")
     tool_rounds: int = Field(

@@ -80,9 +80,13 @@ class Mailboxes:
         self.lease_seconds = lease_seconds
         self._steps: Batcher[dict[str, Any], bool] = Batcher(self._save_steps)
 
-    async def claim(self, owner: str, kind: str, now: datetime, limit: int) -> list[Claim]:
-        """At most ``limit`` mailboxes of ``kind`` with work due at ``now``, longest due first."""
-        rows = await self.pool.fetch(_sql["claim"], owner, kind, now, limit, self.lease_seconds, ITEMS_PER_CLAIM)
+    async def claim(
+        self, owner: str, kind: str, now: datetime, limit: int, *, held: Iterable[str] = ()
+    ) -> list[Claim]:
+        """At most ``limit`` mailboxes of ``kind`` with work due at ``now``, longest due first; none of ``held``."""
+        rows = await self.pool.fetch(
+            _sql["claim"], owner, kind, now, limit, self.lease_seconds, ITEMS_PER_CLAIM, list(held)
+        )
         return [read_claim(row) for row in rows]
 
     async def hold(self, owner: str, kind: str, mailbox_id: str, workspace_id: str, now: datetime) -> Claim:

@@ -182,7 +182,7 @@ class Worker:
     async def _claim_abandoned(self, seconds: float) -> None:
         before = self._clock.now() - timedelta(seconds=seconds)
         try:
-            claims = await self._mailboxes.claim(self._owner, self._kind, before, self._room - len(self._live))
+            claims = await self._claim(before, self._room - len(self._live))
         except DATABASE_ERRORS as error:
             log.warning("worker.abandoned_unknown", kind=self._kind, error=str(error))
             return
@@ -207,7 +207,7 @@ class Worker:
         self._share.adapt(late=late)
         free = min(self._room - len(self._live), self._share.size)
         due = self._clock.now() - timedelta(seconds=self._patience())
-        claims = await self._mailboxes.claim(self._owner, self._kind, due, free) if free > 0 else []
+        claims = await self._claim(due, free) if free > 0 else []
         self._note_look(self._clock.now())
         self.adopt(claims)
         if late or len(self._live) > MANY:
@@ -216,6 +216,9 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
+
+    async def _claim(self, due: datetime, most: int) -> list[Claim]:
+        return await self._mailboxes.claim(self._owner, self._kind, due, most, held=self._live)
 
     def _late(self) -> bool:
         return self._after.late(asyncio.get_running_loop().time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -121,3 +122,32 @@ async def test_a_mailbox_that_cannot_be_given_back_is_left_to_its_lease(
             await eventually(lambda: len(logs) == 3)
     assert [entry["event"] for entry in logs] == ["worker.failed", "worker.not_given_up", "worker.not_postponed"]
     assert await mailboxes.pool.fetchval("select owner from mailbox") == "me"
+
+
+async def test_who_stood_still_for_longer_than_a_lease_goes_on_with_what_nobody_has_taken(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    """Its own look for work must not come before the renewal: a call would be ended by the process that holds it."""
+    taken, over = list[str](), asyncio.Event()
+
+    async def work(claim: Claim) -> None:
+        taken.append(claim.mailbox_id)
+        await over.wait()
+        await mailboxes.release(claim, clock.now())
+
+    async def never(claim: Claim, error: BaseException) -> None:
+        raise error
+
+    await insert_workspace(mailboxes.pool, clock.now())
+    wakeups = Wakeups(dsn)
+    worker = Worker(mailboxes, wakeups, clock, kind="chat", owner="me", handler=work, give_up=never)
+    worker.start()
+    await ring(mailboxes.pool, mailbox_id="chat:1", workspace_id=WORKSPACE, kind="chat", due_at=clock.now())
+    await eventually(lambda: taken)
+    await mailboxes.pool.execute("update mailbox set lease_until = 'epoch'")
+    await ring(mailboxes.pool, mailbox_id="chat:2", workspace_id=WORKSPACE, kind="chat", due_at=clock.now())
+    await eventually(lambda: "chat:2" in taken)
+    over.set()
+    await until(lambda: mailboxes.pool.fetchval("select bool_and(owner is null) from mailbox"))
+    await worker.stop(5)
+    assert taken == ["chat:1", "chat:2"]
