@@ -123,6 +123,22 @@ async def test_an_agent_at_its_limit_takes_no_call(
     assert (refused.status_code, refused.json()["detail"]["status"]) == (409, "agent_at_limit")
 
 
+async def test_a_call_ends_with_the_account_of_its_number(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", direction="USER_INITIATED", session=session)])
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 0.5)
+    await client.conversational_ai.whatsapp_accounts.delete(NUMBER)
+    assert (await meta.calls.action("terminate"))["call_id"] == "wacid.1"
+    (summary,) = (await client.conversational_ai.conversations.list()).conversations
+    found = await ended(client, summary.conversation_id)
+    assert (found.status, found.metadata.termination_reason) == ("done", "The WhatsApp account was removed")
+    await peer.close()
+
+
 async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
 ) -> None:

@@ -133,7 +133,9 @@ class Accounts:
             raise AccountNotFound
 
     async def delete(self, workspace_id: str, phone_number_id: str) -> None:
-        """Remove a number. Its conversations end and stay; what was not sent fails. Raises `AccountNotFound`.
+        """Remove a number. Its calls end, its conversations end and stay; what was not sent fails.
+
+        Raises `AccountNotFound`.
 
         With the last number of a business account the app stops getting its webhooks.
         """
@@ -210,6 +212,7 @@ class Accounts:
         async with self._pool.acquire() as connection, connection.transaction():
             mailboxes = await connection.fetch(_sql["lock_mailboxes"], *number)
             await self._fail_unsent(connection, workspace_id, phone_number_id, now)
+            await connection.execute(_sql["end_calls"], *number, now, {"command": "end_call", "text": REMOVED})
             await connection.execute(_sql["end_conversations"], *number, now, {"reason": REMOVED})
             await connection.execute(_sql["end_inbox"], *number, now)
             await connection.execute(_sql["drop_steps"], *number)

@@ -66,13 +66,31 @@ for update;
 select id from outbox
 where workspace_id = $1 and phone_number_id = $2 and state in ('queued', 'sending', 'unknown');
 
+-- name: end_calls
+-- Whoever holds a call of the number ends it, at Meta too. $3: now, $4: the order to do so.
+with living as (
+  select c.id, c.mailbox_id from whatsapp_call c
+  join mailbox m on m.id = c.mailbox_id and m.owner is not null
+  where c.workspace_id = $1 and c.phone_number_id = $2 and c.phase <> 'ended'
+), placed as (
+  insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at)
+  select $1, 'removed:' || id, mailbox_id, 'order', $4, $3 from living
+  on conflict (dedupe) do nothing
+), rung as (
+  update mailbox m set arrivals = m.arrivals + 1, due_at = least(m.due_at, $3::timestamptz)
+  from living where m.id = living.mailbox_id
+  returning m.id
+)
+select pg_notify('greenline_work', 'call ' || id) from rung;
+
 -- name: end_conversations
--- Conversations stay, and end here. $4: data of the event.
+-- Conversations stay, and end here; what a process holds, such as a call, it ends itself. $4: data of the event.
 with ended as (
   update conversation set status = 'done', ended_at = $3, awaiting_first_user_message = false,
     termination_reason = $4::jsonb ->> 'reason', last_seq = last_seq + 1,
     call_successful = case when not awaiting_first_user_message then 'success' end
   where workspace_id = $1 and phone_number_id = $2 and source = 'whatsapp' and status in ('initiated', 'in-progress')
+    and not exists (select from mailbox m where m.id = 'live:' || conversation.id and m.owner is not null)
   returning id, last_seq
 )
 insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from greenline.channels.orders import ITEM as ORDER
+from greenline.channels.orders import load_order
 from greenline.channels.whatsapp.calls.agent import CallAgents
 from greenline.channels.whatsapp.calls.events import (
     Action,
@@ -189,8 +190,8 @@ class CallRun:
         if item.kind == "call_permission":
             reply = read_reply(item.payload)
             return () if reply is None else (reply,)
-        if item.kind == ORDER:  # until the call is answered it can only be ended
-            return (HungUp(ENDED_BY_OPERATOR),)
+        if item.kind == ORDER:  # there is none but to end it: others go to the conversation
+            return (HungUp(load_order(item.payload).text or ENDED_BY_OPERATOR),)
         news = read_news(item.payload, self._line.phone_number)
         if news.talk_seconds is not None:
             self.row = replace(self.row, talk_seconds=news.talk_seconds)
