@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,9 +32,11 @@ class Watched(Mailboxes):
         super().__init__(pool, lease_seconds=15)
         self.limits: list[int] = []
 
-    async def claim(self, owner: str, kind: str, now: datetime, limit: int) -> list[Claim]:
+    async def claim(
+        self, owner: str, kind: str, now: datetime, limit: int, *, held: Iterable[str] = ()
+    ) -> list[Claim]:
         self.limits.append(limit)
-        return await super().claim(owner, kind, now, limit)
+        return await super().claim(owner, kind, now, limit, held=held)
 
 
 def late() -> Delay:
