@@ -356,7 +356,10 @@ class PartsBegan(_Event):
 
 
 class Voiced(_Event):
-    """By which voice and model the message ``message_id`` was spoken; where several did, who began."""
+    """By which voice and model the message ``message_id`` was spoken; where several did, who began.
+
+    Words of a tool are named by its ``request_id``.
+    """
 
     kind: Literal["voiced"] = "voiced"
     message_id: str

@@ -142,8 +142,7 @@ class _Fold:
         usage = llm_usage(counts, self._about.prices) if counts else None
         files = [self._file(self._about.files[name]) for name in event.file_ids if name in self._about.files]
         cut, waits = self._heard.is_cut(event), self._waits.get(event.id, {})
-        voiced = self._voiced.get(event.id)
-        began = voiced.began if voiced is not None and voiced.began is not None else entry.at
+        began = self._began(entry, event.id)
         return Turn(
             role="agent",
             message=self._heard.text(event) or None,
@@ -172,6 +171,11 @@ class _Fold:
             llm_attempts=[LlmAttempt(model=a.model, error=a.error, seconds=a.seconds) for a in event.attempts],
             delivery=turn_delivery(self._carriers(event)),
         )
+
+    def _began(self, entry: Entry, *names: str) -> datetime:
+        """When what bears one of ``names`` began to be heard; of what never was, or is read, when it was written."""
+        heard = (self._voiced[name].began for name in names if name in self._voiced)
+        return next((began for began in heard if began is not None), entry.at)
 
     def _metrics(
         self, event: AgentMessage, calls: Sequence[ToolCalled], waits: Mapping[str, float]
@@ -223,14 +227,15 @@ class _Fold:
         heard = "\n\n".join(text for event in returns if (text := self._heard.text(event)))
         cut = any(self._heard.is_cut(event) for event in returns)
         names = [name for event in returns for name in event.outbox_ids]
+        began = self._began(entry, *(event.request_id for event in returns))
         return Turn(
             role="agent",
             message=heard or None,
             original_message=said if cut else None,
             interrupted=cut,
-            time_in_call_secs=self._seconds(entry.at),
+            time_in_call_secs=self._seconds(began),
             id=f"{message_id}_results",
-            created_at_unix_ms=milliseconds(entry.at),
+            created_at_unix_ms=milliseconds(began),
             agent_metadata=self._about.agent,
             tool_results=[self._tools.result(event) for event in returns],
             origin="tool",

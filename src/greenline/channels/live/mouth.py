@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -216,20 +216,30 @@ class Utterance:
     def sounded(self) -> list[list[tuple[str, float | None]]]:
         """The sentences of each text, and when each began to sound, by ``now``; None for what was never heard."""
         found: list[list[tuple[str, float | None]]] = [[] for _ in range(self._text + self._text_begun)]
-        left = self._seconds_played()
-        for piece in self._pieces:
+        for piece, at in self._sounding():
             if piece.part_of is not None:
-                found[piece.part_of].append((piece.text, piece.sounds_at if left > _ROUNDING else None))
-            left -= piece.seconds
+                found[piece.part_of].append((piece.text, at))
         return found
+
+    def sounded_beside(self, name: str) -> list[tuple[str, float | None]]:
+        """As `sounded`, of the words beside the texts that have this name."""
+        return [(piece.text, at) for piece, at in self._sounding() if piece.beside == name]
 
     def speakers(self) -> list[tuple[str, str] | None]:
         """The voice and the synthesiser that began each text; None where nothing of it was spoken."""
-        found: list[tuple[str, str] | None] = [None] * (self._text + self._text_begun)
-        for piece in reversed(self._pieces):
-            if piece.part_of is not None and piece.spoken_by:
-                found[piece.part_of] = piece.voice.voice_id, piece.spoken_by
-        return found
+        texts = range(self._text + self._text_begun)
+        return [_speaker(piece for piece in self._pieces if piece.part_of == text) for text in texts]
+
+    def speaker_beside(self, name: str) -> tuple[str, str] | None:
+        """As `speakers`, of the words beside the texts that have this name."""
+        return _speaker(piece for piece in self._pieces if piece.beside == name)
+
+    def _sounding(self) -> Iterator[tuple[_Piece, float | None]]:
+        """The pieces, and when each began to sound; None for what was never heard."""
+        left = self._seconds_played()
+        for piece in self._pieces:
+            yield piece, piece.sounds_at if left > _ROUNDING else None
+            left -= piece.seconds
 
     def _played(self) -> Iterator[tuple[_Piece, str]]:
         """The pieces, as far as they were heard, with the words of that."""
@@ -351,6 +361,10 @@ class Utterance:
             self._out.once_sounding(lambda: self._reached("sent"))
         self._out.write(pcm, self._event_id, alignment)
         self._reached("written")
+
+
+def _speaker(pieces: Iterable[_Piece]) -> tuple[str, str] | None:
+    return next(((piece.voice.voice_id, piece.spoken_by) for piece in pieces if piece.spoken_by), None)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""What the journal keeps of the sound of an answer: by whom its messages were spoken, and when their parts began."""
+"""What the journal keeps of the sound of an answer: by whom its words were spoken, and when they began."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from greenline.channels.live.mouth import Utterance
-from greenline.conversations.events import AgentMessage, Event, PartsBegan, Voiced
+from greenline.conversations.events import AgentMessage, Event, PartsBegan, ToolReturned, Voiced
 from greenline.conversations.voices import beginnings
 
 
@@ -22,13 +22,28 @@ def parts_began(
 
 
 def spoken_by(utterance: Utterance, events: Sequence[Event], moment: Callable[[float], datetime]) -> Iterator[Voiced]:
-    """By whom, and from when on, each message was spoken of which something was; ``moment`` as in `parts_began`."""
+    """By whom, and from when on, each message was spoken of which something was, and the words of each tool.
+
+    ``moment`` is as in `parts_began`.
+    """
     for message, speaker, sounded in zip(_messages(events), utterance.speakers(), utterance.sounded(), strict=False):
         if speaker is not None:
-            voice_id, synthesiser = speaker
-            at = next((at for _, at in sounded if at is not None), None)
-            began = None if at is None else moment(at)
-            yield Voiced(message_id=message.id, voice_id=voice_id, synthesiser=synthesiser, began=began)
+            yield _voiced(message.id, speaker, sounded, moment)
+    for event in events:
+        if isinstance(event, ToolReturned) and (speaker := utterance.speaker_beside(event.request_id)) is not None:
+            yield _voiced(event.request_id, speaker, utterance.sounded_beside(event.request_id), moment)
+
+
+def _voiced(
+    name: str,
+    speaker: tuple[str, str],
+    sounded: Sequence[tuple[str, float | None]],
+    moment: Callable[[float], datetime],
+) -> Voiced:
+    voice_id, synthesiser = speaker
+    at = next((at for _, at in sounded if at is not None), None)
+    began = None if at is None else moment(at)
+    return Voiced(message_id=name, voice_id=voice_id, synthesiser=synthesiser, began=began)
 
 
 def _messages(events: Iterable[Event]) -> Iterator[AgentMessage]:

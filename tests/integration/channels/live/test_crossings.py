@@ -384,6 +384,32 @@ async def test_what_was_never_heard_has_no_time_to_come(opens: Opens, speech: Sp
         assert began[second.id] is None
 
 
+async def test_the_words_of_a_tool_stand_where_they_are_heard_after_those_of_the_model(
+    opens: Opens, speech: SpokenSpeech
+) -> None:
+    def say(request: ModelRequest) -> ModelReply | str:
+        return ModelReply("m", ANSWER, (ToolCall("call_1", "end_call", {"reason": "done", "message": FAREWELL}),))
+
+    tools = {"end_call": {"name": "end_call", "params": {"system_tool_type": "end_call"}}}
+    async with opens({"agent": {"prompt": {"prompt": "x", "built_in_tools": tools}}}) as live:
+        live.model.say = say
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await ask(session, speech, "Bye")
+        await eventually(lambda: speech.said[-1:] == [FAREWELL] and room.seconds > 3.0)
+        room.at_once = True
+        await told_of(told, SessionEnded)
+        journal = await live.journal(session)
+        (answer,) = [event for event in journal if isinstance(event, AgentMessage) and event.text]
+        began = {event.message_id: event.began for event in journal if isinstance(event, Voiced)}
+        answer_began, farewell_began = began[answer.id], began["call_1"]
+        assert answer_began is not None
+        assert farewell_began is not None
+        assert farewell_began - answer_began > timedelta(seconds=1.5), "nine words take 1.8 s"
+        *_, last = [turn for turn in await live.transcript(session) if turn.role == "agent"]
+        assert (last.message, last.created_at_unix_ms) == (FAREWELL, round(farewell_began.timestamp() * 1000))
+
+
 async def test_a_fault_in_what_is_due_ends_the_conversation(opens: Opens, clock: ManualClock) -> None:
     def break_down(event: LiveEvent) -> None:
         if isinstance(event, AgentResponse):
