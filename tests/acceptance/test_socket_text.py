@@ -158,6 +158,22 @@ async def test_a_value_that_nothing_has_is_missed_at_the_start(
     assert socket.seen[0]["error_event"]["error_type"] == "missing_dynamic_variable"
 
 
+async def test_a_value_that_an_override_misses_is_told_of_in_its_place(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    allowed = overrides(agent={"first_message": True, "prompt": {"prompt": True}})
+    agent_id = await make_agent(http, platform=allowed)
+    for place, agent in {
+        "first message": {"first_message": "Hello {{who}}!"},
+        "prompt": {"prompt": {"prompt": "You serve {{who}}."}},
+    }.items():
+        async with connect(server, agent_id) as socket:
+            await socket.send(
+                type="conversation_initiation_client_data", conversation_config_override={"agent": agent}
+            )
+            assert await socket.closed() == (1008, f"Missing required dynamic variables in {place}: {{'who'}}")
+
+
 async def test_a_message_without_words_is_answered(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http, first_message="")
     async with connect(server, agent_id) as socket:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
 
 from greenline.agents.config import ConversationConfig
 from greenline.errors import BadRequest
@@ -45,13 +45,18 @@ OF_THE_SERVER: Final = frozenset(
 _PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\W\d][\w.-]*)[ \t]*\}\}")
 
 
+Place: TypeAlias = Literal["first message", "prompt", "tools"]
+"""Of a variable in an agent, in the reference's words; its own model and other texts count among the tools."""
+
+
 class MissingVariables(BadRequest):
     """The agent uses dynamic variables that the start of the conversation did not bring."""
 
     code = "missing_dynamic_variable"
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], place: Place) -> None:
         self.names = tuple(names)
+        self.place = place
         of_environment = any(name.startswith(ENVIRONMENT) for name in self.names)
         more = f" Those that begin with {ENVIRONMENT} are environment variables: give them a value." * of_environment
         super().__init__(
@@ -83,16 +88,16 @@ def placeholders(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_PLACEHOLDER.findall(text)))
 
 
-def render(text: str, values: Mapping[str, Any]) -> str:
+def render(text: str, values: Mapping[str, Any], place: Place = "tools") -> str:
     """``text`` with its placeholders filled in once: what a value holds is never filled in again.
 
-    Raises `MissingVariables`, which names all of them, and `SecretVariable`.
+    Raises `MissingVariables`, which names all of them and the ``place`` of the text, and `SecretVariable`.
     """
     names = placeholders(text)
     _refuse_secrets(names)
     missing = [name for name in names if values.get(name) is None]
     if missing:
-        raise MissingVariables(missing)
+        raise MissingVariables(missing, place)
     return _PLACEHOLDER.sub(lambda match: as_text(values[match.group(1)]), text)
 
 
@@ -151,7 +156,7 @@ def check_supplied(config: ConversationConfig, values: Mapping[str, Any]) -> Non
         and not name.startswith(ENVIRONMENT)
     ]
     if missing:
-        raise MissingVariables(missing)
+        raise MissingVariables(missing, _place(config, missing))
 
 
 def assigned_later(config: ConversationConfig) -> frozenset[str]:
@@ -161,7 +166,7 @@ def assigned_later(config: ConversationConfig) -> frozenset[str]:
 
 def render_prompt(config: ConversationConfig, values: Mapping[str, Any]) -> str:
     """The agent's prompt, filled in: a variable that no tool has set yet is empty. Raises as `render` does."""
-    return render(config.agent.prompt.prompt, {**dict.fromkeys(assigned_later(config), ""), **values})
+    return render(config.agent.prompt.prompt, {**dict.fromkeys(assigned_later(config), ""), **values}, "prompt")
 
 
 def check_system(config: ConversationConfig) -> None:
@@ -186,6 +191,13 @@ def used(config: ConversationConfig) -> tuple[str, ...]:
     for tool in prompt.tools:
         names.extend(_named(tool.model_dump(mode="json", exclude={"dynamic_variables", "assignments"})))
     return tuple(dict.fromkeys(names))
+
+
+def _place(config: ConversationConfig, names: Sequence[str]) -> Place:
+    """Where ``names`` are used."""
+    if {*placeholders(config.agent.first_message)}.issuperset(names):
+        return "first message"
+    return "prompt" if {*placeholders(config.agent.prompt.prompt)} & {*names} else "tools"
 
 
 def _refuse_secrets(names: Iterable[str]) -> None:

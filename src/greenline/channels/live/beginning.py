@@ -113,7 +113,7 @@ class Preparation:
             data.custom_llm_extra_body,
             beginning.tools,
             Mocks(data.tool_mock_config, self._patterns) if data.tool_mock_config else None,
-            render(config.agent.first_message, started.variables).strip(),
+            render(config.agent.first_message, started.variables, "first message").strip(),
             beginning.has_client,
             beginning.met_voicemail,
         )

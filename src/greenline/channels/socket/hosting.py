@@ -217,7 +217,7 @@ class Host:
         try:
             return await self._sessions.start(start, medium.voice)
         except GreenlineError as error:
-            raise refusal(error, start.admission.version.conversation_config) from error
+            raise refusal(error) from error
         except ValidationError as error:
             raise bad_start(error) from error
 

@@ -6,19 +6,18 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from greenline.agents.config import ConversationConfig
 from greenline.agents.overrides import OverrideNotAllowed
-from greenline.agents.variables import MissingVariables, placeholders
+from greenline.agents.variables import MissingVariables
 from greenline.channels.socket.errors import CONTRACT, OPERATIONAL, SocketClosed
 from greenline.errors import GreenlineError
 
 _SERVER_FAULT: Final = 500
 
 
-def refusal(error: GreenlineError, config: ConversationConfig) -> SocketClosed:
-    """The close for an error of the house; ``config`` is the agent's."""
+def refusal(error: GreenlineError) -> SocketClosed:
+    """The close for an error of the house."""
     if isinstance(error, MissingVariables):
-        return SocketClosed(CONTRACT, "missing_dynamic_variable", _missing(error, config), variables=[*error.names])
+        return SocketClosed(CONTRACT, "missing_dynamic_variable", _missing(error), variables=[*error.names])
     if isinstance(error, OverrideNotAllowed):
         return SocketClosed(CONTRACT, "override_error", error.message)
     if error.http_status >= _SERVER_FAULT:
@@ -33,12 +32,7 @@ def bad_start(error: ValidationError) -> SocketClosed:
     return SocketClosed(CONTRACT, "invalid_message", f"conversation_initiation_client_data: {place}: {first['msg']}.")
 
 
-def _missing(error: MissingVariables, config: ConversationConfig) -> str:
+def _missing(error: MissingVariables) -> str:
     """In the reference's words, which clients of it look for."""
     names = "{" + ", ".join(f"'{name}'" for name in error.names) + "}"
-    in_first = set(placeholders(config.agent.first_message))
-    in_prompt = set(placeholders(config.agent.prompt.prompt))
-    where = (
-        "first message" if in_first.issuperset(error.names) else "prompt" if in_prompt & {*error.names} else "tools"
-    )
-    return f"Missing required dynamic variables in {where}: {names}"
+    return f"Missing required dynamic variables in {error.place}: {names}"

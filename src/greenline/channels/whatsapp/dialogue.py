@@ -66,7 +66,7 @@ class Dialogue:
             return
         try:
             check_supplied(self.config, {**self.started.variables, **self.started.sealed_variables})
-            text = render(self.config.agent.first_message, self.started.variables).strip()
+            text = render(self.config.agent.first_message, self.started.variables, "first message").strip()
         except (MissingVariables, SecretVariable) as error:
             self.failure = Failure(error.code, error.message, ends=True)
             return

@@ -268,7 +268,7 @@ async def test_the_first_message_must_be_the_initiation(place: Place) -> None:
     [
         (OverrideNotAllowed("voice_id"), "override_error", "Override for field 'voice_id' is not allowed by config."),
         (
-            MissingVariables(["name"]),
+            MissingVariables(["name"], "tools"),
             "missing_dynamic_variable",
             "Missing required dynamic variables in tools: {'name'}",
         ),
