@@ -91,6 +91,11 @@ class ScriptedSessions:
     def held(self, conversation_id: str) -> None:
         """None is watched."""
 
+    async def check(self, start: Start) -> None:
+        """As `start`, without beginning anything."""
+        if self.refuse is not None:
+            raise self.refuse
+
     async def turn_away(self, start: Start, code: int, reason: str) -> None:
         """Kept."""
         self.turned_away.append((start, code, reason))

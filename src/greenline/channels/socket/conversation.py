@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from greenline.channels.live.models import LiveEvent, SessionEnded, TakenOver, UserTranscript
-from greenline.channels.socket.client_messages import AudioChunk, MultimodalMessage
+from greenline.channels.socket.client_messages import AudioChunk, ClientMessage, MultimodalMessage
 from greenline.channels.socket.dispatch import Dispatch
 from greenline.channels.socket.errors import CRASH, ClientLeft, Silent, SocketClosed, UnknownFiles
 from greenline.channels.socket.incoming import Incoming
@@ -39,7 +40,9 @@ class SocketConversation:
         clock: Clock,
         idle_seconds: float,
         medium: Medium,
+        written: Sequence[ClientMessage] = (),
     ) -> None:
+        """``written`` is what the client has sent already, while it waited."""
         self._wire = wire
         self._session = session
         self._shown = shown
@@ -51,6 +54,7 @@ class SocketConversation:
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._medium = medium
+        self._written = written
         self._heard_at = clock.now()
         self._human_speaks = False
         self._leave: asyncio.Future[SocketClosed] = asyncio.get_running_loop().create_future()
@@ -122,6 +126,8 @@ class SocketConversation:
                 self._wire.outgoing.put(frame)
 
     async def _listen(self) -> None:
+        for message in self._written:
+            self._dispatch(message)
         async for message in self._incoming.messages():
             if isinstance(message, AudioChunk):
                 await self._listen_to(message)

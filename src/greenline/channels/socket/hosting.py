@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from greenline.agents.models import AgentVersion
 from greenline.channels.live.models import SessionEnded
 from greenline.channels.socket.access import Admission
+from greenline.channels.socket.client_messages import ClientMessage, ContextualUpdate, UserMessage
 from greenline.channels.socket.conversation import SocketConversation
 from greenline.channels.socket.dispatch import Dispatch
 from greenline.channels.socket.errors import CRASH, ClientLeft, Restarting, SocketClosed
@@ -163,7 +164,15 @@ class Host:
             (arrival.version or "")[:MAX_VERSION],
         )
         config = admission.version.conversation_config
+        limits = Limits(medium.formats(config).input.bytes_per_second, time.monotonic)
         announced_at: datetime | None = None
+        written: list[ClientMessage] = []
+
+        def keep(message: ClientMessage) -> None:
+            """Words wait with their client; nobody hears it yet."""
+            limits.check(message)
+            if isinstance(message, UserMessage | ContextualUpdate):
+                written.append(message)
 
         def announce() -> None:
             nonlocal announced_at
@@ -175,8 +184,10 @@ class Host:
             admission.version,
             admission.workspace_id,
             text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
+            check=lambda: self._check(start),
             announce=announce,
             hold=lambda: self._hold(medium, admission),
+            keep=keep,
         )
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -190,7 +201,7 @@ class Host:
             session = await self._start(start, medium)
         if announced_at is None:
             announce()
-        return self._conversation(wire, medium, session)
+        return self._conversation(wire, medium, session, limits, written)
 
     async def _turn_away(self, start: Start, since: datetime, why: SocketClosed | ClientLeft) -> None:
         """Keep the conversation of who left the queue, or waited in vain: they know its id."""
@@ -213,15 +224,17 @@ class Host:
         finally:
             voice.clear()
 
-    async def _start(self, start: Start, medium: Medium) -> Session:
-        try:
-            return await self._sessions.start(start, medium.voice)
-        except GreenlineError as error:
-            raise refusal(error) from error
-        except ValidationError as error:
-            raise bad_start(error) from error
+    async def _check(self, start: Start) -> None:
+        with _refusals():
+            await self._sessions.check(start)
 
-    def _conversation(self, wire: Wire, medium: Medium, session: Session) -> SocketConversation:
+    async def _start(self, start: Start, medium: Medium) -> Session:
+        with _refusals():
+            return await self._sessions.start(start, medium.voice)
+
+    def _conversation(
+        self, wire: Wire, medium: Medium, session: Session, limits: Limits, written: Sequence[ClientMessage]
+    ) -> SocketConversation:
         config = session.config
         shown = Filter(config.conversation.client_events, text_only=session.text_only)
         if "asr_initiation_metadata" in shown and not session.text_only:
@@ -232,13 +245,25 @@ class Host:
             session,
             shown=shown,
             dispatch=Dispatch(session, None if session.text_only else medium.ears(config), pings),
-            limits=Limits(medium.formats(config).input.bytes_per_second, time.monotonic),
+            limits=limits,
+            written=written,
             turns=self._turns,
             pings=pings,
             clock=self._clock,
             idle_seconds=self._settings.socket_idle_seconds,
             medium=medium,
         )
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Refusals of a start as the socket tells them."""
+    try:
+        yield
+    except GreenlineError as error:
+        raise refusal(error) from error
+    except ValidationError as error:
+        raise bad_start(error) from error
 
 
 def _metadata(conversation_id: str, formats: Formats) -> Frame:

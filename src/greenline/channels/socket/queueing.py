@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greenline.agents.models import AgentVersion
 from greenline.channels.limits import TEXT_SHARE, room_of
+from greenline.channels.socket.client_messages import ClientMessage
 from greenline.channels.socket.errors import OPERATIONAL, Restarting, SocketClosed
 from greenline.channels.socket.server_messages import queue_status
 from greenline.channels.socket.wire import Wire
@@ -63,14 +64,17 @@ class Queue:
         workspace_id: str,
         *,
         text_only: bool,
+        check: Callable[[], Awaitable[None]],
         announce: Callable[[], None],
         hold: Callable[[], Coroutine[Any, Any, None]],
+        keep: Callable[[ClientMessage], None],
     ) -> AsyncIterator[float | None]:
         """Hold a place for a conversation that begins within the block; wait for it where callers wait.
 
-        Gives the seconds that were waited, None where nobody had to. ``announce`` is called before the client is told
-        to wait, ``hold`` runs while it waits. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
-        `greenline.channels.socket.errors.Restarting`, and what `Wire.receive` raises.
+        Gives the seconds that were waited, None where nobody had to. ``check`` is asked whether it is worth the wait,
+        ``announce`` is called before the client is told to wait, ``hold`` runs while it waits, and ``keep`` is given
+        what it sends then. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
+        `greenline.channels.socket.errors.Restarting`, and what ``check``, ``keep`` and `Wire.receive` raise.
         """
         key = (version.agent_id, text_only)
         me, line = object(), self._lines.setdefault(key, [])
@@ -85,9 +89,10 @@ class Queue:
             if not await has_room():
                 if text_only or not settings.queueing_config.enabled:
                     raise AtLimit(settings.call_limits.agent_concurrency_limit * (TEXT_SHARE if text_only else 1))
+                await check()
                 announce()
                 came = self._clock.now()
-                await self._wait(wire, has_room, hold, settings.queueing_config.wait_timeout_seconds)
+                await self._wait(wire, has_room, hold, keep, settings.queueing_config.wait_timeout_seconds)
                 waited = (self._clock.now() - came).total_seconds()
             yield waited
         finally:
@@ -106,12 +111,13 @@ class Queue:
         wire: Wire,
         has_room: Callable[[], Awaitable[bool]],
         hold: Callable[[], Coroutine[Any, Any, None]],
+        keep: Callable[[ClientMessage], None],
         seconds: float,
     ) -> None:
-        """Return when there is room. What the client sends meanwhile is passed over."""
+        """Return when there is room."""
         deadline = self._clock.now() + timedelta(seconds=seconds)
         wire.outgoing.put(queue_status("waiting"))
-        work = (_pass_over(wire), wire.send_all(), hold())
+        work = (_read(wire, keep), wire.send_all(), hold())
         tasks = [asyncio.create_task(task) for task in work]
         leaving = asyncio.create_task(self._draining.wait())
         try:
@@ -134,6 +140,6 @@ class Queue:
         wire.outgoing.put(queue_status("admitted"))
 
 
-async def _pass_over(wire: Wire) -> None:
+async def _read(wire: Wire, keep: Callable[[ClientMessage], None]) -> None:
     while True:
-        await wire.receive()
+        keep(await wire.receive())

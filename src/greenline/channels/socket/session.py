@@ -106,6 +106,10 @@ class Start:
 class Sessions(Protocol):
     """Where conversations come from."""
 
+    async def check(self, start: Start) -> None:
+        """Whether a conversation could begin so. Raises as `start` does."""
+        ...
+
     async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> Session:
         """A conversation that is ready to run; ``out`` makes its voice once the formats are known.
 

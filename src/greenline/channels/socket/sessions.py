@@ -30,6 +30,10 @@ class SocketSessions:
         self._pool = pool
         self._live = live
 
+    async def check(self, start: Start) -> None:
+        """Whether a conversation could begin so. Raises as `start` does."""
+        await self._live.check(await self._beginning(start))
+
     async def start(self, start: Start, out: Callable[[ConversationConfig], AudioOut]) -> LiveSession:
         """A conversation that is ready to run.
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ from support.rows import WORKSPACE, insert_workspace
 from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.sockets import SocketClient, client
 from support.voice import tone
-from support.wait import eventually
+from support.wait import eventually, until
 
 RECORDING: dict[str, Any] = {
     "audio_path": "hold_01m846c4w46xwwbeggda5qmmj5",
@@ -517,6 +518,50 @@ async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None
         assert first.kinds().count("conversation_initiation_metadata") == 1
 
 
+async def test_what_is_written_in_the_queue_is_read_afterwards(place: Place) -> None:
+    """A page tells on connecting what its visitor looks at."""
+    place.sessions.text_only = False
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as waiting:
+        await waiting.begin()
+        await waiting.until("queue_status")
+        await waiting.send(type="contextual_update", text="cart", context_id="page")
+        await waiting.send(user_audio_chunk=base64.b64encode(tone(0.1)).decode())
+        await waiting.send(type="user_message", text="Hello?")
+        await waiting.until("audio")
+        await place.ends("conv_busy")
+        await until(partial(_passes, place))
+        await waiting.send(type="user_message", text="Now")
+        [session] = place.sessions.sessions
+        await eventually(lambda: len(session.heard) == 3)
+    assert session.heard == [
+        ("context", "cart", "page"),
+        ("message", "Hello?", (), None),
+        ("message", "Now", (), None),
+    ]
+
+
+async def test_a_start_that_would_be_refused_does_not_wait(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    place.sessions.refuse = MissingVariables(["name"], "prompt")
+    async with place.client() as refused:
+        await refused.send(type="conversation_initiation_client_data")
+        assert await refused.closed() == (1008, "Missing required dynamic variables in prompt: {'name'}")
+    assert refused.kinds() == ["error"]
+
+
+async def test_a_flood_is_stopped_in_the_queue_too(place: Place) -> None:
+    await place.change_agent(call_limits={"agent_concurrency_limit": 1})
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as flood:
+        await flood.begin()
+        for _ in range(100):
+            await flood.send(type="contextual_update", text="x")
+        assert await flood.closed() == (1008, "Too many messages in a short time.")
+
+
 async def test_who_waits_hears_the_recording_of_the_agent(place: Place) -> None:
     await place.change_agent(call_limits={"agent_concurrency_limit": 1}, queueing_config={"hold_audio": RECORDING})
     await place.busy("conv_busy", text_only=False)
@@ -598,3 +643,9 @@ async def test_without_a_queue_a_busy_agent_refuses(place: Place) -> None:
     async with place.client() as refused:
         await refused.send(type="conversation_initiation_client_data")
         assert "a day" in (await refused.closed())[1]
+
+
+async def _passes(place: Place) -> bool:
+    """Whether who waited is served, once time has passed."""
+    place.clock.advance(timedelta(seconds=1))
+    return bool(place.sessions.sessions)
