@@ -148,6 +148,8 @@ class LiveKitServer:
         self.answers = asyncio.Event()
         """Cleared, it lets clients wait at the door."""
         self.answers.set()
+        self.delayed: list[tuple[Participant, str, bytes]] | None = None
+        """Once it is a list, it holds the messages of agents, which are on their way until `deliver`."""
         self._verifier = TokenVerifier(key, secret)
         self._claims: WeakKeyDictionary[ServerConnection, Claims] = WeakKeyDictionary()
         """Of those who were let in, from their request on."""
@@ -317,7 +319,7 @@ class LiveKitServer:
             self._spawn(self._share(participant, cid))
 
         def opened(channel: RTCDataChannel) -> None:
-            channel.on("message", lambda message: self._forward(participant, channel.label, message))
+            channel.on("message", lambda message: self._came(participant, channel.label, message))
 
         participant.speaks.on("track", heard)
         participant.speaks.on("datachannel", opened)
@@ -327,7 +329,22 @@ class LiveKitServer:
         for other in participant.room.others(participant):
             await other.hear(participant, cid, self._relay)
 
+    def deliver(self) -> None:
+        """What was on its way arrives."""
+        delayed, self.delayed = self.delayed or [], None
+        for participant, label, message in delayed:
+            self._forward(participant, label, message)
+
+    def _came(self, participant: Participant, label: str, message: bytes) -> None:
+        if self.delayed is not None and participant.identity.startswith("agent"):
+            self.delayed.append((participant, label, message))
+        else:
+            self._forward(participant, label, message)
+
     def _forward(self, participant: Participant, label: str, message: bytes) -> None:
+        """Of who has left nothing is heard any more."""
+        if participant.room.participants.get(participant.identity) is not participant:
+            return
         packet = models.DataPacket.FromString(message)
         packet.participant_identity = participant.identity
         packet.participant_sid = participant.sid

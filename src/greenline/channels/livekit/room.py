@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 JOIN_SECONDS: Final = 10.0
 LEAVE_SECONDS: Final = 3.0
+RECEIPT_SECONDS: Final = 1.5
+"""How long the last messages may take: a lost packet is sent again after half a second, and after one more."""
+RECEIPT: Final = "greenline.receipt"
+"""A method that no client has: each answers so, once it has read what was sent before."""
 RETURN_SECONDS: Final = 10.0
 """Time for a person whose network broke: their client joins anew, under the same identity."""
 GONE_FOR_GOOD: Final = frozenset(
@@ -54,7 +58,8 @@ class AgentRoom:
         self._clock = clock
         self._came: asyncio.Queue[str | Exception] = asyncio.Queue()
         self._flooded = False
-        self._over = False
+        self._over = asyncio.Event()
+        """Set when one of both is in the room no more."""
         self._connecting: asyncio.Task[None] | None = None
         self._missing: asyncio.Task[None] | None = None
         self._microphone: asyncio.Task[None] | None = None
@@ -115,11 +120,11 @@ class AgentRoom:
     @property
     def is_open(self) -> bool:
         """Whether both are in the room."""
-        return not self._over
+        return not self._over.is_set()
 
     async def receive(self) -> str:
         """The next message. Raises `ClientLeft`, `InvalidMessage` for one that is no text, `TooFast`."""
-        if self._over and self._came.empty():
+        if self._over.is_set() and self._came.empty():
             raise ClientLeft
         came = await self._came.get()
         if isinstance(came, Exception):
@@ -128,7 +133,7 @@ class AgentRoom:
 
     async def send(self, frame: str) -> None:
         """Send a message to the person. One beyond `MAX_PACKET` would break the connection, and is left out."""
-        if self._over:
+        if self._over.is_set():
             raise ClientLeft
         data = frame.encode()
         if len(data) > MAX_PACKET:
@@ -143,8 +148,27 @@ class AgentRoom:
             raise ClientLeft from error
 
     async def close(self, code: int, reason: str) -> None:
-        """Leave: a room has no word for goodbye."""
+        """Leave, once the person has read what was sent: a room has no word for goodbye."""
+        await self._wait_for_receipt()
         await self.leave()
+
+    async def _wait_for_receipt(self) -> None:
+        """Who leaves a room loses what is still on its way: their connection to the server is gone with them."""
+        if self._missing is not None:
+            return
+        asking, leaving = asyncio.create_task(self._ask_for_receipt()), asyncio.create_task(self._over.wait())
+        try:
+            await asyncio.wait({asking, leaving}, timeout=RECEIPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (asking, leaving):
+                task.cancel()
+            await asyncio.gather(asking, leaving, return_exceptions=True)
+
+    async def _ask_for_receipt(self) -> None:
+        with contextlib.suppress(rtc.RpcError):
+            await self._room.local_participant.perform_rpc(
+                destination_identity=self._person, method=RECEIPT, payload=""
+            )
 
     # Sound
 
@@ -221,8 +245,8 @@ class AgentRoom:
         self._end()
 
     def _end(self) -> None:
-        if not self._over:
-            self._over = True
+        if not self._over.is_set():
+            self._over.set()
             self._came.put_nowait(ClientLeft())
 
 

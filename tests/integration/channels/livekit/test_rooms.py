@@ -245,6 +245,27 @@ async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None
     assert person.left[0].startswith("agent")
 
 
+async def test_the_last_words_arrive_over_a_slow_network(place: Place) -> None:
+    """What is on its way when somebody leaves a room is lost."""
+    async with place.talk() as (person, session):
+        [room] = place.server.rooms.values()
+        place.server.delayed = []
+        session.tell(AgentResponse(1, "Goodbye.", "resp_1"))
+        session.end("The agent hung up")
+        await eventually(lambda: len(place.server.delayed or ()) == 2 or len(room.participants) == 1)
+        place.server.deliver()
+        await person.until("agent_response")
+        await eventually(lambda: person.left)
+
+
+async def test_who_gives_no_receipt_is_left_all_the_same(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenline.channels.livekit.room.RECEIPT_SECONDS", 0.1)
+    async with place.talk() as (person, session):
+        place.server.delayed = []
+        session.end("The agent hung up")
+        await eventually(lambda: person.left)
+
+
 async def test_nobody_is_waited_for_for_ever(place: Place) -> None:
     await place.invite()
     with pytest.raises(TooManyRooms):
