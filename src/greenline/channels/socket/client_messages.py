@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Container
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
@@ -159,15 +160,17 @@ _Typed: TypeAlias = (
 )
 ClientMessage: TypeAlias = AudioChunk | _Typed
 
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""Of JSON; the group is half of a pair of surrogates, as JavaScript leaves it where it cuts inside an emoji."""
+
 _TYPED: Final[TypeAdapter[ClientMessage]] = TypeAdapter(Annotated[_Typed, Field(discriminator="type")])
 
 
-def parse(frame: str | bytes) -> ClientMessage:
+def parse(frame: str) -> ClientMessage:
     """The message in a text frame. Raises `greenline.channels.socket.errors.InvalidMessage`."""
-    try:
-        value = orjson.loads(frame)
-    except orjson.JSONDecodeError as error:
-        raise InvalidMessage(f"The message is not JSON: {error.msg}.") from None
+    value = _json(frame)
     if not isinstance(value, dict):
         raise InvalidMessage("The message is not a JSON object.")
     if "user_audio_chunk" in value:
@@ -179,6 +182,16 @@ def parse(frame: str | bytes) -> ClientMessage:
         return _TYPED.validate_python(value)
     except ValidationError as error:
         raise _refusal(value, error) from None
+
+
+def _json(frame: str) -> Any:
+    try:
+        return orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        whole = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], frame)
+        if whole == frame:
+            raise InvalidMessage(f"The message is not JSON: {error.msg}.") from None
+    return _json(whole)
 
 
 def _audio(value: Any) -> AudioChunk:

@@ -119,6 +119,23 @@ def test_text_is_made_storable() -> None:
     assert message.text == "a\N{REPLACEMENT CHARACTER}b"
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (r"\ud83d", "\N{REPLACEMENT CHARACTER}"),
+        (r"tea \uD83C", "tea \N{REPLACEMENT CHARACTER}"),
+        (r"\udf75 tea", "\N{REPLACEMENT CHARACTER} tea"),
+        (r"\ud83c\udf75\ud83c", "\N{TEACUP WITHOUT HANDLE}\N{REPLACEMENT CHARACTER}"),
+        (r"\\ud83c\ud83c", "\\ud83c\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_a_text_that_was_cut_inside_an_emoji_is_taken(written: str, text: str) -> None:
+    """As JavaScript writes it: `text.slice(0, 100)` counts halves of one."""
+    message = parse(f'{{"type": "user_message", "text": "{written}"}}')
+    assert isinstance(message, UserMessage)
+    assert message.text == text
+
+
 @given(
     st.text()
     | st.recursive(st.none() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)).map(json.dumps)
