@@ -51,13 +51,13 @@ class Files:
         Each is read once. Unknown ones are left out, of lost ones only the name is known.
         """
         sent = [file_id for event in journal if isinstance(event, UserMessage) for file_id in event.file_ids]
-        kept = dict.fromkeys(sent[-room:])
-        for file_id in kept.keys() - self._whole.keys():
+        kept = set(list(dict.fromkeys(reversed(sent)))[:room])
+        for file_id in kept - self._whole.keys():
             file = await open_file(self._pool, self._workspace_id, self._conversation_id, file_id)
             if file is not None:
                 self._whole[file_id] = await self._read(file)
         self._whole = {file_id: file for file_id, file in self._whole.items() if file_id in kept}
-        if unnamed := set(sent) - kept.keys() - self._named.keys():
+        if unnamed := set(sent) - kept - self._named.keys():
             self._named |= await self._names(unnamed)
         return {**self._named, **self._whole}
 

@@ -55,6 +55,8 @@ async def test_files_that_are_too_many_to_keep_in_mind_are_named(opens: Opens, s
             *("Look", "a", "[File b, sent earlier]", "[File c, sent earlier]"),
             *("And", "d", "The first again", "a"),
         ]
+        # One that is sent over and over takes the place of one file.
+        assert (await sends("And again", first[:1], 4))[4:] == ["And", "d", "The first again", "a", "And again", "a"]
 
 
 async def test_a_file_that_the_storage_lost_is_named(opens: Opens, settings: Settings) -> None:
