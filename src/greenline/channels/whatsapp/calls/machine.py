@@ -156,7 +156,7 @@ def _inbound(call: Call, event: Happening) -> Step:
         case ((Phase.PRE_ACCEPTING | Phase.ACCEPTING), Refused() as refused):
             # An `accept` without an answer may have been carried out: then only `terminate` ends the call.
             unsure = refused.action == "accept" and refused.unknown
-            told = replace(call, phase=Phase.CONNECTING, picked_up=unsure)
+            told = replace(call, phase=Phase.CONNECTING, owes="terminate" if unsure else None)
             return _leave(told, Outcome("failed", refused.reason, failed=True, code=refused.code))
     return _media(call, event)
 
@@ -259,14 +259,18 @@ def _leaving(call: Call, event: Happening) -> Step:
     match event:
         case Refused(action="reject" | "terminate") as refused if refused.unknown or refused.passing:
             return _end(call, outcome)
+        case Refused(action="terminate") if call.direction == "inbound" and not call.picked_up:
+            return _end(replace(call, owes="reject"), outcome)  # the `accept` was not carried out: the phone rings
         case Done(action="reject" | "terminate") | Refused(action="reject" | "terminate") | Declined():
             return _end(replace(call, owes=None), outcome)
         case Refused(action="connect") | TimeUp(timer=Timer.HANG_UP):
             return _end(call, outcome)
         case Done(action="connect", wacid=wacid) if call.wacid is None:
             return replace(call, wacid=wacid, owes="terminate"), (Post("terminate"),)
-        case Done(action="accept") | Refused(action="accept", unknown=True):
+        case Done(action="accept"):
             return replace(call, picked_up=True), (Post("terminate"),)
+        case Refused(action="accept", unknown=True):
+            return call, (Post("terminate"),)
         case Refused(action="accept"):
             return replace(call, owes="reject"), (Post("reject"),)
     return call, ()

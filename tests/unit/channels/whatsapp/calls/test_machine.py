@@ -158,6 +158,21 @@ def test_an_accept_in_the_air_is_waited_for_before_the_call_is_ended() -> None:
     assert (left.phase, left.owes) == (Phase.ENDED, "terminate")
 
 
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        (Refused("accept", "timed out", unknown=True),),
+        (Closing(), Refused("accept", "timed out", unknown=True)),
+        (Orphaned(),),
+    ],
+)
+def test_a_phone_that_rings_on_since_its_accept_was_not_carried_out_is_rejected(doubt: tuple[Happening, ...]) -> None:
+    call, commands = inbound(*CONNECTING, MediaUp(), *doubt)
+    assert Post("terminate") in commands
+    call, _ = run(call, Refused("terminate", "no such call", 100))
+    assert (call.phase, call.owes) == (Phase.ENDED, "reject")
+
+
 def test_lost_media_waits_for_metas_word() -> None:
     call, commands = inbound(*ACTIVE, MediaLost("closed"))
     assert commands == [Start(Timer.GOODBYE)]
