@@ -22,6 +22,7 @@ from greenline.channels.whatsapp.calls.store import CallRow, Line, insert_call, 
 from greenline.channels.whatsapp.calls.webhooks import CallNews, read_news
 from greenline.channels.whatsapp.graph_errors import GraphError
 from greenline.channels.whatsapp.graph_token import NumberToken, open_token
+from greenline.channels.whatsapp.inbound import UNKNOWN_TIME
 from greenline.channels.whatsapp.people import open_chat
 from greenline.store.mailbox import Claim, ring
 from greenline.store.pool import Pool
@@ -133,7 +134,8 @@ class CallHandler:
                 created_at=now,
             )
             await insert_call(connection, row)
-            await open_window(connection, row, now)
+            # A word of it may come late, or by a clock that is ahead of ours.
+            await open_window(connection, row, now if offer.at == UNKNOWN_TIME else min(offer.at, now))
         return row
 
     async def _answer(self, claim: Claim, row: CallRow, line: Line) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 from greenline.channels.whatsapp.calls.events import (
@@ -18,6 +19,7 @@ from greenline.channels.whatsapp.calls.events import (
     Replied,
     Terminated,
 )
+from greenline.channels.whatsapp.inbound import UNKNOWN_TIME, read_timestamp
 from greenline.channels.whatsapp.webhook_ids import person
 from greenline.text import clean_data
 
@@ -33,6 +35,7 @@ class CallNews:
     happening: Happening | None = None
     wa_id: str | None = field(default=None, repr=False)
     bsuid: str | None = field(default=None, repr=False)
+    at: datetime = UNKNOWN_TIME
     talk_seconds: int | None = None
     callback: str | None = None
     """What we gave Meta when we made the call: our id of it."""
@@ -59,7 +62,7 @@ def read_news(payload: object, business_number: str) -> CallNews:
         return told
     if _is_inbound(call, session):
         wa_id, bsuid = _caller(call, contact, business_number)
-        return replace(told, offer=sdp, wa_id=wa_id, bsuid=bsuid)
+        return replace(told, offer=sdp, wa_id=wa_id, bsuid=bsuid, at=read_timestamp(call.get("timestamp")))
     return replace(told, happening=Answered(sdp))
 
 

@@ -110,6 +110,20 @@ async def test_a_call_that_ended_before_it_began_is_not_answered(channel: CallCh
     assert set(channel.meta.names()) <= {"pre_accept"}
 
 
+@pytest.mark.parametrize(("told", "counts"), [(-7200, -7200), (60, 0), (None, 0)])
+async def test_the_window_opens_when_the_person_called_and_not_when_we_were_told(
+    channel: CallChannel, told: int | None, counts: int
+) -> None:
+    """Meta repeats what nobody took, for hours; its clock may be ahead of ours."""
+    now = channel.clock.now()
+    at = None if told is None else str(int(now.timestamp()) + told)
+    await channel.ring(await offer(), timestamp=at)
+    await channel.tell_call("terminate", status="COMPLETED")
+    await channel.ended()
+    opened = await channel.pool.fetchval("select last_user_message_at from whatsapp_chat")
+    assert abs(opened - now - timedelta(seconds=counts)) < timedelta(seconds=1)
+
+
 async def test_repeated_webhooks_change_nothing(channel: CallChannel) -> None:
     async with talking(channel):
         await channel.ring(await offer())
