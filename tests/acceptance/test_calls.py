@@ -139,6 +139,27 @@ async def test_a_call_ends_with_the_account_of_its_number(
     await peer.close()
 
 
+async def test_of_an_answer_the_transcript_holds_what_was_heard_until_the_person_hung_up(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
+) -> None:
+    story = "This is the tea shop. " + "We sell green tea, black tea, white tea and many kinds of herbs. " * 6
+    await client.conversational_ai.agents.update(
+        agent_id, conversation_config={"agent": {"first_message": story, "prompt": {"prompt": "Tea."}}}
+    )
+    peer = RtcPeer()
+    session = {"sdp_type": "offer", "sdp": await peer.offer()}
+    await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])
+    await peer.apply_answer((await meta.calls.action("pre_accept"))["session"]["sdp"])
+    await eventually(lambda: voiced_seconds(bytes(peer.heard)) > 2.0)
+    await peer.close()  # the media goes first, Meta's word follows
+    await deliver(http, "calls", calls=[call("terminate", "wacid.1", status="COMPLETED", start_time="1", duration=4)])
+    (summary,) = (await client.conversational_ai.conversations.list()).conversations
+    (said, *_) = (await ended(client, summary.conversation_id)).transcript
+    assert said.interrupted
+    assert 0 < len(said.message or "") < len(story) / 3
+    assert said.original_message == story.strip()
+
+
 async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: CallingMeta, agent_id: str
 ) -> None:

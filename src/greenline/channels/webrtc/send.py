@@ -76,14 +76,14 @@ class OpusOut(MediaStreamTrack):
 
     @property
     def queued(self) -> float:
-        """Seconds that are written or pressed, and not yet sent."""
+        """Seconds that are written or pressed, and not yet sent; after `stop` those that never will be."""
         return self._unsent / 2 / RATE + self._unpressed * FRAME_SECONDS
 
     def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
         """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
         if pcm and self.readyState == "live":
             self._line.append(memoryview(pcm))
-            self._unsent += len(pcm)
+        self._unsent += len(pcm)
 
     def once_sounding(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` when the next packet of speech that follows silence goes out; `clear` forgets it."""
@@ -148,9 +148,9 @@ class OpusOut(MediaStreamTrack):
         return bytes((packet[0], marker << 7 | kind)) + packet[2:]
 
     def stop(self) -> None:
-        """As aiortc's; a waiting `recv` ends."""
+        """As aiortc's; a waiting `recv` ends. What was not sent still counts: nobody has heard it."""
         super().stop()
-        self.clear()
+        self._tell_sounding = None
         self._line.clear()
         self._unpressed = 0
         self._opened.set()

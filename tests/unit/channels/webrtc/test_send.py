@@ -156,7 +156,8 @@ async def test_after_a_stall_time_is_left_out() -> None:
 
 
 @in_virtual_time
-async def test_the_end_wakes_whoever_waits_and_drops_what_was_written() -> None:
+async def test_the_end_wakes_whoever_waits_and_what_was_not_sent_was_not_heard() -> None:
+    """Who hangs up closes the media before anybody is told."""
     track = OpusOut()
     track.write(tone(0.1), 1)
     packet = asyncio.create_task(track.recv())
@@ -165,4 +166,6 @@ async def test_the_end_wakes_whoever_waits_and_drops_what_was_written() -> None:
     with pytest.raises(MediaStreamError):
         await packet
     track.write(tone(0.1), 1)
+    assert track.queued == pytest.approx(0.2)
+    assert track.clear() == pytest.approx(0.2)
     assert track.queued == 0
