@@ -77,6 +77,8 @@ class UserMessage(_Event):
     """The row of buttons of which they tapped one, on a client that draws such."""
     recogniser: str = ""
     """Who heard it, such as ``deepgram:nova-3``, where it was spoken."""
+    began: datetime | None = None
+    """When they began to say it, in a conversation by voice: it is text when they have finished."""
     is_sign: bool = False
     """Only a sign of listening ("mhm") while the agent spoke: it is no turn."""
     unwritten: str = Field("", exclude=True, repr=False)

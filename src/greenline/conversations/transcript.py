@@ -123,9 +123,9 @@ class _Fold:
         return Turn(
             role="user",
             message=event.text or None,
-            time_in_call_secs=self._seconds(entry.at),
+            time_in_call_secs=self._seconds(event.began or entry.at),
             id=event.id,
-            created_at_unix_ms=milliseconds(event.received_at or entry.at),
+            created_at_unix_ms=milliseconds(event.began or event.received_at or entry.at),
             source_medium=event.medium,
             rich_content_id=event.rich_content_id,
             ignored_as_backchannel=event.is_sign,

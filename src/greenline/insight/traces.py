@@ -107,7 +107,7 @@ def _user(event: UserMessage, entry: Entry, turn: int, root: otlp.Span) -> otlp.
     return otlp.Span(
         key=event.id,
         name="elevenlabs.recv.user_transcript",
-        times=(min(event.sent_at or heard, heard), heard),
+        times=(min(event.began or event.sent_at or heard, heard), heard),
         attributes={"elevenlabs.user.text": event.text, "elevenlabs.turn.index": turn},
         parent=root,
     )

@@ -33,11 +33,6 @@ METRIC_WORDS: Final = {
     "convai_tts_service_ttfb": "first sound",
 }
 
-CHARACTERS_A_SECOND: Final = 15.0
-"""Of people who speak at an ordinary pace."""
-PAUSE_SECONDS: Final = 0.7
-"""From the end of a person's voice until its words are noted: the end of the turn and the recognition."""
-
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -167,11 +162,8 @@ def _guardrail(one: TriggeredGuardrail | UnjudgedGuardrail) -> str:
 
 
 def heard_at(turn: Turn, recorded_from: float) -> float:
-    """Where a turn begins in a recording, in seconds. What a person says is noted when it is over: about then."""
-    at = turn.created_at_unix_ms / 1000 - recorded_from
-    if turn.role == "user":
-        at -= len(turn.message or "") / CHARACTERS_A_SECOND + PAUSE_SECONDS
-    return max(0.0, at)
+    """Where a turn begins in a recording, in seconds."""
+    return max(0.0, turn.created_at_unix_ms / 1000 - recorded_from)
 
 
 def seconds(value: float) -> str:

@@ -471,6 +471,12 @@ def test_what_was_spoken_tells_by_whom_and_what_was_heard_too() -> None:
     ]
 
 
+def test_what_a_person_says_stands_where_they_began_to_say_it() -> None:
+    began = BEGIN + timedelta(seconds=3)
+    (turn,) = turns([(9, UserMessage(id="u", text="It is a long story", medium="audio", began=began))])
+    assert (turn.time_in_call_secs, turn.created_at_unix_ms) == (3, int(began.timestamp() * 1000))
+
+
 def test_a_spoken_answer_stands_where_it_began_to_be_heard_though_the_model_wrote_on() -> None:
     began = BEGIN + timedelta(seconds=1)
     (turn,) = turns(

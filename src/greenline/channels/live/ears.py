@@ -87,6 +87,8 @@ class Ears:
         self._arrivals: deque[_Arrival] = deque()
         self._arrived_at = 0.0
         self._piece_seconds = 0.0
+        self.began_at = 0.0
+        """When what the person says, or said last, began, by ``now``."""
         self.last_voice_at = 0.0
         """When the last sound came that held voice, by ``now``."""
         self.voiced_seconds = 0.0
@@ -194,6 +196,7 @@ class Ears:
             self._speaking, self._paused = True, False
             self.voiced_seconds = self._voiced - WINDOW_SECONDS
             self._voice()
+            self.began_at = self.last_voice_at - self._voiced
             for pcm in self._before:
                 self._stream.push(pcm)
             self._before.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final, Protocol
 
 from greenline.agents.config import ConversationConfig
@@ -79,7 +80,10 @@ class Talk(Protocol):
 
 
 class Hearing:
-    """A `greenline.channels.live.listening.Hearer`. ``voice`` tells when it ended, and when that was noticed."""
+    """A `greenline.channels.live.listening.Hearer`.
+
+    ``began`` tells when the voice began, ``voice`` when it ended, and when that was noticed.
+    """
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Hearing:
         config: ConversationConfig,
         clock: Clock,
         *,
+        began: Callable[[], datetime | None],
         voice: Callable[[], tuple[float, float]],
         failure_message: str,
         unclear_message: str | None,
@@ -103,6 +108,7 @@ class Hearing:
         self._timers = timers
         self._config = config
         self._clock = clock
+        self._began = began
         self._voice = voice
         self._failure_message = failure_message
         self._unclear_message = unclear_message
@@ -162,7 +168,7 @@ class Hearing:
         self._floor.drop()
         if text:
             self._without_words = 0
-            self._talk.person_said(Words(text, "audio"), self._voice())
+            self._talk.person_said(Words(text, "audio", began=self._began()), self._voice())
         elif not (
             self._conversation.over or self._tells_of_noise() or self._begins_anew() or self._asks_again(seconds)
         ):
@@ -225,9 +231,9 @@ class Hearing:
         if text and self._is_sign(text):
             self._conversation.record(self._message(text).model_copy(update={"is_sign": True}))
         elif text and self._floor.interruptible:
-            self._talk.person_said(Words(text, "audio"), self._voice())
+            self._talk.person_said(Words(text, "audio", began=self._began()), self._voice())
         elif text and self._config.turn.transcribe_on_disabled_interruptions:
-            self._meanwhile.say(text)
+            self._meanwhile.say(text, self._began())
 
     def _interrupt(self) -> None:
         self._timers.stop(_BARGE)
@@ -243,6 +249,7 @@ class Hearing:
             medium="audio",
             type="audio",
             recogniser=self._talk.recogniser,
+            began=self._began(),
             sent_at=now,
             received_at=now,
         )

@@ -102,6 +102,8 @@ class Listening:
         """Whether other options are waiting for the end of what the person says."""
         self._stream: RecognitionStream | None = None
         self._ears: Ears | None = None
+        self.began_at: float | None = None
+        """When what the person says began, until all of it is told."""
         self.paused_at = 0.0
         """When the person was silent for long enough to ask what they said."""
 
@@ -217,7 +219,9 @@ class Listening:
     def _moment(self, moment: Moment) -> None:
         match moment:
             case Moment.BEGAN:
+                assert self._ears is not None  # noqa: S101 - they tell it
                 self._finished = False
+                self.began_at = self._ears.began_at if self.began_at is None else self.began_at
                 self.begin_turn()
                 self._hearer.voice_began()
             case Moment.PAUSED:
@@ -261,6 +265,7 @@ class Listening:
     def _tell_all(self) -> None:
         text, self._texts, self._finished = " ".join(self._texts), [], False
         self._hearer.has_said(text, self._voiced_seconds)
+        self.began_at = None
 
     async def _follow(self, stream: RecognitionStream) -> None:
         async for hint in stream.hints():
@@ -290,6 +295,6 @@ class Listening:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("listening.failed", exc_info=error)
             if task is self._finishing:
-                self._texts, self._finished = [], False
+                self._texts, self._finished, self.began_at = [], False, None
             self._hearer.is_deaf(error)
         self._renew()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final, Literal
 
 from greenline.agents.config import ConversationConfig
@@ -63,6 +64,7 @@ class Person:
             timers,
             self._config,
             means.clock,
+            began=self._began,
             voice=self._voice,
             failure_message=means.settings.failure_message,
             unclear_message=means.settings.unclear_message,
@@ -214,6 +216,7 @@ class Person:
             type="interactive" if words.rich_content_id else words.medium,
             file_ids=words.file_ids,
             rich_content_id=words.rich_content_id,
+            began=words.began,
             recogniser=self.recogniser if words.medium == "audio" else "",
             sent_at=now,
             received_at=now,
@@ -275,6 +278,10 @@ class Person:
 
     def _expected(self) -> RecognitionOptions:
         return replace(recognition_of(self._config), usage=self._means.usage)
+
+    def _began(self) -> datetime | None:
+        at = self._listening.began_at
+        return None if at is None else self._means.moment(at)
 
     def _voice(self) -> tuple[float, float]:
         return self._listening.last_voice_at, self._listening.paused_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 from greenline.conversations.events import Medium
@@ -19,6 +20,8 @@ class Words:
     """What the model reads in place of ``text``."""
     rich_content_id: str | None = None
     """The row of buttons of which they tapped one."""
+    began: datetime | None = None
+    """When they began to say it."""
 
     @property
     def read(self) -> str:
@@ -31,13 +34,15 @@ class Meanwhile:
 
     def __init__(self) -> None:
         self._spoken: list[str] = []
+        self._began: datetime | None = None
         self._others: list[Words] = []
 
     def __bool__(self) -> bool:
         return bool(self._spoken or self._others)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, began: datetime | None = None) -> None:
         """Spoken words: one utterance with those that wait already."""
+        self._began = self._began if self._spoken else began
         self._spoken.append(text)
 
     def add(self, words: Words) -> None:
@@ -46,7 +51,7 @@ class Meanwhile:
 
     def take(self) -> Words | None:
         """All that waits as one turn, what was spoken at its end; of rows of buttons it keeps the last tapped."""
-        spoken = [Words(" ".join(self._spoken), "audio")] if self._spoken else []
+        spoken = [Words(" ".join(self._spoken), "audio", began=self._began)] if self._spoken else []
         words = [*self._others, *spoken]
         self._spoken.clear()
         self._others.clear()
@@ -58,4 +63,5 @@ class Meanwhile:
             tuple(chain.from_iterable(said.file_ids for said in words)),
             "\n".join(said.read for said in words if said.read),
             next((said.rich_content_id for said in reversed(words) if said.rich_content_id), None),
+            words[-1].began,
         )

@@ -68,6 +68,9 @@ async def test_a_question_is_answered_aloud(live: Stage, speech: SpokenSpeech) -
     (question,) = [event for event in journal if isinstance(event, UserMessage)]
     (said,) = [event for event in journal if isinstance(event, AgentMessage)]
     assert (question.medium, said.medium, said.event_id) == ("audio", "audio", answer.event_id)
+    assert question.began is not None
+    assert question.received_at is not None
+    assert question.began < question.received_at, "a voice is believed after a tenth of a second"
     (timed,) = [event for event in journal if isinstance(event, TurnTimed)]
     assert timed.message_id == said.id
     assert list(timed.waits) == ["end_of_turn", "recognition", "model", "synthesis", "queue"]

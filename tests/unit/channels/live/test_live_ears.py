@@ -73,6 +73,20 @@ async def test_what_is_said_while_the_process_stands_still_is_torn_apart_by_no_p
 
 
 @in_virtual_time
+async def test_a_voice_began_before_it_was_believed() -> None:
+    loop, moments = virtual_loop(), list[Moment]()
+    ears = Ears(Loud(), Tape(), BySilence(Patience()), now=loop.time, tell=moments.append)
+    for sound in (bytes(1024), VOICE, bytes(1024)):
+        begun = loop.time()
+        for _ in range(31):
+            await asyncio.sleep(0.032)
+            ears.hear(sound)
+        if sound is VOICE:
+            assert ears.began_at == pytest.approx(begun, abs=0.001)
+    assert moments == [Moment.BEGAN, Moment.PAUSED, Moment.FINISHED]
+
+
+@in_virtual_time
 async def test_a_word_that_was_held_up_on_its_way_is_heard_as_one() -> None:
     loop, tape = virtual_loop(), Tape()
     moments: list[Moment] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from greenline.channels.live.words import Meanwhile, Words
 
 
@@ -29,6 +31,15 @@ def test_utterances_are_one_line_at_the_end() -> None:
     taken = meanwhile.take()
     assert taken is not None
     assert (taken.text, taken.medium, taken.file_ids) == ("Look at this.\nStop please", "audio", ("file_1", "file_2"))
+
+
+def test_what_was_said_began_with_its_first_word() -> None:
+    meanwhile, began = Meanwhile(), datetime(2026, 1, 1, tzinfo=UTC)
+    for seconds in range(3):
+        meanwhile.say("stop", began + timedelta(seconds=seconds))
+    taken = meanwhile.take()
+    assert taken is not None
+    assert (taken.text, taken.began) == ("stop stop stop", began)
 
 
 def test_the_model_reads_keys_that_no_transcript_shows() -> None:
