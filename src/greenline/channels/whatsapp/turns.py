@@ -178,7 +178,8 @@ class Turns:
         _note(batch.others, commit)
         chat = await self._dialogues.close_expired(chat, commit)
         chat = obey(chat, batch.others, commit)
-        if chat.call_mailbox_id is not None and not claim.steps:
+        is_humans = bool(chat.open) and self._dialogues.held_by_human(chat, chat.open[0], commit)
+        if chat.call_mailbox_id is not None and not claim.steps and not is_humans:
             batch = await self._feed_call(chat, chat.call_mailbox_id, batch, commit)
         if batch.messages or self._dialogues.is_owed(chat, commit):
             await self._answer(chat, batch, commit, may_merge=may_merge)

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from greenline.channels.orders import Order, place
 from greenline.channels.whatsapp.calls.service import ABANDONED_SECONDS
 from greenline.clock import ManualClock
+from greenline.conversations.events import UserMessage
 from greenline.errors import BadRequest
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 from support.calling import CallChannel, calling_channel, offer, talking
 from support.graph_stand_in import meta_error
+from support.rows import WORKSPACE
 from support.rtc_peer import RtcPeer
 from support.scripted import Answer
 from support.scripted_speech import ScriptedSpeech
@@ -238,6 +241,30 @@ async def test_what_is_typed_during_a_call_is_said_in_it_and_answered_in_the_cha
         await channel.ended()
     await channel.hear("And now?", from_user_id="US.1")
     assert await channel.told(1) == ["Hello!"]
+
+
+async def test_what_is_typed_to_a_human_in_the_chat_is_not_said_to_the_agent_in_a_call(channel: CallChannel) -> None:
+    await channel.hear("Hi", from_user_id="US.1")
+    await channel.told(1)
+    (chat,) = await channel.conversations()
+    await place(channel.pool, channel.clock, WORKSPACE, chat["id"], Order("enable_human_takeover"))
+    await channel.quiet()
+    async with talking(channel) as (_, voice):
+        await channel.phase("active")
+        await channel.hear("Is my order there?", from_user_id="US.1")
+
+        async def is_in_the_chat() -> bool:
+            (*_, last) = await channel.journal(chat["id"])
+            return isinstance(last, UserMessage) and last.text == "Is my order there?"
+
+        await until(is_in_the_chat)
+        assert voice.texts == []
+        await place(channel.pool, channel.clock, WORKSPACE, chat["id"], Order("disable_human_takeover"))
+        await channel.told(2)
+        await channel.hear("And my change?", from_user_id="US.1")
+        await eventually(lambda: voice.texts == ["And my change?"])
+        await channel.tell_call("terminate", status="COMPLETED", start_time="1", duration=8)
+        await channel.ended()
 
 
 async def test_a_voice_note_during_a_call_is_answered_in_the_chat_by_one(
