@@ -73,6 +73,7 @@ class Participant:
             identity=self.identity,
             name=self.claims.name,
             state=state,
+            is_publisher=bool(self.media),
             kind=models.ParticipantInfo.AGENT if self.claims.kind == "agent" else models.ParticipantInfo.STANDARD,
             tracks=[info for cid, info in self.tracks.items() if cid in self.media],
             disconnect_reason=reason,
@@ -123,6 +124,8 @@ class Room:
     name: str
     sid: str
     participants: dict[str, Participant] = field(default_factory=dict)
+    untold: dict[str, models.ParticipantInfo] = field(default_factory=dict)
+    """The last state of people who publish nothing, by their identity: told with the next batch."""
 
     def others(self, participant: Participant) -> list[Participant]:
         return [other for other in self.participants.values() if other is not participant]
@@ -131,9 +134,26 @@ class Room:
         return models.Room(sid=self.sid, name=self.name, num_participants=len(self.participants))
 
     async def tell_others(self, participant: Participant, **state: Any) -> None:
-        update = rtc.ParticipantUpdate(participants=[participant.info(**state)])
-        for other in self.others(participant):
-            await other.tell(update=update)
+        """At once of who publishes, and of who comes in their own place; of others with the batch."""
+        info = participant.info(**state)
+        earlier = self.untold.pop(info.identity, None)
+        if info.is_publisher or (earlier is not None and earlier.sid != info.sid):
+            await self._update([info])
+        else:
+            self.untold[info.identity] = info
+
+    async def tell_batch(self) -> None:
+        news = list(self.untold.values())
+        self.untold.clear()
+        await self._update(news)
+
+    async def _update(self, news: list[models.ParticipantInfo]) -> None:
+        """Who was replaced by themselves has not gone."""
+        news = [info for info in news if info.disconnect_reason != models.DUPLICATE_IDENTITY]
+        for participant in list(self.participants.values()):
+            told = [info for info in news if info.identity != participant.identity]
+            if told:
+                await participant.tell(update=rtc.ParticipantUpdate(participants=told))
 
 
 class LiveKitServer:
@@ -150,6 +170,8 @@ class LiveKitServer:
         self.answers.set()
         self.delayed: list[tuple[Participant, str, bytes]] | None = None
         """Once it is a list, it holds the messages of agents, which are on their way until `deliver`."""
+        self.batch_seconds = 0.1
+        """How often a room tells of people who publish nothing; a real server does every 3 seconds."""
         self._verifier = TokenVerifier(key, secret)
         self._claims: WeakKeyDictionary[ServerConnection, Claims] = WeakKeyDictionary()
         """Of those who were let in, from their request on."""
@@ -190,7 +212,10 @@ class LiveKitServer:
         self.joined.append(claims)
         assert claims.video is not None
         name = claims.video.room
-        room = self.rooms.setdefault(name, Room(name, f"RM_{next(self._numbers)}"))
+        if name not in self.rooms:
+            self.rooms[name] = Room(name, f"RM_{next(self._numbers)}")
+            self._spawn(self._tell_batches(self.rooms[name]))
+        room = self.rooms[name]
         if claims.identity in room.participants:
             await self.remove(room.participants[claims.identity], models.DUPLICATE_IDENTITY)
             room = self.rooms.setdefault(name, room)
@@ -208,6 +233,11 @@ class LiveKitServer:
                 await self._handle(participant, request)
         finally:
             await self.remove(participant, reason)
+
+    async def _tell_batches(self, room: Room) -> None:
+        while self.rooms.get(room.name) is room:
+            await asyncio.sleep(self.batch_seconds)
+            await room.tell_batch()
 
     async def remove(self, participant: Participant, reason: Any = models.PARTICIPANT_REMOVED) -> None:
         """Take somebody out of their room."""

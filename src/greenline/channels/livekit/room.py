@@ -30,7 +30,9 @@ RECEIPT_SECONDS: Final = 1.5
 RECEIPT: Final = "greenline.receipt"
 """A method that no client has: each answers so, once it has read what was sent before."""
 RETURN_SECONDS: Final = 10.0
-"""Time for a person whose network broke: their client joins anew, under the same identity."""
+"""Time for a person whose network broke: their client joins anew, under the same identity. More than the server takes
+to tell of somebody.
+"""
 GONE_FOR_GOOD: Final = frozenset(
     {
         rtc.DisconnectReason.CLIENT_INITIATED,
@@ -45,7 +47,7 @@ HEARD_MS: Final = 20
 HEARD_FRAMES: Final = 250
 """Frames of `HEARD_MS` that wait to be heard; of more, the oldest are dropped."""
 MAX_PACKET: Final = 60_000
-"""Bytes of a message: a data channel of 64 KiB has to hold LiveKit's own fields too."""
+"""Bytes of a message: the 64,000 that a server takes have to hold LiveKit's own fields too."""
 
 
 class AgentRoom:
@@ -154,8 +156,6 @@ class AgentRoom:
 
     async def _wait_for_receipt(self) -> None:
         """Who leaves a room loses what is still on its way: their connection to the server is gone with them."""
-        if self._missing is not None:
-            return
         asking, leaving = asyncio.create_task(self._ask_for_receipt()), asyncio.create_task(self._over.wait())
         try:
             await asyncio.wait({asking, leaving}, timeout=RECEIPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -206,8 +206,14 @@ class AgentRoom:
             return
         if participant.disconnect_reason in GONE_FOR_GOOD:
             self._end()
-        elif self._missing is None:
-            self._missing = asyncio.create_task(self._miss())
+        else:
+            self._miss_person()
+
+    def _miss_person(self) -> None:
+        """They have `RETURN_SECONDS` from now on to be in the room."""
+        if self._missing is not None:
+            self._missing.cancel()
+        self._missing = asyncio.create_task(self._miss())
 
     async def _miss(self) -> None:
         await self._clock.sleep(RETURN_SECONDS)
@@ -229,8 +235,11 @@ class AgentRoom:
             self._came.put_nowait(error)
 
     def _data_came(self, packet: rtc.DataPacket) -> None:
-        if packet.participant is None or packet.participant.identity != self._person or not self.is_open:
+        if not self.is_open or not self._is_from_person(packet):
             return
+        if packet.participant is None:
+            self.person_came.set()
+            self._miss_person()
         if self._came.qsize() >= FRAMES_AT_ONCE:
             if not self._flooded:
                 self._came.put_nowait(TooFast())
@@ -240,6 +249,14 @@ class AgentRoom:
             self._came.put_nowait(packet.data.decode())
         except UnicodeDecodeError:
             self._came.put_nowait(InvalidMessage("The data packet is not UTF-8: send JSON."))
+
+    def _is_from_person(self, packet: rtc.DataPacket) -> bool:
+        """Whether they sent it. A server tells up to 3 seconds late of who publishes nothing, and never of who came
+        and went meanwhile: until then, what they send is from nobody that the SDK knows.
+        """
+        if packet.participant is not None:
+            return packet.participant.identity == self._person
+        return self._person not in self._room.remote_participants  # else it is from the API of the server
 
     def _room_gone(self, reason: int) -> None:
         self._end()

@@ -129,6 +129,22 @@ async def test_the_agent_waits_in_the_room_that_the_token_names(place: Place) ->
     assert start.data["dynamic_variables"] == {"name": "Ann"}
 
 
+async def test_a_person_is_heard_before_the_server_tells_of_them(place: Place) -> None:
+    """It tells late of who publishes nothing."""
+    place.server.batch_seconds = 3600.0
+    async with place.talk() as (person, session):
+        await person.send(type="user_message", text="Do you have oolong?")
+        await eventually(lambda: ("message", "Do you have oolong?", (), None) in session.heard)
+
+
+async def test_a_person_of_whom_the_server_never_tells_has_left(place: Place) -> None:
+    """They came and went between two of its batches."""
+    place.server.batch_seconds = 3600.0
+    async with place.talk() as (_, session):
+        pass
+    await until_over(place, session)
+
+
 @BOTH
 async def test_messages_go_both_ways(place: Place) -> None:
     async with place.talk() as (person, session):
@@ -219,12 +235,7 @@ async def test_a_person_who_does_not_come_back_has_left(place: Place) -> None:
         [room] = place.server.rooms.values()
         await place.server.lose(room.participants[person.room.local_participant.identity])
         await eventually(lambda: len(room.participants) == 1)
-
-        async def over() -> bool:
-            place.clock.advance(timedelta(seconds=5))
-            return session.ended is not None
-
-        await until(over)
+        await until_over(place, session)
 
 
 async def test_the_conversation_ends_with_the_room(place: Place) -> None:
@@ -305,6 +316,16 @@ async def test_a_server_that_answers_too_late_is_left_again(place: Place, monkey
     place.server.answers.set()
     await eventually(lambda: place.server.joined)
     await eventually(lambda: not place.server.rooms)
+
+
+async def until_over(place: Place, session: ScriptedSession) -> None:
+    """Let time pass until the conversation has ended."""
+
+    async def over() -> bool:
+        place.clock.advance(timedelta(seconds=5))
+        return session.ended is not None
+
+    await until(over)
 
 
 def heard_by(session: ScriptedSession) -> bytes:
