@@ -256,6 +256,17 @@ async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None
     assert person.left[0].startswith("agent")
 
 
+@BOTH
+async def test_the_last_words_have_arrived_when_the_agent_leaves(place: Place) -> None:
+    """More of them than go out at once."""
+    async with place.talk() as (person, session):
+        for number in range(10):
+            session.tell(AgentResponse(number, "x" * 20_000, f"resp_{number}"))
+        session.end("The agent hung up")
+        await eventually(lambda: person.left)
+        assert len([message for message in person.seen if message["type"] == "agent_response"]) == 10
+
+
 async def test_the_last_words_arrive_over_a_slow_network(place: Place) -> None:
     """What is on its way when somebody leaves a room is lost."""
     async with place.talk() as (person, session):
