@@ -24,6 +24,7 @@ from greenline.channels.whatsapp.graph import GraphClient
 from greenline.channels.whatsapp.service import WhatsApp
 from greenline.clock import Clock, SystemClock
 from greenline.conversations.retention import Retention
+from greenline.insight.post_call import PostCallWebhooks
 from greenline.insight.service import Insight
 from greenline.insight.trace_export import TraceExport
 from greenline.llm.factory import build_models
@@ -133,6 +134,7 @@ async def open_services(
         retention = Retention(pool, clock, objects)
         insight = Insight(pool=pool, wakeups=wakeups, models=models, clock=clock, settings=settings)
         traces = TraceExport(pool, clock, settings)
+        post_calls = PostCallWebhooks(pool, vault, objects, clock, settings)
         keyring = Keyring(pool, clock)
         sockets = Sockets(
             pool=pool,
@@ -142,7 +144,7 @@ async def open_services(
             objects=objects,
             clock=clock,
             settings=settings,
-            sessions=SocketSessions(pool, live),
+            sessions=SocketSessions(pool, vault, clock, live),
         )
         rooms = Rooms(host=sockets.host, clock=clock, settings=settings)
         services = AppServices(
@@ -160,7 +162,8 @@ async def open_services(
             sockets=sockets,
             rooms=rooms,
             lifecycle=Lifecycle(
-                workers=(insight, traces, whatsapp, tokens, retention, live), sessions=(sockets, rooms, calls)
+                workers=(insight, traces, post_calls, whatsapp, tokens, retention, live),
+                sessions=(sockets, rooms, calls),
             ),
         )
         stack.push_async_callback(services.lifecycle.drain, settings.drain_seconds)

@@ -287,6 +287,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Largest message of a client on a socket; start data with a long prompt takes a tenth of it.",
     )
+    enclave_setup: bool = Field(
+        default=False,
+        description="Whether clients may bring an agent of their own (enclave_setup_config) without an API key; for "
+        "networks whose every user may use the models of this server, since the official clients show no key there.",
+    )
     socket_idle_seconds: float = Field(
         60.0,
         ge=0,

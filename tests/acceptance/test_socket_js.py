@@ -86,6 +86,7 @@ async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFac
             api_key="gl_test",
             outbound_allow=("127.0.0.0/8",),
             drain_seconds=5.0,
+            enclave_setup=True,
             speech_base_urls={"deepgram": nova.url},
             llm_start_seconds=20.0,  # the first call imports the SDK, which a busy machine takes long for
         )
@@ -148,6 +149,33 @@ async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.A
     shown = await finished(http, conversation_id)
     assert shown["metadata"]["conversation_initiation_source"] == "js_sdk"
     assert shown["metadata"]["feedback"]["likes"] == 1
+
+
+async def test_the_page_brings_the_agent(js: JsClient, server: RunningServer, http: httpx2.AsyncClient) -> None:
+    exported = {
+        "name": "Tea",
+        "conversation_config": {
+            "agent": {"first_message": "Hello!", "prompt": {"llm": "offline", "prompt": TOOLS}},
+            "conversation": {"client_events": EVENTS},
+        },
+        "platform_settings": {"overrides": {"conversation_config_override": {"conversation": {"text_only": True}}}},
+    }
+    conversation_id = await js.start(
+        orchestrator={
+            "url": f"ws{server.url.removeprefix('http')}/v1/convai/conversation",
+            "agentConfig": exported,
+            "agentConfigOverrides": [{"conversation_config": {"agent": {"first_message": "Good day!"}}}],
+            "tools": [client_tool("price", expects_response=True)],
+            "promptKnowledgeBase": ["The garden is open on Sundays."],
+        },
+        textOnly=True,
+        tools={"price": "4 euros"},
+    )
+    await js.wait("onMessage", "it.message === 'Good day!'")
+    await js.call("sendUserMessage", "How much?")
+    await js.wait("onMessage", "it.message === 'It costs 4 euros'")
+    await js.call("endSession")
+    assert (await finished(http, conversation_id))["agent_name"] == "Tea"
 
 
 async def test_a_button_is_drawn_and_tapped(js: JsClient, http: httpx2.AsyncClient) -> None:

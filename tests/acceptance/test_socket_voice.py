@@ -8,6 +8,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,8 +19,15 @@ from greenline.settings import Settings
 from greenline.speech.formats import pcm_from_ulaw, ulaw_from_pcm
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.resample import resample
+from greenline.store.pool import Pool
 from support.embedded_voice import spoken
-from support.sdk_conversation import AsyncAudioInterface, AsyncConversation
+from support.scripted import Answer, Request, scripted
+from support.sdk_conversation import (
+    AsyncAudioInterface,
+    AsyncConversation,
+    OnPremInitiationData,
+    PostCallWebhookConfig,
+)
 from support.server import RunningServer, run_server
 from support.socket_agents import EVENTS, finished, make_agent
 from support.sockets import client
@@ -46,8 +54,8 @@ STORY = (
 
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[RunningServer]:
-    """A server whose clock runs: sound has a time of its own."""
-    async with run_server(settings, SystemClock()) as running:
+    """A server whose clock runs: sound has a time of its own. Everybody may bring an agent to it."""
+    async with run_server(settings.model_copy(update={"enclave_setup": True}), SystemClock()) as running:
         yield running
 
 
@@ -113,7 +121,9 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def talking(server: RunningServer, agent_id: str) -> AsyncIterator[tuple[Headset, Heard, list[str]]]:
+async def talking(
+    server: RunningServer, agent_id: str, **more: Any
+) -> AsyncIterator[tuple[Headset, Heard, list[str]]]:
     """A conversation by voice, until the block ends; the list gets its id then."""
     headset, heard = Headset(), Heard()
     ids: list[str] = []
@@ -126,6 +136,7 @@ async def talking(server: RunningServer, agent_id: str) -> AsyncIterator[tuple[H
         callback_agent_response=heard.answer,
         callback_user_transcript=heard.transcript,
         callback_agent_response_correction=heard.correction,
+        **more,
     )
     await talk.start_session()
     try:
@@ -155,6 +166,41 @@ async def test_a_spoken_question_is_heard_and_answered(server: RunningServer, ht
         ("When are you open?", "audio")
     ]
     assert shown["metadata"]["text_only"] is False
+
+
+async def test_a_brought_agent_speaks_and_its_sound_goes_to_a_webhook(
+    server: RunningServer, pool: Pool, http: httpx2.AsyncClient
+) -> None:
+    told: list[Request] = []
+
+    def receiver(request: Request) -> Answer:
+        told.append(request)
+        return Answer(500)
+
+    exported = {"conversation_config": {"agent": {"first_message": "Hello!", "prompt": {"llm": "offline"}}}}
+    async with scripted(receiver) as hooks:
+        on_premises = OnPremInitiationData(
+            on_prem_conversation_url=f"ws{server.url.removeprefix('http')}/v1/convai/conversation",
+            agent_config_dict=exported,
+            post_call_transcription_webhook_url=f"{hooks.url}/words",
+            post_call_audio_webhook=PostCallWebhookConfig(f"{hooks.url}/sound", "sixteen-characters"),
+        )
+        async with talking(server, "", on_prem_config=on_premises) as (headset, heard, ids):
+            await eventually(lambda: heard.answers == ["Hello!"] and voiced_seconds(bytes(headset.played)) > 0.2)
+        await eventually(lambda: len(told) == 2)
+        recorded = (await http.get(f"/v1/convai/conversations/{ids[0]}/audio")).content
+    words, sound = sorted(told, key=lambda request: request.target, reverse=True)
+    assert "elevenlabs-signature" not in words.headers
+    assert words.json["data"]["has_response_audio"] is True
+    assert sound.headers["transfer-encoding"] == "chunked"
+    event = ElevenLabs().webhooks.construct_event(
+        sound.body.decode(), sig_header=sound.headers["elevenlabs-signature"], secret="sixteen-characters"
+    )
+    assert (event["type"], event["data"]["conversation_id"]) == ("post_call_audio", ids[0])
+    assert event["data"]["agent_id"] == words.json["data"]["agent_id"]
+    assert base64.b64decode(event["data"]["full_audio"]) == recorded
+    # Both were refused: one is told again, the sound never is.
+    assert [row["kind"] for row in await pool.fetch("select kind from post_call_webhook")] == ["transcription"]
 
 
 async def test_the_agent_stops_when_it_is_interrupted(server: RunningServer, http: httpx2.AsyncClient) -> None:

@@ -27,7 +27,7 @@ def run(examples: list[str], names: dict[str, Any]) -> None:
 
 async def test_the_examples_work(server: RunningServer, http: httpx2.AsyncClient) -> None:
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     agent_id = await make_agent(http)
     with httpx.Client(trust_env=False, timeout=30) as transport:
         sdk = ElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)

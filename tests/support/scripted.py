@@ -87,9 +87,18 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     first, *lines = head.strip().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join([chunk async for chunk in _chunks(reader)])
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
     method, target, _ = first.split(" ")
     return Request(method, target, headers, body)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        yield (await reader.readexactly(size + 2))[:size]
+    await reader.readexactly(2)
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,8 @@ with warnings.catch_warnings():
         Conversation,
         ConversationInitiationData,
         DisconnectionDetails,
+        OnPremInitiationData,
+        PostCallWebhookConfig,
     )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "Conversation",
     "ConversationInitiationData",
     "DisconnectionDetails",
+    "OnPremInitiationData",
+    "PostCallWebhookConfig",
 ]

@@ -35,7 +35,7 @@ TENANT_TABLES = re.compile(
     r"(api_key|agent|agent_branch|agent_version|inbox|mailbox|turn_step|conversation|conversation_event"
     r"|conversation_file|whatsapp_account|whatsapp_chat|whatsapp_template|whatsapp_call|outbox|workspace"
     r"|workspace_secret|workspace_environment|environment_variable|agent_past_privacy|conversation_recording|mcp_server"
-    r"|workspace_settings)\b"
+    r"|workspace_settings|post_call_webhook)\b"
 )
 SYSTEM_SCOPE = re.compile(r"^-- scope: system, \S.{7,}", re.MULTILINE)
 

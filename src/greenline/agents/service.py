@@ -82,13 +82,17 @@ async def create(
     *,
     name: str | None = None,
     tags: Iterable[str] = (),
+    agent_id: str | None = None,
+    version_id: str | None = None,
 ) -> str:
-    """The id of a new agent with a first version on its branch `Main`.
+    """The id of a new agent with a first version on its branch `Main`; ids that are not given are made.
 
-    Raises the errors of `apply_rules` and `UnknownSecrets`.
+    Raises the errors of `apply_rules`, `UnknownSecrets`, and asyncpg's ``UniqueViolationError`` for a given id that
+    is taken.
     """
     config, shared = split(apply_rules(definition))
-    agent_id, branch_id, version_id, now = new_id("agent"), new_id("agtbrch"), new_id("agtvrsn"), clock.now()
+    agent_id, version_id = agent_id or new_id("agent"), version_id or new_id("agtvrsn")
+    branch_id, now = new_id("agtbrch"), clock.now()
     archived = definition.platform_settings.archived
     async with pool.acquire() as connection, connection.transaction():
         await check_secrets(connection, workspace_id, config)

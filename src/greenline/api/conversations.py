@@ -231,11 +231,5 @@ async def _serve(
 
 
 def _linker(request: Request, services: AppServices) -> Callable[[ConversationFile], str]:
-    base = (services.settings.public_url or str(request.base_url)).rstrip("/")
-
-    def link(file: ConversationFile) -> str:
-        token = uploads.make_token(services.vault, services.clock, file)
-        place = f"{router.prefix}/{quote(file.conversation_id)}/files/{quote(file.id)}/content"
-        return f"{base}{place}?token={token}"
-
-    return link
+    base = services.settings.public_url or str(request.base_url)
+    return uploads.link_maker(services.vault, services.clock, base)

@@ -56,6 +56,8 @@ class Started(_Event):
     summary: str | None = None
     """Summary of the thread so far."""
     remembered: tuple[Remembered, ...] = ()
+    knowledge: tuple[str, ...] = ()
+    """What the client that brought the agent has it know besides its prompt."""
 
 
 class UserMessage(_Event):

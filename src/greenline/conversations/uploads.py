@@ -6,8 +6,10 @@ import base64
 import binascii
 import contextlib
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
+from urllib.parse import quote
 
 from greenline.agents.service import get_version
 from greenline.clock import Clock
@@ -133,6 +135,16 @@ async def find_file(pool: Pool, workspace_id: str, conversation_id: str, file_id
     if file is None:
         raise FileNotFound
     return file
+
+
+def link_maker(vault: Vault, clock: Clock, base: str) -> Callable[[ConversationFile], str]:
+    """What makes links that open a file without a key, for a quarter of an hour; ``base`` is the server's address."""
+
+    def link(file: ConversationFile) -> str:
+        place = f"/v1/convai/conversations/{quote(file.conversation_id)}/files/{quote(file.id)}/content"
+        return f"{base.rstrip('/')}{place}?token={make_token(vault, clock, file)}"
+
+    return link
 
 
 def make_token(vault: Vault, clock: Clock, file: ConversationFile) -> str:

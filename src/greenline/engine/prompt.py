@@ -32,6 +32,7 @@ FORMATS: Final = {
     "markdown": "You may use Markdown.",
 }
 CONTEXT: Final = "For your information:"
+KNOWLEDGE: Final = "# Knowledge base"
 SILENT: Final = "The person has said nothing for a while. Say one short sentence: ask whether they are still there."
 WAITED: Final = (
     "The person asked for a moment, and it is over. Say one short sentence that fits what they wanted to do: ask "
@@ -112,8 +113,8 @@ def style(source: str, overrides: Mapping[str, Any]) -> str:
 
 
 def system_message(prompt: str, style_text: str, started: Started) -> Message:
-    """The agent's prompt, the style of the channel, and what is known of the thread."""
-    parts = [prompt, style_text]
+    """The agent's prompt with what it is given to know, the style of the channel, and what is known of the thread."""
+    parts = ["\n\n".join([prompt, KNOWLEDGE, *started.knowledge]) if started.knowledge else prompt, style_text]
     if started.summary or started.remembered:
         parts.append(_thread(started.summary, started.remembered))
     return Message("system", tuple(TextPart(part) for part in parts if part))

@@ -63,6 +63,8 @@ class Beginning:
     phone_number_id: str | None = None
     queued_seconds: float | None = None
     """How long the person waited for it in a queue."""
+    knowledge: tuple[str, ...] = field(default=(), repr=False)
+    """Texts that the agent is to know besides its prompt."""
     notes: tuple[Event, ...] = ()
     """What happened before it began, as its journal is to tell."""
     projection: Projection | None = None
@@ -151,6 +153,7 @@ class Preparation:
             override=data.conversation_config_override.model_dump(mode="json", exclude_unset=True),
             summary=summary,
             remembered=remembered,
+            knowledge=beginning.knowledge,
         )
 
 

@@ -31,15 +31,20 @@ from greenline.channels.socket.errors import Refused
 from greenline.channels.socket.signing import Signature, unseal
 from greenline.clock import Clock
 from greenline.errors import InvalidApiKey
+from greenline.insight.post_call import PostCallWebhook
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
 from greenline.workspaces.keyring import Keyring
+from greenline.workspaces.models import DEFAULT_ID
 
 SQL = load_sql(__package__, "socket.sql")
 
 PROTOCOL: Final = "convai"
 BEARER: Final = "bearer."
+NO_AGENT: Final = (
+    "The query parameter agent_id is missing. Only who shows an API key may bring an agent of their own instead."
+)
 
 Method: TypeAlias = Literal["public", "signed_url", "shareable_link", "authorization_header", "livekit_token"]
 
@@ -88,6 +93,10 @@ class Admission:
     conversation_id: str | None = None
     pinned: bool = False
     """Whether a branch or version was named, so that the client's start data can't choose another."""
+    knowledge: tuple[str, ...] = field(default=(), repr=False)
+    """What a client that brought the agent has it know besides."""
+    webhooks: tuple[PostCallWebhook, ...] = ()
+    """Whom such a client wants to be told of the conversation when it is over."""
     sees_faults: bool = False
     """Whether it may be told where the server failed: it has the key, or got its URL from who has, for that."""
 
@@ -129,7 +138,7 @@ class Gate:
             key_workspace, refusal = await self._workspace_of_key(handshake)
         agent_id = query.get("agent_id") or (signature.agent_id if signature else None)
         if not agent_id:
-            raise refusal or Refused("The query parameter agent_id is missing.", "missing_fields")
+            raise refusal or Refused(NO_AGENT, "missing_fields")
         if signature and signature.agent_id != agent_id:
             raise Refused("The conversation signature belongs to another agent.")
         workspace_id = signature.workspace_id if signature else key_workspace
@@ -160,6 +169,26 @@ class Gate:
             pinned=bool(wanted.branch_id or wanted.version_id),
             sees_faults=key_workspace is not None or wanted.debug,
         )
+
+    def names_agent(self, handshake: Handshake) -> bool:
+        """Whether a client says which agent it wants to talk to."""
+        signature, refusal = self._signature(handshake)
+        return bool(handshake.query.get("agent_id") or signature or refusal)
+
+    async def owner(self, handshake: Handshake, *, without_key: bool) -> tuple[str, Method]:
+        """The workspace for which a client may bring an agent, and how it showed that.
+
+        ``without_key``: whoever comes may, for the default workspace. Raises `Refused`.
+        """
+        handshake.check()
+        workspace_id, refusal = await self._workspace_of_key(handshake)
+        if refusal is not None:
+            raise refusal
+        if workspace_id is not None:
+            return workspace_id, "authorization_header"
+        if without_key:
+            return DEFAULT_ID, "public"
+        raise Refused(NO_AGENT, "missing_fields")
 
     def _signature(self, handshake: Handshake) -> tuple[Signature | None, Refused | None]:
         """The signature that was shown, or why what should be one is none."""

@@ -12,20 +12,40 @@ import re
 from collections.abc import Container
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
+import httpx2
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from greenline.channels.socket.errors import InvalidMessage
 from greenline.text import clean_data
+from greenline.tools.guard import OutboundRefused, check_address
 
 INITIATION: Final = "conversation_initiation_client_data"
 MAX_TEXT: Final = 100_000
 """Characters of one message: about what the largest contexts of models take as one turn."""
+MIN_SECRET: Final = 16
+"""Characters of a secret that signs deliveries (reference: enclave_setup_config)."""
 MAX_FILES: Final = 30
 """Files of one message; as many as an agent can keep in mind (reference: max_files_in_memory)."""
 
+
+def _for_a_request(url: str) -> str:
+    """Raises ``ValueError`` for an address to which no request will leave."""
+    try:
+        parsed = httpx2.URL(url)
+        check_address(parsed)
+    except OutboundRefused as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    except httpx2.InvalidURL:
+        raise ValueError("no address of the web") from None
+    if not parsed.host:
+        raise ValueError("no address of the web")
+    return url
+
+
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT)]
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+Url: TypeAlias = Annotated[str, Field(max_length=2000), AfterValidator(_for_a_request)]
 EventId: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -140,10 +160,42 @@ class MultimodalMessage(_Message):
         return self.model_copy(update={"file": None, "files": kept})
 
 
+class PostCallWebhook(_Message):
+    """Where to tell of the conversation when it is over; deliveries are signed if there is a secret."""
+
+    url: Url
+    hmac_secret: Annotated[str, Field(min_length=MIN_SECRET, max_length=1000)] | None = Field(None, repr=False)
+
+
 class EnclaveSetup(_Message):
-    """Sets up the vendor's on-premises mode, where the server has no database."""
+    """Brings the agent of the conversation, before its start data (SDK: ``OnPremInitiationData``).
+
+    ``bedrock_inference_profile`` is taken and without effect: models are reached as the server's settings say.
+    """
 
     type: Literal["enclave_setup_config"]
+    agent_config_dict: dict[str, Any] | None = Field(None, repr=False)
+    override_agent_config_list: list[dict[str, Any]] | None = Field(None, repr=False)
+    tools_config_list: list[dict[str, Any]] | None = Field(None, repr=False)
+    prompt_knowledge_base: list[str] | None = Field(None, repr=False)
+    post_call_transcription_webhook: PostCallWebhook | None = None
+    post_call_transcription_webhook_url: Url | Literal[""] | None = None
+    post_call_audio_webhook: PostCallWebhook | None = None
+    post_call_audio_webhook_url: Url | Literal[""] | None = None
+    bedrock_inference_profile: str | None = None
+
+    @model_validator(mode="after")
+    def _told_once(self) -> Self:
+        for kind in ("transcription", "audio"):
+            if getattr(self, f"post_call_{kind}_webhook") and getattr(self, f"post_call_{kind}_webhook_url"):
+                raise ValueError(f"post_call_{kind}_webhook and post_call_{kind}_webhook_url exclude each other")
+        return self
+
+    def webhook(self, kind: Literal["transcription", "audio"]) -> PostCallWebhook | None:
+        """Where to tell of the conversation by one ``kind`` of message, in whichever form it was written."""
+        newer: PostCallWebhook | None = getattr(self, f"post_call_{kind}_webhook")
+        url: str | None = getattr(self, f"post_call_{kind}_webhook_url")
+        return newer or (PostCallWebhook(url=url) if url else None)
 
 
 _Typed: TypeAlias = (

@@ -16,7 +16,7 @@ from greenline.channels.socket.client_messages import (
     UserActivity,
     UserMessage,
 )
-from greenline.channels.socket.errors import NO_ENCLAVE, InvalidMessage
+from greenline.channels.socket.errors import OWN_AGENT, InvalidMessage
 from greenline.channels.socket.medium import Decode
 from greenline.channels.socket.pings import Pings
 from greenline.channels.socket.session import Session
@@ -48,7 +48,7 @@ class Dispatch:
             case Initiation():
                 raise InvalidMessage("The conversation has begun: its start data can't change any more.")
             case EnclaveSetup():
-                raise InvalidMessage(NO_ENCLAVE)
+                raise InvalidMessage(OWN_AGENT)
             case _:
                 self._words(message)
         return True

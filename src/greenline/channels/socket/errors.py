@@ -15,8 +15,8 @@ RESTART: Final = 1012
 MAX_REASON_BYTES: Final = 123
 """RFC 6455, 5.5: a control frame carries 125 bytes, and the code takes two."""
 
-NO_ENCLAVE: Final = (
-    "enclave_setup_config belongs to servers without a database. Make the agent by POST /v1/convai/agents/create."
+OWN_AGENT: Final = (
+    "enclave_setup_config brings the agent of a conversation: send it first, on a connection that names no agent_id."
 )
 
 

@@ -7,6 +7,7 @@ import time
 from starlette.websockets import WebSocket
 
 from greenline.channels.socket.access import Gate, Handshake
+from greenline.channels.socket.enclave import Enclave
 from greenline.channels.socket.hosting import Arrival, Host
 from greenline.channels.socket.medium import InMessages
 from greenline.channels.socket.monitor import Monitors
@@ -38,6 +39,7 @@ class Sockets:
         sessions: Sessions,
     ) -> None:
         self.gate = Gate(pool, keyring, vault, clock)
+        self._enclave = Enclave(pool, self.gate, clock, settings)
         self.host = Host(pool=pool, objects=objects, clock=clock, settings=settings, sessions=sessions)
         news = JournalNews(pool, wakeups)
         self._monitors = Monitors(pool, keyring, clock, sessions, news, max_bytes=settings.socket_message_max_bytes)
@@ -65,7 +67,8 @@ class Sockets:
         wire = Wire(SocketConnection(websocket), max_bytes=self._max_bytes)
 
         async def arrive() -> Arrival:
-            admission = await self.gate.admit(handshake)
+            named = self.gate.names_agent(handshake)
+            admission = await (self.gate.admit(handshake) if named else self._enclave.admit(handshake, wire))
             return Arrival(admission, handshake.query.get("source"), handshake.query.get("version"))
 
         await self.host.serve(wire, InMessages(wire.outgoing, time.monotonic), arrive)

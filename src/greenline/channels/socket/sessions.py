@@ -13,11 +13,15 @@ from greenline.channels.live.beginning import Beginning
 from greenline.channels.live.held import HeldConversation
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
-from greenline.channels.live.sessions import LiveSessions
-from greenline.channels.socket.access import used_already
+from greenline.channels.live.sessions import DatabaseAway, LiveSessions
+from greenline.channels.socket.access import Admission, used_already
 from greenline.channels.socket.session import Start
+from greenline.clock import Clock
+from greenline.insight.post_call import keep_webhooks
 from greenline.store.mailbox import LeaseLost
+from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.pool import Pool
+from greenline.store.vault import Vault
 from greenline.workspaces.environments import check_environment
 
 UNKNOWN_SOURCE: Final = "unknown"
@@ -26,8 +30,10 @@ UNKNOWN_SOURCE: Final = "unknown"
 class SocketSessions:
     """The `greenline.channels.socket.session.Sessions` of the server."""
 
-    def __init__(self, pool: Pool, live: LiveSessions) -> None:
+    def __init__(self, pool: Pool, vault: Vault, clock: Clock, live: LiveSessions) -> None:
         self._pool = pool
+        self._vault = vault
+        self._clock = clock
         self._live = live
 
     async def check(self, start: Start) -> None:
@@ -40,6 +46,7 @@ class SocketSessions:
         Raises pydantic's ``ValidationError`` for start data of a wrong shape, and the house's own refusals of it.
         """
         beginning = await self._beginning(start)
+        await self._keep_webhooks(start.admission)
         try:
             return await self._live.begin(beginning, out)
         except LeaseLost:  # the same URL let somebody else in at the same moment
@@ -76,7 +83,24 @@ class SocketSessions:
             data=data.model_copy(update={"source_info": info}),
             conversation_id=admission.conversation_id,
             queued_seconds=start.queued_seconds,
+            knowledge=admission.knowledge,
         )
+
+    async def _keep_webhooks(self, admission: Admission) -> None:
+        """Before the conversation: from its first moment on, they are told of it however it ends."""
+        if not admission.webhooks:
+            return
+        try:
+            await keep_webhooks(
+                self._pool,
+                self._vault,
+                self._clock,
+                admission.workspace_id,
+                admission.conversation_id or "",
+                admission.webhooks,
+            )
+        except DATABASE_ERRORS as error:
+            raise DatabaseAway from error
 
     async def _version(self, start: Start, data: InitiationData) -> AgentVersion:
         admission = start.admission

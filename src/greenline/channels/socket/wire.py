@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from greenline.channels.socket.client_messages import AudioChunk, ClientMessage, EnclaveSetup, Initiation, parse
 from greenline.channels.socket.errors import (
-    NO_ENCLAVE,
+    OWN_AGENT,
     ClientLeft,
     InvalidMessage,
     SocketClosed,
@@ -101,18 +101,28 @@ class Wire:
             raise TooLarge(self._max_bytes)
         return text
 
+    async def setup(self) -> EnclaveSetup | None:
+        """The first message of a client that may bring its agent; None for others. Raises as `receive` does."""
+        message = await self._first("enclave_setup_config")
+        return message if isinstance(message, EnclaveSetup) else None
+
     async def initiation(self) -> Initiation:
-        """The first message; sound that a client sends before it is passed over. Raises as `receive` does."""
+        """The start data; sound that a client sends before it is passed over. Raises as `receive` does."""
+        message = await self._first("conversation_initiation_client_data")
+        if isinstance(message, EnclaveSetup):
+            raise InvalidMessage(OWN_AGENT)
+        if not isinstance(message, Initiation):
+            raise InvalidMessage("The first message must be conversation_initiation_client_data.")
+        return message
+
+    async def _first(self, expected: str) -> ClientMessage:
+        """The next message that is no sound."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 while isinstance(message := await self.receive(), AudioChunk):
                     pass
         except TimeoutError:
-            raise InvalidMessage("No conversation_initiation_client_data came.", "missing_fields") from None
-        if isinstance(message, EnclaveSetup):
-            raise InvalidMessage(NO_ENCLAVE)
-        if not isinstance(message, Initiation):
-            raise InvalidMessage("The first message must be conversation_initiation_client_data.")
+            raise InvalidMessage(f"No {expected} came.", "missing_fields") from None
         return message
 
     async def send_all(self) -> None:

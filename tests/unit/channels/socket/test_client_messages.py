@@ -60,7 +60,10 @@ def test_initiation_keeps_everything_but_its_type() -> None:
             {"type": "mcp_tool_approval_result", "tool_call_id": "t1", "is_approved": True},
             McpToolApproval(type="mcp_tool_approval_result", tool_call_id="t1", is_approved=True),
         ),
-        ({"type": "enclave_setup_config", "tools_config_list": []}, EnclaveSetup(type="enclave_setup_config")),
+        (
+            {"type": "enclave_setup_config", "tools_config_list": []},
+            EnclaveSetup(type="enclave_setup_config", tools_config_list=[]),
+        ),
     ],
 )
 def test_every_message_is_read(frame: dict[str, object], expected: object) -> None:

@@ -1,0 +1,261 @@
+"""Whoever a conversation's client named is told of it when it is over (reference: Post-call webhooks).
+
+A transcription arrives at least once, as far as the receiver takes it within `ATTEMPTS`; the audio at most once, as
+the reference never repeats it. Receivers tell repetitions by the conversation and the type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+import httpx2
+import orjson
+import structlog
+from prometheus_client import Counter
+
+from greenline.clock import Clock
+from greenline.conversations import service
+from greenline.conversations.models import ConversationNotFound
+from greenline.conversations.recordings import find_recording, read_recording
+from greenline.conversations.uploads import link_maker
+from greenline.llm.prices import token_prices
+from greenline.settings import Settings
+from greenline.store.objects import Objects
+from greenline.store.pool import Pool, Record
+from greenline.store.sql import load_sql
+from greenline.store.vault import Vault
+from greenline.tools.guard import OutboundRefused, guarded_client
+
+log = structlog.get_logger(__name__)
+
+Kind: TypeAlias = Literal["transcription", "audio"]
+Body: TypeAlias = Callable[[], AsyncIterator[bytes]]
+"""Makes the bytes of a message anew each time: once to sign them, once to send them."""
+
+LOOK_SECONDS: Final = 2.0
+AT_ONCE: Final = 8
+POST_SECONDS: Final = 30.0
+"""For an answer, which is to come at once (reference: Delivery), and for each piece of a body to be taken."""
+EXCHANGE_SECONDS: Final = 120.0
+"""For all of it: an hour of sound is 40 MB, which take a minute on a poor line."""
+ATTEMPTS: Final = 6
+"""Reference: a transcription is repeated up to five times."""
+PAUSE: Final = timedelta(seconds=10)
+"""Before the first repetition; each further one waits three times as long, together 20 minutes: a deployment."""
+PASSING: Final = frozenset({408, 429})
+"""With those from 500 up, answers after which it is repeated (reference: Delivery)."""
+RECORDING_PATIENCE: Final = timedelta(minutes=2)
+"""For a recording of hours to be encoded; a conversation in which nobody said a word has none."""
+UNHELD: Final = timedelta(days=1)
+"""Longer than any queue before an agent."""
+MAX_ANSWER: Final = 64 * 1024
+
+MESSAGES = Counter("greenline_post_call_webhooks_total", "Messages of ended conversations", ["kind", "outcome"])
+
+_SERVER_FAULTS: Final = 500
+_END: Final = b'"}}'
+_SIGNED: Final = "ElevenLabs-Signature"
+
+_sql = load_sql(__package__, "post_call.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class PostCallWebhook:
+    """Where to tell of a conversation, and by which kind of message; signed if there is a secret."""
+
+    kind: Kind
+    url: str
+    secret: str | None = field(default=None, repr=False)
+
+
+class NotTaken(Exception):
+    """The receiver did not take a message. ``passing`` if it may later."""
+
+    def __init__(self, reason: str, *, passing: bool) -> None:
+        super().__init__(reason)
+        self.passing = passing
+
+
+async def keep_webhooks(
+    pool: Pool,
+    vault: Vault,
+    clock: Clock,
+    workspace_id: str,
+    conversation_id: str,
+    webhooks: Sequence[PostCallWebhook],
+) -> None:
+    """Write down who is to be told of a conversation that is about to begin."""
+    rows = [
+        (
+            conversation_id,
+            webhook.kind,
+            workspace_id,
+            webhook.url,
+            vault.seal(webhook.secret, _context(conversation_id, webhook.kind)) if webhook.secret else None,
+            clock.now(),
+        )
+        for webhook in webhooks
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        for row in rows:
+            await connection.execute(_sql["keep"], *row)
+
+
+class PostCallWebhooks:
+    """Tells of conversations that are over. Many processes may do it at once."""
+
+    def __init__(self, pool: Pool, vault: Vault, objects: Objects, clock: Clock, settings: Settings) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._objects = objects
+        self._clock = clock
+        self._settings = settings
+        self._link = link_maker(vault, clock, settings.public_url or f"http://{settings.host}:{settings.port}")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def stop(self, seconds: float) -> None:
+        """End at once: what has not arrived is looked at again by the next process."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def state(self) -> dict[str, bool]:
+        """Whether the loop is alive, for `/readyz`."""
+        return {"post_call": self._task is not None and not self._task.done()}
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                more = await self._look()
+            except Exception:  # the boundary of a look: the database may be away
+                log.exception("post_call.fault")
+                more = False
+            if not more:
+                await self._clock.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> bool:
+        """Tell what is due; whether there may be more."""
+        now = self._clock.now()
+        again = now + timedelta(seconds=2 * EXCHANGE_SECONDS)
+        due = await self._pool.fetch(_sql["claim"], now, now - RECORDING_PATIENCE, AT_ONCE, again)
+        if due:
+            await self._tell_all(due)
+        await self._pool.execute(_sql["forget_unheld"], now - UNHELD)
+        return len(due) == AT_ONCE
+
+    async def _tell_all(self, rows: Sequence[Record]) -> None:
+        async with guarded_client(
+            self._settings, seconds=POST_SECONDS, max_bytes=MAX_ANSWER, whole_seconds=EXCHANGE_SECONDS
+        ) as http:
+            for fault in await asyncio.gather(*(self._tell(http, row) for row in rows), return_exceptions=True):
+                if fault is not None:  # the boundary of one message: it is tried again
+                    log.error("post_call.fault", exc_info=fault)
+
+    async def _tell(self, http: httpx2.AsyncClient, row: Record) -> None:
+        key = row["workspace_id"], row["conversation_id"], row["kind"]
+        try:
+            if row["attempts"] > (1 if row["kind"] == "audio" else ATTEMPTS):
+                raise NotTaken("The server stopped, or failed, while it told it.", passing=False)
+            body = await self._body(row)
+            if body is not None:
+                await self._post(http, row, body)
+                MESSAGES.labels(row["kind"], "sent").inc()
+        except NotTaken as error:
+            if error.passing and row["kind"] == "transcription" and row["attempts"] < ATTEMPTS:
+                until = self._clock.now() + PAUSE * 3 ** (row["attempts"] - 1)
+                MESSAGES.labels(row["kind"], "postponed").inc()
+                log.warning("post_call.postponed", conversation_id=key[1], until=until, error=str(error))
+                await self._pool.execute(_sql["postpone"], *key, until)
+                return
+            MESSAGES.labels(row["kind"], "lost").inc()
+            log.error("post_call.lost", conversation_id=key[1], kind=key[2], reason=str(error))
+        await self._pool.execute(_sql["forget"], *key)
+
+    async def _body(self, row: Record) -> Body | None:
+        """What there is to tell, if anything."""
+        key = row["workspace_id"], row["conversation_id"]
+        try:
+            return await (self._audio(*key) if row["kind"] == "audio" else self._transcription(*key))
+        except ConversationNotFound:  # deleted meanwhile
+            return None
+
+    async def _transcription(self, workspace_id: str, conversation_id: str) -> Body:
+        found = await service.get(self._pool, workspace_id, conversation_id, link=self._link, prices=token_prices)
+        whole = orjson.dumps(self._envelope("post_call_transcription", found.model_dump(mode="json")))
+
+        async def body() -> AsyncIterator[bytes]:
+            yield whole
+
+        return body
+
+    async def _audio(self, workspace_id: str, conversation_id: str) -> Body | None:
+        conversation = await service.find(self._pool, workspace_id, conversation_id)
+        recording = await find_recording(self._pool, workspace_id, conversation_id)
+        if recording is None:
+            log.info("post_call.no_audio", conversation_id=conversation_id)
+            return None
+        about = {"agent_id": conversation.agent_id, "conversation_id": conversation_id, "full_audio": ""}
+        before = orjson.dumps(self._envelope("post_call_audio", about)).removesuffix(_END)
+
+        async def body() -> AsyncIterator[bytes]:
+            yield before
+            pieces = read_recording(self._objects, recording, 0, recording.size_bytes)
+            async for piece in _in_base64(pieces):
+                yield piece
+            yield _END
+
+        return body
+
+    def _envelope(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        return {"type": kind, "event_timestamp": int(self._clock.now().timestamp()), "data": data}
+
+    async def _post(self, http: httpx2.AsyncClient, row: Record, body: Body) -> None:
+        headers = {"content-type": "application/json"}
+        if row["secret"] is not None:
+            secret = self._vault.open(row["secret"], _context(row["conversation_id"], row["kind"]))
+            headers[_SIGNED] = await _signature(secret, int(self._clock.now().timestamp()), body)
+        try:
+            answer = await http.post(row["url"], content=body(), headers=headers)
+        except OutboundRefused as error:
+            raise NotTaken(str(error), passing=False) from error
+        except httpx2.HTTPError as error:
+            raise NotTaken(f"{type(error).__name__}: {error}", passing=True) from error
+        if not answer.is_success:
+            status = answer.status_code
+            raise NotTaken(f"HTTP {status}", passing=status in PASSING or status >= _SERVER_FAULTS)
+
+
+async def _signature(secret: str, at: int, body: Body) -> str:
+    """The value of ``ElevenLabs-Signature`` for a body that is sent at ``at`` (Unix seconds)."""
+    digest = hmac.new(secret.encode(), f"{at}.".encode(), hashlib.sha256)
+    async for piece in body():
+        digest.update(piece)
+    return f"t={at},v0={digest.hexdigest()}"
+
+
+async def _in_base64(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """One text of all pieces: each but the last is of whole groups of three bytes."""
+    rest = b""
+    async for piece in pieces:
+        whole = rest + piece
+        cut = len(whole) // 3 * 3
+        rest = whole[cut:]
+        yield base64.b64encode(whole[:cut])
+    yield base64.b64encode(rest)
+
+
+def _context(conversation_id: str, kind: str) -> str:
+    return f"post_call_webhook:{conversation_id}:{kind}"
