@@ -8,8 +8,6 @@ its messages stay; who the person is goes with the last conversation that has th
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Final, Literal
 
 import structlog
@@ -22,6 +20,7 @@ from greenline.conversations.files import delete_files, erase_orphans, give_up_u
 from greenline.conversations.recordings import erase_recording
 from greenline.store.objects import Objects
 from greenline.store.pool import Connection, Pool
+from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
 
 log = structlog.get_logger(__name__)
@@ -33,37 +32,18 @@ _PER_LOOK: Final = 500
 _sql = load_sql(__package__, "retention.sql")
 
 
-class Retention:
+class Retention(Rounds):
     """Erases what is due, again and again. Many processes may do it at once."""
 
     def __init__(self, pool: Pool, clock: Clock, objects: Objects) -> None:
+        super().__init__(clock, "retention", EVERY_SECONDS)
         self._pool = pool
-        self._clock = clock
         self._objects = objects
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin; the first look comes at once."""
-        self._task = asyncio.create_task(self._loop())
-
-    async def stop(self, seconds: float) -> None:
-        """End at once: what is due stays due."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    def state(self) -> dict[str, bool]:
-        """Whether the loop is alive, for `/readyz`."""
-        return {"retention": self._task is not None and not self._task.done()}
-
-    async def _loop(self) -> None:
-        while True:
-            try:
-                await self.enforce()
-            except Exception:  # the boundary of a look: the database may be away
-                log.exception("retention.fault")
-            await self._clock.sleep(EVERY_SECONDS)
+    async def round(self) -> bool:
+        """Erase what is due."""
+        await self.enforce()
+        return False
 
     async def enforce(self) -> int:
         """Erase what is due; returns in how many conversations. A fault with one leaves it for the next look."""

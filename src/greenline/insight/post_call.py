@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +29,7 @@ from greenline.llm.prices import token_prices
 from greenline.settings import Settings
 from greenline.store.objects import Objects
 from greenline.store.pool import Pool, Record
+from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
 from greenline.tools.guard import OutboundRefused, guarded_client
@@ -109,44 +109,18 @@ async def keep_webhooks(
             await connection.execute(_sql["keep"], *row)
 
 
-class PostCallWebhooks:
+class PostCallWebhooks(Rounds):
     """Tells of conversations that are over. Many processes may do it at once."""
 
     def __init__(self, pool: Pool, vault: Vault, objects: Objects, clock: Clock, settings: Settings) -> None:
+        super().__init__(clock, "post_call", LOOK_SECONDS)
         self._pool = pool
         self._vault = vault
         self._objects = objects
-        self._clock = clock
         self._settings = settings
         self._link = link_maker(vault, clock, settings.public_url or f"http://{settings.host}:{settings.port}")
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._loop())
-
-    async def stop(self, seconds: float) -> None:
-        """End at once: what has not arrived is looked at again by the next process."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    def state(self) -> dict[str, bool]:
-        """Whether the loop is alive, for `/readyz`."""
-        return {"post_call": self._task is not None and not self._task.done()}
-
-    async def _loop(self) -> None:
-        while True:
-            try:
-                more = await self._look()
-            except Exception:  # the boundary of a look: the database may be away
-                log.exception("post_call.fault")
-                more = False
-            if not more:
-                await self._clock.sleep(LOOK_SECONDS)
-
-    async def _look(self) -> bool:
+    async def round(self) -> bool:
         """Tell what is due; whether there may be more."""
         now = self._clock.now()
         again = now + timedelta(seconds=2 * EXCHANGE_SECONDS)

@@ -7,9 +7,8 @@ away is asked again, in pauses that double, for `PATIENCE`; then the trace is gi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -26,7 +25,8 @@ from greenline.conversations.retention import privacy_of
 from greenline.errors import ConfigurationError
 from greenline.insight.traces import otlp_traces
 from greenline.settings import Settings
-from greenline.store.pool import Pool
+from greenline.store.pool import Pool, Record
+from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
 from greenline.tools.guard import Allowance, GuardedTransport, OutboundRefused, check_address
 
@@ -58,60 +58,46 @@ class NotTaken(Exception):
         self.seconds = seconds
 
 
-class TraceExport:
+class TraceExport(Rounds):
     """Posts the traces of ended conversations. Many processes may do it at once. Does nothing without a collector.
 
     Raises `ConfigurationError` for an address or headers that no request could have.
     """
 
     def __init__(self, pool: Pool, clock: Clock, settings: Settings) -> None:
+        super().__init__(clock, "traces", LOOK_SECONDS)
         self._pool = pool
-        self._clock = clock
         self._url = read_endpoint(settings.otlp_endpoint) if settings.otlp_endpoint else None
         self._headers = read_headers(settings.otlp_headers.get_secret_value() if settings.otlp_headers else "")
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look, if there is a collector."""
         if self._url is not None:
-            self._task = asyncio.create_task(self._loop(self._url))
-
-    async def stop(self, seconds: float) -> None:
-        """End at once: what has not arrived is looked at again by the next process."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            super().start()
 
     def state(self) -> dict[str, bool]:
-        """Whether the loop is alive, for `/readyz`."""
-        return {} if self._url is None else {"traces": self._task is not None and not self._task.done()}
+        """Whether the loop is alive, for `/readyz`; nothing without a collector."""
+        return {} if self._url is None else super().state()
 
-    async def _loop(self, url: str) -> None:
-        allowed = Allowance((urlsplit(url).hostname or "",))  # wherever it is: the operator named it
-        transport = GuardedTransport(allowed, max_bytes=MAX_ANSWER, whole_seconds=POST_SECONDS)
-        async with httpx2.AsyncClient(transport=transport, timeout=POST_SECONDS, trust_env=False) as http:
-            while True:
-                try:
-                    more = await self._look(http, url)
-                except Exception:  # the boundary of a look: the database may be away
-                    log.exception("traces.fault")
-                    more = False
-                if not more:
-                    await self._clock.sleep(LOOK_SECONDS)
-
-    async def _look(self, http: httpx2.AsyncClient, url: str) -> bool:
+    async def round(self) -> bool:
         """Post what is due; whether there may be more."""
         now = self._clock.now()
         for row in await self._pool.fetch(_sql["give_up"], now - PATIENCE):
             self._lost(row["id"], "The collector took nothing for an hour.")
         again = now + timedelta(seconds=2 * POST_SECONDS)  # if this process dies on it
         due = await self._pool.fetch(_sql["claim"], now, now - PATIENCE, AT_ONCE, again)
-        exports = (self._export(http, url, row["workspace_id"], row["id"]) for row in due)
-        for fault in await asyncio.gather(*exports, return_exceptions=True):
-            if fault is not None:  # the boundary of one conversation: it is tried again
-                log.error("traces.fault", exc_info=fault)
+        if due and self._url is not None:
+            await self._export_all(due, self._url)
         return len(due) == AT_ONCE
+
+    async def _export_all(self, rows: Sequence[Record], url: str) -> None:
+        allowed = Allowance((urlsplit(url).hostname or "",))  # wherever it is: the operator named it
+        transport = GuardedTransport(allowed, max_bytes=MAX_ANSWER, whole_seconds=POST_SECONDS)
+        async with httpx2.AsyncClient(transport=transport, timeout=POST_SECONDS, trust_env=False) as http:
+            exports = (self._export(http, url, row["workspace_id"], row["id"]) for row in rows)
+            for fault in await asyncio.gather(*exports, return_exceptions=True):
+                if fault is not None:  # the boundary of one conversation: it is tried again
+                    log.error("traces.fault", exc_info=fault)
 
     async def _export(self, http: httpx2.AsyncClient, url: str, workspace_id: str, conversation_id: str) -> None:
         try:

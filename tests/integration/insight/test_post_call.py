@@ -222,8 +222,9 @@ async def test_what_a_process_died_on_is_told_by_the_next_but_sound_is_not(place
     place.answers += [Answer(hang=True), Answer(hang=True)]
     await place.wants("conv_1")
     await place.wants("conv_1", "audio")
-    await place.converse("conv_1")
+    await place.converse("conv_1", status="in-progress")
     await place.record("conv_1", b"sound")
+    await place.pool.execute("update conversation set status = 'done'")
     await place.passing(2, waiting=2)
     await place.loop.stop(0.0)
     place.loop = PostCallWebhooks(place.pool, place.vault, place.objects, place.clock, place.settings)

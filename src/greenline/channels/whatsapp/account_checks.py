@@ -5,7 +5,6 @@ Webhooks keep arriving while a token is dead, so that a silent agent would be th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from greenline.errors import GreenlineError
 from greenline.settings import Settings
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.pool import Pool, Record
+from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
 from greenline.store.vault import Vault
 from greenline.text import clean_data
@@ -150,41 +150,22 @@ def token_alarm(pool: Pool, clock: Clock) -> TokenDied:
     return ring
 
 
-class TokenWatch:
+class TokenWatch(Rounds):
     """Checks the tokens of all workspaces. Replicas share the work."""
 
     def __init__(self, pool: Pool, graph: GraphClient, vault: Vault, clock: Clock, settings: Settings) -> None:
+        super().__init__(clock, "tokens", LOOK_SECONDS)
         self._pool = pool
         self._graph = graph
         self._vault = vault
-        self._clock = clock
         self._settings = settings
-        self._task: asyncio.Task[None] | None = None
+        self._age = FRESH
 
-    def start(self) -> None:
-        """Check every number now, and then daily."""
-        self._task = asyncio.create_task(self._loop())
-
-    async def stop(self, seconds: float) -> None:
-        """Stop at once: a check that is cut short is made again."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=seconds)
-
-    def state(self) -> dict[str, bool]:
-        """Whether the watch is alive, for `/readyz`."""
-        return {"tokens": self._task is not None and not self._task.done()}
-
-    async def _loop(self) -> None:
-        age = FRESH
-        while True:
-            try:
-                await self.check_all(age)
-            except Exception:  # the boundary of a round: the database may be away
-                log.exception("accounts.watch_fault")
-            else:
-                age = INTERVAL
-            await self._clock.sleep(LOOK_SECONDS)
+    async def round(self) -> bool:
+        """Check every number when the process begins, and then daily."""
+        await self.check_all(self._age)
+        self._age = INTERVAL
+        return False
 
     async def check_all(self, age: timedelta) -> int:
         """Check the numbers whose last check is older than ``age``; returns how many.

@@ -140,7 +140,7 @@ class WhatsApp:
         await self.senders.stop(max(0.0, deadline - loop.time()))
         await self._presence.aclose()
         await self.facts.stop()
-        await self.housekeeping.stop()
+        await self.housekeeping.stop(0.0)
 
     def state(self) -> dict[str, bool]:
         """Which parts are alive, for `/readyz`."""
