@@ -244,6 +244,26 @@ async def test_errors_of_an_update_name_their_place(client: AsyncElevenLabs) -> 
     assert problem["input"] == 1
 
 
+async def test_a_name_has_a_limit(client: AsyncElevenLabs) -> None:
+    longest = "n" * 500
+    agents = client.conversational_ai.agents
+    agent_id = await create(client, name=longest)
+    copy_id = (await agents.duplicate(agent_id)).agent_id
+
+    problems = [
+        await refused(create(client, name=longest + "n")),
+        await refused(agents.update(agent_id, name=longest + "n")),
+        await refused(agents.duplicate(agent_id, name=longest + "n")),
+    ]
+
+    for problem in problems:
+        assert (problem["loc"], problem["type"]) == (["body", "name"], "string_too_long")
+    assert (await agents.get(agent_id)).name == longest
+    assert (await agents.get(copy_id)).name == "n" * 493 + " (copy)"
+    again = await agents.update(copy_id, name=(await agents.get(copy_id)).name)
+    assert again.name.endswith(" (copy)")
+
+
 async def test_an_own_model_without_an_address_is_refused(client: AsyncElevenLabs) -> None:
     own = {"prompt": {"llm": "custom-llm", "custom_llm": {"url": "https://llm.example/v1"}}}
     agent_id = await create(client, conversation_config={"agent": own})

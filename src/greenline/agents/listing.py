@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from greenline.agents.models import CALL_COUNT_PERIOD, AgentSummary
+from greenline.agents.models import CALL_COUNT_PERIOD, MAX_NAME, AgentSummary
 from greenline.clock import Clock
 from greenline.store import cursor as cursors
 from greenline.store.pool import Pool, Record
@@ -64,6 +64,7 @@ async def list_agents(
         clock.now() - CALL_COUNT_PERIOD,
         *after,
         page_size + 1,
+        MAX_NAME,
     )
     shown, more = rows[:page_size], len(rows) > page_size
     last = shown[-1] if more else None

@@ -1,10 +1,11 @@
 -- The list is sorted by two keys, a text and a number, of which the order that is asked for uses one; the id
--- makes it total. Times are microseconds, so that they pass through a cursor unchanged.
+-- makes it total. Times are microseconds, so that they pass through a cursor unchanged. Names that were stored before
+-- they had a limit are sorted by their first $12 characters: a cursor goes into an address.
 
 -- name: page_asc
 with found as (
   select a.id, a.name, a.tags, a.archived, a.main_branch_id, a.created_at, a.updated_at,
-         case when $6 = 'name' then lower(a.name) else '' end collate "C" as text_key,
+         case when $6 = 'name' then left(lower(a.name), $12) else '' end collate "C" as text_key,
          case $6
            when 'created_at' then (extract(epoch from a.created_at) * 1000000)::bigint
            when 'updated_at' then (extract(epoch from a.updated_at) * 1000000)::bigint
@@ -36,7 +37,7 @@ order by p.text_key asc, p.number_key asc, p.id asc;
 -- name: page_desc
 with found as (
   select a.id, a.name, a.tags, a.archived, a.main_branch_id, a.created_at, a.updated_at,
-         case when $6 = 'name' then lower(a.name) else '' end collate "C" as text_key,
+         case when $6 = 'name' then left(lower(a.name), $12) else '' end collate "C" as text_key,
          case $6
            when 'created_at' then (extract(epoch from a.created_at) * 1000000)::bigint
            when 'updated_at' then (extract(epoch from a.updated_at) * 1000000)::bigint

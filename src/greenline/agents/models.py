@@ -12,6 +12,9 @@ from greenline.errors import BadRequest, NotFound
 
 MAIN: Final = "Main"
 DEFAULT_NAME: Final = "New agent"
+MAX_NAME: Final = 500
+"""Characters of an agent's name. The reference has no limit; without one the cursor of a page, which carries the name
+of its last agent, would outgrow an address."""
 CALL_COUNT_PERIOD: Final = timedelta(days=7)
 
 

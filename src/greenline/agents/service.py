@@ -10,6 +10,7 @@ from greenline.agents.merge import merge
 from greenline.agents.models import (
     DEFAULT_NAME,
     MAIN,
+    MAX_NAME,
     Agent,
     AgentChanges,
     AgentDefinition,
@@ -179,8 +180,8 @@ async def duplicate(pool: Pool, clock: Clock, workspace_id: str, agent_id: str, 
         ids = {branch["id"]: new_id("agtbrch") for branch in branches}
         main_id = ids[agent["main_branch_id"]]
         await connection.execute(
-            SQL["insert_agent"], copy_id, workspace_id, name or f"{agent['name']} (copy)", agent["tags"],
-            agent["archived"], agent["shared"], main_id, workspace_id, now,
+            SQL["insert_agent"], copy_id, workspace_id, name or _name_of_copy(agent["name"]),
+            agent["tags"], agent["archived"], agent["shared"], main_id, workspace_id, now,
         )  # fmt: skip
         rest = 100.0 - sum(branch["traffic_percentage"] for branch in branches)
         for branch in branches:
@@ -225,6 +226,11 @@ async def _locked(connection: Connection, workspace_id: str, agent_id: str) -> R
     if not rows:
         raise AgentNotFound
     return rows[0]
+
+
+def _name_of_copy(name: str) -> str:
+    suffix = " (copy)"
+    return name[: MAX_NAME - len(suffix)] + suffix
 
 
 def _check_shared(agent: Record, changes: AgentChanges, *, on_main: bool) -> None:

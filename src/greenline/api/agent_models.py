@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from greenline.agents.config import ConversationConfig, PlatformSettings, Workflow
 from greenline.agents.config.base import ConfigModel
-from greenline.agents.models import Agent, AgentSummary
+from greenline.agents.models import MAX_NAME, Agent, AgentSummary
 from greenline.api.access_info import ADMIN, AccessInfo
+
+AgentName: TypeAlias = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 class CreateAgent(ConfigModel):
@@ -19,7 +21,7 @@ class CreateAgent(ConfigModel):
     conversation_config: ConversationConfig
     platform_settings: PlatformSettings = PlatformSettings()
     workflow: Workflow = Workflow()
-    name: str | None = None
+    name: AgentName | None = None
     tags: list[str] = []  # noqa: RUF012 - pydantic copies the default of a field
 
     @field_validator("platform_settings")
@@ -40,7 +42,7 @@ class UpdateAgent(BaseModel):
     conversation_config: dict[str, Any] | None = None
     platform_settings: dict[str, Any] | None = None
     workflow: dict[str, Any] | None = None
-    name: str | None = None
+    name: AgentName | None = None
     tags: list[str] | None = None
     version_description: str | None = None
 
@@ -56,7 +58,7 @@ class UpdateAgent(BaseModel):
 class DuplicateAgent(BaseModel):
     """The name of the copy; without one it is made from the agent's."""
 
-    name: str | None = None
+    name: AgentName | None = None
 
 
 class CreatedAgent(BaseModel):

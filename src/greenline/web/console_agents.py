@@ -9,7 +9,7 @@ from nicegui import ui
 from pydantic import ValidationError
 
 from greenline.agents import listing, service
-from greenline.agents.models import Agent, AgentChanges
+from greenline.agents.models import MAX_NAME, Agent, AgentChanges
 from greenline.errors import GreenlineError
 from greenline.web.console_frame import Visit
 from greenline.web.parts import Tag, box, button, link, pretty
@@ -89,7 +89,7 @@ class AgentForm:
         self._before = _values(agent)
         self._title = Tag("h1", agent.version.agent_name, "gl-h1")
         with box("gl-card gl-form"):
-            self._name = ui.input("Name", value=self._before.name).props("outlined")
+            self._name = ui.input("Name", value=self._before.name).props(f"outlined maxlength={MAX_NAME}")
             self._model = ui.input("Model", value=self._before.model).props("outlined")
             self._first = ui.textarea("First message", value=self._before.first_message).props("outlined rows=2")
             self._prompt = ui.textarea("Prompt", value=self._before.prompt).props("outlined rows=18")

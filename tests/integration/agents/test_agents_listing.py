@@ -117,6 +117,25 @@ async def test_pages_show_each_agent_once(
     assert seen == [agent.id for agent in whole.agents]
 
 
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+async def test_names_from_before_their_limit_do_not_outgrow_a_cursor(
+    pool: Pool, clock: ManualClock, workspace_id: str, direction: Any
+) -> None:
+    created = {await service.create(pool, clock, workspace_id, AgentDefinition(), name="n" * 100_000) for _ in "abc"}
+    seen: list[str] = []
+    cursor = None
+    for _ in created:
+        page = await list_agents(
+            pool, clock, workspace_id, Filter(), sort_by="name", direction=direction, page_size=1, cursor=cursor
+        )
+        seen.extend(agent.id for agent in page.agents)
+        cursor = page.next_cursor
+        assert len(cursor or "") < 1000
+
+    assert cursor is None
+    assert seen == sorted(created, reverse=direction == "desc")
+
+
 @pytest.mark.usefixtures("agents")
 async def test_a_cursor_of_another_order_is_refused(pool: Pool, clock: ManualClock, workspace_id: str) -> None:
     page = await list_agents(pool, clock, workspace_id, Filter(), page_size=1)
