@@ -1,10 +1,13 @@
-"""Text that every part of the system can hold."""
+"""Text and data that every part of the system can hold."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
+MOST_LEVELS: Final = 200
+"""Lists and objects within each other that are kept of what others sent: a journal holds 254, its own among them."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -22,3 +25,17 @@ def clean_data(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [clean_data(item) for item in value]
     return value
+
+
+def is_deeper(data: Any, levels: int = MOST_LEVELS) -> bool:
+    """Whether more than ``levels`` lists and objects stand within each other in JSON data."""
+    level = [data]
+    for _ in range(levels):
+        level = [inner for outer in level for inner in _children(outer)]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _children(data: Any) -> Iterable[Any]:
+    if isinstance(data, dict):
+        return data.values()
+    return data if isinstance(data, list) else ()

@@ -71,7 +71,7 @@ class Effects(Protocol):
         ...
 
     def missing(self, key: str, result: ToolResult) -> ToolResult:
-        """A call of a tool that is not there returns ``result``, or what it returned before the turn died.
+        """A call that no tool can run returns ``result``, or what it returned before the turn died.
 
         ``key`` is the idempotency key of the call (`greenline.tools.models.ToolContext`).
         """

@@ -271,6 +271,8 @@ async def _call(
     if tool is None:
         unknown = ToolResult(f"There is no tool named {call.name}.", is_error=True, error_type="unknown_tool")
         result = effects.missing(key, unknown)
+    elif call.fault:
+        result = effects.missing(key, ToolResult(call.fault, is_error=True, error_type="invalid_arguments"))
     else:
         variables = assigned_in((*turn.journal, *outcome.events))
         context = ToolContext(turn.conversation_id, key, variables)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ToolCall
-from greenline.text import clean_data, clean_text
+from greenline.text import MOST_LEVELS, clean_data, clean_text, is_deeper
 
+TOO_DEEP: Final = (
+    f"The tool was not run: its arguments are nested deeper than {MOST_LEVELS} levels. Call it with simpler ones."
+)
 _DIGITS: Final = 20
 """Of the longest integer of 64 bits, with its sign."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -44,23 +47,28 @@ class CallBuilder:
     def calls(self) -> tuple[ToolCall, ...]:
         """All of them, in order. Raises `ModelError` for arguments that are no JSON object."""
         return tuple(
-            ToolCall(call["id"] or f"call_{place}", call["name"], arguments_of(call["name"], call["arguments"]))
+            call_of(call["id"] or f"call_{place}", call["name"], call["arguments"])
             for place, call in enumerate(self._calls)
         )
 
 
-def arguments_of(name: str, text: str) -> dict[str, Any]:
-    """The arguments of a call. Raises `ModelError` for what is no JSON object.
+def call_of(call_id: str, name: str, text: str) -> ToolCall:
+    """A call with its arguments as the model wrote them. Raises `ModelError` for what is no JSON object.
 
-    What JSON can say and other parts of the system can't hold (integers over 64 bits, ``NaN``) becomes text.
+    What JSON can say and other parts of the system can't hold (integers over 64 bits, ``NaN``) becomes text. Of
+    arguments that are nested too deeply to be kept the model is told.
     """
     try:
-        arguments = clean_data(json.loads(text, parse_int=integer_of, parse_constant=str)) if text.strip() else {}
-    except (ValueError, RecursionError) as error:
+        arguments = json.loads(text, parse_int=integer_of, parse_constant=str) if text.strip() else {}
+    except ValueError as error:
         raise ModelError("empty", f"the arguments of the tool {name} are no JSON") from error
+    except RecursionError:
+        return ToolCall(call_id, name, {}, TOO_DEEP)
     if not isinstance(arguments, dict):
         raise ModelError("empty", f"the arguments of the tool {name} are no JSON object")
-    return arguments
+    if is_deeper(arguments):
+        return ToolCall(call_id, name, {}, TOO_DEEP)
+    return ToolCall(call_id, name, clean_data(arguments))
 
 
 def integer_of(digits: str) -> int | str:

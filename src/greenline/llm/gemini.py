@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from dataclasses import replace
 from typing import Any, Final
 
-from greenline.llm.calls import arguments_of
+from greenline.llm.calls import call_of
 from greenline.llm.endpoint import Endpoint
 from greenline.llm.models import (
     FilePart,
@@ -85,8 +85,7 @@ class _Reply(ReplyBuilder):
     def _part(self, part: Mapping[str, Any]) -> TextDelta | ReasoningDelta:
         if call := part.get("functionCall"):
             call_id = call.get("id") or f"call_{len(self._calls)}"
-            arguments = arguments_of(call["name"], json.dumps(call.get("args") or {}))
-            self._calls.append(ToolCall(call_id, call["name"], arguments))
+            self._calls.append(call_of(call_id, call["name"], json.dumps(call.get("args") or {})))
         text = part.get("text")
         if not text:
             return self._live()

@@ -27,11 +27,15 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model asks for. ``arguments`` is a JSON object, parsed; ``{}`` when the model sent none."""
+    """A call that the model asks for. ``arguments`` is a JSON object, parsed; ``{}`` when the model sent none.
+
+    ``fault`` is why it can't be run as it was asked for, in words for the model; it has no arguments then.
+    """
 
     id: str
     name: str
     arguments: Mapping[str, Any]
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

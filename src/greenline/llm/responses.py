@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Any, Final
 
-from greenline.llm.calls import arguments_of
+from greenline.llm.calls import call_of
 from greenline.llm.endpoint import Endpoint
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
@@ -115,7 +115,7 @@ class _Reply(ReplyBuilder):
             self._refused = event.refusal or "the model refused"
         elif event.type == "response.output_item.done" and event.item.type == "function_call":
             item = event.item
-            self._calls.append(ToolCall(item.call_id, item.name, arguments_of(item.name, item.arguments or "")))
+            self._calls.append(call_of(item.call_id, item.name, item.arguments or ""))
         elif event.type in ("response.output_item.added", "response.function_call_arguments.delta"):
             return self._live()
         return None

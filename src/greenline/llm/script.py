@@ -21,11 +21,10 @@ just given its result. Actions are separated by `` ; ``:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from greenline.llm.calls import arguments_of
+from greenline.llm.calls import call_of
 from greenline.llm.errors import Kind, ModelError
 from greenline.llm.models import ToolCall
 
@@ -103,7 +102,7 @@ def _scene(then: str) -> Scene:
             scene.said.append(rest)
         elif verb == "call" and rest:
             name, _, arguments = rest.partition(" ")
-            scene.calls.append(ToolCall(f"offline_{len(scene.calls)}", name, _arguments(name, arguments)))
+            scene.calls.append(_call(f"offline_{len(scene.calls)}", name, arguments))
         elif verb == "wait" and re.fullmatch(r"\d+(?:\.\d+)?", rest):
             scene.wait += float(rest)
         elif verb == "fail" and rest in get_args(Kind):
@@ -114,9 +113,9 @@ def _scene(then: str) -> Scene:
     return scene
 
 
-def _arguments(name: str, text: str) -> Mapping[str, Any]:
+def _call(call_id: str, name: str, arguments: str) -> ToolCall:
     try:
-        return arguments_of(name, text)
+        return call_of(call_id, name, arguments)
     except ModelError as error:
         raise _wrong(str(error)) from error
 

@@ -124,7 +124,7 @@ class SdkClient:
             raise
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             raise self._error("connection", _chain(error)) from error
-        except (AttributeError, TypeError, ValueError, LookupError) as error:
+        except (AttributeError, TypeError, ValueError, LookupError, RecursionError) as error:
             raise self._error("bad_request", f"the answer is no answer of this API: {error!r}") from error
         except Exception as error:  # the boundary of the SDK: its classes can't be named before it is imported
             translated = self._translated(error)

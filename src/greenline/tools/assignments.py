@@ -11,13 +11,11 @@ from typing import Any, Final
 from greenline.agents.config.tool_common import DynamicVariableAssignment
 from greenline.agents.variables import SECRET, SYSTEM, as_text
 from greenline.llm.calls import integer_of
-from greenline.text import clean_data
+from greenline.text import clean_data, is_deeper
 from greenline.tools.models import Assigned, ToolResult
 
 HIDDEN: Final = "[hidden]"
 """What a model and a transcript see in the place of a value with ``sanitize``."""
-MOST_LEVELS: Final = 200
-"""Lists and objects within each other that a path is followed into. A journal is written to 254, and has its own."""
 _DIGITS: Final = 9
 """Of the place in a list: no list is longer, and thousands of them are no number to Python."""
 
@@ -58,16 +56,7 @@ def _parsed(text: str) -> Any:
 
 def _storable(data: Any) -> Any:
     """A copy without characters that no journal holds; None of what is too deep for one."""
-    level = [data]
-    for _ in range(MOST_LEVELS):
-        level = [inner for outer in level for inner in _children(outer)]
-    return None if level else clean_data(data)
-
-
-def _children(data: Any) -> Iterable[Any]:
-    if isinstance(data, dict):
-        return data.values()
-    return data if isinstance(data, list) else ()
+    return None if is_deeper(data) else clean_data(data)
 
 
 def value_at(data: Any, path: str) -> Any:

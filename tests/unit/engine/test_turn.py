@@ -19,6 +19,7 @@ from greenline.conversations.events import (
 )
 from greenline.engine.effects import NoModelAnswered
 from greenline.engine.turn import Turn, run_turn
+from greenline.llm.calls import call_of
 from greenline.llm.models import Attempt, FilePart, ModelReply, ModelRequest, ToolCall, ToolSpec, Usage
 from greenline.tools.models import Text, ToolContext, ToolResult
 from greenline.tools.system import system_tools
@@ -106,6 +107,28 @@ async def test_a_tool_round_is_shown_to_the_model() -> None:
     returned = outcome.events[2]
     assert isinstance(returned, ToolReturned)
     assert (returned.is_error, returned.error_type) == (True, "unknown_tool")
+
+
+async def test_a_call_that_cannot_be_run_comes_back_to_the_model() -> None:
+    ran: list[str] = []
+
+    class Look:
+        spec = ToolSpec("look", "", {"type": "object"})
+        type = "client"
+        has_effect = True
+
+        async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+            ran.append(self.type)
+            return ToolResult("seen")
+
+    deep = call_of("call_1", "look", '{"a":' * 300 + "1" + "}" * 300)
+    effects = ScriptedEffects([ModelReply("gpt-4o", "", (deep,)), called("look"), ModelReply("gpt-4o", "Seen.")])
+    outcome = await run_turn(turn(tools=(Look(),)), effects)
+    assert "nested deeper than 200 levels" in effects.requests[1].messages[-1].text
+    first, second = (event for event in outcome.events if isinstance(event, ToolReturned))
+    assert (first.is_error, first.error_type) == (True, "invalid_arguments")
+    assert (second.is_error, ran) == (False, ["client"])
+    assert [spoken.say.text for spoken in outcome.spoken] == ["Seen."]
 
 
 async def test_end_call_ends_and_says_goodbye() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from greenline.llm.calls import arguments_of
+from greenline.llm.calls import TOO_DEEP, call_of
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
     FilePart,
@@ -207,12 +207,17 @@ async def test_what_no_text_can_hold_is_mended_where_it_comes_in(fake: FakeLlm) 
     ],
 )
 def test_arguments_that_nothing_else_can_hold_become_text(arguments: str, read: dict[str, Any]) -> None:
-    assert arguments_of("find", arguments) == read
+    assert call_of("a", "find", arguments) == ToolCall("a", "find", read)
 
 
-def test_arguments_nested_without_end_are_an_empty_answer() -> None:
-    with pytest.raises(ModelError, match="no JSON"):
-        arguments_of("find", '{"a":' * 100_000)
+@pytest.mark.parametrize("levels", [200, 240, 300, 900, 100_000])
+def test_of_arguments_that_are_nested_too_deeply_the_model_is_told(levels: int) -> None:
+    assert call_of("a", "find", '{"a":' * levels + "[1]" + "}" * levels) == ToolCall("a", "find", {}, TOO_DEEP)
+
+
+def test_arguments_may_be_nested() -> None:
+    call = call_of("a", "find", '{"a":' * 199 + "[1]" + "}" * 199)
+    assert (call.fault, list(call.arguments)) == ("", ["a"])
 
 
 async def test_calls_of_gemini_3_carry_a_signature(fake: FakeLlm) -> None:

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from greenline.agents.config.tool_common import DynamicVariableAssignment
-from greenline.tools.assignments import HIDDEN, MOST_LEVELS, assign
+from greenline.text import MOST_LEVELS
+from greenline.tools.assignments import HIDDEN, assign
 from greenline.tools.models import ToolResult
 
 ANSWER = {"data": {"items": [{"id": 7, "open": True}, {"id": 8}], "note": None}, "token": "t-1", "0": "zero"}

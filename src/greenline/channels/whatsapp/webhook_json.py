@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from greenline.channels.whatsapp.webhook_ids import is_key
+from greenline.text import is_deeper
 
 MAX_DEPTH: Final = 254
 """Levels of nesting that orjson writes, and that whoever reads an event can go down. Meta's have about ten."""
@@ -27,7 +28,7 @@ def dump(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        if _is_deep(value):
+        if is_deeper(value, MAX_DEPTH):
             raise RecursionError("nested too deeply") from None
         return json.dumps(value)
 
@@ -48,19 +49,6 @@ def digest(name: str, content: object) -> str:
         text = json.dumps(content, sort_keys=True).encode()
     sha256 = hashlib.sha256(text).hexdigest()
     return f"{name}:{sha256}" if is_key(name) else f"?:{sha256}"
-
-
-def _is_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _refuse(constant: str) -> None:
