@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,8 @@ from greenline.tools.mcp.endpoint import Endpoint
 from greenline.tools.mcp.exchange import MAX_BYTES
 from greenline.tools.mcp.failures import McpFailure
 from greenline.tools.mcp.models import tool_hash
+from greenline.tools.mcp.schemas import fault_of
+from greenline.tools.mcp.shallow import LEFT_OUT
 from support.loopback import tcp_server
 from support.mcp_server import TRANSPORTS, Shop, Transport, mcp_server
 from support.wait import eventually, until
@@ -176,6 +179,23 @@ async def test_who_gets_no_connection_has_sent_nothing(settings: Settings, monke
         shop.hold.set()
         await call
         assert len(shop.ran) == 1
+
+
+async def test_a_tool_that_is_nested_too_deeply_takes_no_other_tool_away(clients: McpClients, shop: Shop) -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(110):
+        schema = {"type": "object", "properties": {"a": schema}}
+    shop.tools.insert(0, types.Tool(name="deep", input_schema=schema))
+    deep, *others = await clients.tools(endpoint(shop), 10)
+    assert [tool.name for tool in others] == ["price", "order"]
+    assert "nested deeper" in fault_of(deep.input_schema)
+
+
+async def test_of_an_answer_that_is_nested_too_deeply_the_rest_is_read(clients: McpClients, shop: Shop) -> None:
+    shop.structured = {"deep": json.loads("[" * 220 + "]" * 220), "price": 7}
+    answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+    assert answer.structured["price"] == 7
+    assert LEFT_OUT.decode() in json.dumps(answer.structured["deep"])
 
 
 @pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)

@@ -84,7 +84,9 @@ def test_schemas_that_a_model_can_be_told_of(schema: dict[str, Any]) -> None:
         ({"type": "object", "properties": {"two words": {}}}, "unusual name at its root"),
         ({"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}, "points out of itself"),
         ({"type": "object", "properties": {"a": {"items": 7}}}, "no schema at /properties/a/items"),
-        (deep(MAX_DEPTH), "nested deeper"),
+        (deep(MAX_DEPTH), "more than 32 schemas within each other"),
+        (deep(100), "nested deeper than 100 levels"),
+        ({"type": "object", "default": json.loads("[" * 100 + "]" * 100)}, "nested deeper than 100 levels"),
         ({"type": "object", "description": "x" * 40_000}, "larger than"),
     ],
 )

@@ -1,7 +1,8 @@
 """The guard's connections as one session of the MCP SDK uses them.
 
-The SDK closes the client that it is given, words errors as it likes and swallows some: here the connections stay open
-for the next session, and what went wrong first is kept.
+The SDK closes the client that it is given, words errors as it likes, swallows some, and refuses a whole message for a
+part that is nested too deeply: here the connections stay open for the next session, what went wrong first is kept,
+and that part is left out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import httpx2
+
+from greenline.tools.mcp.shallow import Shallow
 
 MAX_BYTES: Final = 1_048_576
 """Largest answer: the SDK's own limit for an event, and more than a model could take in."""
@@ -55,7 +58,7 @@ class Exchange(httpx2.AsyncBaseTransport):
         return httpx2.Response(
             status_code=response.status_code,
             headers=response.headers,
-            stream=_Body(response.stream, self),
+            stream=_Body(response.stream, self, _shallow(response)),
             extensions=response.extensions,
         )
 
@@ -84,15 +87,20 @@ class Exchange(httpx2.AsyncBaseTransport):
         """The connections are not this session's."""
 
 
+def _shallow(response: httpx2.Response) -> Shallow:
+    return Shallow(events=response.headers.get("content-type", "").startswith("text/event-stream"))
+
+
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, body: httpx2.AsyncByteStream, exchange: Exchange) -> None:
+    def __init__(self, body: httpx2.AsyncByteStream, exchange: Exchange, shallow: Shallow) -> None:
         self._body = body
         self._exchange = exchange
+        self._shallow = shallow
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for part in self._body:
-                yield part
+                yield self._shallow.take(part)
         except httpx2.HTTPError as error:
             self._exchange.note(error)
             raise

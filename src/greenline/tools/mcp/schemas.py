@@ -13,9 +13,14 @@ from typing import Any, Final
 
 import orjson
 
+from greenline.text import is_deeper
+
 MAX_BYTES: Final = 32_768
 """A schema of this size takes some 8,000 tokens of every request."""
 MAX_DEPTH: Final = 32
+"""Schemas within each other: some 64 lists and objects."""
+MAX_LEVELS: Final = 100
+"""Lists and objects within each other, those of defaults and examples too."""
 
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 _SCHEMAS: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
@@ -35,6 +40,8 @@ def fault_of(schema: Mapping[str, Any]) -> str:
         return f"its input schema is larger than {MAX_BYTES:,} bytes"
     if schema.get("type") != "object":
         return "its input schema is not of type object"
+    if is_deeper(schema, MAX_LEVELS):
+        return f"its input schema is nested deeper than {MAX_LEVELS} levels"
     return next(_faults(schema, "", MAX_DEPTH), "")
 
 
@@ -61,7 +68,7 @@ def _faults(node: Any, place: str, levels: int) -> Iterator[str]:
         yield f"its input schema has no schema at {place}"
         return
     if levels == 0:
-        yield f"its input schema is nested deeper than {MAX_DEPTH} levels"
+        yield f"its input schema has more than {MAX_DEPTH} schemas within each other"
         return
     yield from _own_faults(node, place or "its root")
     for key, inner in _inner(node):
