@@ -25,7 +25,7 @@ from greenline.conversations.events import (
     TurnFailed,
 )
 from greenline.engine.effects import Effects, NoModelAnswered
-from greenline.engine.figures import TURNS
+from greenline.engine.figures import CameTo
 from greenline.engine.files import Shown
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.guardrails.rules import Guard
@@ -105,6 +105,11 @@ class Outcome:
     refusal: Refusal | None = None
 
     @property
+    def came_to(self) -> CameTo:
+        """What is counted of it."""
+        return "failed" if self.failed else "answered"
+
+    @property
     def termination(self) -> str | None:
         """Why the conversation is over with this turn, as the reference words it; None when it goes on."""
         if self.refusal is not None and self.refusal.ends is not None:
@@ -131,7 +136,6 @@ async def run_turn(turn: Turn, effects: Effects, outcome: Outcome | None = None)
 
 def _tell_operator(turn: Turn, outcome: Outcome) -> None:
     failure = next((event for event in reversed(outcome.events) if isinstance(event, TurnFailed)), None)
-    TURNS.labels("failed" if failure else "answered").inc()
     if failure is not None:
         log.error("turn.failed", conversation_id=turn.conversation_id, code=failure.code, reason=failure.reason)
         return

@@ -18,6 +18,7 @@ from greenline.channels.live.models import ResponseComplete
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.spoken import parts_began, spoken_by
 from greenline.conversations.events import AgentMessage, Event, TurnFailed, TurnTimed, UserMessage
+from greenline.engine.figures import TURNS
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Refusal, Spoken
 from greenline.ids import new_id
@@ -180,6 +181,7 @@ class Floor:
         outcome = await self._answering.run(answer, partial(self._wait_for_verdict, answer))
         self._fillers.stop()
         if outcome.refusal is not None and outcome.refusal.cut:
+            TURNS.labels(outcome.came_to).inc()
             self._cut(answer)
             self._part(outcome.refusal)
             return
@@ -189,6 +191,8 @@ class Floor:
                 answer.say(spoken.say.text, "" if is_message else spoken.event_id)
             else:
                 answer.offer(spoken.say, spoken.event_id)
+        await answer.committed.wait()  # a guess that was wrong is no turn
+        TURNS.labels(outcome.came_to).inc()
         await self._finish(answer)
 
     def _wait_for_verdict(self, answer: Answer, judging: Coroutine[Any, Any, Refused]) -> bool:

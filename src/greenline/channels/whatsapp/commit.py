@@ -16,6 +16,7 @@ from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection, fold
+from greenline.engine.figures import TURNS, CameTo
 from greenline.ids import derived_id
 from greenline.store.batch import Batcher, QueueFull
 from greenline.store.mailbox import Claim, LeaseLost
@@ -70,6 +71,8 @@ class TurnCommit:
     person: dict[str, Any] = field(default_factory=dict)
     """How the chat's person is reached and paced, as the turn found it: for `Sender.book`."""
     booking: Booking | None = None
+    came_to: CameTo | None = None
+    """What the agent's turn came to, if it was its turn."""
     versions: dict[str, AgentVersion] = field(default_factory=dict, repr=False)
     """Agents that the turn has read, so that it reads each once."""
     brought: dict[str, Brought] = field(default_factory=dict, repr=False)
@@ -170,6 +173,8 @@ class Committer:
         if written is None:
             raise LeaseLost(turn.claim.mailbox_id)
         checkpoint("turn.finished")
+        if turn.came_to is not None:
+            TURNS.labels(turn.came_to).inc()
         if written.has_more or (turn.timer_at is not None and turn.timer_at <= turn.now):
             turn.claim.arrived.set()
         gone = turn.booking.row["id"] if turn.booking and written.leaves else None

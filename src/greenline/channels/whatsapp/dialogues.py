@@ -203,6 +203,7 @@ class Dialogues:
             )
             outcome = fail(Outcome(), effects, self._settings.failure_message, failure.code, failure.reason)
         assert outcome is not None  # noqa: S101 - a turn that did not fail has one
+        commit.came_to = outcome.came_to
         labels = dialogue.labels
         spoken = [_written(piece, labels) for piece in (*dialogue.spoken, *outcome.spoken)]
         composed = compose(spoken, note.to_send if note else None)
@@ -235,6 +236,7 @@ class Dialogues:
         dialogue, _ = await self.enter(chat, commit)
         if dialogue is None:
             return
+        commit.came_to = "failed"
         events = (*said, TurnFailed(code="server_fault", reason=reason))
         self._tell(chat, dialogue, events, self._settings.failure_message, "failure", commit)
         commit.timer_at = await self.next_deadline(chat, commit)
@@ -296,6 +298,7 @@ class Dialogues:
         self, chat: Chat, dialogue: Dialogue, said: Sequence[Event], failure: Failure, commit: TurnCommit
     ) -> None:
         """End a conversation that can't be: its first message is not said."""
+        commit.came_to = "failed"
         code, reason = failure.code, failure.reason
         log.error("conversation.failed", conversation_id=dialogue.conversation.id, code=code, reason=reason)
         opening = [event for event in dialogue.opening if not isinstance(event, AgentMessage)]

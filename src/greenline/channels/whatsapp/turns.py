@@ -144,7 +144,10 @@ class Turns:
             await self._committer.commit(commit)
         except REFUSALS:  # by what the apology has read anew; without it nothing is left to refuse
             log.exception("turn.not_apologised", error=str(error))
-            await self._committer.commit(TurnCommit(claim, commit.now, timer_at=commit.timer_at, done=failed))
+            timer_at, came_to = commit.timer_at, commit.came_to
+            await self._committer.commit(
+                TurnCommit(claim, commit.now, timer_at=timer_at, done=failed, came_to=came_to)
+            )
 
     async def _apologise(self, chat: Chat, batch: Batch, commit: TurnCommit, reason: str) -> None:
         """Tell the person, if they wrote. What came beside it, such as an operator's order, holds all the same."""

@@ -170,6 +170,21 @@ async def test_how_likely_the_person_has_finished_is_told_where_it_is_listed(
         assert (again[0], again[-1]) == (0.0, 1.0)
 
 
+async def test_a_guess_that_was_wrong_is_no_turn(live: Stage, speech: SpokenSpeech) -> None:
+    answered = figure("greenline_turns_total", outcome="answered")
+    session, told = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.extend(["Do you sell tea?", "Or coffee?"])
+    voice(session, 0.5)
+    pause(session, 0.3)
+    await told_of(told, TentativeResponse)
+    voice(session, 0.5)
+    pause(session, 0.7)
+    await told_of(told, ResponseComplete)
+    assert len(live.model.requests) > 1
+    assert figure("greenline_turns_total", outcome="answered") == answered + 1
+
+
 async def test_a_guess_that_was_wrong_leaves_no_trace(opens: Opens, speech: SpokenSpeech) -> None:
     """A tool of it is not run: the person had not finished."""
     tool = {"type": "client", "name": "order_tea", "description": "Orders", "expects_response": False}

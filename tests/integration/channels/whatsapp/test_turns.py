@@ -2,16 +2,21 @@
 
 import asyncio
 from datetime import timedelta
+from typing import get_args
 
+import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from greenline.agents import service as agents
 from greenline.agents.deletion import delete as delete_agent
 from greenline.agents.models import AgentDefinition
 from greenline.channels.orders import Order, place
+from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, Started, TurnFailed, UserMessage
 from greenline.conversations.lifecycle import AGENT_DELETED, ENDED_BY_OPERATOR
+from greenline.engine.figures import CameTo
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -19,6 +24,12 @@ from support.channel import ANN, Channel, running_channel
 from support.residue import work_of
 from support.rows import WORKSPACE
 from support.wait import eventually, until
+
+
+def counted() -> dict[str, float]:
+    """How many turns came to what, so far."""
+    found = {name: REGISTRY.get_sample_value("greenline_turns_total", {"outcome": name}) for name in get_args(CameTo)}
+    return {name: value or 0.0 for name, value in found.items()}
 
 
 async def test_a_message_is_answered_and_recorded(channel: Channel) -> None:
@@ -176,6 +187,7 @@ async def test_a_missing_variable_fails_the_conversation_not_silently(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:
     agent = {"prompt": {"prompt": "Greet {{customer_name}}."}}
+    before = counted()
     async with running_channel(pool, dsn, clock, settings, agent) as channel:
         await channel.hear()
         assert await channel.told(1) == [settings.failure_message]
@@ -183,6 +195,29 @@ async def test_a_missing_variable_fails_the_conversation_not_silently(
         [conversation] = await channel.conversations()
         assert conversation["status"] == "failed"
         assert "customer_name" in conversation["error"]["reason"]
+    assert counted() == {**before, "failed": before["failed"] + 1}
+
+
+async def test_a_turn_that_is_committed_at_the_second_attempt_is_counted_once(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, wrote, faults = counted(), Committer.commit, [OSError("the connection broke")]
+
+    async def commit(self: Committer, turn: TurnCommit) -> None:
+        if faults:
+            raise faults.pop()
+        await wrote(self, turn)
+
+    monkeypatch.setattr(Committer, "commit", commit)
+    await channel.hear()
+
+    async def answered() -> bool:
+        return channel.meta.texts() == ["Hello!"]
+
+    await channel.pass_time(answered, step=1.0)
+    await channel.quiet()
+    assert faults == []
+    assert counted() == {**before, "answered": before["answered"] + 1}
 
 
 async def test_end_call_ends_the_conversation(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> None:
@@ -217,11 +252,13 @@ async def test_a_fault_of_the_server_is_told_after_the_last_attempt(
     def break_down(request: ModelRequest) -> str:
         raise RuntimeError("a bug")
 
+    before = counted()
     async with running_channel(pool, dsn, clock, once) as channel:
         channel.model.say = break_down
         await channel.hear()
         assert await channel.told(1) == [settings.failure_message]
         await channel.quiet()
+        assert counted() == {**before, "failed": before["failed"] + 1}
         [conversation] = await channel.conversations()
         assert any(isinstance(event, TurnFailed) for event in await channel.journal(conversation["id"]))
         assert "a bug" in await pool.fetchval("select error from inbox")
