@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -13,6 +15,13 @@ from greenline.text import is_deeper
 
 MAX_DEPTH: Final = 254
 """Levels of nesting that orjson writes, and that whoever reads an event can go down. Meta's have about ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What stands between values."""
+
+    text: str
 
 
 def load(body: bytes) -> Any:
@@ -34,11 +43,31 @@ def dump(value: object) -> str:
 
 
 def dump_any(value: object) -> str:
-    """As deep as it is."""
+    """As deep as it is: what is read goes deeper than either library writes."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return json.dumps(value)
+        return "".join(_written(value))
+
+
+def _written(value: object) -> Iterator[str]:
+    left: list[object] = [value]
+    while left:
+        match left.pop():
+            case _Mark(text):
+                yield text
+            case dict() as found:
+                left.append(_Mark("}"))
+                for place, (key, inner) in reversed(list(enumerate(found.items()))):
+                    left += [inner, _Mark(f"{',' if place else ''}{json.dumps(key)}:")]
+                left.append(_Mark("{"))
+            case list() as found:
+                left.append(_Mark("]"))
+                for place, inner in reversed(list(enumerate(found))):
+                    left += [inner, _Mark("," if place else "")]
+                left.append(_Mark("["))
+            case plain:
+                yield json.dumps(plain)
 
 
 def digest(name: str, content: object) -> str:

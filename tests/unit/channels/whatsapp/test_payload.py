@@ -245,6 +245,20 @@ def test_only_the_item_that_nobody_could_read_is_set_aside(levels: int, more: by
     assert (len(found), set_aside) == (3, [1] if levels > 252 else [])
 
 
+@pytest.mark.parametrize("levels", [950, 980, 1013])
+def test_an_item_as_deep_as_a_body_can_be_is_set_aside_alone(levels: int) -> None:
+    """With its own bytes, though Python's JSON can't write them."""
+    raw = body(messages=[text("wamid.1"), text("wamid.2"), text("wamid.3")])
+    item = deep(levels).replace(b"5", rb'["A\"",{},[],{"b":[1.5,null,true],"c":-7}]')
+    found = list(parse_envelope(raw.replace(b'"id":"wamid.2"', b'"id":"wamid.2","x":' + item)))
+    first, poison, last = found
+    assert isinstance(first, Event)
+    assert isinstance(last, Event)
+    assert isinstance(poison, Poison)
+    assert (first.dedupe, last.dedupe) == ("wamid.1", "wamid.3")
+    assert item in poison.body.replace(b" ", b"")
+
+
 @pytest.mark.parametrize("name", ["statuses", "errors", "calls", "user_preferences"])
 def test_items_of_other_kinds_are_set_aside_alone_too(name: str) -> None:
     items = [{"id": f"wamid.{number}", "status": "sent", "event": "connect"} for number in range(3)]
