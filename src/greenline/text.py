@@ -35,6 +35,17 @@ def is_deeper(data: Any, levels: int = MOST_LEVELS) -> bool:
     return any(isinstance(item, dict | list) for item in level)
 
 
+def without_depths(data: Any, levels: int = MOST_LEVELS) -> Any:
+    """JSON data with None in the place of lists and objects that are nested deeper than ``levels``."""
+    if not isinstance(data, dict | list):
+        return data
+    if levels == 0:
+        return None
+    if isinstance(data, dict):
+        return {name: without_depths(item, levels - 1) for name, item in data.items()}
+    return [without_depths(item, levels - 1) for item in data]
+
+
 def _children(data: Any) -> Iterable[Any]:
     if isinstance(data, dict):
         return data.values()

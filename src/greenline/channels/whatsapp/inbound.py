@@ -11,7 +11,7 @@ from typing import Any, Final
 from greenline.channels.whatsapp.inbound_text import describe
 from greenline.channels.whatsapp.webhook_ids import person
 from greenline.conversations.events import Medium
-from greenline.text import clean_data
+from greenline.text import clean_data, without_depths
 
 UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a timestamp that can't be read: it is older than every window and every rule."""
@@ -90,7 +90,10 @@ class InboundMessage:
 
 def read_message(payload: object) -> InboundMessage:
     """The message of a stored event of kind ``message`` or ``standby``. Never raises."""
-    payload = _object(clean_data(payload))
+    try:
+        payload = _object(clean_data(payload))
+    except RecursionError:  # an earlier version has kept what is that deep
+        payload = _object(clean_data(without_depths(payload)))
     message, contact = _object(payload.get("message")), _object(payload.get("contact"))
     kind = _text(message.get("type")) or "unknown"
     profile = _object(contact.get("profile"))
@@ -130,7 +133,7 @@ def read_preference(payload: object) -> tuple[bool, datetime] | None:
     value = _object(_object(payload).get("value"))
     if value.get("category") != "marketing_messages":
         return None
-    stopped = {"stop": True, "resume": False}.get(str(value.get("value")))
+    stopped = {"stop": True, "resume": False}.get(_text(value.get("value")) or "")
     return None if stopped is None else (stopped, read_timestamp(value.get("timestamp")))
 
 
@@ -143,7 +146,7 @@ def read_timestamp(value: object) -> datetime:
     """A moment from Meta's Unix seconds, text or number; `UNKNOWN_TIME` when they can't be read."""
     try:
         seconds = int(str(value))
-    except ValueError:
+    except (ValueError, RecursionError):
         return UNKNOWN_TIME
     return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST else UNKNOWN_TIME
 

@@ -129,17 +129,11 @@ class Turns:
 
     async def give_up(self, claim: Claim, error: BaseException) -> None:
         """After the last attempt: the events are done with their error, the person is told, the operator sees it."""
-        commit = TurnCommit(claim, self._clock.now())
         batch = _batch(claim)
         items = (*(item for item, _ in batch.messages), *batch.others)
         failed: dict[int, str | None] = {item.id: clean_text(f"{type(error).__name__}: {error}") for item in items}
-        commit.done |= failed
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
-        if chat is not None:
-            try:
-                await self._apologise(chat, batch, commit, clean_text(str(error)))
-            except Exception:  # the boundary of an apology: the turn ends all the same
-                log.exception("turn.not_apologised", error=str(error))
+        commit = await self._last_words(claim, chat, batch, failed, clean_text(str(error)))
         try:
             await self._committer.commit(commit)
         except REFUSALS:  # by what the apology has read anew; without it nothing is left to refuse
@@ -148,6 +142,20 @@ class Turns:
             await self._committer.commit(
                 TurnCommit(claim, commit.now, timer_at=timer_at, done=failed, came_to=came_to)
             )
+
+    async def _last_words(
+        self, claim: Claim, chat: Chat | None, batch: Batch, failed: dict[int, str | None], reason: str
+    ) -> TurnCommit:
+        """The end of a turn that is given up. What came beside the messages may be what nobody can apologise with."""
+        commit = TurnCommit(claim, self._clock.now(), done=dict(failed))
+        try:
+            if chat is not None:
+                await self._apologise(chat, batch, commit, reason)
+        except Exception:  # the boundary of an apology: the turn ends all the same
+            log.exception("turn.not_apologised", error=reason, beside=len(batch.others))
+            if batch.others:
+                return await self._last_words(claim, chat, replace(batch, others=()), failed, reason)
+        return commit
 
     async def _apologise(self, chat: Chat, batch: Batch, commit: TurnCommit, reason: str) -> None:
         """Tell the person, if they wrote. What came beside it, such as an operator's order, holds all the same."""

@@ -264,6 +264,53 @@ async def test_a_fault_of_the_server_is_told_after_the_last_attempt(
         assert "a bug" in await pool.fetchval("select error from inbox")
 
 
+async def put_beside(channel: Channel, kind: str, payload: str) -> None:
+    """An item that nobody can read waits in the chat that there is: an earlier version has kept such ones."""
+    await channel.pool.execute(
+        "insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at)"
+        " select $1, 'odd', id, $2, $3::text::json, $4 from mailbox where kind = 'chat'",
+        *(WORKSPACE, kind, payload, channel.clock.now()),
+    )
+
+
+def nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+UNREADABLE = {
+    "message": f'{{"message":{{"id":"odd","type":"text","text":{{"body":"And?","x":{nested(600)}}}}}}}',
+    "standby": f'{{"message":{{"id":"odd","timestamp":{nested(600)}}}}}',
+    "user_preferences": (
+        f'{{"value":{{"category":"marketing_messages","value":{nested(600)},"timestamp":{nested(600)}}}}}'
+    ),
+    "identity": f'{{"value":{{"user_id":{nested(600)}}}}}',
+    "order": nested(600),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("works", [True, False], ids=["answered", "given up"])
+async def test_a_person_hears_of_it_whatever_waits_beside_their_message(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, kind: str, works: bool
+) -> None:
+    once = settings.model_copy(update={"turn_max_attempts": 1})
+
+    def break_down(request: ModelRequest) -> str:
+        raise RuntimeError("a bug")
+
+    async with running_channel(pool, dsn, clock, once) as channel:
+        await channel.hear()
+        await channel.told(1)
+        await channel.quiet()
+        await put_beside(channel, kind, UNREADABLE[kind])
+        channel.model.say = channel.model.say if works else break_down
+        await channel.hear("Are you there?")
+        await channel.quiet()
+        told = "Hello!" if works and kind != "order" else settings.failure_message
+        assert channel.meta.texts() == ["Hello!", told]
+        assert not await pool.fetchval("select exists (select from inbox where done_at is null)")
+
+
 async def test_what_came_beside_a_message_holds_though_its_turn_failed(
     pool: Pool, dsn: str, clock: ManualClock, settings: Settings
 ) -> None:
