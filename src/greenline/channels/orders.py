@@ -20,6 +20,8 @@ SQL = load_sql(__package__, "orders.sql")
 
 ITEM: Final = "order"
 """Kind of such an item of the inbox."""
+TOO_LATE: Final = "the conversation was over"
+"""What becomes of one that nobody carried out."""
 MAX_TEXT: Final = 4096
 """Characters of a human's message: as many as a text on WhatsApp has."""
 

@@ -1,4 +1,5 @@
--- Live conversations: held by one process, whose lease is the mailbox `live:<conversation id>`.
+-- Live conversations: held by one process, whose lease is the mailbox `live:<conversation id>`. It is kept for an hour
+-- after the end: until then the last append may be repeated.
 
 -- name: append
 -- scope: system, conversations of many workspaces share a commit; every row carries its workspace_id
@@ -63,7 +64,7 @@ with append as materialized (
     lease_until = case when not l.ended then m.lease_until end,
     attempt = case when l.ended then 0 else m.attempt end,
     epoch = m.epoch + l.ended::int,
-    due_at = case when not l.ended then m.due_at end
+    due_at = case when l.ended then $2::timestamptz + interval '1 hour' else m.due_at end
   from live l where m.id = l.mailbox_id
 ), analysed as (
   insert into mailbox as m(id, workspace_id, kind, due_at)
@@ -82,3 +83,14 @@ select to_jsonb(c) as conversation, (
   select max(e.at) from conversation_event e where e.workspace_id = $1 and e.conversation_id = c.id
 ) as last_at
 from conversation c where c.workspace_id = $1 and c.id = $2;
+
+-- name: leave
+-- The mailbox $2 of a conversation that is over, unless something has come in since it was claimed. What still waits in
+-- it is done at $5, with $6 as what became of it.
+with gone as (
+  delete from mailbox where workspace_id = $1 and id = $2 and epoch = $3 and arrivals = $4 returning id
+), late as (
+  update inbox i set done_at = $5, error = $6
+  from gone where i.workspace_id = $1 and i.mailbox_id = gone.id and i.done_at is null
+)
+select exists (select from gone);

@@ -21,6 +21,7 @@ from greenline.channels.live.models import CODE_CRASH, AudioOut
 from greenline.channels.live.recorder import Recorder
 from greenline.channels.live.recordings import Recordings
 from greenline.channels.live.session import LiveSession
+from greenline.channels.orders import TOO_LATE
 from greenline.clock import Clock
 from greenline.conversations.events import Ended, Resumed, Started
 from greenline.conversations.models import ConversationNotFound
@@ -30,7 +31,7 @@ from greenline.ids import new_id
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
 from greenline.speech.models import Speech
-from greenline.store.mailbox import Claim, Mailboxes
+from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.objects import Objects
 from greenline.store.outage import DATABASE_ERRORS, patiently
 from greenline.store.pool import Pool
@@ -85,7 +86,7 @@ class LiveSessions:
             clock,
             kind=KIND,
             owner=secrets.token_hex(8),
-            handler=self._abandoned,
+            handler=self._due,
             give_up=self._give_up,
             room=10_000,
         )
@@ -186,8 +187,8 @@ class LiveSessions:
         )
         journal = LiveJournal(self._writer, self._clock, claim, projection, beginning.events)
         try:
-            if beginning.projection is not None:  # held first: from now on a deletion takes it away from us
-                await self._check_there(projection)
+            if beginning.conversation_id is not None:
+                await self._check_free(claim, projection, goes_on=beginning.projection is not None)
             journal.record(opening, *beginning.notes)
             await journal.flush()
         except BaseException:  # the boundary of a beginning: undone, and raised
@@ -195,22 +196,28 @@ class LiveSessions:
             raise
         return claim, journal
 
-    async def _check_there(self, begun: Projection) -> None:
+    async def _check_free(self, claim: Claim, begun: Projection, *, goes_on: bool) -> None:
+        """That one that goes on is there and open, and a new one is new: the mailbox of one that is over is gone.
+
+        It is held by now: a deletion takes it away from us from here on, and nobody else can begin it.
+        """
         key = begun.workspace_id, begun.id
         row = await patiently(lambda: self._pool.fetchrow(sql["conversation"], *key), self._writer.patience)
-        if row is None:
+        if row is None and goes_on:
             raise ConversationNotFound("The conversation was deleted before anybody picked up.")
+        if row is not None and not (goes_on and read_projection(row["conversation"]).is_open):
+            raise LeaseLost(claim.mailbox_id)
 
     def _recorder(self, beginning: Beginning, conversation_id: str) -> Recorder | None:
         privacy = beginning.version.platform_settings.privacy
         return self._recordings.begin(beginning.workspace_id, conversation_id, privacy)
 
-    async def _abandoned(self, claim: Claim) -> None:
-        """A conversation whose lease ran out: its process died, and the socket or the call with it."""
+    async def _due(self, claim: Claim) -> None:
+        """One whose lease ran out, as its process died, and the socket or the call with it; or one that is over."""
         conversation_id = claim.mailbox_id.removeprefix(f"{KIND}:")
         row = await self._pool.fetchrow(sql["conversation"], claim.workspace_id, conversation_id)
         if row is None or not (projection := read_projection(row["conversation"])).is_open:
-            await self._mailboxes.release(claim, self._clock.now())
+            await self._leave(claim)
             return
         log.warning("live.abandoned", conversation_id=conversation_id)
         journal = LiveJournal(self._writer, self._clock, claim, projection)
@@ -220,6 +227,13 @@ class LiveSessions:
         # Nobody knows when it broke off: it lasted at least until the last that was written down.
         await journal.close(Ended(reason=ABANDONED, status="failed", error=error), at=row["last_at"])
         await self._recordings.take_up(claim.workspace_id, conversation_id)
+
+    async def _leave(self, claim: Claim) -> None:
+        """Nobody needs the mailbox of a conversation that is over."""
+        claim.returning = True
+        key, now = (claim.workspace_id, claim.mailbox_id, claim.epoch, claim.arrivals), self._clock.now()
+        if not await self._pool.fetchval(sql["leave"], *key, now, TOO_LATE):
+            await self._mailboxes.release(claim, now)
 
     async def _give_up(self, claim: Claim, error: BaseException) -> None:
         await self._mailboxes.release(claim, self._clock.now())

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
-from greenline.channels.orders import ITEM, load_order
+from greenline.channels.orders import ITEM, TOO_LATE, load_order
 from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.commit import TurnCommit
 from greenline.channels.whatsapp.saying import speak
@@ -17,8 +16,6 @@ from greenline.conversations.events import ContextualUpdate, Ended, HumanTakeove
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.conversations.projection import Projection
 from greenline.store.mailbox import Item
-
-TOO_LATE: Final = "the conversation was over"
 
 
 def obey(chat: Chat, items: Iterable[Item], commit: TurnCommit) -> Chat:
