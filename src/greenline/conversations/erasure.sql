@@ -34,7 +34,7 @@ with chat as (
   select i.id from key cross join lateral unnest(array[key.dedupe, 'permission:' || key.dedupe]) as known(dedupe)
   join inbox i on i.dedupe = known.dedupe and i.kind <> 'order'
   union all
-  select i.id from whatsapp_call w join inbox i on i.mailbox_id = w.mailbox_id and i.mailbox_id like 'call:%'
+  select i.id from whatsapp_call w join inbox i on i.mailbox_id = w.mailbox_id and i.done_at is not null
   where w.conversation_id = $2 and w.workspace_id = $1 and w.phase = 'ended' and i.kind <> 'order'
 ), gone as (
   delete from inbox i where i.workspace_id = $1 and i.done_at is not null and i.id in (select id from found)
@@ -117,9 +117,8 @@ with chat as materialized (
   update outbox o set body = '{}', fallback = null, wamid = null from chat
   where o.workspace_id = $1 and o.chat_id = chat.id and o.conversation_id is null
 ), gone as (
-  delete from inbox i
-  where i.workspace_id = $1 and i.done_at is not null
-    and (i.mailbox_id in (select id from chat) or i.mailbox_id in (select mailbox_id from over))
+  delete from inbox i using (select id from chat union all select mailbox_id from over) as m(id)
+  where i.workspace_id = $1 and i.mailbox_id = m.id and i.done_at is not null
   returning i.dedupe
 ), kept as (
   insert into erased_event(digest, erased_at) select event_digest(dedupe), $3 from gone on conflict do nothing
