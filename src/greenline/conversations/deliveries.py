@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from greenline.conversations.events import Delivery, Entry
 
 STATES: Final = ("accepted", "sent", "failed", "delivered", "read", "played")
-"""By rank: a message seen on the device after all did not fail."""
+"""By rank, the same as ``delivery_rank`` in the database: a message seen on the device after all did not fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _tell_operator(turn: Turn, outcome: Outcome) -> None:
     )
 
 
-async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watching | None) -> Outcome:
+async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watching | None) -> None:
     tools = {tool.spec.name: tool for tool in turn.tools}
     for _ in range(turn.max_rounds):
         request = _request(turn, outcome)
@@ -159,12 +159,15 @@ async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watc
             reply = await watching.model(request, outcome.events, tools)
         if isinstance(reply, NoModelAnswered):
             reason = "no model of the cascade answered"
-            return fail(outcome, effects, turn.failure_message, "no_model_answered", reason, reply.attempts)
+            fail(outcome, effects, turn.failure_message, "no_model_answered", reason, reply.attempts)
+            return
         if isinstance(reply, Refused):
-            return _refuse(turn, reply, effects, outcome)
+            _refuse(turn, reply, effects, outcome)
+            return
         message = _said(turn, reply, effects, outcome)
         if watching is not None and (refused := await watching.afterwards(message.id, outcome.events)) is not None:
-            return _refuse(turn, refused, effects, outcome)
+            _refuse(turn, refused, effects, outcome)
+            return
         stop = False
         for call in _told_apart(reply.tool_calls, turn.journal, outcome.events):
             result = await _call(turn, call, tools.get(call.name), message, effects, outcome)
@@ -173,9 +176,9 @@ async def _rounds(turn: Turn, effects: Effects, outcome: Outcome, watching: Watc
                 turn = turn.translate(result.language)
                 tools = {tool.spec.name: tool for tool in turn.tools}
         if stop or not reply.tool_calls:
-            return outcome
+            return
     reason = "the model kept calling tools without answering"
-    return fail(outcome, effects, turn.failure_message, "too_many_tool_rounds", reason)
+    fail(outcome, effects, turn.failure_message, "too_many_tool_rounds", reason)
 
 
 def _told_apart(calls: Sequence[ToolCall], *told: Sequence[Event]) -> list[ToolCall]:
@@ -206,8 +209,8 @@ def fail(
     return outcome
 
 
-def _refuse(turn: Turn, refused: Refused, effects: Effects, outcome: Outcome) -> Outcome:
-    """The outcome of a turn whose answer was refused: the guardrails' message and the end, or a failed turn."""
+def _refuse(turn: Turn, refused: Refused, effects: Effects, outcome: Outcome) -> None:
+    """End a turn whose answer was refused: the guardrails' message and the end, or a failed turn."""
     text, origin = refused.message, _GUARDRAIL
     if refused.ends is None:
         text, origin = turn.failure_message, "failure"
@@ -222,7 +225,6 @@ def _refuse(turn: Turn, refused: Refused, effects: Effects, outcome: Outcome) ->
         said.append(event.id)
     outcome.events.extend(refused.of(said[-1]))
     outcome.refusal = Refusal(text, refused.ends, cut=cut)
-    return outcome
 
 
 def _request(turn: Turn, outcome: Outcome) -> ModelRequest:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from greenline.conversations.deliveries import MessageDelivery, TurnDelivery
+from greenline.conversations.deliveries import STATES, MessageDelivery, TurnDelivery
 from greenline.conversations.transcript_models import (
     FileInput,
     LlmVerdict,
@@ -23,7 +23,6 @@ from greenline.web.parts import Tag, box, link, rich_text
 from greenline.web.sound import Sound
 from greenline.web.voice import Player
 
-STATES: Final = ("accepted", "sent", "delivered", "read", "played", "failed")
 METRIC_WORDS: Final = {
     "convai_llm_service_tt_last_sentence": "model",
     "convai_llm_tool_request_generation_latency": "model",

@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from greenline.channels.whatsapp.graph_errors import PASSING, retry_seconds
+from greenline.conversations.deliveries import STATES
 from greenline.store.pool import Connection, Pool
 from greenline.store.sql import load_sql
 from greenline.text import clean_data, clean_text
@@ -23,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 sql: Final = load_sql(__package__, "delivery.sql")
 
-STATES: Final = ("accepted", "sent", "failed", "delivered", "read", "played")
-"""By rank; the same as ``delivery_rank`` in the database."""
 MAX_RESENDS: Final = 3
 
 
