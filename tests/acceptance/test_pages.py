@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -118,18 +119,26 @@ async def test_buttons_of_a_template_reply_open_a_page_or_dial(place: Place) -> 
         {"type": "PHONE_NUMBER", "text": "Ring us", "phone_number": "+1 (555) 000-1111"},
         {"type": "COPY_CODE", "example": "TEA7"},
     ]
-    components = [{"type": "BODY", "text": "Your parcel is here."}, {"type": "BUTTONS", "buttons": buttons}]
+    components = [
+        {"type": "HEADER", "format": "TEXT", "text": "Parcel {{1}}", "example": {"header_text": ["7"]}},
+        {"type": "BODY", "text": "Your *parcel* is here."},
+        {"type": "FOOTER", "text": "Fern & Field"},
+        {"type": "BUTTONS", "buttons": buttons},
+    ]
     await place.approve({"name": "parcel", "language": "en", "category": "MARKETING", "components": components})
     given = [
         ("url", 1, {"type": "text", "text": "9?a=b"}),
         ("copy_code", 3, {"type": "coupon_code", "coupon_code": "T"}),
     ]
-    sent = [{"type": "button", "sub_type": kind, "index": at, "parameters": [what]} for kind, at, what in given]
+    sent: list[dict[str, Any]] = [{"type": "header", "parameters": [{"type": "text", "text": "7"}]}]
+    sent += [{"type": "button", "sub_type": kind, "index": at, "parameters": [what]} for kind, at, what in given]
     template = {"name": "parcel", "language": {"code": "en"}, "components": sent}
     await place.send(await place.wa_id("Dirk"), "template", template)
 
     bubble = phone.locator(".gl-row.theirs").last
     await expect(bubble.locator(".gl-text")).to_have_text("Your parcel is here.")
+    await expect(bubble.locator(".gl-head")).to_have_text("Parcel 7")
+    await expect(bubble.locator(".gl-foot")).to_have_text("Fern & Field")
     shown: list[str | re.Pattern[str]] = [
         "It fits",
         re.compile("Track it"),

@@ -167,7 +167,8 @@ class MessageShown(Answer):
     id: str
     direction: Literal["in", "out"] = Field(description="The business's: `in` came from the person.")
     type: str
-    rendered: str | None = Field(description="Text of a template's message.")
+    rendered: str | None = Field(description="All that a template's message shows, a line for each part and button.")
+    texts: dict[str, str] = Field(description="Of a template's message: of its `header`, `body` and `footer`.")
     buttons: list[dict[str, Any]] = Field(description="Of a template's message, with what they do.")
     timestamp: float
     status: str = Field(description="`sent`, `delivered`, `read`, `played` or `failed`.")

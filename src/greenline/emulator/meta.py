@@ -96,6 +96,7 @@ class Meta:
         wamid = new_wamid()
         if person is not None and asks_to_call:
             self.desk.permissions.of(person, number).request(self.clock.now(), wamid)
+        filled = template_fill.fill(template, body["template"]) if template else None
         message = Message(
             id=wamid,
             direction="out",
@@ -103,7 +104,8 @@ class Meta:
             content={kind: body.get(kind)},
             at=self.clock.now(),
             context=self._quote(chat, body),
-            rendered=template_fill.fill(template, body["template"]) if template else None,
+            rendered=filled.rendered if filled else None,
+            texts=dict(filled.texts) if filled else {},
             callback_data=body.get("biz_opaque_callback_data"),
             category=template["category"].lower() if template else "service",
             template_id=template["id"] if template else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from greenline.emulator.checks import a_file, a_text, an_object
@@ -18,7 +19,17 @@ _SENT: Final = ("header", "body", "button", "carousel", "limited_time_offer")
 Parameters = list[dict[str, Any]]
 
 
-def fill(template: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A template's message. ``rendered`` is all of it, with a line in brackets for a header that is no text and for
+    each button; ``texts`` are those of ``header``, ``body`` and ``footer``.
+    """
+
+    rendered: str
+    texts: Mapping[str, str]
+
+
+def fill(template: Mapping[str, Any], sent: Mapping[str, Any]) -> Filled:
     """What the person reads.
 
     Raises:
@@ -27,15 +38,18 @@ def fill(template: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
             than 4 spaces in a row, 132005 for a text that becomes too long, 100 for components of another shape.
     """
     parts, buttons = _given(sent.get("components"))
-    lines = []
+    lines, texts = [], {}
     for component in template["components"]:
         match component["type"]:
             case "HEADER" if component["format"] != "TEXT":
                 _media_header(component["format"].lower(), parts.pop("header", []))
                 lines.append(f"[{component['format'].lower()}]")
             case "HEADER" | "BODY" as kind:
-                lines.append(_filled(component["text"], parts.pop(kind.lower(), []), kind.lower()))
+                place = kind.lower()
+                texts[place] = _filled(component["text"], parts.pop(place, []), place)
+                lines.append(texts[place])
             case "FOOTER":
+                texts["footer"] = component["text"]
                 lines.append(component["text"])
             case "BUTTONS":
                 for index, button in enumerate(component["buttons"]):
@@ -45,7 +59,7 @@ def fill(template: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
         _filled("", parts.get(kind, []), kind)
     for index in buttons:
         raise MetaError(132018, f"buttons: Button at index {index} is not in the template")
-    return "\n".join(lines)
+    return Filled("\n".join(lines), texts)
 
 
 def needs_phone(template: Mapping[str, Any]) -> bool:

@@ -173,6 +173,8 @@ class Message:
     status: str = "accepted"
     context: dict[str, Any] | None = None
     rendered: str | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+    """Of a template's message (`greenline.emulator.template_fill.Filled`)."""
     callback_data: str | None = None
     reactions: dict[str, str] = field(default_factory=dict)
     read_by_business: bool = False
@@ -199,6 +201,7 @@ class Message:
             "direction": self.direction,
             "type": self.type,
             "rendered": self.rendered,
+            "texts": self.texts,
             "buttons": self.buttons,
             "timestamp": self.at,
             "status": self.status,

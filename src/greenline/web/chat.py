@@ -90,11 +90,11 @@ class Bubble:
 
 def bubbles(messages: Sequence[Mapping[str, Any]], taken: Collection[str]) -> list[Bubble]:
     """The bubbles of a chat; ``taken`` are ids of the person's messages that the business has."""
-    texts = {str(message["id"]): _short(message) for message in messages}
+    shorts = {str(message["id"]): _short(message) for message in messages}
     answered = {_answers(message) for message in messages if _permission_reply(message)}
     asking = {message["id"] for message in messages if message.get("asks_to_call")} - answered
     return [
-        _bubble(message, texts, taken, asks_to_call=message["id"] in asking)
+        _bubble(message, shorts, taken, asks_to_call=message["id"] in asking)
         for message in messages
         if message["type"] != "reaction"
     ]
@@ -118,7 +118,7 @@ def pieces(text: str) -> list[Piece]:
 
 
 def _bubble(
-    message: Mapping[str, Any], texts: Mapping[str, str], taken: Collection[str], *, asks_to_call: bool
+    message: Mapping[str, Any], shorts: Mapping[str, str], taken: Collection[str], *, asks_to_call: bool
 ) -> Bubble:
     kind, mine = str(message["type"]), message["direction"] == "in"
     content = message.get(kind)
@@ -127,14 +127,15 @@ def _bubble(
     shown, medium = _header(content) if kind == "template" else (kind, content)
     choices = tuple(_templates_choices(message)) if kind == "template" else _choices(interactive)
     action = interactive.get("action") or {}
+    texts = message.get("texts") or {}
     return Bubble(
         id=str(message["id"]),
         mine=mine,
         at=float(message["timestamp"]),
         text=_text(message, kind, content),
-        header=str((interactive.get("header") or {}).get("text") or ""),
-        footer=str((interactive.get("footer") or {}).get("text") or ""),
-        quoted=texts.get(_answers(message), ""),
+        header=texts.get("header") or str((interactive.get("header") or {}).get("text") or ""),
+        footer=texts.get("footer") or str((interactive.get("footer") or {}).get("text") or ""),
+        quoted=shorts.get(_answers(message), ""),
         tick=_tick(message, mine, taken),
         reactions=tuple(emoji for emoji in message.get("reactions", ()) if emoji),
         choices=choices,
@@ -164,8 +165,10 @@ def _tick(message: Mapping[str, Any], mine: bool, taken: Collection[str]) -> Tic
 
 
 def _text(message: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> str:
+    if kind == "template":
+        return _template_text(message, content)
     if message.get("rendered"):
-        return _template_text(str(message["rendered"]), message, content)
+        return str(message["rendered"])
     if kind == "text":
         return str(content.get("body") or "")
     if kind in FILES:
@@ -220,21 +223,11 @@ def _header(template: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return "", {}
 
 
-def _template_text(rendered: str, message: Mapping[str, Any], template: Mapping[str, Any]) -> str:
-    """The text of a template, which the emulator renders with a line in brackets for a header of a file or a place,
-    and for each button.
-    """
-    lines = rendered.split("\n")
+def _template_text(message: Mapping[str, Any], template: Mapping[str, Any]) -> str:
+    """The body of a template, under the place that its header may be."""
     kind, medium = _header(template)
-    if kind == "location":
-        lines[0] = _text({}, kind, medium)
-    elif kind:
-        del lines[0]
-    for button in message.get("buttons") or ():
-        line = f"[{button['text']}]"
-        if line in lines[1:]:
-            del lines[len(lines) - 1 - lines[::-1].index(line)]
-    return "\n".join(lines)
+    place = _text({}, kind, medium) if kind == "location" else ""
+    return "\n".join(text for text in (place, str((message.get("texts") or {}).get("body") or "")) if text)
 
 
 def _templates_choices(message: Mapping[str, Any]) -> Iterator[Choice]:

@@ -184,10 +184,16 @@ ALL = (IMAGE, texts("body", "Ann", "7"), button("1", "url", text="7"))
 def test_a_template_is_shown_with_its_parameters(account: Account) -> None:
     made = make(account, *FULL)
     shown = "[image]\nHi Ann, order 7 is here.\nFern\n[Thanks]\n[Track]\n[Call us]"
-    assert fill(made, sent(*ALL)) == shown
+    assert fill(made, sent(*ALL)).rendered == shown
     more = (button(0, "quick_reply", payload="yes"), button("2", "voice_call", ttl_minutes=10, payload="x"))
-    assert fill(made, sent(*ALL, *more)) == shown
+    assert fill(made, sent(*ALL, *more)).rendered == shown
     assert not asks_to_call(made)
+
+
+def test_the_texts_of_a_template_are_told_apart(account: Account) -> None:
+    made = make(account, {"type": "HEADER", "format": "TEXT", "text": "Order {{1}}"}, *FULL[1:])
+    filled = fill(made, sent(texts("header", "7"), *ALL[1:]))
+    assert filled.texts == {"header": "Order 7", "body": "Hi Ann, order 7 is here.", "footer": "Fern"}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_wrong_parameters_are_refused(account: Account, components: Any, code: i
 
 def test_parameters_for_what_a_template_does_not_have_are_refused(account: Account) -> None:
     made = make(account, BODY, buttons({**URL, "url": "https://x.example"}))
-    assert fill(made, sent()) == "Hello there.\n[Track]"
+    assert fill(made, sent()).rendered == "Hello there.\n[Track]"
     assert refused(lambda: fill(made, sent(texts("header", "x"))))[0] == 132000
     assert refused(lambda: fill(made, sent(button("0", "url", text="x"))))[0] == 132018
 
@@ -231,6 +237,6 @@ def test_a_code_needs_the_phone_number(account: Account) -> None:
     otp = buttons({"type": "OTP", "otp_type": "COPY_CODE"})
     made = make(account, {"type": "BODY", "add_security_recommendation": True}, otp, category="AUTHENTICATION")
     assert needs_phone(made)
-    assert fill(made, sent(texts("body", "123"), button("0", "url", text="123"))).startswith("*123* is your")
+    assert fill(made, sent(texts("body", "123"), button("0", "url", text="123"))).rendered.startswith("*123* is your")
     assert refused(lambda: fill(made, sent(texts("body", "123"))))[0] == 131008
     assert not needs_phone(make(account, BODY, name="other"))

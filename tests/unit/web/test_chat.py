@@ -87,9 +87,10 @@ def test_a_template_shows_its_text_and_what_its_buttons_do() -> None:
         {"type": "PHONE_NUMBER", "text": "Ring", "phone_number": "+1 (555) 000-1111"},
         {"type": "COPY_CODE", "text": "Copy code", "coupon_code": "FERN20"},
     ]
-    lines = "[Yes]\nHello [Yes]\n[Yes]\n[Track]\n[Run]\n[Ring]\n[Copy code]\nBye"
-    shown = bubble(type="template", template={"name": "x"}, rendered=lines, buttons=buttons)
-    assert shown.text == "[Yes]\nHello [Yes]\nBye"
+    texts = {"header": "Your order", "body": "Hello [Yes]\nBye", "footer": "Fern"}
+    rendered = "Your order\nHello [Yes]\nBye\nFern\n[Yes]\n[Track]\n[Run]\n[Ring]\n[Copy code]"
+    shown = bubble(type="template", template={"name": "x"}, rendered=rendered, texts=texts, buttons=buttons)
+    assert (shown.header, shown.text, shown.footer) == ("Your order", "Hello [Yes]\nBye", "Fern")
     assert shown.choices == (
         Choice(0, "Yes"),
         Choice(1, "Track", does="link", address="HTTPS://shop.example/7"),
@@ -117,17 +118,14 @@ def test_a_template_shows_its_text_and_what_its_buttons_do() -> None:
             "📍 HQ 1, 2\nHere it is.",
             None,
         ),
-        ({"type": "text", "text": "it"}, "[it]\nHere it is.", None),
+        ({"type": "text", "text": "it"}, "Here it is.", None),
     ],
 )
 def test_a_template_shows_the_file_or_the_place_of_its_header(
     parameter: dict[str, Any], text: str, file: File | None
 ) -> None:
     components = [{"type": "body", "parameters": []}, {"type": "header", "parameters": [parameter]}]
-    kind = parameter["type"] if parameter["type"] != "text" else "it"
-    shown = bubble(
-        type="template", template={"name": "x", "components": components}, rendered=f"[{kind}]\nHere it is."
-    )
+    shown = bubble(type="template", template={"name": "x", "components": components}, texts={"body": "Here it is."})
     assert (shown.text, shown.file) == (text, file)
 
 
@@ -179,8 +177,8 @@ def test_a_temporary_permission_says_its_end() -> None:
 
 def test_a_template_can_ask_to_call() -> None:
     template = {"name": "may_we_call"}
-    assert bubble(type="template", template=template, rendered="May we call?", asks_to_call=True).asks_to_call
-    assert not bubble(type="template", template=template, rendered="Hello", asks_to_call=False).asks_to_call
+    assert bubble(type="template", template=template, texts={"body": "May we call?"}, asks_to_call=True).asks_to_call
+    assert not bubble(type="template", template=template, texts={"body": "Hello"}, asks_to_call=False).asks_to_call
 
 
 def test_a_file_links_only_to_the_web() -> None:
