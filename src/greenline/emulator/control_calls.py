@@ -25,9 +25,11 @@ from greenline.emulator.meta import Meta
 
 
 class Dial(BaseModel, extra="forbid"):
-    """Whom a person calls."""
+    """Whom a person calls, and what the business wrote into the button or the link by which they do."""
 
     phone_number_id: str
+    cta_payload: str | None = Field(None, max_length=512)
+    deeplink_payload: str | None = Field(None, max_length=512)
 
 
 class Sound(BaseModel, extra="forbid"):
@@ -69,7 +71,8 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
         reason = desk.why_not(number)
         if reason is not None:
             raise HTTPException(409, reason)
-        return (await desk.dial(person, number)).shown()
+        payloads = body.model_dump(include={"cta_payload", "deeplink_payload"}, exclude_none=True)
+        return (await desk.dial(person, number, **payloads)).shown()
 
     @app.get("/calls", response_model=Calls)
     async def calls() -> dict[str, Any]:

@@ -23,9 +23,7 @@ def check_envelope(body: dict[str, Any]) -> None:
             raise MetaError(100, f"Param {key} must be a string.")
     if one_of(body.get("recipient_type", "individual"), "recipient_type", ("individual", "group")) == "group":
         raise MetaError(100, "Param to: no group of this number has this id.")
-    echo = body.get("biz_opaque_callback_data")
-    if echo is not None and (not isinstance(echo, str) or len(echo) > LONGEST_ECHO):
-        raise MetaError(100, f"Param biz_opaque_callback_data must be a string of at most {LONGEST_ECHO} characters.")
+    read_echo(body)
     context = body.get("context")
     if context is None:
         return
@@ -33,6 +31,14 @@ def check_envelope(body: dict[str, Any]) -> None:
         raise MetaError(100, "Param context must be an object with a message_id.")
     if body.get("type") == "reaction":
         raise MetaError(100, "A reaction takes no context.")
+
+
+def read_echo(body: dict[str, Any]) -> str | None:
+    """What the business wants to be told again with what becomes of a message or a call. Raises `MetaError` 100."""
+    echo = body.get("biz_opaque_callback_data")
+    if echo is None or (isinstance(echo, str) and len(echo) <= LONGEST_ECHO):
+        return echo
+    raise MetaError(100, f"Param biz_opaque_callback_data must be a string of at most {LONGEST_ECHO} characters.")
 
 
 def check_message(body: dict[str, Any]) -> None:

@@ -164,6 +164,23 @@ async def test_a_call_that_the_business_does_not_accept_in_time_is_over() -> Non
         assert (call.ended_by, ended["status"], "start_time" in ended) == ("business_silent", "COMPLETED", False)
 
 
+async def test_a_business_may_end_its_call_before_the_relay_has_answered() -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with line() as at:
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
+        offer = {"sdp_type": "offer", "sdp": await at.media.offer()}
+        for wrong in ({"a": 1}, "x" * 513):
+            with pytest.raises(MetaError, match="at most 512"):
+                await at.act("connect", to=at.ann.phone, session=offer, biz_opaque_callback_data=wrong)
+        (made,) = (await at.act("connect", to=at.ann.phone, session=offer, biz_opaque_callback_data="mine"))["calls"]
+        await at.act("terminate", call_id=made["id"])
+        await eventually(lambda: at.news("terminate"))
+        assert at.news("terminate")[0]["biz_opaque_callback_data"] == "mine"
+        assert not at.news("connect")
+    assert faults == []
+
+
 async def test_nobody_speaks_in_a_call_that_is_over_by_then() -> None:
     async with line() as at:
         call = await at.meta.desk.dial(at.ann, at.number)

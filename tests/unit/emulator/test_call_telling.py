@@ -61,6 +61,14 @@ async def test_a_person_who_hides_the_phone_is_known_by_the_business_scoped_id(t
     assert "duration" not in ended, "nobody answered"
 
 
+async def test_the_payload_of_a_button_is_told_with_the_call(town: Town) -> None:
+    by_button = await town.meta.desk.dial(town.ann, town.number, cta_payload="order 17")
+    plain = await town.call(town.ben)
+    begun = {told["id"]: told for told in town.told("calls", "calls") if told["event"] == "connect"}
+    assert begun[by_button.id]["cta_payload"] == "order 17"
+    assert not {"cta_payload", "deeplink_payload"} & set(begun[plain])
+
+
 async def test_swapped_ends_and_a_missing_direction(town: Town) -> None:
     town.meta.faults.add(CallSwapped(match={"event": "connect"}))
     town.meta.faults.add(CallUndirected(match={"event": "terminate"}))

@@ -32,6 +32,9 @@ class Call:
     state: State = "connecting"
     accepted_sdp: str | None = None
     callback_data: str | None = None
+    payloads: dict[str, str] = field(default_factory=dict)
+    """What the business wrote into the button or the link by which the person calls: ``cta_payload``,
+    ``deeplink_payload``."""
     started_at: float | None = None
     ended_at: float | None = None
     ended_by: str | None = None

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from aiortc.exceptions import InvalidStateError
+
 from greenline.emulator.background import Background
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import g711, may_use_graph, why_closed
@@ -27,6 +29,7 @@ from greenline.emulator.errors import MetaError
 from greenline.emulator.fault_kinds import CallUnsure
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
+from greenline.emulator.limits import read_echo
 from greenline.emulator.world import Message, Number, Person, World
 
 WATCH_SECONDS: Final = 0.5
@@ -120,7 +123,7 @@ class Desk:
         if not isinstance(session, dict) or session.get("sdp_type") != "answer":
             raise MetaError(100, "session must hold an answer.")
         sdp = check_sdp(session.get("sdp"), g711(call.number))
-        orders = read_orders(action, body)
+        orders, echo = read_orders(action, body), read_echo(body)
         if call.accepted_sdp is None:
             try:
                 await call.peer.apply_answer(sdp)
@@ -132,7 +135,7 @@ class Desk:
         call.note(action)
         if action == "accept" and call.state != "active":
             call.orders = orders
-            call.callback_data = body.get("biz_opaque_callback_data")
+            call.callback_data = echo
             self._activate(call)
 
     async def _connect(self, number: Number, body: dict[str, Any], base_url: str) -> Call:
@@ -151,18 +154,18 @@ class Desk:
         if not isinstance(session, dict) or session.get("sdp_type") != "offer":
             raise MetaError(100, "session must hold an offer.")
         sdp = check_sdp(session.get("sdp"), g711(number))
-        orders = read_orders("connect", body)
+        orders, echo = read_orders("connect", body), read_echo(body)
         call = self._new(number, person, "BUSINESS_INITIATED")
-        call.orders, call.base_url = orders, base_url
-        call.callback_data = body.get("biz_opaque_callback_data")
+        call.orders, call.base_url, call.callback_data = orders, base_url, echo
         self._background.start(self._ring_person(call, sdp))
         return call
 
     # The person (control)
 
-    async def dial(self, person: Person, number: Number) -> Call:
-        """A person calls the business."""
+    async def dial(self, person: Person, number: Number, **payloads: str) -> Call:
+        """A person calls the business; ``payloads`` are those of the button or the link by which they do."""
         call = self._new(number, person, "USER_INITIATED")
+        call.payloads = payloads
         self._world.chat(person, number).open_window(self._clock.now())
         offer = await call.peer.offer()
         call.state = "ringing"
@@ -229,6 +232,8 @@ class Desk:
     async def _ring_person(self, call: Call, offer: str) -> None:
         try:
             answer = await call.peer.answer(offer, setup=self._config.call_answer_setup)
+        except InvalidStateError:  # ended meanwhile
+            return
         except (ValueError, KeyError):
             call.error = 138007
             await self._end(call, "failed")

@@ -52,7 +52,7 @@ class Teller:
 
     def connect(self, call: Call, kind: str, sdp: str) -> None:
         """A person calls (``offer``), or the relay answers the call of the business (``answer``)."""
-        value = self._value(call, {"event": "connect", "session": {"sdp_type": kind, "sdp": sdp}})
+        value = self._value(call, {"event": "connect", **call.payloads, "session": {"sdp_type": kind, "sdp": sdp}})
         self._begun[call.id] = value
         if self._acting(CallConnectLost, call, "connect"):
             call.note("connect_lost")
