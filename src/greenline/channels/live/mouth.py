@@ -26,6 +26,9 @@ CHARACTERS_A_SECOND: Final = 15.0
 """How fast people and voices speak: for the length of what was not spoken to its end."""
 MOST_FAILURES: Final = 2
 """Sentences in a row that nobody could speak: the rest of the answer is not tried, nor after one waited in vain."""
+AHEAD_SECONDS: Final = 20.0
+"""Written ahead of its playback before the next sentence, of 20 s at most, is begun: what waits for a client has a
+limit (5 MB of 48 kHz then), and a provider is paid for what is cut off as well."""
 SOUND_AFTER_SECONDS: Final = 0.3
 """A tool that takes no longer is not accompanied."""
 SOUND_SECONDS: Final = 0.1
@@ -283,10 +286,15 @@ class Utterance:
             if piece.hushed is not None:
                 await self._sound(piece, piece.hushed)
             elif failures < MOST_FAILURES:
+                await self._wait_for_playback()
                 failures = await self._try(piece, failures)
             self._queue.task_done()
         if failures:
             self._say_spare()
+
+    async def _wait_for_playback(self) -> None:
+        while (ahead := self._out.queued - AHEAD_SECONDS) > 0:  # noqa: ASYNC110 - playback gives no event
+            await asyncio.sleep(ahead)
 
     async def _try(self, piece: _Piece, failures: int) -> int:
         """Say it; how many have failed in a row by now."""

@@ -14,7 +14,7 @@ from greenline.channels.socket.server_messages import Frame
 Send: TypeAlias = Callable[[str], Awaitable[None]]
 
 MAX_BYTES: Final = 8_388_608
-"""What waits for one client at most: three minutes of speech at 16 kHz, which is sent ahead of its playback."""
+"""What waits for one client at most: a minute of speech at 48 kHz, of which 40 s are sent ahead of their playback."""
 MAX_FRAMES: Final = 5_000
 
 

@@ -1,0 +1,54 @@
+"""What the agent says aloud, in the time that it takes to be heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from greenline.channels.live.mouth import AHEAD_SECONDS, Utterance
+from greenline.channels.socket.outgoing import MAX_BYTES, Outgoing
+from greenline.channels.socket.voice import SocketVoice
+from greenline.speech.models import Alignment, Voice
+from support.spoken import SECONDS_A_WORD, SpokenSpeech
+from support.virtual_time import in_virtual_time, virtual_loop
+
+SENTENCE = f"{'tea ' * 49}tea. "
+SECONDS = 50 * SECONDS_A_WORD
+
+
+@dataclass
+class Watched(SocketVoice):
+    """The voice on a socket whose client reads nothing, and how far ahead of its playback it came."""
+
+    outgoing: Outgoing = field(default_factory=Outgoing)
+    most: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.outgoing, rate=48_000, encode=bytes, now=virtual_loop().time)
+
+    def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        super().write(pcm, event_id, alignment)
+        self.most = max(self.most, self.queued)
+
+
+@in_virtual_time
+async def test_a_long_answer_is_spoken_as_it_is_heard() -> None:
+    loop, out, speech = virtual_loop(), Watched(), SpokenSpeech()
+    utterance = Utterance(1, out, speech, Voice(), {}, seconds=12.0, now=loop.time)
+    for _ in range(10):
+        utterance.feed(SENTENCE)
+    utterance.finish()
+    await utterance.spoken()
+    assert speech.said == [SENTENCE.strip()] * 10
+    assert loop.time() == pytest.approx(10 * SECONDS - AHEAD_SECONDS - SECONDS, abs=SECONDS)
+    assert out.most < AHEAD_SECONDS + SECONDS + 1.0
+    assert not utterance.failure
+
+
+@in_virtual_time
+async def test_what_comes_ahead_of_its_playback_fits_into_what_may_wait() -> None:
+    """A client that reads as fast as it plays is no slow one, at any rate."""
+    out = Watched()
+    out.write(bytes(int((AHEAD_SECONDS + 20.0) * 48_000) * 2), 1)
+    assert out.outgoing.waiting_bytes < MAX_BYTES * 3 / 4
