@@ -20,7 +20,7 @@ class ScriptedSession:
     config: ConversationConfig
     text_only: bool = True
     out: AudioOut | None = None
-    waits_for_client: bool = False
+    answering: bool = False
     files: set[str] = field(default_factory=set)
     listen: Callable[[bytes], object] = lambda pcm: None
     """Called with all sound."""

@@ -19,11 +19,6 @@ class Approvals:
         self._waiting: dict[str, asyncio.Future[bool]] = {}
 
     @property
-    def waiting(self) -> bool:
-        """Whether the client has something to answer."""
-        return bool(self._waiting)
-
-    @property
     def calls(self) -> frozenset[str]:
         """Those that wait."""
         return frozenset(self._waiting)

@@ -182,11 +182,6 @@ class ClientCalls:
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[tuple[str, bool]]] = {}
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the client has something to answer."""
-        return bool(self._waiting)
-
     def answer(self, call_id: str, result: str, *, is_error: bool) -> None:
         """The client's answer; one to an unknown call changes nothing."""
         future = self._waiting.get(call_id)

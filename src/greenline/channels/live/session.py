@@ -96,9 +96,9 @@ class LiveSession:
         return self._conversation.over
 
     @property
-    def waits_for_client(self) -> bool:
-        """Whether a tool waits for the client's answer."""
-        return self._answering.client_calls.waiting or self._answering.approvals.waiting
+    def answering(self) -> bool:
+        """Whether the person waits for the agent: it thinks, speaks, or waits for a tool."""
+        return not self._floor.free
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` what happens from now on; call what is returned to stop."""

@@ -163,17 +163,14 @@ class SocketConversation:
             await self._clock.sleep(PING_SECONDS)
 
     async def _watch_silence(self) -> None:
-        """A client that sends nothing of its person for too long is gone.
-
-        One whose person waits for a human is not, nor is one that runs a tool.
-        """
+        """A client that sends nothing of its person for too long is gone, unless its person waits for an answer."""
         if not self._idle_seconds:
             await asyncio.Event().wait()
         limit = timedelta(seconds=self._idle_seconds)
         while True:
             deadline = self._heard_at + limit
             await self._clock.sleep_until(deadline)
-            if self._human_speaks or self._session.waits_for_client:
+            if self._human_speaks or self._session.answering:
                 self._heard_at = self._clock.now()
             elif self._heard_at + limit <= self._clock.now():
                 raise Silent(self._idle_seconds)

@@ -31,8 +31,8 @@ class Session(Protocol):
         ...
 
     @property
-    def waits_for_client(self) -> bool:
-        """Whether a tool waits for the client's answer."""
+    def answering(self) -> bool:
+        """Whether the person waits for the agent: it thinks, speaks, or waits for a tool."""
         ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

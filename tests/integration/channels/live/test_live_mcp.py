@@ -108,7 +108,7 @@ async def test_a_person_approves_a_call_once(live: Stage, shop: Shop) -> None:
     (call,) = await told_of(told, McpToolCall)
     assert (call.state, call.approval_seconds) == ("awaiting_approval", 300)
     assert call.parameters == {"what": "tea"}
-    assert session.waits_for_client
+    assert session.answering
     assert shop.ran == []
 
     session.mcp_approval("another", is_approved=True)
@@ -118,7 +118,7 @@ async def test_a_person_approves_a_call_once(live: Stage, shop: Shop) -> None:
     assert states(told) == ["awaiting_approval", "loading", "success"]
     assert len(shop.ran) == 1
     session.mcp_approval("call_1", is_approved=False)
-    assert not session.waits_for_client
+    assert not session.answering
 
 
 async def test_a_person_refuses_a_call(live: Stage, shop: Shop) -> None:
@@ -167,7 +167,7 @@ async def test_who_interrupts_takes_the_question_back(live: Stage, shop: Shop) -
     (response,) = [event for event in told if isinstance(event, ToolResponse)]
     assert (response.is_error, response.is_called) == (True, False)
     assert (await returned(live, session)).error_type == "never_began"
-    assert not session.waits_for_client
+    assert not session.answering
     assert shop.ran == []
 
 
@@ -179,7 +179,7 @@ async def test_the_end_of_a_conversation_ends_the_question(live: Stage, shop: Sh
     session.end("Client disconnected")
     await live.tasks[0]
     assert states(told) == ["awaiting_approval", "failure"]
-    assert not session.waits_for_client
+    assert not session.answering
 
 
 @pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)

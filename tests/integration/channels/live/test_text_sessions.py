@@ -47,6 +47,19 @@ async def live(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) -> 
         yield running
 
 
+async def test_the_person_waits_for_the_agent_as_long_as_it_thinks(live: Stage) -> None:
+    """What a client leaves unsaid meanwhile is no silence of its person."""
+    session, told = await live.begin(**ANN)
+    await told_of(told, ResponseComplete)
+    assert not session.answering
+    live.model.hold = asyncio.Event()
+    session.user_message("When do you open?")
+    assert session.answering
+    live.model.hold.set()
+    await told_of(told, ResponseComplete, 2)
+    assert not session.answering
+
+
 async def test_a_conversation_greets_answers_and_ends(live: Stage) -> None:
     session, told = await live.begin(**ANN)
     await told_of(told, ResponseComplete)

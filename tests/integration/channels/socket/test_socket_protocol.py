@@ -352,7 +352,7 @@ async def test_a_signed_url_of_another_agent_does_not_count(place: Place) -> Non
         assert "another agent" in (await connection.closed())[1]
 
 
-async def test_silence_ends_a_conversation_unless_a_human_holds_it(place: Place) -> None:
+async def test_silence_ends_a_conversation_unless_the_person_waits_for_an_answer(place: Place) -> None:
     async with place.talk() as (connection, session):
         place.clock.advance(timedelta(seconds=50))
         await connection.send(type="user_activity")
@@ -364,11 +364,11 @@ async def test_silence_ends_a_conversation_unless_a_human_holds_it(place: Place)
         await connection.until("agent_response")
         session.tell(TakenOver(by_human=False))
         await connection.until("external_agent_disconnected")
-        session.waits_for_client = True
+        session.answering = True
         place.clock.advance(timedelta(seconds=61))
         session.tell(AgentResponse(2, "Let me see", "r2"))
         await connection.until("agent_response")
-        session.waits_for_client = False
+        session.answering = False
         place.clock.advance(timedelta(seconds=61))
         code, reason = await connection.closed()
     assert code == 1002
