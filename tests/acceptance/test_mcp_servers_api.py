@@ -171,6 +171,19 @@ async def test_an_environment_has_an_address_of_its_own(client: AsyncElevenLabs)
     await client.environment_variables.delete(variable.id)
 
 
+async def test_a_tool_that_is_nested_too_deeply_is_listed_beside_the_others(
+    client: AsyncElevenLabs, http: httpx2.AsyncClient
+) -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(110):
+        schema = {"type": "object", "properties": {"a": schema}}
+    async with mcp_server() as shop:
+        shop.tools = [*shop.tools, ORDER.model_copy(update={"name": "deep", "input_schema": schema})]
+        server = await of(client, shop)
+        answer = await http.get(f"{PATH}/{server.id}/tools")
+        assert [tool["name"] for tool in answer.json()["tools"]] == ["price", "order", "deep"]
+
+
 async def test_a_changed_tool_needs_approval_anew(client: AsyncElevenLabs) -> None:
     servers = client.conversational_ai.mcp_servers
     async with mcp_server("STREAMABLE_HTTP") as shop:
