@@ -119,6 +119,8 @@ class Utterance:
         self._pieces: list[_Piece] = []
         self._unplayed = 0.0
         """Seconds at the end that were cut off."""
+        self._aligned: _Piece | None = None
+        """Of which characters were written last."""
         self._accompanied: _Piece | None = None
         """The sound that is heard, or is about to be."""
         self._task = asyncio.create_task(self._run())
@@ -367,8 +369,18 @@ class Utterance:
             piece.sounds_at = self._now() + self._out.queued
         if "written" not in self._marked and self._out.queued <= 0:
             self._out.once_sounding(lambda: self._reached("sent"))
-        self._out.write(pcm, self._event_id, alignment)
+        self._out.write(pcm, self._event_id, alignment and self._spaced(piece, alignment))
         self._reached("written")
+
+    def _spaced(self, piece: _Piece, alignment: Alignment) -> Alignment:
+        """With the space between two sentences, which no voice speaks: clients put the characters together."""
+        before, self._aligned = self._aligned, piece
+        if before is None or before is piece:
+            return alignment
+        if before.part_of == piece.part_of and not before.text[-1:].isspace():
+            return alignment
+        start = next(iter(alignment.starts_ms), 0)
+        return Alignment((" ", *alignment.chars), (start, *alignment.starts_ms), (0, *alignment.durations_ms))
 
 
 def _speaker(pieces: Iterable[_Piece]) -> tuple[str, str] | None:

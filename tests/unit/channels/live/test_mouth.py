@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from greenline.channels.live.mouth import AHEAD_SECONDS, Utterance
 from greenline.channels.socket.outgoing import MAX_BYTES, Outgoing
 from greenline.channels.socket.voice import SocketVoice
-from greenline.speech.models import Alignment, Voice
+from greenline.speech.models import Alignment, Chunk, Voice
 from support.spoken import SECONDS_A_WORD, SpokenSpeech
 from support.virtual_time import in_virtual_time, virtual_loop
 
@@ -44,6 +47,38 @@ async def test_a_long_answer_is_spoken_as_it_is_heard() -> None:
     assert loop.time() == pytest.approx(10 * SECONDS - AHEAD_SECONDS - SECONDS, abs=SECONDS)
     assert out.most < AHEAD_SECONDS + SECONDS + 1.0
     assert not utterance.failure
+
+
+class Spelling(SpokenSpeech):
+    """A voice that tells the time of each character, a word at once."""
+
+    async def say(self, text: str, voice: Voice) -> AsyncIterator[Chunk]:
+        for word in re.findall(r"\S+\s*", text):
+            times = range(0, 10 * len(word), 10)
+            yield Chunk(bytes(480 * len(word)), Alignment(tuple(word), times, [10] * len(word)), self.name)
+
+
+@in_virtual_time
+async def test_the_characters_of_an_answer_are_its_text() -> None:
+    """Of which clients make captions."""
+    out = Watched()
+    utterance = Utterance(1, out, Spelling(), Voice(), {}, seconds=12.0, now=virtual_loop().time)
+    utterance.feed("We have tea. It is green!\nHow much?")
+    utterance.pause()
+    utterance.feed("\u4e00\u4e2a\u3002\u4e24\u4e2a\u3002")
+    utterance.finish()
+    await utterance.spoken()
+    frames: list[str] = []
+
+    async def send(frame: str) -> None:
+        frames.append(frame)
+
+    await out.outgoing.drain(send)
+    told = [json.loads(frame)["audio_event"]["alignment"] for frame in frames if '"alignment"' in frame]
+    assert "".join(char for one in told for char in one["chars"]) == (
+        "We have tea. It is green! How much? \u4e00\u4e2a\u3002\u4e24\u4e2a\u3002"
+    )
+    assert all(len(set(map(len, one.values()))) == 1 for one in told)
 
 
 @in_virtual_time
