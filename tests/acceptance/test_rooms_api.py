@@ -103,6 +103,7 @@ async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) ->
     assert {answer.headers["access-control-allow-origin"] for answer in answers.values()} == {"*"}
 
 
+@BOTH
 async def test_the_doctor_joins_a_room(settings: Settings, livekit: LiveKit) -> None:
     update = {"livekit_url": livekit.url, "livekit_api_key": livekit.key}
     secret = SecretStr(livekit.secret)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -11,43 +13,71 @@ from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
 from support.embedded_voice import spoken
-from support.http import http_client
-from support.js_client import ARGUMENTS, js_client
-from support.livekit_server import livekit_server
-from support.server import run_server
+from support.js_client import ARGUMENTS, JsClient, js_client
+from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
 
 pytestmark = [pytest.mark.chromium, pytest.mark.javascript]
 
 
-async def test_a_person_speaks_in_a_room(settings: Settings) -> None:
-    async with livekit_server() as livekit:
-        update = {
-            "livekit_url": livekit.url,
-            "livekit_api_key": livekit.key,
-            "livekit_api_secret": SecretStr(livekit.secret),
-        }
-        async with (
-            run_server(settings.model_copy(update=update), SystemClock()) as server,
-            http_client(server.url, server.api_key) as http,
-            chromium(arguments=ARGUMENTS) as browser,
-            js_client(browser, server.url) as js,
-        ):
-            agent_id = await make_agent(
-                http, "offline: when open -> say We open at nine in the morning.", text_only=False
-            )
-            room: dict[str, Any] = {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}
-            conversation_id = await js.start(agentId=agent_id, **room)
-            assert conversation_id.startswith("conv_")
-            await js.wait("onMessage", "it.message === 'Hello!'")
-            await js.speak(await spoken("When are you open?"))
-            heard = await js.wait("onMessage", "it.role === 'user'")
-            assert heard["message"] == "When are you open?"
-            await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")
-            volume = await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
-            assert await volume.json_value() is True
-            await js.call("endSession")
-            shown = await finished(http, conversation_id)
+@pytest.fixture
+async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
+    async with livekit_for(request) as running:
+        yield running
+
+
+@pytest.fixture
+async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
+    update = {
+        "livekit_url": livekit.url,
+        "livekit_api_key": livekit.key,
+        "livekit_api_secret": SecretStr(livekit.secret),
+    }
+    async with run_server(settings.model_copy(update=update), SystemClock()) as running:
+        yield running
+
+
+@pytest.fixture
+async def js(server: RunningServer) -> AsyncIterator[JsClient]:
+    async with chromium(arguments=ARGUMENTS) as browser, js_client(browser, server.url) as client:
+        yield client
+
+
+@BOTH
+async def test_a_person_writes_in_a_room(
+    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKit, js: JsClient
+) -> None:
+    """They publish nothing, so that the LiveKit server tells late of them."""
+    agent_id = await make_agent(http)
+    conversation_id = await js.start(agentId=agent_id, textOnly=True, **room(server, livekit))
+    await js.call("sendUserMessage", "Hi")
+    await js.wait("onMessage", "it.message === 'You said Hi'")
+    await js.call("endSession")
+    await finished(http, conversation_id)
+
+
+@BOTH
+async def test_a_person_speaks_in_a_room(
+    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKit, js: JsClient
+) -> None:
+    agent_id = await make_agent(http, "offline: when open -> say We open at nine in the morning.", text_only=False)
+    conversation_id = await js.start(agentId=agent_id, **room(server, livekit))
+    assert conversation_id.startswith("conv_")
+    await js.wait("onMessage", "it.message === 'Hello!'")
+    await js.speak(await spoken("When are you open?"))
+    heard = await js.wait("onMessage", "it.role === 'user'")
+    assert heard["message"] == "When are you open?"
+    await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")
+    volume = await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
+    assert await volume.json_value() is True
+    await js.call("endSession")
+    shown = await finished(http, conversation_id)
     assert shown["metadata"]["authorization_method"] == "livekit_token"
     assert shown["metadata"]["conversation_initiation_source"] == "js_sdk"
     assert shown["metadata"]["termination_reason"] == "Client disconnected"
+
+
+def room(server: RunningServer, livekit: LiveKit) -> dict[str, Any]:
+    """Options of the client."""
+    return {"connectionType": "webrtc", "origin": server.url, "livekitUrl": livekit.url}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pytest
+from livekit.api import DeleteRoomRequest, LiveKitAPI
 
 from support.livekit_server import LiveKitServer, livekit_server
 
@@ -28,6 +29,11 @@ class RealLiveKit:
     url: str
     key: str
     secret: str
+
+    async def delete(self, name: str) -> None:
+        """End a room."""
+        async with LiveKitAPI(self.url, self.key, self.secret) as server:
+            await server.room.delete_room(DeleteRoomRequest(room=name))
 
 
 LiveKit: TypeAlias = LiveKitServer | RealLiveKit

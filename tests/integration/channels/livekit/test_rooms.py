@@ -212,22 +212,32 @@ async def test_the_conversation_ends_with_the_person(place: Place) -> None:
     await eventually(lambda: not place.server.rooms)
 
 
-@pytest.mark.parametrize("noticed", [True, False])
-async def test_a_person_whose_network_breaks_may_come_back(place: Place, noticed: bool) -> None:
-    """Before or after the server has noticed that they were gone."""
+async def test_a_person_whose_network_breaks_may_come_back(place: Place) -> None:
     invitation = await place.invite()
     async with person_in(place.server.url, invitation.token) as person:
         await person.begin()
         room = place.server.rooms[invitation.conversation_id]
-        cut = room.participants[person.room.local_participant.identity]
-        if noticed:
-            await place.server.lose(cut)
-        session = place.sessions.sessions[-1]
-        async with person_in(place.server.url, invitation.token) as again:
-            await again.send(type="user_message", text="Here I am.")
-            await eventually(lambda: ("message", "Here I am.", (), None) in session.heard)
-            place.clock.advance(timedelta(seconds=15))
-            assert session.ended is None
+        await place.server.lose(room.participants[person.room.local_participant.identity])
+        await they_come_back(place, invitation)
+
+
+@BOTH
+async def test_a_person_may_come_back_before_the_server_notices_that_they_were_gone(place: Place) -> None:
+    invitation = await place.invite()
+    async with person_in(place.livekit.url, invitation.token) as person:
+        await person.begin()
+        await they_come_back(place, invitation)
+
+
+async def they_come_back(place: Place, invitation: Invitation) -> None:
+    session = place.sessions.sessions[-1]
+    async with person_in(place.livekit.url, invitation.token) as again:
+        await again.send(type="user_message", text="Here I am.")
+        await eventually(lambda: ("message", "Here I am.", (), None) in session.heard)
+        place.clock.advance(timedelta(seconds=15))
+        await again.send(type="user_message", text="Are you there?")
+        await eventually(lambda: ("message", "Are you there?", (), None) in session.heard)
+        assert session.ended is None
 
 
 async def test_a_person_who_does_not_come_back_has_left(place: Place) -> None:
@@ -238,10 +248,10 @@ async def test_a_person_who_does_not_come_back_has_left(place: Place) -> None:
         await until_over(place, session)
 
 
+@BOTH
 async def test_the_conversation_ends_with_the_room(place: Place) -> None:
-    async with place.talk() as (_, session):
-        [name] = place.server.rooms
-        await place.server.delete(name)
+    async with place.talk() as (person, session):
+        await place.livekit.delete(person.room.name)
         await eventually(lambda: session.ended is not None)
 
 
@@ -310,13 +320,13 @@ async def test_a_drain_ends_what_waits_and_what_runs(place: Place) -> None:
             await place.invite()
 
 
+@BOTH
 async def test_a_server_with_another_secret_is_told_of(place: Place) -> None:
     wrong = place.rooms._settings.model_copy(update={"livekit_api_secret": SecretStr("x" * 32)})
     rooms = Rooms(host=place.host, clock=place.clock, settings=wrong)
     with pytest.raises(RoomUnreachable) as caught:
         await rooms.invite(place.arrival)
     assert "GREENLINE_LIVEKIT_API_SECRET" in caught.value.message
-    assert place.server.joined == []
 
 
 async def test_a_server_that_answers_too_late_is_left_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
