@@ -73,6 +73,9 @@ class Answer:
         self.interruptible = True
         self.said: UserMessage | None = None
         """What a guess answers; the journal does not hold it yet."""
+        self.waited = 0.0
+        """Seconds for which the person waited in vain for the answers before it."""
+        self._waits_since = now()
         self._telling = Telling(event_id, tell)
         self._manners = manners
         self._now = now
@@ -134,6 +137,11 @@ class Answer:
         """Whether a tool wants nobody to interrupt (reference: ``interruption_mode``)."""
         return self._shielded or self._shields > 0
 
+    @property
+    def waited_in_vain(self) -> float:
+        """Seconds for which the person has waited by now, if nothing has come of it."""
+        return self.waited + self._now() - self._waits_since
+
     def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
         """The next reply is for other voices: the conversation goes on in another language."""
         if self.utterance is not None:
@@ -141,6 +149,7 @@ class Answer:
 
     def commit(self) -> None:
         """The person has really finished: tell and speak what was kept back."""
+        self._waits_since = self._now()
         self.waterfall.reach("committed")
         self.committed.set()
         self._telling.release()

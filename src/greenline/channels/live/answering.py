@@ -82,7 +82,9 @@ class Answering:
         self._conversation.record(*away_notes(offer.away, journal))
         client = ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls)
         switch = partial(self._switch, answer)
-        return await build_turn(means, self._conversation.id, journal, files, client, offer, switch)
+        return await build_turn(
+            means, self._conversation.id, journal, files, client, offer, switch, waited=answer.waited
+        )
 
     def _keep(self, answer: Answer) -> None:
         """What was said and done before a tool has its place and its time, whatever becomes of the rest."""

@@ -51,6 +51,8 @@ class Floor:
         self._answer: Answer | None = None
         self._task: asyncio.Task[None] | None = None
         self._event_id = 0
+        self._waited = 0.0
+        """Seconds for which the person has waited for answers of which nothing came before they spoke again."""
 
     @property
     def free(self) -> bool:
@@ -159,6 +161,7 @@ class Floor:
             labels=labels,
             manners=self._manners,
         )
+        answer.waited = self._waited
         if means.out is not None:
             answer.utterance = Utterance(
                 self._event_id,
@@ -220,12 +223,14 @@ class Floor:
         self._answer = None
         self._stop()
         events = answer.events
+        self._waited = 0.0 if events else answer.waited_in_vain
         self._conversation.record(*answer.take(events))
         self._conversation.record(*answer.cut(events, self._answering.approvals.calls))
         self._time(answer, events)
 
     async def _finish(self, answer: Answer) -> None:
         await answer.committed.wait()
+        self._waited = 0.0
         self._conversation.record(*answer.take(answer.events))
         answer.recorded = True
         await self._play(answer)

@@ -52,8 +52,12 @@ async def build_turn(
     client: ClientSide,
     offer: Offer,
     switch: Callable[[str], None],
+    *,
+    waited: float,
 ) -> Turn:
     """The turn that answers the end of ``journal``; ``offer`` is what the agent's MCP servers have.
+
+    ``waited``: seconds for which the person has waited in vain for the answers before it.
 
     ``switch`` changes the language of the agent and its voice: the model that began a turn goes on with it in the new
     one. Raises `greenline.agents.variables.MissingVariables` or `greenline.agents.lookup.ValueUnavailable`.
@@ -70,7 +74,7 @@ async def build_turn(
         tools, prompt = offered(), render_prompt(agent.config, variables)
         return replace(turn, prompt=prompt, style=_style(agent, means.speech, tools), tools=tools)
 
-    request = await _request(means, variables)
+    request = await _request(means, variables, waited)
     tools = offered()
     turn = Turn(
         conversation_id=conversation_id,
@@ -90,14 +94,24 @@ async def build_turn(
     return turn
 
 
-async def _request(means: Means, variables: Mapping[str, Any]) -> ModelRequest:
+async def _request(means: Means, variables: Mapping[str, Any], waited: float) -> ModelRequest:
     """What the model is asked; who speaks with an agent waits less for it than who writes."""
     agent, settings = means.agent, means.settings
     request = await model_request(agent.config, replace(agent.lookup, variables=variables), agent.extra_body)
     if agent.text_only:
         return request
-    limits = replace(request.cascade, start=settings.llm_start_seconds, stall=settings.llm_stall_seconds)
+    start = start_left(settings.llm_start_seconds, waited, request.cascade.timeout)
+    limits = replace(request.cascade, start=start, stall=settings.llm_stall_seconds)
     return replace(request, cascade=limits)
+
+
+def start_left(seconds: float, waited: float, timeout: float) -> float:
+    """What is left of ``seconds`` for the first word of a model when the person has ``waited`` for earlier answers.
+
+    Who asks whether anybody is there must not begin to wait anew each time. A model that is well has half of
+    ``timeout``, the time of one attempt, in any case: who was cut off by a person who only paused has done no wrong.
+    """
+    return max(seconds - waited, min(seconds, timeout / 2))
 
 
 def _style(agent: Agent, speech: Speech, tools: Sequence[Tool]) -> str:

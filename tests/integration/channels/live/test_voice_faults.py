@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +20,13 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     UserTranscript,
 )
+from greenline.channels.live.turn import start_left
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, TurnFailed
 from greenline.llm.cascade import Models
 from greenline.llm.errors import AllModelsFailed
 from greenline.llm.factory import build_models
-from greenline.llm.models import Cascade, Message, ModelReply, ModelRequest, TextPart
+from greenline.llm.models import Cascade, Message, ModelReply, ModelRequest, StreamEvent, TextPart
 from greenline.settings import Settings
 from support.fake_llm import FakeLlm, fake_llm
 from support.fake_llm import says as fake_says
@@ -238,6 +240,44 @@ async def test_a_model_that_dies_while_it_speaks_has_said_what_it_said(opens: Op
             (sorry.text, "failure"),
         ]
         assert {message.event_id for message in messages} == {said.event_id}
+
+
+async def test_who_asks_again_and_again_does_not_begin_to_wait_anew(opens: Opens, speech: SpokenSpeech) -> None:
+    """Else a model that hangs would leave a person in silence for as long as they ask whether anybody is there."""
+    starts: list[float] = []
+
+    @dataclass
+    class Watched:
+        models: Models
+
+        async def complete(self, request: ModelRequest) -> ModelReply:
+            return await self.models.complete(request)
+
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
+            starts.append(request.cascade.start or 0.0)
+            async with contextlib.aclosing(self.models.stream(request)) as events:
+                async for event in events:
+                    yield event
+
+    hangs, answers = fake_says("We open at nine.", hang_after=0), fake_says("We open at nine.")
+    async with fake_llm(hangs) as endpoint, models_at(endpoint) as models, opens(models=Watched(models)) as live:
+        session, told = await live.begin(Room())
+        await ask(session, speech, "When do you open?")
+        await eventually(lambda: len(endpoint.seen) == 1)
+        endpoint.will(answers, answers)
+        await ask(session, speech, "Hello?")
+        await told_of(told, ResponseComplete)
+        await ask(session, speech, "And when do you close?")
+        await told_of(told, ResponseComplete, 2)
+    first, again, after = starts
+    assert first == after == 15.0
+    assert again < first
+
+
+@pytest.mark.parametrize(("waited", "left"), [(0.0, 15.0), (6.0, 9.0), (14.0, 2.0), (40.0, 2.0)])
+def test_a_model_that_is_well_has_the_time_for_it(waited: float, left: float) -> None:
+    assert start_left(15.0, waited, timeout=4.0) == left
+    assert start_left(1.0, waited, timeout=4.0) == 1.0
 
 
 @pytest.mark.parametrize(
