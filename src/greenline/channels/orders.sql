@@ -1,10 +1,10 @@
 -- name: holder
--- Where the orders of a conversation go: its chat while it is one by text, its call until that is answered, else
--- whoever holds it.
+-- Where the orders of a conversation go: its chat while it is one by text, its call until somebody holds it after the
+-- person has picked up, else who holds it. To an order that came in between it would seem abandoned.
 select c.status, case when c.text_only then c.chat_id end as chat_id, v.mailbox_id as call_mailbox_id
 from conversation c
 left join whatsapp_call v on v.conversation_id = c.id and v.workspace_id = c.workspace_id
-  and v.picked_up_at is null and v.ended_at is null
+  and v.ended_at is null and not exists (select from mailbox m where m.id = 'live:' || c.id and m.workspace_id = $1)
 where c.workspace_id = $1 and c.id = $2
 limit 1;
 

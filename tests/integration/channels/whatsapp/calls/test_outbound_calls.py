@@ -369,6 +369,25 @@ async def test_an_operator_can_end_a_call_that_nobody_has_answered(channel: Call
     assert channel.meta.names() == ["connect", "terminate"]
 
 
+async def test_a_call_that_was_just_picked_up_is_not_abandoned(channel: CallChannel, pool: Pool) -> None:
+    """Its voice, a scripted one here, holds no conversation yet."""
+    conversation_id = await start(channel)
+    connect = await channel.connected()
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("ACCEPTED")
+    await channel.phase("active")
+    with pytest.raises(NotAnswered):
+        await place(pool, channel.clock, WORKSPACE, conversation_id, Order("enable_human_takeover"))
+    await place(pool, channel.clock, WORKSPACE, conversation_id, Order("end_call"))
+    await channel.meta.action("terminate")
+    await channel.tell_call("terminate", "wacid.OUT1", status="COMPLETED", start_time="1", duration=5)
+    assert (await channel.ended())["reason"] == "Ended by an operator"
+    await peer.close()
+    assert await pool.fetch("select id from mailbox where kind = 'live'") == []
+
+
 async def test_an_operator_can_end_a_call_that_waits_for_permission(channel: CallChannel, pool: Pool) -> None:
     channel.meta.permission = permitted("no_permission")
     conversation_id = await start(channel)
