@@ -39,6 +39,8 @@ _GRAMMARS: Final = 16
 """Phrase lists that a decoder keeps: agents with keywords of their own take turns."""
 _LONGEST_SECONDS: Final = 20
 """No phrase takes longer; a minute of talk is not searched for one."""
+_LONGEST_RECORDING_SECONDS: Final = 120
+"""About three seconds of a decoder's time, for which others wait."""
 _LONGEST_PHRASE_BYTES: Final = 6 * HEARING_RATE * 2
 _LONGEST_PAUSE_SECONDS: Final = 1.5
 """Within a phrase."""
@@ -54,6 +56,10 @@ _FLOOR: Final = 20.0
 without, 1 of 52 with it)."""
 _EDGE: Final = 0.02
 """Speech begins and ends where it is louder than this part of its peak."""
+_PAUSE: Final = HEARING_RATE // 2
+"""Between two phrases, in samples; within a phrase it does no harm."""
+_PAUSE_EDGE: Final = 0.05
+"""What is quieter than this part of the peak is a pause, though it may hold the first sound of a word."""
 _LOUDNESS: Final = 20_000
 _MAX_GAIN: Final = 8.0
 
@@ -80,10 +86,17 @@ class SphinxRecogniser:
         return PhraseStream(self.name, lambda pcm: self._recognise(pcm, phrases))
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
-        """A recording of one phrase."""
+        """A recording of phrases, with a pause between each two, as somebody hears them who listens meanwhile."""
         recording = await asyncio.to_thread(decode_recording, audio)
-        text = await self._recognise(recording.pcm, self._book.with_keywords(options.keywords))
-        return Transcript(text, recording.seconds, "en", self.name)
+        phrases = self._book.with_keywords(options.keywords)
+        heard_until, texts = 0.0, list[str]()
+        stream = PhraseStream(self.name, lambda pcm: self._recognise(pcm, phrases), lambda: heard_until)
+        if recording.seconds <= _LONGEST_RECORDING_SECONDS:
+            for begin, end in speeches(recording.pcm):
+                heard_until = end / HEARING_RATE
+                stream.push(recording.pcm[2 * begin : 2 * end])
+                texts.append(await stream.finish())
+        return Transcript(" ".join(filter(None, texts)), recording.seconds, "en", self.name)
 
     async def warm(self) -> None:
         """Load the model and the phrases before somebody waits for it (about 0.2 s)."""
@@ -211,6 +224,18 @@ class _Decoder:
             else:
                 log.warning("speech.phrase_unknown", phrase=phrase)
         return known
+
+
+def speeches(pcm: bytes) -> list[tuple[int, int]]:
+    """Where somebody speaks between pauses, as places of samples; over noise all of it is one."""
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+    loud = np.flatnonzero(np.abs(samples) > np.abs(samples).max(initial=1.0) * _PAUSE_EDGE)
+    gaps = np.flatnonzero(np.diff(loud) > _PAUSE)
+    begins, ends = [*loud[:1], *loud[gaps + 1]], [*loud[gaps], *loud[-1:]]
+    return [
+        (max(0, int(begin) - _MARGIN), min(len(samples), int(end) + _MARGIN))
+        for begin, end in zip(begins, ends, strict=True)
+    ]
 
 
 def speech_of(pcm: bytes) -> bytes:

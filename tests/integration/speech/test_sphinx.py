@@ -142,6 +142,23 @@ async def test_a_voice_note_is_transcribed(voice: EspeakSynthesiser, recogniser:
     assert transcript.provider == "embedded"
 
 
+async def test_a_voice_note_holds_all_that_was_said_in_it(
+    voice: EspeakSynthesiser, recogniser: SphinxRecogniser
+) -> None:
+    """Questions, of which the second stops in the middle, and something else between them."""
+    slowly, pause = await spoken(voice, "Are you open on Saturday?"), bytes(2 * HEARING_RATE * 2)
+    said = [
+        await spoken(voice, "How much is the monstera?"),
+        await spoken(voice, "The whale swam through colder water."),
+        slowly[:20_000] + bytes(2 * HEARING_RATE * 6 // 10) + slowly[20_000:],
+        await spoken(voice, "Do you deliver?"),
+    ]
+    sound = pause.join([b"", *said, b""])
+    note = encode_note(mixed(sound, noise(len(sound) / 2 / HEARING_RATE, HEARING_RATE, amplitude=60)), HEARING_RATE)
+    transcript = await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
+    assert transcript.text == "How much is the monstera? Are you open on Saturday? Do you deliver?"
+
+
 async def test_a_recogniser_that_is_closed_says_so(recogniser: SphinxRecogniser) -> None:
     await recogniser.aclose()
     with pytest.raises(RecognitionError, match="embedded"):
