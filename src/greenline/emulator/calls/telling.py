@@ -8,6 +8,7 @@ from typing import Any
 from greenline.emulator.background import Background
 from greenline.emulator.calls.call import Call
 from greenline.emulator.clock import MovableClock
+from greenline.emulator.errors import MetaError
 from greenline.emulator.fault_kinds import (
     CallBatch,
     CallConnectLost,
@@ -65,7 +66,7 @@ class Teller:
         """A call is over."""
         value = self._value(call, {"event": "terminate", "status": "FAILED" if call.error else "COMPLETED", **more})
         if call.error:
-            value["errors"] = [{"code": call.error, "title": "Call failed", "message": "The call failed."}]
+            value["errors"] = [MetaError(call.error).in_status()]
         self._tell(call, "terminate", value)
         begun, held = self._begun.pop(call.id, None), self._held.pop(call.id, None)
         if held is not None:

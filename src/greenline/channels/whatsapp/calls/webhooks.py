@@ -81,7 +81,8 @@ def _ended(call: Mapping[str, Any], payload: Mapping[str, Any]) -> Terminated:
     errors = [*_list(call.get("errors")), *_list(payload.get("errors"))]
     error = next((one for one in errors if isinstance(one, dict)), {})
     code = error.get("code")
-    words = (error.get("error_data"), error.get("message"), error.get("title"))
+    data = error.get("error_data")
+    words = (_object(data).get("details") or data, error.get("message"), error.get("title"))
     reason = next((word for word in words if isinstance(word, str) and word), "")
     return Terminated(
         picked_up=call.get("start_time") is not None or call.get("duration") is not None,

@@ -61,6 +61,10 @@ def test_the_relay_answers_our_offer() -> None:
             Terminated(picked_up=False, failed=True, reason="no media", code=138021),
         ),
         (
+            {"errors": [{"code": 138020, "message": "no way", "error_data": {"details": "The relay was closed."}}]},
+            Terminated(picked_up=False, failed=True, reason="The relay was closed.", code=138020),
+        ),
+        (
             {"beside": [{"code": 138023, "title": "no signal"}]},
             Terminated(picked_up=False, failed=True, reason="no signal", code=138023),
         ),
