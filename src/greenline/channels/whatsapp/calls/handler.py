@@ -225,7 +225,7 @@ class CallHandler:
     async def _after(self, claim: Claim, row: CallRow) -> None:
         if row.phase == Phase.ENDED.value:
             await self._settlement.settle(claim, row)
-        else:  # the permission had expired: the person is asked, when the mailbox is claimed again
+        else:  # it goes on when the mailbox is claimed again: the person is asked, or called anew
             now = self._parts.clock.now()
             await self._parts.mailboxes.release(claim, now, now)
 

@@ -118,6 +118,8 @@ def step(call: Call, event: Happening) -> Step:
     if call.phase is Phase.ENDED:
         return call, ()
     match event:
+        case Closing() | Orphaned() if call.phase is Phase.BUSY:  # nothing of it is anywhere: the next process calls
+            return replace(call, phase=Phase.CHECKING, sdp=None), (Stop(Timer.REDIAL),)
         case Terminated():
             return _end(replace(call, owes=None), _told(call, event))
         case Orphaned():

@@ -100,8 +100,8 @@ class CallRun:
     ) -> CallRow:
         """Live through the call, beginning with ``first``; returns its row.
 
-        The call has ended then, or the person must be asked for permission first. ``call`` and ``commands`` are those
-        of a step that was made before. Raises `LeaseLost`.
+        The call has ended then, or goes on with another claim: the person must be asked for permission, or the next
+        process calls. ``call`` and ``commands`` are those of a step that was made before. Raises `LeaseLost`.
         """
         self._call = call or self._call
         self._take(self._claim.items)
@@ -111,7 +111,7 @@ class CallRun:
         for command in commands:
             self._do(command)
         try:
-            while self._call.phase not in (Phase.ENDED, Phase.ASKING):
+            while self._call.phase not in (Phase.ENDED, Phase.ASKING, Phase.CHECKING):
                 happening = await self._events.get()
                 if isinstance(happening, BaseException):
                     raise happening

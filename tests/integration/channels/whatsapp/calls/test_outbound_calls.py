@@ -20,7 +20,7 @@ from greenline.conversations.events import AgentMessage, CallCharged, CallEnded,
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim
 from greenline.store.pool import Pool
-from support.calling import TEMPLATE, CallChannel, calling_channel, permitted
+from support.calling import TEMPLATE, CallChannel, another_process, calling_channel, permitted
 from support.graph_stand_in import meta_error
 from support.rows import NUMBER, WORKSPACE
 from support.rtc_peer import RtcPeer
@@ -336,6 +336,22 @@ async def test_a_call_that_meta_refuses_fails_with_its_code(channel: CallChannel
     assert (row["result"], row["error_code"]) == (result, code)
     (conversation,) = await channel.conversations()
     assert conversation["error"]["code"] == code
+
+
+async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_next(
+    channel: CallChannel, dsn: str
+) -> None:
+    channel.meta.refuse_action = lambda body: meta_error(138003)
+    conversation_id = await start(channel)
+    await channel.phase("busy")
+    await channel.calls.stop(5.0)
+    assert (await channel.row())["phase"] == "checking"
+    channel.meta.refuse_action = lambda body: None
+    async with another_process(channel, dsn):
+        await channel.connected()
+        assert (await channel.row())["conversation_id"] == conversation_id
+        await channel.tell_status("REJECTED")
+        assert (await channel.ended())["result"] == "busy"
 
 
 async def test_webhooks_that_overtake_metas_answer_find_their_call(channel: CallChannel) -> None:

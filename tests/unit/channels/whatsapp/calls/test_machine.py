@@ -343,6 +343,15 @@ def test_a_person_in_another_call_is_called_again_a_few_times() -> None:
     assert call.outcome.result == "busy"
 
 
+@pytest.mark.parametrize("event", [Closing(), Orphaned()])
+def test_a_call_that_waits_for_a_person_in_another_one_is_made_by_the_next_process(event: Happening) -> None:
+    call, commands = outbound(*DIALED, Refused("connect", "busy", 138003), event)
+    assert (call.phase, commands) == (Phase.CHECKING, [Stop(Timer.REDIAL)])
+    _, begun = begin_outbound(call)
+    call, commands = run(call, PermissionKnown(may_call=True, may_ask=True))
+    assert (begun, commands) == ((AskMeta(),), [Prepare()])
+
+
 def test_leaving_while_connect_is_in_the_air_ends_the_call_that_it_makes() -> None:
     call, commands = outbound(*DIALED, Closing())
     assert commands == [Start(Timer.HANG_UP)]
@@ -368,9 +377,12 @@ class World:
     over_at_meta: bool = False
     decided_at: float | None = None
     ended_at: float | None = None
+    handed_on: bool = False
+    """Whether another process begins it anew."""
 
     def feed(self, event: Happening) -> None:
-        if self.call.phase is Phase.ENDED:  # its run is over: a `connect` in the air is found by its webhooks
+        # Its run is over: a `connect` in the air is found by its webhooks.
+        if self.call.phase is Phase.ENDED or self.handed_on:
             return
         match event:
             case Done(action="connect"):
@@ -385,6 +397,7 @@ class World:
                 ]
         self.call, commands = step(self.call, event)
         self.record(event, commands)
+        self.handed_on = isinstance(event, Closing | Orphaned) and self.call.phase is Phase.CHECKING
         if self.call.outcome is not None and self.decided_at is None:
             self.decided_at = self.now
         if self.call.phase is Phase.ENDED:
@@ -501,6 +514,10 @@ def check(world: World) -> None:
     commands = [command for _, some in world.history for command in some]
     story = "\n".join(f"{event} -> {some}" for event, some in world.history)
     finishes = [command for command in commands if isinstance(command, Finish)]
+    if world.handed_on:
+        assert not finishes, story
+        assert not world.alive_at_meta, story
+        return
     assert world.call.phase is Phase.ENDED, story
     assert len(finishes) == 1, story
     assert commands[-1] is finishes[0], story
