@@ -83,7 +83,10 @@ class Mailboxes:
     async def claim(
         self, owner: str, kind: str, now: datetime, limit: int, *, held: Iterable[str] = ()
     ) -> list[Claim]:
-        """At most ``limit`` mailboxes of ``kind`` with work due at ``now``, longest due first; none of ``held``."""
+        """At most ``limit`` mailboxes of ``kind`` with work due at ``now``, longest due first.
+
+        Those of ``held`` only where they were given back.
+        """
         rows = await self.pool.fetch(
             _sql["claim"], owner, kind, now, limit, self.lease_seconds, ITEMS_PER_CLAIM, list(held)
         )

@@ -4,11 +4,12 @@
 -- name: claim
 -- scope: system, workers serve the mailboxes of all workspaces
 -- Leases run by the database's clock, work falls due by the application's ($3). What the mailboxes hold is read after
--- they were locked (see the functions). Not those of $7, which the caller has in its hands: where their leases ran out
--- while it stood still, it renews them.
+-- they were locked (see the functions). Not those of $7 that are not given back: the caller has them in its hands, and
+-- renews their leases where they ran out while it stood still.
 with picked as (
   select id from mailbox
-  where kind = $2 and due_at <= $3 and (lease_until is null or lease_until < clock_timestamp()) and id <> all($7::text[])
+  where kind = $2 and due_at <= $3 and (lease_until is null or lease_until < clock_timestamp())
+    and (owner is null or id <> all($7::text[]))
   order by due_at
   limit $4
   for update skip locked
