@@ -178,6 +178,65 @@ async def test_what_can_not_be_an_agent_is_refused_with_its_place(
         assert (await connection.closed())[0] == 1008
 
 
+async def test_an_agent_that_is_nested_too_deeply_is_refused(server: RunningServer) -> None:
+    deep: Any = "the deepest"
+    for _ in range(250):
+        deep = [deep]
+    async with client(server.url, PATH) as connection:
+        await connection.send(type="enclave_setup_config", tools_config_list=[{"type": "other", "schema": deep}])
+        assert "nested more deeply" in (await connection.next())["error_event"]["message"]
+        assert (await connection.closed())[0] == 1008
+
+
+async def test_without_a_key_nobody_has_a_secret_sent_to_themselves(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    made = await http.post("/v1/convai/secrets", json={"type": "new", "name": "crm", "value": SECRET})
+    values = {"production": {"secret_id": made.json()["secret_id"]}}
+    await http.post("/v1/convai/environment-variables", json={"type": "secret", "label": "crm", "values": values})
+    asked: list[Request] = []
+
+    def receiver(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(cut=True)
+
+    async with scripted(receiver) as attacker:
+        brought = agent()
+        headers = {"X-Key": {"env_var_label": "crm"}}
+        brought["conversation_config"]["agent"]["prompt"] |= {
+            "llm": "custom-llm",
+            "custom_llm": {"url": attacker.url, "request_headers": headers},
+        }
+        async with client(server.url, PATH) as connection:
+            await connection.send(type="enclave_setup_config", agent_config_dict=brought)
+            refused = (await connection.next())["error_event"]
+            assert "custom_llm.request_headers.X-Key.env_var_label" in refused["message"]
+            assert (await connection.closed())[0] == 1008
+        async with client(server.url, PATH, additional_headers={"xi-api-key": server.api_key}) as connection:
+            await connection.send(type="enclave_setup_config", agent_config_dict=brought)
+            await connection.begin()
+            await connection.send(type="user_message", text="Hi!")
+            await eventually(lambda: bool(asked))
+    assert {request.headers["x-key"] for request in asked} == {SECRET}
+
+
+async def test_without_a_key_start_data_reads_no_environment_variable(
+    server: RunningServer, http: httpx2.AsyncClient
+) -> None:
+    await http.post(
+        "/v1/convai/environment-variables",
+        json={"type": "string", "label": "host", "values": {"production": "inner.example"}},
+    )
+    async with client(server.url, PATH) as connection:
+        allowed = {"conversation_config_override": {"agent": {"first_message": True}}}
+        brought = agent(platform_settings={"overrides": allowed})
+        await connection.send(type="enclave_setup_config", agent_config_dict=brought)
+        asked = {"agent": {"first_message": "{{system__env_host}}"}}
+        refused = await connection.begin(conversation_config_override=asked)
+        assert "agent.first_message" in refused["error_event"]["message"]
+        assert (await connection.closed())[0] == 1008
+
+
 async def test_who_names_no_agent_must_bring_one(server: RunningServer) -> None:
     async with client(server.url, PATH) as connection:
         refused = await connection.begin()

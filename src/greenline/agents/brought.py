@@ -8,71 +8,147 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import asyncpg
 import orjson
 from pydantic import TypeAdapter
 
+from greenline.agents.config.access import AuthSettings
 from greenline.agents.config.tools import InlineTool
 from greenline.agents.merge import merge
 from greenline.agents.models import DEFAULT_NAME, AgentDefinition, AgentVersion, VersionNotFound
+from greenline.agents.secrets import Place
 from greenline.agents.service import create, get_version
+from greenline.agents.variables import environment_labels
 from greenline.clock import Clock
+from greenline.errors import BadRequest
 from greenline.ids import derived_id
 from greenline.store.pool import Pool
 
 MAX_NAME: Final = 100
 """Characters that are kept of a brought agent's name."""
 
-_OWN: Final = {"archived": True, "auth": {"enable_auth": True}}
-"""Nobody comes to it by its id: it is out of the lists, and wants more than its id to be shown."""
+_KEPT: Final = {"secret_id": str, "env_var_label": str, "mcp_server_ids": list}
+"""Fields by which an agent uses what its workspace keeps; a parameter of a tool may have such a name too."""
 
 _TOOLS: Final[TypeAdapter[list[InlineTool]]] = TypeAdapter(list[InlineTool])
 
 
-def read_tools(exported: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+class NestedTooDeeply(BadRequest):
+    """The agent is nested more deeply than it can be kept. Take the deepest schemas of its tools apart."""
+
+    code = "nested_too_deeply"
+
+
+class KeyNeeded(BadRequest):
+    """Who shows no API key may use nothing that the workspace keeps."""
+
+    code = "api_key_needed"
+
+    def __init__(self, place: Place) -> None:
+        named = ".".join(map(str, place))
+        super().__init__(
+            "Who shows no API key may use nothing that this server keeps, such as secrets, environment variables and "
+            f"MCP servers. Take {named} out, or connect with a key."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An agent as a client brought it. ``written`` is all that it says."""
+
+    name: str
+    definition: AgentDefinition = field(repr=False)
+    written: str = field(repr=False)
+
+
+def read_tools(exported: Sequence[Mapping[str, Any]]) -> list[InlineTool]:
     """Definitions of tools, bare or as the tools API wraps them (``{"id", "tool_config"}``), checked.
 
     Raises pydantic's ``ValidationError`` with places that begin with an entry's number.
     """
-    bare = [tool.get("tool_config", tool) for tool in exported]
-    return [tool.model_dump(mode="json") for tool in _TOOLS.validate_python(bare)]
+    return _TOOLS.validate_python([tool.get("tool_config", tool) for tool in exported])
 
 
-def read_definition(
-    exported: Mapping[str, Any], overrides: Iterable[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-) -> tuple[str, AgentDefinition]:
-    """Name and definition of an agent in the form in which the agents API gives it, changed by each override in turn.
+def read_agent(
+    exported: Mapping[str, Any], overrides: Iterable[Mapping[str, Any]], tools: Sequence[InlineTool]
+) -> Brought:
+    """An agent in the form in which the agents API gives it, changed by each override in turn.
 
-    A tool takes the place of the agent's own of the same name. Raises pydantic's ``ValidationError``.
+    A tool takes the place of the agent's own of the same name. Raises pydantic's ``ValidationError`` and
+    `NestedTooDeeply`. May take a second for the largest messages.
     """
     whole = functools.reduce(merge, overrides, exported)
     parts = {name: whole[name] for name in AgentDefinition.model_fields if whole.get(name) is not None}
-    definition = AgentDefinition.model_validate(parts).model_dump(mode="json")
-    named = {tool.get("name") for tool in tools}
-    own = definition["conversation_config"]["agent"]["prompt"]["tools"]
-    all_tools = [*(tool for tool in own if tool.get("name") not in named), *tools]
+    definition = _own(_with_tools(AgentDefinition.model_validate(parts), tools))
+    try:
+        written = orjson.dumps(definition.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:
+        raise NestedTooDeeply from None
+    return Brought(str(whole.get("name") or DEFAULT_NAME)[:MAX_NAME], definition, written)
+
+
+def _with_tools(definition: AgentDefinition, tools: Sequence[InlineTool]) -> AgentDefinition:
+    config = definition.conversation_config
+    agent = config.agent
+    named = {_name(tool) for tool in tools}
+    all_tools = [*(tool for tool in agent.prompt.tools if _name(tool) not in named), *tools]
+    prompt = agent.prompt.model_copy(update={"tools": all_tools})
+    changed = config.model_copy(update={"agent": agent.model_copy(update={"prompt": prompt})})
+    return definition.model_copy(update={"conversation_config": changed})
+
+
+def _name(tool: InlineTool) -> Any:
+    return getattr(tool, "name", None)
+
+
+def _own(definition: AgentDefinition) -> AgentDefinition:
+    """Out of the lists, opened by nothing that a client knows; recordings for who waits come by upload alone."""
+    settings = definition.platform_settings
     changes = {
-        "conversation_config": {"agent": {"prompt": {"tools": all_tools}}},
-        "platform_settings": _OWN,
+        "archived": True,
+        "auth": AuthSettings(enable_auth=True),
+        "queueing_config": settings.queueing_config.model_copy(update={"hold_audio": None}),
     }
-    return str(whole.get("name") or DEFAULT_NAME)[:MAX_NAME], AgentDefinition.model_validate(
-        merge(definition, changes)
-    )
+    return definition.model_copy(update={"platform_settings": settings.model_copy(update=changes)})
 
 
-async def bring(pool: Pool, clock: Clock, workspace_id: str, name: str, definition: AgentDefinition) -> AgentVersion:
-    """The version that runs a brought definition.
+def check_brings_all(value: Any) -> None:
+    """Raise `KeyNeeded` if a definition, or start data, uses what the workspace keeps."""
+    place = next(_uses(value, ()), None)
+    if place is not None:
+        raise KeyNeeded(place)
+
+
+def _uses(value: Any, place: Place) -> Iterator[Place]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if child and isinstance(child, _KEPT.get(key, ())):
+                yield (*place, key)
+            else:
+                yield from _uses(child, (*place, key))
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from _uses(child, (*place, number))
+    elif isinstance(value, str) and environment_labels([value]):
+        yield place
+
+
+async def bring(pool: Pool, clock: Clock, workspace_id: str, brought: Brought) -> AgentVersion:
+    """The version that runs what was brought.
 
     Raises the errors of `greenline.agents.service.create`.
     """
-    written = orjson.dumps(definition.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
-    agent_id = derived_id("agent", workspace_id, name, written)
+    agent_id = derived_id("agent", workspace_id, brought.name, brought.written)
     version_id = derived_id("agtvrsn", agent_id)
     with contextlib.suppress(VersionNotFound):
         return await get_version(pool, workspace_id, version_id)
     with contextlib.suppress(asyncpg.UniqueViolationError):  # brought by somebody else at the same moment
-        await create(pool, clock, workspace_id, definition, name=name, agent_id=agent_id, version_id=version_id)
+        await create(
+            pool, clock, workspace_id, brought.definition,
+            name=brought.name, agent_id=agent_id, version_id=version_id,
+        )  # fmt: skip
     return await get_version(pool, workspace_id, version_id)

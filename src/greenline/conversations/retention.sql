@@ -1,13 +1,15 @@
 -- name: due
 -- scope: system, the keeper serves all workspaces; every row tells its workspace_id
 -- Conversations of which something is to be erased by $1, the longest due first. A conversation that is still being
--- analysed waits. In zero-retention mode all of it goes then.
+-- analysed, or of which somebody is still to be told, waits. In zero-retention mode all of it goes then.
 select c.workspace_id, c.id
 from conversation c
 cross join lateral (select conversation_privacy(c.agent_id, c.started_at) as privacy) p
 cross join lateral (select coalesce((p.privacy ->> 'zero_retention_mode')::boolean, false) as of_all) zero
 where c.ended_at is not null and c.status <> 'processing'
   and (c.transcript_deleted_at is null or c.audio_deleted_at is null)
+  and not exists (
+    select from post_call_webhook w where w.workspace_id = c.workspace_id and w.conversation_id = c.id)
   and (
     zero.of_all
     or (p.privacy ->> 'retention_days')::int >= 0
@@ -42,7 +44,7 @@ where workspace_id = $1 and conversation_id = $2
 
 -- name: strip_events
 update conversation_event set data = case kind
-  when 'started' then data - '{variables,sealed_variables,override,summary,remembered,user_id}'::text[]
+  when 'started' then data - '{variables,sealed_variables,override,summary,remembered,knowledge,user_id}'::text[]
   when 'resumed' then '{}'
   when 'delivery' then (data - 'wamid') #- '{error,details}'
   else (data || jsonb_build_object('reason', split_part(data ->> 'reason', ':', 1))) #- '{error,reason}'

@@ -31,7 +31,7 @@ from greenline.store.objects import Objects
 from greenline.store.pool import Pool, Record
 from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
-from greenline.store.vault import Vault
+from greenline.store.vault import SecretUnreadable, Vault
 from greenline.tools.guard import OutboundRefused, guarded_client
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,8 @@ Body: TypeAlias = Callable[[], AsyncIterator[bytes]]
 """Makes the bytes of a message anew each time: once to sign them, once to send them."""
 
 LOOK_SECONDS: Final = 2.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 32
+"""Messages on their way side by side: receivers that are slow hold up nobody else's, as long as there are fewer."""
 POST_SECONDS: Final = 30.0
 """For an answer, which is to come at once (reference: Delivery), and for each piece of a body to be taken."""
 EXCHANGE_SECONDS: Final = 120.0
@@ -56,7 +57,6 @@ RECORDING_PATIENCE: Final = timedelta(minutes=2)
 """For a recording of hours to be encoded; a conversation in which nobody said a word has none."""
 UNHELD: Final = timedelta(days=1)
 """Longer than any queue before an agent."""
-MAX_ANSWER: Final = 64 * 1024
 
 MESSAGES = Counter("greenline_post_call_webhooks_total", "Messages of ended conversations", ["kind", "outcome"])
 
@@ -119,33 +119,45 @@ class PostCallWebhooks(Rounds):
         self._objects = objects
         self._settings = settings
         self._link = link_maker(vault, clock, settings.public_url or f"http://{settings.host}:{settings.port}")
+        self._on_their_way: set[asyncio.Task[None]] = set()
 
     async def round(self) -> bool:
-        """Tell what is due; whether there may be more."""
-        now = self._clock.now()
+        """Begin to tell what is due; whether there may be more."""
+        if len(self._on_their_way) == AT_ONCE:
+            await asyncio.wait(self._on_their_way, return_when=asyncio.FIRST_COMPLETED)
+        now, room = self._clock.now(), AT_ONCE - len(self._on_their_way)
         again = now + timedelta(seconds=2 * EXCHANGE_SECONDS)
-        due = await self._pool.fetch(_sql["claim"], now, now - RECORDING_PATIENCE, AT_ONCE, again)
-        if due:
-            await self._tell_all(due)
+        due = await self._pool.fetch(_sql["claim"], now, now - RECORDING_PATIENCE, room, again)
+        for row in due:
+            task = asyncio.create_task(self._attempt(row))
+            self._on_their_way.add(task)
+            task.add_done_callback(self._on_their_way.discard)
         await self._pool.execute(_sql["forget_unheld"], now - UNHELD)
-        return len(due) == AT_ONCE
+        return len(due) == room
 
-    async def _tell_all(self, rows: Sequence[Record]) -> None:
-        async with guarded_client(
-            self._settings, seconds=POST_SECONDS, max_bytes=MAX_ANSWER, whole_seconds=EXCHANGE_SECONDS
-        ) as http:
-            for fault in await asyncio.gather(*(self._tell(http, row) for row in rows), return_exceptions=True):
-                if fault is not None:  # the boundary of one message: it is tried again
-                    log.error("post_call.fault", exc_info=fault)
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more, and cut what is not told within ``seconds``: sound is not told a second time."""
+        await super().stop(seconds)
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way, timeout=seconds)
+        for task in self._on_their_way:
+            task.cancel()
+        await asyncio.gather(*self._on_their_way, return_exceptions=True)
 
-    async def _tell(self, http: httpx2.AsyncClient, row: Record) -> None:
+    async def _attempt(self, row: Record) -> None:
+        try:
+            await self._tell(row)
+        except Exception:  # the boundary of one message: it is tried again
+            log.exception("post_call.fault", conversation_id=row["conversation_id"], kind=row["kind"])
+
+    async def _tell(self, row: Record) -> None:
         key = row["workspace_id"], row["conversation_id"], row["kind"]
         try:
             if row["attempts"] > (1 if row["kind"] == "audio" else ATTEMPTS):
                 raise NotTaken("The server stopped, or failed, while it told it.", passing=False)
             body = await self._body(row)
             if body is not None:
-                await self._post(http, row, body)
+                await self._post(row, body)
                 MESSAGES.labels(row["kind"], "sent").inc()
         except NotTaken as error:
             if error.passing and row["kind"] == "transcription" and row["attempts"] < ATTEMPTS:
@@ -196,20 +208,27 @@ class PostCallWebhooks(Rounds):
     def _envelope(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "event_timestamp": int(self._clock.now().timestamp()), "data": data}
 
-    async def _post(self, http: httpx2.AsyncClient, row: Record, body: Body) -> None:
+    async def _post(self, row: Record, body: Body) -> None:
+        """Send it. What the receiver says besides the status is not read."""
         headers = {"content-type": "application/json"}
         if row["secret"] is not None:
-            secret = self._vault.open(row["secret"], _context(row["conversation_id"], row["kind"]))
-            headers[_SIGNED] = await _signature(secret, int(self._clock.now().timestamp()), body)
+            headers[_SIGNED] = await _signature(self._secret(row), int(self._clock.now().timestamp()), body)
+        client = guarded_client(self._settings, seconds=POST_SECONDS, whole_seconds=EXCHANGE_SECONDS)
         try:
-            answer = await http.post(row["url"], content=body(), headers=headers)
+            async with client as http, http.stream("POST", row["url"], content=body(), headers=headers) as answer:
+                status = answer.status_code
         except OutboundRefused as error:
             raise NotTaken(str(error), passing=False) from error
         except httpx2.HTTPError as error:
             raise NotTaken(f"{type(error).__name__}: {error}", passing=True) from error
         if not answer.is_success:
-            status = answer.status_code
             raise NotTaken(f"HTTP {status}", passing=status in PASSING or status >= _SERVER_FAULTS)
+
+    def _secret(self, row: Record) -> str:
+        try:
+            return self._vault.open(row["secret"], _context(row["conversation_id"], row["kind"]))
+        except SecretUnreadable as error:
+            raise NotTaken(error.message, passing=True) from error
 
 
 async def _signature(secret: str, at: int, body: Body) -> str:

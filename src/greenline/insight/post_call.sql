@@ -6,18 +6,18 @@ values ($1, $2, $3, $4, $5, $6);
 
 -- name: claim
 -- scope: system, one loop tells for all workspaces
--- $1: now. $2: for conversations that ended before, no recording is waited for. $3: at most so many. $4: not before
--- then again, if this process dies on it.
+-- $1: now. $2: for conversations that ended before, no recording is waited for. $3: at most so many, the first tries
+-- first. $4: not before then again, if this process dies on it.
 update post_call_webhook w set due_at = $4, attempts = w.attempts + 1
 from (
   select p.conversation_id, p.kind
   from post_call_webhook p
   join conversation c on c.id = p.conversation_id and c.workspace_id = p.workspace_id
-  left join agent a on a.id = c.agent_id
   where c.status in ('done', 'failed') and coalesce(p.due_at, $1) <= $1
-    and (c.text_only or c.ended_at <= $2 or a.shared #> '{privacy,record_voice}' is distinct from 'true'
+    and (c.text_only or c.ended_at <= $2
+      or conversation_privacy(c.agent_id, c.started_at) ->> 'record_voice' is distinct from 'true'
       or exists (select from conversation_recording r where r.conversation_id = c.id))
-  order by c.ended_at limit $3
+  order by p.attempts, c.ended_at limit $3
   for update of p skip locked
 ) due
 where w.conversation_id = due.conversation_id and w.kind = due.kind

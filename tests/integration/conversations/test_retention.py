@@ -83,7 +83,12 @@ async def change(pool: Pool, clock: ManualClock, agent_id: str, **policy: Any) -
 async def converse(pool: Pool, agent_id: str, conversation_id: str = "conv_1", **columns: Any) -> None:
     """A conversation that ended four seconds after its start."""
     row = projection(conversation_id, agent_id=agent_id, chat_id=CHAT, **columns)
-    begun = started(row, variables={"name": WORDS, "system__caller_id": PERSON}, sealed_variables={"secret__a": "x"})
+    begun = started(
+        row,
+        variables={"name": WORDS, "system__caller_id": PERSON},
+        sealed_variables={"secret__a": "x"},
+        knowledge=(WORDS,),
+    )
     answered = Resumed(variables={"system__time": WORDS}, summary=WORDS)
     await write(
         pool, row, [(0, begun), (0, answered), *SAID], title=WORDS, summary=WORDS, initiation={"user_id": WORDS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -14,15 +15,20 @@ from typing import Any
 import pytest
 import structlog
 
+from greenline.agents import service as agents
+from greenline.agents.models import AgentDefinition
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended
 from greenline.conversations.recordings import keep_recording
+from greenline.conversations.retention import Retention
 from greenline.insight.post_call import (
+    AT_ONCE,
     ATTEMPTS,
     EXCHANGE_SECONDS,
     LOOK_SECONDS,
     MESSAGES,
+    POST_SECONDS,
     RECORDING_PATIENCE,
     UNHELD,
     Kind,
@@ -37,7 +43,7 @@ from greenline.store.vault import Vault
 from support.journal import Timed, projection, started, write
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import Answer, Request, ScriptedServer, scripted
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 SECRET = "sixteen-characters-and-more"
 
@@ -68,10 +74,17 @@ class Place:
         webhook = PostCallWebhook(kind, url or f"{self.receiver.url}/{kind}", **more)
         await keep_webhooks(self.pool, self.vault, self.clock, WORKSPACE, conversation_id, [webhook])
 
-    async def converse(self, conversation_id: str, *, text_only: bool = True, **columns: Any) -> None:
+    async def converse(
+        self, conversation_id: str, *, text_only: bool = True, agent_id: str = "agent_1", **columns: Any
+    ) -> None:
         """A conversation from its beginning to its end."""
         row = projection(
-            conversation_id, workspace_id=WORKSPACE, text_only=text_only, started_at=self.clock.now(), chat_id=None
+            conversation_id,
+            agent_id=agent_id,
+            workspace_id=WORKSPACE,
+            text_only=text_only,
+            started_at=self.clock.now(),
+            chat_id=None,
         )
         events: list[Timed] = [(0, started(row)), (1, AgentMessage(id="a", text="Hello!")), (2, Ended(reason="Bye"))]
         await write(self.pool, row, events, **columns)
@@ -163,6 +176,103 @@ async def test_a_receiver_that_stays_away_is_given_up_with_a_word(place: Place) 
         await place.passing(ATTEMPTS, step=60.0)
     (lost,) = [line for line in logs if line["event"] == "post_call.lost"]
     assert (lost["conversation_id"], lost["kind"], lost["reason"]) == ("conv_1", "transcription", "HTTP 500")
+
+
+async def test_a_receiver_that_took_it_is_told_once_whatever_else_it_says(place: Place) -> None:
+    place.answers += [Answer(200, b"x" * 20_000_000)]
+    await place.wants("conv_1")
+    with counted(sent=1, postponed=0, lost=0):
+        await place.converse("conv_1")
+        await place.passing(1)
+
+
+@pytest.mark.parametrize("answer", [Answer(307, headers={"location": "/elsewhere"}), Answer(204, b""), Answer(404)])
+async def test_an_answer_that_is_final_is_followed_by_nothing(place: Place, answer: Answer) -> None:
+    place.answers += [answer]
+    await place.wants("conv_1")
+    await place.converse("conv_1")
+    await place.passing(1)
+
+
+async def test_receivers_that_are_slow_hold_up_nobody_else(place: Place) -> None:
+    slow = AT_ONCE - 1
+    place.answers += [Answer(hang=True)] * slow
+    for number in range(slow):
+        await place.wants(f"conv_slow_{number}")
+        await place.converse(f"conv_slow_{number}")
+    await place.passing(slow, waiting=slow)
+    for number in range(3):
+        await place.wants(f"conv_{number}")
+        await place.converse(f"conv_{number}")
+    async with asyncio.timeout(POST_SECONDS / 2):
+        await place.passing(slow + 3, waiting=slow, step=0.1)
+    told = {request.json["data"]["conversation_id"] for request in place.told[slow:]}
+    assert told == {"conv_0", "conv_1", "conv_2"}
+
+
+async def test_more_than_can_be_told_at_once_wait_for_those_before_them(place: Place) -> None:
+    for number in range(2 * AT_ONCE + 1):
+        await place.wants(f"conv_{number}")
+        await place.converse(f"conv_{number}")
+    await place.passing(2 * AT_ONCE + 1)
+
+
+async def test_two_processes_tell_each_conversation_once(place: Place) -> None:
+    other = PostCallWebhooks(place.pool, place.vault, place.objects, place.clock, place.settings)
+    other.start()
+    for number in range(20):
+        await place.wants(f"conv_{number}")
+        await place.converse(f"conv_{number}")
+    await place.passing(20)
+    await other.stop(0.0)
+    assert len({request.json["data"]["conversation_id"] for request in place.told}) == 20
+
+
+async def test_what_is_on_its_way_may_arrive_before_the_server_leaves(place: Place) -> None:
+    stopping: list[asyncio.Task[None]] = []
+
+    def leave(request: Request) -> Answer:
+        stopping.append(asyncio.create_task(place.loop.stop(PATIENCE_SECONDS)))
+        return Answer(200)
+
+    place.receiver.script = leave
+    await place.wants("conv_1", "audio")
+    await place.converse("conv_1", status="in-progress")
+    await place.record("conv_1", b"sound")
+    await place.pool.execute("update conversation set status = 'done'")
+    await place.passing(1)
+    await asyncio.gather(*stopping)
+
+
+async def test_a_secret_that_can_not_be_read_is_told_of_and_waited_for(place: Place) -> None:
+    await place.wants("conv_1", secret=SECRET)
+    right, place.loop._vault = place.loop._vault, Vault(b"x" * 32)
+    with structlog.testing.capture_logs() as logs, counted(postponed=1, lost=0):
+        await place.converse("conv_1")
+
+        async def postponed() -> bool:
+            place.clock.advance(timedelta(seconds=LOOK_SECONDS))
+            return any(line["event"] == "post_call.postponed" for line in logs)
+
+        await until(postponed)
+    assert "GREENLINE_SECRET_KEY" in str(logs)
+    assert SECRET not in str(logs)
+    place.loop._vault = right
+    await place.passing(1)
+    assert checked(place.told[0])["data"]["conversation_id"] == "conv_1"
+
+
+async def test_what_is_not_kept_is_told_before_it_goes(place: Place) -> None:
+    definition = AgentDefinition.model_validate({"platform_settings": {"privacy": {"zero_retention_mode": True}}})
+    agent_id = await agents.create(place.pool, place.clock, WORKSPACE, definition)
+    retention = Retention(place.pool, place.clock, place.objects)
+    await place.wants("conv_1")
+    await place.converse("conv_1", agent_id=agent_id, status="processing")
+    await place.pool.execute("update conversation set status = 'done'")
+    assert await retention.enforce() == 0
+    await place.passing(1)
+    assert [turn["message"] for turn in place.told[0].json["data"]["transcript"]] == ["Hello!"]
+    assert await retention.enforce() == 1
 
 
 async def test_what_is_refused_for_good_is_not_repeated(place: Place) -> None:

@@ -97,6 +97,8 @@ class Admission:
     """What a client that brought the agent has it know besides."""
     webhooks: tuple[PostCallWebhook, ...] = ()
     """Whom such a client wants to be told of the conversation when it is over."""
+    brings_all: bool = False
+    """Whether it may use nothing that the workspace keeps: it brought the agent, and showed no key."""
     sees_faults: bool = False
     """Whether it may be told where the server failed: it has the key, or got its URL from who has, for that."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Final
 
+import orjson
 from pydantic import ValidationError
 
-from greenline.agents.brought import bring, read_definition, read_tools
-from greenline.agents.models import AgentVersion
-from greenline.channels.socket.access import NO_AGENT, Admission, Gate, Handshake
+from greenline.agents.brought import Brought, bring, check_brings_all, read_agent, read_tools
+from greenline.channels.socket.access import Admission, Gate, Handshake
 from greenline.channels.socket.client_messages import EnclaveSetup
 from greenline.channels.socket.errors import CONTRACT, Refused, SocketClosed
 from greenline.channels.socket.refusals import refusal
@@ -20,14 +21,16 @@ from greenline.insight.post_call import Kind, PostCallWebhook
 from greenline.settings import Settings
 from greenline.store.pool import Pool
 
+NONE_BROUGHT: Final = "The query parameter agent_id is missing, and the first message brings no agent instead."
+
 _KINDS: Final[tuple[Kind, ...]] = ("transcription", "audio")
 
 
 class Enclave:
     """Lets clients in that name no agent. Who shows an API key may bring one, and by a setting everybody may.
 
-    Such a client can have the server do what the holder of a key can: use its models, and send requests to the
-    public internet.
+    Without a key, too, a client can have the server use its models and send requests to the public internet. What the
+    workspace keeps is for those with a key: else anybody could have its secrets sent to an address of their own.
     """
 
     def __init__(self, pool: Pool, gate: Gate, clock: Clock, settings: Settings) -> None:
@@ -44,32 +47,41 @@ class Enclave:
         workspace_id, method = await self._gate.owner(handshake, without_key=self._without_key)
         setup = await wire.setup()
         if setup is None:
-            raise Refused(NO_AGENT, "missing_fields")
+            raise Refused(NONE_BROUGHT, "missing_fields")
+        has_key = method == "authorization_header"
+        try:
+            brought = await asyncio.to_thread(_read, setup, has_key=has_key)
+            version = await bring(self._pool, self._clock, workspace_id, brought)
+        except ValidationError as error:  # a rule between the fields of a whole agent
+            raise _misfit("agent_config_dict", error) from error
+        except GreenlineError as error:
+            raise refusal(error) from error
         return Admission(
-            version=await self._version(workspace_id, setup),
+            version=version,
             workspace_id=workspace_id,
             method=method,
             environment=handshake.query.get("environment"),
             pinned=True,
             knowledge=tuple(setup.prompt_knowledge_base or ()),
             webhooks=tuple(_webhooks(setup)),
-            sees_faults=method == "authorization_header",
+            brings_all=not has_key,
+            sees_faults=has_key,
         )
 
-    async def _version(self, workspace_id: str, setup: EnclaveSetup) -> AgentVersion:
-        try:
-            tools = read_tools(setup.tools_config_list or ())
-        except ValidationError as error:
-            raise _misfit("tools_config_list", error) from error
-        try:
-            name, definition = read_definition(
-                setup.agent_config_dict or {}, setup.override_agent_config_list or (), tools
-            )
-            return await bring(self._pool, self._clock, workspace_id, name, definition)
-        except ValidationError as error:
-            raise _misfit("agent_config_dict", error) from error
-        except GreenlineError as error:
-            raise refusal(error) from error
+
+def _read(setup: EnclaveSetup, *, has_key: bool) -> Brought:
+    """The agent of a setup. In a thread of its own: nobody else waits for a large one."""
+    try:
+        tools = read_tools(setup.tools_config_list or ())
+    except ValidationError as error:
+        raise _misfit("tools_config_list", error) from error
+    try:
+        brought = read_agent(setup.agent_config_dict or {}, setup.override_agent_config_list or (), tools)
+    except ValidationError as error:
+        raise _misfit("agent_config_dict", error) from error
+    if not has_key:
+        check_brings_all(orjson.loads(brought.written))
+    return brought
 
 
 def _webhooks(setup: EnclaveSetup) -> Iterator[PostCallWebhook]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from greenline.agents.brought import check_brings_all
 from greenline.agents.config import ConversationConfig
 from greenline.agents.initiation import InitiationData, SourceInfo
 from greenline.agents.models import AgentVersion
@@ -55,6 +56,7 @@ class SocketSessions:
     async def turn_away(self, start: Start, code: int, reason: str) -> None:
         """Keep the conversation of a client that was told its id, and that nobody served. Raises as `start` does."""
         beginning = await self._beginning(start)
+        await self._keep_webhooks(start.admission)
         try:
             await self._live.turn_away(beginning, code, reason)
         except LeaseLost:
@@ -69,6 +71,8 @@ class SocketSessions:
             {name: value for name, value in start.data.items() if value is not None and name != "type"}
         )
         admission = start.admission
+        if admission.brings_all:
+            check_brings_all(start.data)
         named = admission.environment or data.environment
         environment = await check_environment(self._pool, admission.workspace_id, named)
         info = data.source_info or SourceInfo()
