@@ -183,7 +183,7 @@ class Host:
             wire,
             admission.version,
             admission.workspace_id,
-            text_only=config.conversation.text_only or _gets_text(admission.version, initiation.data),
+            text_only=_gets_text(admission.version, initiation.data),
             check=lambda: self._check(start),
             announce=announce,
             hold=lambda: self._hold(medium, admission),
@@ -272,10 +272,11 @@ def _metadata(conversation_id: str, formats: Formats) -> Frame:
 
 
 def _gets_text(version: AgentVersion, data: dict[str, Any]) -> bool:
-    """Whether start data makes it a conversation by text, in either of the places where clients write it."""
+    """Whether it is to be a conversation by text: start data may say so in either of the places where clients do."""
+    own, allowed = version.conversation_config.conversation, version.platform_settings.overrides
     override = data.get("conversation_config_override")
-    if not isinstance(override, dict):
-        return False
+    if not isinstance(override, dict) or not allowed.conversation_config_override.conversation.text_only:
+        return own.text_only
     inner = override.get("conversation")
-    asks = override.get("text_only") is True or (isinstance(inner, dict) and inner.get("text_only") is True)
-    return asks and version.platform_settings.overrides.conversation_config_override.conversation.text_only
+    chosen = inner.get("text_only") if isinstance(inner, dict) else None
+    return chosen if isinstance(chosen, bool) else own.text_only or override.get("text_only") is True

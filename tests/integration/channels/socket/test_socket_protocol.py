@@ -518,6 +518,21 @@ async def test_callers_wait_in_line_when_the_agent_is_busy(place: Place) -> None
         assert first.kinds().count("conversation_initiation_metadata") == 1
 
 
+async def test_a_voice_conversation_with_an_agent_for_chats_waits_for_its_place(place: Place) -> None:
+    changes = AgentChanges(conversation_config={"conversation": {"text_only": True}})
+    await agents.update(place.pool, place.clock, WORKSPACE, place.agent_id, changes)
+    await place.change_agent(
+        call_limits={"agent_concurrency_limit": 1},
+        overrides={"conversation_config_override": {"conversation": {"text_only": True}}},
+    )
+    await place.busy("conv_busy", text_only=False)
+    async with place.client() as caller, place.client() as chat:
+        await caller.begin(conversation_config_override={"conversation": {"text_only": False}})
+        assert (await caller.next())["queue_status_event"] == {"status": "waiting"}
+        await chat.begin(conversation_config_override={"text_only": True})
+        await eventually(lambda: len(place.sessions.sessions) == 1)
+
+
 async def test_what_is_written_in_the_queue_is_read_afterwards(place: Place) -> None:
     """A page tells on connecting what its visitor looks at."""
     place.sessions.text_only = False
