@@ -1,6 +1,7 @@
 """What an operator does in the console, in a real browser, while people write."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -133,6 +134,20 @@ async def test_the_inbox_has_pages_and_can_be_searched(place: Place) -> None:
             await expect(lines).to_have_count(1)
         else:
             await expect(console.get_by_text("No conversation has all of these words.")).to_be_visible()
+
+
+async def test_words_that_are_being_typed_into_the_search_stay_when_the_inbox_changes(place: Place) -> None:
+    console = await place.console()
+    await expect(console.locator(".gl-inbox")).to_be_attached()
+    search = console.get_by_role("searchbox")
+    await search.fill("calat")
+    phone = await place.phone("Dora")
+    await write(phone, "Is anybody there?")
+    await expect(line_of(console, "Dora")).to_be_visible()
+    await expect(search).to_have_value("calat")
+    await search.press("Enter")
+    await expect(console).to_have_url(re.compile(r"q=calat"))
+    await expect(search).to_have_value("calat")
 
 
 async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(place: Place) -> None:
