@@ -60,7 +60,7 @@ def _draw_search(search: str, choice: str) -> None:
         form.props["method"], form.props["action"], form.props["role"] = "get", "/console", "search"
         field = box("gl-field", "input").props("type=search name=q maxlength=200")
         field.props["aria-label"] = field.props["placeholder"] = "Search people and messages"
-        # The attribute: as a property Vue would write it anew with every change of the page, over what is being typed.
+        # The attribute: Vue writes the property anew with every change of the page, over what is being typed.
         field.props["^value"] = search
         if choice != "all":
             box(tag="input").props("type=hidden name=show").props["value"] = choice
