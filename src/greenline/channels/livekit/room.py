@@ -55,13 +55,13 @@ class AgentRoom:
 
     def __init__(self, person: str, clock: Clock) -> None:
         self.person_came = asyncio.Event()
+        self.over = asyncio.Event()
+        """Set when one of both is in the room no more."""
         self._room = rtc.Room()
         self._person = person
         self._clock = clock
         self._came: asyncio.Queue[str | Exception] = asyncio.Queue()
         self._flooded = False
-        self._over = asyncio.Event()
-        """Set when one of both is in the room no more."""
         self._connecting: asyncio.Task[None] | None = None
         self._missing: asyncio.Task[None] | None = None
         self._microphone: asyncio.Task[None] | None = None
@@ -122,11 +122,11 @@ class AgentRoom:
     @property
     def is_open(self) -> bool:
         """Whether both are in the room."""
-        return not self._over.is_set()
+        return not self.over.is_set()
 
     async def receive(self) -> str:
         """The next message. Raises `ClientLeft`, `InvalidMessage` for one that is no text, `TooFast`."""
-        if self._over.is_set() and self._came.empty():
+        if self.over.is_set() and self._came.empty():
             raise ClientLeft
         came = await self._came.get()
         if isinstance(came, Exception):
@@ -135,7 +135,7 @@ class AgentRoom:
 
     async def send(self, frame: str) -> None:
         """Send a message to the person. One beyond `MAX_PACKET` would break the connection, and is left out."""
-        if self._over.is_set():
+        if self.over.is_set():
             raise ClientLeft
         data = frame.encode()
         if len(data) > MAX_PACKET:
@@ -156,7 +156,7 @@ class AgentRoom:
 
     async def _wait_for_receipt(self) -> None:
         """Who leaves a room loses what is still on its way: their connection to the server is gone with them."""
-        asking, leaving = asyncio.create_task(self._ask_for_receipt()), asyncio.create_task(self._over.wait())
+        asking, leaving = asyncio.create_task(self._ask_for_receipt()), asyncio.create_task(self.over.wait())
         try:
             await asyncio.wait({asking, leaving}, timeout=RECEIPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -262,8 +262,8 @@ class AgentRoom:
         self._end()
 
     def _end(self) -> None:
-        if not self._over.is_set():
-            self._over.set()
+        if not self.over.is_set():
+            self.over.set()
             self._came.put_nowait(ClientLeft())
 
 

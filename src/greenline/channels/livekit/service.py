@@ -132,16 +132,19 @@ class Rooms:
             await room.leave()
 
     async def _came(self, room: AgentRoom, until: datetime) -> bool:
-        """Wait for the person, for as long as their token is good."""
-        coming = asyncio.create_task(room.person_came.wait())
-        tiring = asyncio.create_task(self._clock.sleep_until(until))
+        """Wait for the person, for as long as their token is good and the room is there."""
+        waiting = [
+            asyncio.create_task(room.person_came.wait()),
+            asyncio.create_task(room.over.wait()),
+            asyncio.create_task(self._clock.sleep_until(until)),
+        ]
         try:
-            await asyncio.wait({coming, tiring}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             return room.person_came.is_set()
         finally:
-            for task in (coming, tiring):
+            for task in waiting:
                 task.cancel()
-            await asyncio.gather(coming, tiring, return_exceptions=True)
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _serve(self, room: AgentRoom, arrival: Arrival) -> None:
         track = await room.speaker()

@@ -308,6 +308,15 @@ async def test_nobody_is_waited_for_for_ever(place: Place) -> None:
     await place.invite()
 
 
+@BOTH
+async def test_nobody_is_waited_for_in_a_room_that_is_gone(place: Place) -> None:
+    """The place is free for the next one."""
+    invitation = await place.invite()
+    await place.livekit.delete(invitation.conversation_id)
+    await eventually(lambda: not place.rooms._waiting)
+    await place.invite()
+
+
 async def test_a_drain_ends_what_waits_and_what_runs(place: Place) -> None:
     async with place.talk() as (person, session):
         await place.invite()
