@@ -14,7 +14,7 @@ from (
   from post_call_webhook p
   join conversation c on c.id = p.conversation_id and c.workspace_id = p.workspace_id
   where c.status in ('done', 'failed') and coalesce(p.due_at, $1) <= $1
-    and (c.text_only or c.ended_at <= $2
+    and (c.text_only or c.accepted_at is null or c.ended_at <= $2
       or conversation_privacy(c.agent_id, c.started_at) ->> 'record_voice' is distinct from 'true'
       or exists (select from conversation_recording r where r.conversation_id = c.id))
   order by p.attempts, c.ended_at limit $3

@@ -328,6 +328,15 @@ async def test_a_conversation_without_sound_is_told_without_it(place: Place) -> 
     assert place.told[0].json["data"]["has_audio"] is False
 
 
+async def test_a_conversation_that_nobody_served_waits_for_no_sound(place: Place) -> None:
+    definition = AgentDefinition.model_validate({"platform_settings": {"privacy": {"record_voice": True}}})
+    agent_id = await agents.create(place.pool, place.clock, WORKSPACE, definition)
+    await place.wants("conv_1")
+    await place.converse("conv_1", text_only=False, agent_id=agent_id, status="failed", accepted_at=None)
+    await place.passing(1)
+    assert place.told[0].json["data"]["status"] == "failed"
+
+
 async def test_what_a_process_died_on_is_told_by_the_next_but_sound_is_not(place: Place) -> None:
     place.answers += [Answer(hang=True), Answer(hang=True)]
     await place.wants("conv_1")
