@@ -18,6 +18,8 @@ from greenline.errors import GreenlineError
 
 log = structlog.get_logger(__name__)
 
+LAST_WORD_SECONDS: Final = 0.2
+"""From the last packet to the hang-up: it waits in the phone's buffer for up to 0.1 s, and would never be heard."""
 FAREWELL_SECONDS: Final = 2.0
 """Time for the conversation to write down its end, from the moment at which that is decided."""
 
@@ -91,6 +93,7 @@ class CallTalk:
         goodbye = self._goodbye(self._conversation)
         if self._media is not None and not goodbye.failed:
             await self._media.played()
+            await asyncio.sleep(LAST_WORD_SECONDS)
         self._tell(HungUp(goodbye.reason, goodbye.failed))
 
     def typed(self, text: str, wamid: str | None) -> bool:

@@ -57,7 +57,7 @@ async def test_the_agent_hangs_up_after_its_last_word(channel: CallChannel) -> N
     async with talking(channel) as (peer, voice):
         voice.end("end_call tool was called: bye")
         await channel.meta.action("terminate")
-        assert voiced_seconds(bytes(peer.heard)) >= 0.4, "what was said is heard to its end"
+        assert voiced_seconds(bytes(peer.heard)) >= 0.5, "what was said is heard to its end"
         row = await channel.ended()
     assert (row["result"], row["reason"]) == ("answered", "end_call tool was called: bye")
 
