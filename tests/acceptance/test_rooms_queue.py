@@ -14,7 +14,8 @@ from greenline.channels.socket.hosting import LEFT_QUEUE
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.wav import encode_wav
-from support.livekit_server import LiveKitServer, livekit_server
+from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_server import LiveKitServer
 from support.room_person import HEARD_RATE, RoomPerson, person_in
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
@@ -28,13 +29,13 @@ BUSY: dict[str, Any] = {"call_limits": {"agent_concurrency_limit": 1}}
 
 
 @pytest.fixture
-async def livekit() -> AsyncIterator[LiveKitServer]:
-    async with livekit_server() as running:
+async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
+    async with livekit_for(request) as running:
         yield running
 
 
 @pytest.fixture
-async def server(settings: Settings, livekit: LiveKitServer) -> AsyncIterator[RunningServer]:
+async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: sound has a time of its own."""
     update = {
         "livekit_url": livekit.url,
@@ -65,8 +66,9 @@ def statuses(person: RoomPerson) -> list[str]:
     return [it["queue_status_event"]["status"] for it in person.seen if it["type"] == "queue_status"]
 
 
+@BOTH
 async def test_the_recording_of_the_agent_is_heard_until_one_is_admitted(
-    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKitServer
+    server: RunningServer, http: httpx2.AsyncClient, livekit: LiveKit
 ) -> None:
     agent_id = await make_agent(http, first_message="Hello, this is the shop.", text_only=False, platform=BUSY)
     files = {"hold_audio_file": ("tune.wav", TUNE, "audio/wav")}
