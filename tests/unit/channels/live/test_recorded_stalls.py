@@ -122,6 +122,32 @@ def heard_on_a_call(talk: Talk) -> Heard:
     return run_in_virtual_time(receive())
 
 
+def heard_around_holds(holds: list[float]) -> tuple[Heard, list[tuple[float, float]]]:
+    """A phone on hold sends nothing, and counts on where it stopped. With when each phrase was said."""
+    payloads, spoken = packets_of(1.5, sound=True), list[tuple[float, float]]()
+
+    async def receive() -> Heard:
+        loop, heard, number = asyncio.get_running_loop(), Heard(), 0
+        begun = loop.time()
+        buffer = OpusIn(
+            event_payload_type=EVENT,
+            on_pcm=lambda pcm: heard.append((loop.time() - begun, pcm, buffer.heard_at)),
+            on_digit=print,
+            on_fault=print,
+        )
+        for hold in holds:
+            spoken.append((loop.time() - begun, loop.time() - begun + 1.5))
+            for payload in payloads:
+                await asyncio.sleep(FRAME_SECONDS)
+                buffer.add(Rtp(number, number * 960, payload))
+                number += 1
+            await asyncio.sleep(hold)
+        buffer.close()
+        return heard
+
+    return run_in_virtual_time(receive()), spoken
+
+
 def heard_on_a_socket(talk: Talk) -> Heard:
     """A client sends all of it, the quiet too, and has no clock of its own."""
     pcm = b"".join(tone(sound) + bytes(round(quiet * RATE) * 2) for sound, quiet, _ in talk.phrases)
@@ -181,6 +207,14 @@ def test_what_was_said_on_a_call_lies_where_it_was_said(talk: Talk) -> None:
 @given(talks(longest=6.0))
 def test_nor_do_stalls_of_several_seconds_move_it(talk: Talk) -> None:
     check(talk, heard_on_a_call(talk), talk.seconds)
+
+
+@settings(max_examples=20)
+@given(st.lists(steps(2.0, 60.0), min_size=1, max_size=4))
+def test_what_was_said_after_a_hold_lies_after_it(holds: list[float]) -> None:
+    heard, spoken = heard_around_holds(holds)
+    found = spoken_in(asyncio.run(recorded(heard)))
+    assert found == [pytest.approx(phrase, abs=NEAR) for phrase in spoken]
 
 
 @settings(max_examples=40)
