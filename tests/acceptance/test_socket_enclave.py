@@ -8,13 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 from elevenlabs import ElevenLabs
+from pydantic import SecretStr
 
 from greenline.clock import SystemClock
 from greenline.settings import Settings
+from support.flaky_database import flaky_database
+from support.http import http_client
 from support.scripted import Answer, Request, scripted
 from support.sdk_conversation import AsyncConversation, ClientTools, OnPremInitiationData, PostCallWebhookConfig
 from support.server import RunningServer, run_server
-from support.socket_agents import ECHO, EVENTS, client_tool, finished
+from support.socket_agents import ECHO, EVENTS, client_tool, finished, make_agent
 from support.sockets import client
 from support.wait import eventually
 
@@ -156,7 +159,10 @@ async def test_an_agent_that_says_nothing_of_itself_is_one_of_defaults(
         ),
         ({"post_call_audio_webhook": {"url": "https://a.example", "hmac_secret": "short"}}, "hmac_secret"),
         ({"post_call_audio_webhook": {"url": "ftp://a.example"}}, "http or https"),
-        ({"post_call_audio_webhook_url": "nowhere"}, "http or https"),
+        (
+            {"post_call_audio_webhook_url": "nowhere"},
+            "post_call_audio_webhook_url: Addresses begin with http or https",
+        ),
         (
             {
                 "post_call_transcription_webhook": {"url": "https://a.example"},
@@ -235,6 +241,28 @@ async def test_without_a_key_start_data_reads_no_environment_variable(
         refused = await connection.begin(conversation_config_override=asked)
         assert "agent.first_message" in refused["error_event"]["message"]
         assert (await connection.closed())[0] == 1008
+
+
+async def test_clients_wait_a_moment_for_a_database_that_is_away(dsn: str, settings: Settings) -> None:
+    async with flaky_database(dsn) as flaky:
+        changes = {"enclave_setup": True, "database_url": SecretStr(flaky.dsn), "lease_seconds": 2.0}
+        async with run_server(settings.model_copy(update=changes), SystemClock()) as server:
+            async with http_client(server.url, server.api_key) as http:
+                named = f"{PATH}?agent_id={await make_agent(http)}"
+            for path in (PATH, named):
+                flaky.cut()
+                async with client(server.url, path) as connection:
+                    if path == PATH:
+                        await connection.send(type="enclave_setup_config", agent_config_dict=agent())
+                    assert "the database is away" in (await connection.begin())["error_event"]["message"]
+                    assert (await connection.closed())[0] == 1002
+                async with client(server.url, path) as connection:
+                    if path == PATH:
+                        await connection.send(type="enclave_setup_config", agent_config_dict=agent())
+                    refused = flaky.refused
+                    await eventually(lambda: flaky.refused > refused)  # noqa: B023 - called within the round
+                    flaky.mend()
+                    assert (await connection.begin())["type"] == "conversation_initiation_metadata"
 
 
 async def test_who_names_no_agent_must_bring_one(server: RunningServer) -> None:

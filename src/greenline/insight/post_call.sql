@@ -1,8 +1,10 @@
 -- Whom to tell of conversations that are over.
 
 -- name: keep
+-- Once, also where the statement is repeated since nobody knows how it ended.
 insert into post_call_webhook(conversation_id, kind, workspace_id, url, secret, created_at)
-values ($1, $2, $3, $4, $5, $6);
+values ($1, $2, $3, $4, $5, $6)
+on conflict (conversation_id, kind) do nothing;
 
 -- name: claim
 -- scope: system, one loop tells for all workspaces

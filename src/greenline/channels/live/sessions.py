@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
@@ -33,7 +33,7 @@ from greenline.settings import Settings
 from greenline.speech.models import Speech
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.objects import Objects
-from greenline.store.outage import DATABASE_ERRORS, patiently
+from greenline.store.outage import DATABASE_ERRORS, passes, patiently
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.wakeups import Wakeups
@@ -46,10 +46,24 @@ KIND: Final = "live"
 ABANDONED: Final = "The server that held the conversation stopped"
 
 Out: TypeAlias = Callable[[ConversationConfig], AudioOut]
+T = TypeVar("T")
 
 
 class DatabaseAway(Unavailable):
     """No conversation can begin, since none can be kept: the database is away. Try again in a moment."""
+
+
+async def unless_away(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """The answer of ``work``, which is repeated while the database is away and must not mind that.
+
+    Raises `DatabaseAway` when it has been away for ``seconds``.
+    """
+    try:
+        return await patiently(work, seconds)
+    except DATABASE_ERRORS as error:
+        if not passes(error):
+            raise
+        raise DatabaseAway from error
 
 
 class LiveSessions:
@@ -105,6 +119,11 @@ class LiveSessions:
     def state(self) -> dict[str, bool]:
         """Whether it works, for `/readyz`."""
         return {"live": self._worker.running, **self._recordings.state()}
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a beginning waits for a database that is away."""
+        return self._writer.patience
 
     async def check(self, beginning: Beginning) -> None:
         """Whether a conversation could begin so. Raises what `begin` raises for start data."""

@@ -14,7 +14,16 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import httpx2
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from greenline.channels.socket.errors import InvalidMessage
 from greenline.text import clean_data
@@ -46,6 +55,8 @@ def _for_a_request(url: str) -> str:
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT)]
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 Url: TypeAlias = Annotated[str, Field(max_length=2000), AfterValidator(_for_a_request)]
+UrlOrNone: TypeAlias = Annotated[Url | None, BeforeValidator(lambda url: url or None)]
+"""The official clients write none as an empty text."""
 EventId: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -179,9 +190,9 @@ class EnclaveSetup(_Message):
     tools_config_list: list[dict[str, Any]] | None = Field(None, repr=False)
     prompt_knowledge_base: list[str] | None = Field(None, repr=False)
     post_call_transcription_webhook: PostCallWebhook | None = None
-    post_call_transcription_webhook_url: Url | Literal[""] | None = None
+    post_call_transcription_webhook_url: UrlOrNone = None
     post_call_audio_webhook: PostCallWebhook | None = None
-    post_call_audio_webhook_url: Url | Literal[""] | None = None
+    post_call_audio_webhook_url: UrlOrNone = None
     bedrock_inference_profile: str | None = None
 
     @model_validator(mode="after")

@@ -10,15 +10,13 @@ import orjson
 from pydantic import ValidationError
 
 from greenline.agents.brought import Brought, bring, check_brings_all, read_agent, read_tools
+from greenline.channels.live.sessions import unless_away
 from greenline.channels.socket.access import Admission, Gate, Handshake
 from greenline.channels.socket.client_messages import EnclaveSetup
 from greenline.channels.socket.errors import CONTRACT, Refused, SocketClosed
-from greenline.channels.socket.refusals import refusal
 from greenline.channels.socket.wire import Wire
 from greenline.clock import Clock
-from greenline.errors import GreenlineError
 from greenline.insight.post_call import Kind, PostCallWebhook
-from greenline.settings import Settings
 from greenline.store.pool import Pool
 
 NONE_BROUGHT: Final = "The query parameter agent_id is missing, and the first message brings no agent instead."
@@ -33,29 +31,32 @@ class Enclave:
     workspace keeps is for those with a key: else anybody could have its secrets sent to an address of their own.
     """
 
-    def __init__(self, pool: Pool, gate: Gate, clock: Clock, settings: Settings) -> None:
+    def __init__(self, pool: Pool, gate: Gate, clock: Clock, *, without_key: bool, patience: float) -> None:
+        """``patience``: seconds for which clients wait while the database is away."""
         self._pool = pool
         self._gate = gate
         self._clock = clock
-        self._without_key = settings.enclave_setup
+        self._without_key = without_key
+        self._patience = patience
 
     async def admit(self, handshake: Handshake, wire: Wire) -> Admission:
         """Let a client in, to the agent that its first message brings.
 
-        Raises `greenline.channels.socket.errors.SocketClosed`, and as `Wire.receive` does.
+        Raises `greenline.channels.socket.errors.SocketClosed`, `greenline.errors.GreenlineError` for an agent that
+        can't be kept, and as `Wire.receive` does.
         """
-        workspace_id, method = await self._gate.owner(handshake, without_key=self._without_key)
+        workspace_id, method = await unless_away(
+            lambda: self._gate.owner(handshake, without_key=self._without_key), self._patience
+        )
         setup = await wire.setup()
         if setup is None:
             raise Refused(NONE_BROUGHT, "missing_fields")
         has_key = method == "authorization_header"
+        brought = await asyncio.to_thread(_read, setup, has_key=has_key)
         try:
-            brought = await asyncio.to_thread(_read, setup, has_key=has_key)
-            version = await bring(self._pool, self._clock, workspace_id, brought)
+            version = await unless_away(lambda: bring(self._pool, self._clock, workspace_id, brought), self._patience)
         except ValidationError as error:  # a rule between the fields of a whole agent
             raise _misfit("agent_config_dict", error) from error
-        except GreenlineError as error:
-            raise refusal(error) from error
         return Admission(
             version=version,
             workspace_id=workspace_id,

@@ -97,7 +97,8 @@ class Host:
     async def serve(self, wire: Wire, medium: Medium, arrive: Arrive) -> None:
         """Hold a conversation until one of both ends it, and close the wire.
 
-        ``arrive`` lets the client in, or raises `greenline.channels.socket.errors.SocketClosed`.
+        ``arrive`` lets the client in, or raises `greenline.channels.socket.errors.SocketClosed` or
+        `greenline.errors.GreenlineError`.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -117,7 +118,8 @@ class Host:
 
         async def arrived() -> Arrival:
             nonlocal sees_faults
-            arrival = await arrive()
+            with _refusals():
+                arrival = await arrive()
             sees_faults = arrival.admission.sees_faults
             return arrival
 

@@ -6,6 +6,7 @@ import time
 
 from starlette.websockets import WebSocket
 
+from greenline.channels.live.sessions import unless_away
 from greenline.channels.socket.access import Gate, Handshake
 from greenline.channels.socket.enclave import Enclave
 from greenline.channels.socket.hosting import Arrival, Host
@@ -20,6 +21,7 @@ from greenline.store.objects import Objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.store.wakeups import Wakeups
+from greenline.store.worker import PATIENCE_OF_LEASE
 from greenline.workspaces.keyring import Keyring
 
 
@@ -39,7 +41,8 @@ class Sockets:
         sessions: Sessions,
     ) -> None:
         self.gate = Gate(pool, keyring, vault, clock)
-        self._enclave = Enclave(pool, self.gate, clock, settings)
+        self._patience = settings.lease_seconds * PATIENCE_OF_LEASE
+        self._enclave = Enclave(pool, self.gate, clock, without_key=settings.enclave_setup, patience=self._patience)
         self.host = Host(pool=pool, objects=objects, clock=clock, settings=settings, sessions=sessions)
         news = JournalNews(pool, wakeups)
         self._monitors = Monitors(pool, keyring, clock, sessions, news, max_bytes=settings.socket_message_max_bytes)
@@ -67,8 +70,10 @@ class Sockets:
         wire = Wire(SocketConnection(websocket), max_bytes=self._max_bytes)
 
         async def arrive() -> Arrival:
-            named = self.gate.names_agent(handshake)
-            admission = await (self.gate.admit(handshake) if named else self._enclave.admit(handshake, wire))
+            if self.gate.names_agent(handshake):
+                admission = await unless_away(lambda: self.gate.admit(handshake), self._patience)
+            else:
+                admission = await self._enclave.admit(handshake, wire)
             return Arrival(admission, handshake.query.get("source"), handshake.query.get("version"))
 
         await self.host.serve(wire, InMessages(wire.outgoing, time.monotonic), arrive)

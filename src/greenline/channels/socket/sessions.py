@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from greenline.agents.brought import check_brings_all
 from greenline.agents.config import ConversationConfig
@@ -14,18 +14,18 @@ from greenline.channels.live.beginning import Beginning
 from greenline.channels.live.held import HeldConversation
 from greenline.channels.live.models import AudioOut
 from greenline.channels.live.session import LiveSession
-from greenline.channels.live.sessions import DatabaseAway, LiveSessions
+from greenline.channels.live.sessions import LiveSessions, unless_away
 from greenline.channels.socket.access import Admission, used_already
 from greenline.channels.socket.session import Start
 from greenline.clock import Clock
 from greenline.insight.post_call import keep_webhooks
 from greenline.store.mailbox import LeaseLost
-from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 from greenline.workspaces.environments import check_environment
 
 UNKNOWN_SOURCE: Final = "unknown"
+T = TypeVar("T")
 
 
 class SocketSessions:
@@ -74,7 +74,7 @@ class SocketSessions:
         if admission.brings_all:
             check_brings_all(start.data)
         named = admission.environment or data.environment
-        environment = await check_environment(self._pool, admission.workspace_id, named)
+        environment = await self._unless_away(lambda: check_environment(self._pool, admission.workspace_id, named))
         info = data.source_info or SourceInfo()
         source = start.source or info.source or UNKNOWN_SOURCE
         info = SourceInfo(source=source, version=info.version or start.version or None)
@@ -94,8 +94,8 @@ class SocketSessions:
         """Before the conversation: from its first moment on, they are told of it however it ends."""
         if not admission.webhooks:
             return
-        try:
-            await keep_webhooks(
+        await self._unless_away(
+            lambda: keep_webhooks(
                 self._pool,
                 self._vault,
                 self._clock,
@@ -103,12 +103,16 @@ class SocketSessions:
                 admission.conversation_id or "",
                 admission.webhooks,
             )
-        except DATABASE_ERRORS as error:
-            raise DatabaseAway from error
+        )
+
+    async def _unless_away(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await unless_away(work, self._live.patience)
 
     async def _version(self, start: Start, data: InitiationData) -> AgentVersion:
         admission = start.admission
         if admission.pinned or not data.branch_id:
             return admission.version
-        agent = await get(self._pool, admission.workspace_id, admission.version.agent_id, branch_id=data.branch_id)
+        agent = await self._unless_away(
+            lambda: get(self._pool, admission.workspace_id, admission.version.agent_id, branch_id=data.branch_id)
+        )
         return agent.version
