@@ -194,7 +194,7 @@ class Answer:
     def unspoken(self) -> Iterator[Event]:
         """What the journal has to add when the voice failed, once all that it said was heard."""
         if self.utterance is not None:
-            yield from self._corrections(self.events, self.utterance.heard())
+            yield from self._corrections(self.events, self.utterance.said.heard())
 
     def _cut_calls(self, events: Sequence[Event], unapproved: Collection[str]) -> Iterator[Event]:
         """Calls that have no result will have none: nobody is to wait for it."""
@@ -222,7 +222,7 @@ class Answer:
         if self.utterance is None:  # who reads has all of it
             return
         for request_id, words in self._of_tools.items():
-            text = clean_text(self.utterance.heard_beside(request_id))
+            text = clean_text(self.utterance.said.heard_beside(request_id))
             if "".join(text.split()) != "".join(words.split()):
                 self._telling.tell(ResponseCorrection(self.event_id, words, text))
                 yield AgentInterrupted(message_id=request_id, heard=text)

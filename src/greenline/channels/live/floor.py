@@ -259,7 +259,9 @@ class Floor:
         """Keep the silence before an answer of which something was spoken, by whom, and when each voice began."""
         utterance, means, record = answer.utterance, self._means, self._conversation.record
         if utterance is not None:
-            record(*parts_began(utterance, events, means.moment), *spoken_by(utterance, events, means.moment))
+            record(
+                *parts_began(utterance.said, events, means.moment), *spoken_by(utterance.said, events, means.moment)
+            )
         waits = answer.waterfall.waits()
         message = next((event for event in events if isinstance(event, AgentMessage) and event.text), None)
         if waits and message is not None:

@@ -1,4 +1,4 @@
-"""What the agent says aloud in one turn: sentences in, speech out, and how much of it was heard."""
+"""What the agent says aloud in one turn: sentences in, speech out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Final
 
 import structlog
 
 from greenline.channels.live.models import AudioOut
+from greenline.channels.live.said import Piece, Said
 from greenline.speech.aloud import speakable
 from greenline.speech.errors import SpeechError, SynthesisError
 from greenline.speech.models import HEARING_RATE, Alignment, Chunk, Speech, Voice
@@ -22,8 +22,6 @@ from greenline.speech.sentences import Sentences
 log = structlog.get_logger(__name__)
 
 BYTES_PER_SAMPLE: Final = 2
-CHARACTERS_A_SECOND: Final = 15.0
-"""How fast people and voices speak: for the length of what was not spoken to its end."""
 MOST_FAILURES: Final = 2
 """Sentences in a row that nobody could speak: the rest of the answer is not tried, nor after one waited in vain."""
 AHEAD_SECONDS: Final = 20.0
@@ -35,48 +33,6 @@ SOUND_SECONDS: Final = 0.1
 """Of a piece of a sound."""
 SOUND_AHEAD_SECONDS: Final = 0.15
 """Written ahead of its playback; what is said next waits for it."""
-_ROUNDING: Final = 0.02
-
-
-@dataclass(slots=True)
-class _Piece:
-    """A sentence, whose it is, and how far it was spoken.
-
-    ``part_of`` is the number of its text, None for words ``beside`` it, which may have a name. ``seconds`` were
-    written, which are ``said`` of its ``characters``, as far as the voice tells; ``whole`` is whether that is all.
-    ``sounds_at`` is when its first sound comes out, None before it was written. ``spoken_by`` is the synthesiser that
-    began it. A piece with a ``sound`` is none of speech, and goes on until it is ``hushed``.
-    """
-
-    text: str
-    part_of: int | None
-    voice: Voice
-    begun: bool = False
-    whole: bool = False
-    seconds: float = 0.0
-    said: int = 0
-    characters: int = 0
-    sounds_at: float | None = None
-    spoken_by: str = ""
-    sound: bytes = field(default=b"", repr=False)
-    hushed: asyncio.Event | None = None
-    beside: str = ""
-
-    def heard(self, played: float) -> str:
-        """The words of the first ``played`` seconds."""
-        if self.whole and played >= self.seconds - _ROUNDING:
-            return self.text
-        words = self.text.split()
-        length = self._length()
-        count = int(len(words) * min(played, self.seconds) / length) if length else 0
-        return " ".join(words[: min(count, len(words) - 1)]) + " "
-
-    def _length(self) -> float:
-        if self.whole:
-            return self.seconds
-        if self.said:
-            return self.seconds * self.characters / self.said
-        return max(self.seconds, self.characters / CHARACTERS_A_SECOND)
 
 
 class Utterance:
@@ -108,20 +64,18 @@ class Utterance:
         self._voice = self._speaker = voice
         self._others = others
         self._seconds = seconds
-        self._held: list[tuple[_Piece, bytes, Alignment | None]] | None = [] if held else None
+        self._held: list[tuple[Piece, bytes, Alignment | None]] | None = [] if held else None
         self._mark = mark
         self._now = now
         self._marked: set[str] = set()
         self._sentences = Sentences()
         self._text = 0
         self._text_begun = False
-        self._queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
-        self._pieces: list[_Piece] = []
-        self._unplayed = 0.0
-        """Seconds at the end that were cut off."""
-        self._aligned: _Piece | None = None
+        self._queue: asyncio.Queue[Piece | None] = asyncio.Queue()
+        self.said = Said()
+        self._aligned: Piece | None = None
         """Of which characters were written last."""
-        self._accompanied: _Piece | None = None
+        self._accompanied: Piece | None = None
         """The sound that is heard, or is about to be."""
         self._task = asyncio.create_task(self._run())
         self.failure: SpeechError | None = None
@@ -155,15 +109,15 @@ class Utterance:
         """
         accompanied = self._accompanied
         self.hush()
-        self._put(_Piece(words, None, self._voice_of(label), beside=name))
+        self._put(Piece(words, None, self._voice_of(label), beside=name))
         if accompanied is not None:
             self.accompany(accompanied.sound)
 
     def accompany(self, sound: bytes) -> None:
         """After what is to be said so far, ``sound`` (at `HEARING_RATE`) over and over until `hush`."""
         self.hush()
-        self._accompanied = _Piece("", None, self._voice, whole=True, sound=sound, hushed=asyncio.Event())
-        self._pieces.append(self._accompanied)
+        self._accompanied = Piece("", None, self._voice, whole=True, sound=sound, hushed=asyncio.Event())
+        self.said.add(self._accompanied)
         self._queue.put_nowait(self._accompanied)
 
     def hush(self) -> None:
@@ -203,62 +157,8 @@ class Utterance:
     def cut(self) -> list[str]:
         """Stop at once; returns what of each text was heard."""
         self._task.cancel()
-        self._unplayed = self._out.clear() if self._held is None else math.inf
-        return self.heard()
-
-    def heard(self) -> list[str]:
-        """What of each text was heard."""
-        found = [""] * (self._text + self._text_begun)
-        for piece, words in self._played():
-            if piece.part_of is not None:
-                found[piece.part_of] += words
-        return [text.strip() for text in found]
-
-    def heard_beside(self, name: str) -> str:
-        """What was heard of the words beside the texts that have this name."""
-        return "".join(words for piece, words in self._played() if piece.beside == name).strip()
-
-    def sounded(self) -> list[list[tuple[str, float | None]]]:
-        """The sentences of each text, and when each began to sound, by ``now``; None for what was never heard."""
-        found: list[list[tuple[str, float | None]]] = [[] for _ in range(self._text + self._text_begun)]
-        for piece, at in self._sounding():
-            if piece.part_of is not None:
-                found[piece.part_of].append((piece.text, at))
-        return found
-
-    def sounded_beside(self, name: str) -> list[tuple[str, float | None]]:
-        """As `sounded`, of the words beside the texts that have this name."""
-        return [(piece.text, at) for piece, at in self._sounding() if piece.beside == name]
-
-    def speakers(self) -> list[tuple[str, str] | None]:
-        """The voice and the synthesiser that began each text; None where nothing of it was spoken."""
-        texts = range(self._text + self._text_begun)
-        return [_speaker(piece for piece in self._pieces if piece.part_of == text) for text in texts]
-
-    def speaker_beside(self, name: str) -> tuple[str, str] | None:
-        """As `speakers`, of the words beside the texts that have this name."""
-        return _speaker(piece for piece in self._pieces if piece.beside == name)
-
-    def _sounding(self) -> Iterator[tuple[_Piece, float | None]]:
-        """The pieces, and when each began to sound; None for what was never heard."""
-        left = self._seconds_played()
-        for piece in self._pieces:
-            yield piece, piece.sounds_at if left > _ROUNDING else None
-            left -= piece.seconds
-
-    def _played(self) -> Iterator[tuple[_Piece, str]]:
-        """The pieces, as far as they were heard, with the words of that."""
-        left = self._seconds_played()
-        for piece in self._pieces:
-            if not piece.begun:
-                return
-            yield piece, piece.heard(left)
-            if left < piece.seconds - _ROUNDING:
-                return
-            left -= piece.seconds
-
-    def _seconds_played(self) -> float:
-        return max(0.0, sum(piece.seconds for piece in self._pieces) - self._unplayed)
+        self.said.unplayed = self._out.clear() if self._held is None else math.inf
+        return self.said.heard()
 
     def _voice_of(self, label: str | None) -> Voice:
         return self._others.get(label, self._voice) if label is not None else self._voice
@@ -270,11 +170,11 @@ class Utterance:
     def _put_sentence(self, sentence: str) -> None:
         if sentence.strip():
             self._text_begun = True
-            self._put(_Piece(sentence, self._text, self._speaker))
+            self._put(Piece(sentence, self._text, self._speaker))
 
-    def _put(self, piece: _Piece) -> None:
+    def _put(self, piece: Piece) -> None:
         self._reached("sentence")
-        self._pieces.append(piece)
+        self.said.add(piece)
         self._queue.put_nowait(piece)
 
     def _reached(self, stage: str) -> None:
@@ -298,7 +198,7 @@ class Utterance:
         while (ahead := self._out.queued - AHEAD_SECONDS) > 0:  # noqa: ASYNC110 - playback gives no event
             await asyncio.sleep(ahead)
 
-    async def _try(self, piece: _Piece, failures: int) -> int:
+    async def _try(self, piece: Piece, failures: int) -> int:
         """Say it; how many have failed in a row by now."""
         piece.begun = True
         try:
@@ -310,7 +210,7 @@ class Utterance:
         piece.whole = True
         return 0
 
-    async def _sound(self, piece: _Piece, hushed: asyncio.Event) -> None:
+    async def _sound(self, piece: Piece, hushed: asyncio.Event) -> None:
         """Not at once: a tool that answers at once is not accompanied."""
         piece.begun = True
         resampler = Resampler(HEARING_RATE, self._out.rate)
@@ -323,7 +223,7 @@ class Utterance:
             self._out.write(pcm, self._event_id)
             wait = max(self._out.queued - SOUND_AHEAD_SECONDS, SOUND_SECONDS / 2)
 
-    async def _say(self, piece: _Piece) -> None:
+    async def _say(self, piece: Piece) -> None:
         words = speakable(piece.text)
         if not words:
             return
@@ -350,11 +250,11 @@ class Utterance:
 
     def _say_spare(self) -> None:
         """The last that was to be said was not: a person on a telephone takes silence for a dead line."""
-        piece = _Piece("", None, self._voice, begun=True, whole=True)
-        self._pieces.append(piece)
+        piece = Piece("", None, self._voice, begun=True, whole=True)
+        self.said.add(piece)
         self._add(piece, self._speech.spare(self._voice, self._out.rate), None)
 
-    def _add(self, piece: _Piece, pcm: bytes, alignment: Alignment | None) -> None:
+    def _add(self, piece: Piece, pcm: bytes, alignment: Alignment | None) -> None:
         if not pcm:
             return
         self._reached("speech")
@@ -364,7 +264,7 @@ class Utterance:
         else:
             self._write(piece, pcm, alignment)
 
-    def _write(self, piece: _Piece, pcm: bytes, alignment: Alignment | None) -> None:
+    def _write(self, piece: Piece, pcm: bytes, alignment: Alignment | None) -> None:
         if piece.sounds_at is None:
             piece.sounds_at = self._now() + self._out.queued
         if "written" not in self._marked and self._out.queued <= 0:
@@ -372,7 +272,7 @@ class Utterance:
         self._out.write(pcm, self._event_id, alignment and self._spaced(piece, alignment))
         self._reached("written")
 
-    def _spaced(self, piece: _Piece, alignment: Alignment) -> Alignment:
+    def _spaced(self, piece: Piece, alignment: Alignment) -> Alignment:
         """With the space between two sentences, which no voice speaks: clients put the characters together."""
         before, self._aligned = self._aligned, piece
         if before is None or before is piece:
@@ -381,10 +281,6 @@ class Utterance:
             return alignment
         start = next(iter(alignment.starts_ms), 0)
         return Alignment((" ", *alignment.chars), (start, *alignment.starts_ms), (0, *alignment.durations_ms))
-
-
-def _speaker(pieces: Iterable[_Piece]) -> tuple[str, str] | None:
-    return next(((piece.voice.voice_id, piece.spoken_by) for piece in pieces if piece.spoken_by), None)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

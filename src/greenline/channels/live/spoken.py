@@ -5,33 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from greenline.channels.live.mouth import Utterance
+from greenline.channels.live.said import Said
 from greenline.conversations.events import AgentMessage, Event, PartsBegan, ToolReturned, Voiced
 from greenline.conversations.voices import beginnings
 
 
-def parts_began(
-    utterance: Utterance, events: Sequence[Event], moment: Callable[[float], datetime]
-) -> Iterator[PartsBegan]:
-    """When the parts of messages of several voices came out; ``moment`` reads the clock of ``utterance``."""
-    texts = iter(utterance.sounded())
+def parts_began(said: Said, events: Sequence[Event], moment: Callable[[float], datetime]) -> Iterator[PartsBegan]:
+    """When the parts of messages of several voices came out; ``moment`` reads the clock by which they sounded."""
+    texts = iter(said.sounded())
     for message in _messages(events):
         sounded = [(text, None if at is None else moment(at)) for text, at in next(texts, [])]
         if message.parts and (began := tuple(beginnings(message.parts, sounded))):
             yield PartsBegan(message_id=message.id, at=began)
 
 
-def spoken_by(utterance: Utterance, events: Sequence[Event], moment: Callable[[float], datetime]) -> Iterator[Voiced]:
+def spoken_by(said: Said, events: Sequence[Event], moment: Callable[[float], datetime]) -> Iterator[Voiced]:
     """By whom, and from when on, each message was spoken of which something was, and the words of each tool.
 
     ``moment`` is as in `parts_began`.
     """
-    for message, speaker, sounded in zip(_messages(events), utterance.speakers(), utterance.sounded(), strict=False):
+    for message, speaker, sounded in zip(_messages(events), said.speakers(), said.sounded(), strict=False):
         if speaker is not None:
             yield _voiced(message.id, speaker, sounded, moment)
     for event in events:
-        if isinstance(event, ToolReturned) and (speaker := utterance.speaker_beside(event.request_id)) is not None:
-            yield _voiced(event.request_id, speaker, utterance.sounded_beside(event.request_id), moment)
+        if isinstance(event, ToolReturned) and (speaker := said.speaker_beside(event.request_id)) is not None:
+            yield _voiced(event.request_id, speaker, said.sounded_beside(event.request_id), moment)
 
 
 def _voiced(

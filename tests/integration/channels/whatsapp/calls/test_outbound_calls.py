@@ -51,6 +51,17 @@ async def start(channel: CallChannel, **more: Any) -> str:
     return await channel.starter.start(WORKSPACE, OutboundCall(**values))
 
 
+async def picked_up(channel: CallChannel) -> RtcPeer:
+    """The person, who has picked up the phone and can be heard."""
+    connect = await channel.connected()
+    peer = RtcPeer()
+    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
+    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("ACCEPTED")
+    await channel.phase("active")
+    return peer
+
+
 async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(channel: CallChannel) -> None:
     conversation_id = await start(channel)
     connect = await channel.connected()
@@ -82,12 +93,7 @@ async def test_a_person_who_agreed_is_called_and_greeted_when_they_pick_up(chann
 
 async def test_a_machine_that_picks_up_is_voicemail_and_paid_for(channel: CallChannel) -> None:
     conversation_id = await start(channel)
-    connect = await channel.connected()
-    peer = RtcPeer()
-    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
-    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
-    await channel.tell_status("ACCEPTED")
-    await channel.phase("active")
+    peer = await picked_up(channel)
     voice = channel.agents.voices[0]
     voice.met_voicemail = True
     voice.end("voicemail_detection tool was called: a beep")
@@ -105,12 +111,7 @@ async def test_a_machine_that_picks_up_is_voicemail_and_paid_for(channel: CallCh
 
 async def test_the_price_of_a_call_is_unknown_until_meta_tells_how_long_it_was(channel: CallChannel) -> None:
     await start(channel)
-    connect = await channel.connected()
-    peer = RtcPeer()
-    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
-    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
-    await channel.tell_status("ACCEPTED")
-    await channel.phase("active")
+    peer = await picked_up(channel)
     channel.agents.voices[0].end("All was said.")
     await channel.meta.action("terminate")
     await ticking(channel, "ended")
@@ -141,12 +142,7 @@ async def test_what_meta_tells_while_the_end_is_being_written_is_not_lost(
 
     monkeypatch.setattr(CallStore, "save", save_and_hear)
     await start(channel)
-    connect = await channel.connected()
-    peer = RtcPeer()
-    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
-    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
-    await channel.tell_status("ACCEPTED")
-    await channel.phase("active")
+    peer = await picked_up(channel)
     channel.agents.voices[0].end("All was said.")
     await ticking(channel, "ended")
     await until(lambda: measured(channel, 5))
@@ -388,12 +384,7 @@ async def test_an_operator_can_end_a_call_that_nobody_has_answered(channel: Call
 async def test_a_call_that_was_just_picked_up_is_not_abandoned(channel: CallChannel, pool: Pool) -> None:
     """Its voice, a scripted one here, holds no conversation yet."""
     conversation_id = await start(channel)
-    connect = await channel.connected()
-    peer = RtcPeer()
-    session = {"sdp_type": "answer", "sdp": await peer.answer(connect["session"]["sdp"], setup="active")}
-    await channel.tell_call("connect", "wacid.OUT1", direction="BUSINESS_INITIATED", session=session)
-    await channel.tell_status("ACCEPTED")
-    await channel.phase("active")
+    peer = await picked_up(channel)
     with pytest.raises(NotAnswered):
         await place(pool, channel.clock, WORKSPACE, conversation_id, Order("enable_human_takeover"))
     await place(pool, channel.clock, WORKSPACE, conversation_id, Order("end_call"))
