@@ -277,8 +277,10 @@ async def test_the_last_words_have_arrived_when_the_agent_leaves(place: Place) -
         assert len([message for message in person.seen if message["type"] == "agent_response"]) == 10
 
 
-async def test_the_last_words_arrive_over_a_slow_network(place: Place) -> None:
-    """What is on its way when somebody leaves a room is lost."""
+@pytest.mark.parametrize("batch_seconds", [0.1, 3600.0])
+async def test_the_last_words_arrive_over_a_slow_network(place: Place, batch_seconds: float) -> None:
+    """What is on its way when somebody leaves a room is lost, whether the server has told of the person or not."""
+    place.server.batch_seconds = batch_seconds
     async with place.talk() as (person, session):
         [room] = place.server.rooms.values()
         place.server.delayed = []
