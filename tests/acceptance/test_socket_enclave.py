@@ -243,6 +243,33 @@ async def test_without_a_key_start_data_reads_no_environment_variable(
         assert (await connection.closed())[0] == 1008
 
 
+async def test_who_waits_in_vain_for_a_busy_agent_is_told_of_too(server: RunningServer) -> None:
+    told: list[Request] = []
+
+    def receiver(request: Request) -> Answer:
+        told.append(request)
+        return Answer(200)
+
+    queueing = {"enabled": True, "wait_timeout_seconds": 1}
+    brought = agent(platform_settings={"call_limits": {"agent_concurrency_limit": 1}, "queueing_config": queueing})
+    brought["conversation_config"]["conversation"]["text_only"] = False
+    async with scripted(receiver) as hooks, client(server.url, PATH) as speaking:
+        await speaking.send(type="enclave_setup_config", agent_config_dict=brought)
+        await speaking.begin()
+        async with client(server.url, PATH) as waiting:
+            await waiting.send(
+                type="enclave_setup_config",
+                agent_config_dict=brought,
+                post_call_transcription_webhook_url=f"{hooks.url}/told",
+            )
+            begun = await waiting.begin()
+            assert (await waiting.closed())[0] == 4300
+        await eventually(lambda: bool(told))
+    data = told[0].json["data"]
+    assert data["conversation_id"] == begun["conversation_initiation_metadata_event"]["conversation_id"]
+    assert (data["status"], data["metadata"]["error"]["code"]) == ("failed", 4300)
+
+
 async def test_clients_wait_a_moment_for_a_database_that_is_away(dsn: str, settings: Settings) -> None:
     async with flaky_database(dsn) as flaky:
         changes = {"enclave_setup": True, "database_url": SecretStr(flaky.dsn), "lease_seconds": 2.0}

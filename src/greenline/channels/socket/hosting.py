@@ -36,6 +36,7 @@ from greenline.ids import new_id
 from greenline.settings import Settings
 from greenline.store.objects import Objects
 from greenline.store.pool import Pool
+from greenline.store.worker import PATIENCE_OF_LEASE
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ class Host:
     def __init__(self, *, pool: Pool, objects: Objects, clock: Clock, settings: Settings, sessions: Sessions) -> None:
         self._draining = asyncio.Event()
         self._cut = False
-        self._queue = Queue(pool, clock, self._draining)
+        self._queue = Queue(pool, clock, self._draining, patience=settings.lease_seconds * PATIENCE_OF_LEASE)
         self._hold_sounds = HoldSounds(objects)
         self._turns = Turns()
         self._sessions = sessions
@@ -193,7 +194,8 @@ class Host:
         )
         async with contextlib.AsyncExitStack() as stack:
             try:
-                start = replace(start, queued_seconds=await stack.enter_async_context(place))
+                with _refusals():
+                    start = replace(start, queued_seconds=await stack.enter_async_context(place))
             except (SocketClosed, ClientLeft) as why:
                 if announced_at is not None and not (isinstance(why, Restarting) and admission.conversation_id):
                     await self._turn_away(start, announced_at, why)

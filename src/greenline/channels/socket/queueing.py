@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greenline.agents.models import AgentVersion
 from greenline.channels.limits import TEXT_SHARE, room_of
+from greenline.channels.live.sessions import unless_away
 from greenline.channels.socket.client_messages import ClientMessage
 from greenline.channels.socket.errors import OPERATIONAL, Restarting, SocketClosed
 from greenline.channels.socket.server_messages import queue_status
@@ -49,9 +50,13 @@ class WaitedTooLong(SocketClosed):
 class Queue:
     """Who waits for which agent at this server."""
 
-    def __init__(self, pool: Pool, clock: Clock, draining: asyncio.Event) -> None:
-        """``draining`` is set when the server leaves: nobody waits any more."""
+    def __init__(self, pool: Pool, clock: Clock, draining: asyncio.Event, *, patience: float) -> None:
+        """``draining`` is set when the server leaves: nobody waits any more.
+
+        ``patience``: seconds for which a database may be away without anybody losing their place.
+        """
         self._pool = pool
+        self._patience = patience
         self._clock = clock
         self._draining = draining
         self._lines: dict[tuple[str, bool], list[object]] = {}
@@ -74,7 +79,8 @@ class Queue:
         Gives the seconds that were waited, None where nobody had to. ``check`` is asked whether it is worth the wait,
         ``announce`` is called before the client is told to wait, ``hold`` runs while it waits, and ``keep`` is given
         what it sends then. Raises `DailyLimit`, `AtLimit` where nobody waits, `WaitedTooLong`,
-        `greenline.channels.socket.errors.Restarting`, and what ``check``, ``keep`` and `Wire.receive` raise.
+        `greenline.channels.socket.errors.Restarting`, `greenline.channels.live.sessions.DatabaseAway`, and what
+        ``check``, ``keep`` and `Wire.receive` raise.
         """
         key = (version.agent_id, text_only)
         me, line = object(), self._lines.setdefault(key, [])
@@ -101,7 +107,9 @@ class Queue:
                 self._lines.pop(key, None)
 
     async def _has_room(self, version: AgentVersion, workspace_id: str, before: int, *, text_only: bool) -> bool:
-        room = await room_of(self._pool, workspace_id, version, self._clock.now(), text_only=text_only)
+        room = await unless_away(
+            lambda: room_of(self._pool, workspace_id, version, self._clock.now(), text_only=text_only), self._patience
+        )
         if room.today is not None and room.today <= 0:
             raise DailyLimit(version.platform_settings.call_limits.daily_limit)
         return room.at_once is None or before < room.at_once
