@@ -35,3 +35,8 @@ async def keep_past(
 async def keep_last(connection: Connection, workspace_id: str, agent_id: str) -> None:
     """Remember the settings of an agent that is about to be deleted: its conversations stay."""
     await connection.execute(_sql["keep_for_ever"], workspace_id, agent_id)
+
+
+async def end_last(connection: Connection, workspace_id: str, agent_id: str, now: datetime) -> None:
+    """Have the settings of a deleted agent hold no longer than until ``now``, when it is there again."""
+    await connection.execute(_sql["end_last"], workspace_id, agent_id, now)

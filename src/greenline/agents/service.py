@@ -20,7 +20,7 @@ from greenline.agents.models import (
     SharedByBranches,
     VersionNotFound,
 )
-from greenline.agents.past_privacy import keep_past
+from greenline.agents.past_privacy import end_last, keep_past
 from greenline.agents.rules import apply_rules
 from greenline.agents.secrets import check_secrets
 from greenline.agents.versions import SQL, split, to_agent, to_version
@@ -101,6 +101,7 @@ async def create(
             SQL["insert_agent"], agent_id, workspace_id, name or DEFAULT_NAME, list(tags), archived, shared,
             branch_id, workspace_id, now,
         )  # fmt: skip
+        await end_last(connection, workspace_id, agent_id, now)
         await connection.execute(
             SQL["insert_branch"], branch_id, workspace_id, agent_id, MAIN, "", version_id, 100.0, now
         )

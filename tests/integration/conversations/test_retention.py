@@ -10,6 +10,7 @@ import pytest
 
 from greenline.agents import deletion
 from greenline.agents import service as agents
+from greenline.agents.brought import bring, read_agent
 from greenline.agents.models import AgentChanges, AgentDefinition
 from greenline.clock import ManualClock
 from greenline.conversations import service
@@ -235,6 +236,23 @@ async def test_the_promise_outlives_the_agent(pool: Pool, clock: ManualClock, re
     clock.advance(3 * DAY)
 
     assert await retention.enforce() == 1
+
+
+async def test_an_agent_that_is_brought_again_after_it_was_deleted_keeps_what_it_says(
+    pool: Pool, clock: ManualClock, retention: Retention
+) -> None:
+    exported = {"platform_settings": keeps(days=2)}
+    agent_id = (await bring(pool, clock, WORKSPACE, read_agent(exported, [], []))).agent_id
+    await converse(pool, agent_id, "conv_1")
+    clock.advance(timedelta(hours=1))
+    await change(pool, clock, agent_id, days=100)
+    await deletion.delete(pool, clock, WORKSPACE, agent_id)
+    clock.advance(timedelta(hours=1))
+    assert (await bring(pool, clock, WORKSPACE, read_agent(exported, [], []))).agent_id == agent_id
+    await converse(pool, agent_id, "conv_2", started_at=clock.now())
+    clock.advance(3 * DAY)
+
+    assert await retention.enforce() == 2
 
 
 async def test_one_that_can_not_be_erased_holds_up_no_other(
