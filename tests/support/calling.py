@@ -58,6 +58,8 @@ class CallMeta(Meta):
     refuse_action: Callable[[dict[str, Any]], Answer | None] = lambda body: None
     permission: dict[str, Any] = field(default_factory=lambda: permitted("temporary"))
     templates: list[dict[str, Any]] = field(default_factory=lambda: [TEMPLATE])
+    calling: dict[str, Any] = field(default_factory=dict)
+    """The calling settings of the number."""
     queries: list[dict[str, list[str]]] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
     """Whom the calls of the business went to, by Meta's ids of them."""
@@ -68,6 +70,8 @@ class CallMeta(Meta):
         last = place.path.rsplit("/", 1)[-1]
         if last == "calls":
             return self._act(request.json)
+        if last == "settings":
+            return answer({"calling": self.calling})
         if last == "call_permissions":
             self.queries.append(parse_qs(place.query))
             return answer(self.permission)
@@ -113,7 +117,7 @@ class CallingMeta(GraphStandIn):
     def __call__(self, request: Request) -> Answer:
         """Answer as Meta would."""
         path = request.target.split("?")[0]
-        if path.endswith(("/calls", "/call_permissions")):
+        if path.endswith(("/calls", "/call_permissions", "/settings")):
             return self.calls(request)
         return super().__call__(request)
 
@@ -310,7 +314,7 @@ async def calling_channel(
         calls = Calls(
             pool=pool, wakeups=wakeups, vault=vault, token_died=alarm, agents=voices, clock=clock, settings=settings
         )
-        starter = CallStarter(pool, vault, Templates(pool, graph, vault, clock, settings), clock, settings)
+        starter = CallStarter(pool, graph, vault, Templates(pool, graph, vault, clock, settings), clock, settings)
         whatsapp.start()
         calls.start()
         try:

@@ -48,7 +48,7 @@ async def start_outbound_call(body: OutboundCallBody, services: Services, worksp
         agent_id=body.agent_id,
         initiation=body.conversation_initiation_client_data,
     )
-    starter = CallStarter(services.pool, services.vault, templates, services.clock, services.settings)
+    starter = CallStarter(services.pool, services.graph, services.vault, templates, services.clock, services.settings)
     conversation_id = await starter.start(workspace.id, request)
     message = "The call is placed as soon as the person's permission is there."
     return OutboundCallStarted(success=True, message=message, conversation_id=conversation_id)

@@ -135,7 +135,9 @@ class Caller:
             return
         services = self._visitor.services
         templates = Templates(services.pool, services.graph, services.vault, services.clock, services.settings)
-        starter = CallStarter(services.pool, services.vault, templates, services.clock, services.settings)
+        starter = CallStarter(
+            services.pool, services.graph, services.vault, templates, services.clock, services.settings
+        )
         request = OutboundCall(
             phone_number_id=person["phone_number_id"],
             user_id=person["wa_id"] or person["bsuid"],

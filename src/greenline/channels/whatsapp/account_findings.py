@@ -72,7 +72,7 @@ def calling_findings(calling: Mapping[str, Any]) -> Iterator[Finding]:
     if calling.get("status") == "DISABLED":
         yield Finding(
             CALLS_OFF,
-            "Calling was switched off for the number: nobody can call it, and it can call nobody. "
+            "Calling is switched off for the number: nobody can call it, and it can call nobody. "
             "If that was not intended, switch it on in WhatsApp Manager.",
         )
     elif isinstance(sip, Mapping) and sip.get("status") == "ENABLED":

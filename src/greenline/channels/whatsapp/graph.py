@@ -96,6 +96,11 @@ class GraphClient:
                 raise
         return await self._get(_id(phone_number_id), token, fields=",".join(BASIC_NUMBER_FIELDS))
 
+    async def calling_settings(self, phone_number_id: str, token: Token) -> dict[str, Any]:
+        """The calling settings of a number; empty where Meta tells none."""
+        calling = (await self._get(f"{_id(phone_number_id)}/settings", token)).get("calling")
+        return calling if isinstance(calling, dict) else {}
+
     async def phone_numbers(self, business_account_id: str, token: Token) -> list[dict[str, Any]]:
         """The numbers of a business account."""
         return await self._list(f"{_id(business_account_id)}/phone_numbers", token)

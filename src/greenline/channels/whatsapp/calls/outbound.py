@@ -15,11 +15,15 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import live_version
 from greenline.channels.limits import check_call
+from greenline.channels.whatsapp.account_findings import calling_findings
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE, configured
 from greenline.channels.whatsapp.calls.machine import Phase
 from greenline.channels.whatsapp.calls.store import CallRow, insert_call, new_call_id, sql
+from greenline.channels.whatsapp.graph import GraphClient
+from greenline.channels.whatsapp.graph_errors import GraphError
+from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.outbound import MarketingStopped, startable_version, started_by_business
 from greenline.channels.whatsapp.pacing import WINDOW
 from greenline.channels.whatsapp.people import open_chat
@@ -62,6 +66,12 @@ class NoTemplate(BadRequest):
     code = "call_permission_template_needed"
 
 
+class CallsOff(BadRequest):
+    """The number can't make calls: see its calling settings in WhatsApp Manager."""
+
+    code = "calls_off"
+
+
 class NoOutboundCalls(BadRequest):
     """An agent in zero-retention mode can't make calls: the permission of the person has to be kept."""
 
@@ -99,8 +109,11 @@ class _Plan:
 class CallStarter:
     """Starts calls of the business."""
 
-    def __init__(self, pool: Pool, vault: Vault, templates: Templates, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, pool: Pool, graph: GraphClient, vault: Vault, templates: Templates, clock: Clock, settings: Settings
+    ) -> None:
         self._pool = pool
+        self._graph = graph
         self._vault = vault
         self._templates = templates
         self._clock = clock
@@ -111,8 +124,8 @@ class CallStarter:
         """Write down a call that is to be made; returns the id of its conversation.
 
         Raises, before anything is kept: `AccountNotFound`, `TokenExpired`, `InvalidRecipient`, `NoOutboundCalls`,
-        `CallUnderWay`, `NoTemplate`, `MarketingStopped`, and the errors of `startable_version`, `check_call` and
-        `Templates.fill`.
+        `CallsOff`, `CallUnderWay`, `NoTemplate`, `MarketingStopped`, and the errors of `startable_version`,
+        `check_call` and `Templates.fill`.
         """
         check_recipient(request.user_id)
         account = await get_account(self._pool, workspace_id, request.phone_number_id)
@@ -123,6 +136,7 @@ class CallStarter:
             raise TokenExpired
         await check_call(self._pool, workspace_id, version, self._clock.now())
         template = await self._template(account, request)
+        await self._check_calling(account)
         conversation_id, start = new_id("conv"), request.initiation
         notes: tuple[Noted, ...] = ()
         if start is None:
@@ -144,6 +158,20 @@ class CallStarter:
         if request.initiation is None:
             return await live_version(self._pool, workspace_id, request.agent_id)
         return await startable_version(self._pool, workspace_id, request.agent_id, request.initiation)
+
+    async def _check_calling(self, account: Account) -> None:
+        """Refuse before the person is asked for a permission that could not be used: Meta charges the question.
+
+        Where Meta does not tell, the call is tried.
+        """
+        token = open_token(self._vault, account.workspace_id, account.phone_number_id, account.sealed_token)
+        try:
+            calling = await self._graph.calling_settings(account.phone_number_id, token)
+        except GraphError as error:
+            log.info("call.settings_unknown", phone_number_id=account.phone_number_id, meta_code=error.code)
+            return
+        for finding in calling_findings(calling):
+            raise CallsOff(finding.message)
 
     async def _template(self, account: Account, request: OutboundCall) -> tuple[Template, Filled] | None:
         name, language = request.template_name, request.template_language

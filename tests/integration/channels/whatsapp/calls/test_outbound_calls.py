@@ -11,7 +11,7 @@ import pytest
 from greenline.agents.initiation import InitiationData
 from greenline.channels.orders import NotAnswered, Order, place
 from greenline.channels.whatsapp.account_models import AccountNotFound
-from greenline.channels.whatsapp.calls.outbound import CallUnderWay, NoTemplate, OutboundCall
+from greenline.channels.whatsapp.calls.outbound import CallsOff, CallUnderWay, NoTemplate, OutboundCall
 from greenline.channels.whatsapp.calls.store import CallRow, CallStore
 from greenline.channels.whatsapp.recipient import InvalidRecipient
 from greenline.channels.whatsapp.template_models import TemplateNotFound, TemplateUnusable
@@ -332,6 +332,23 @@ async def test_a_call_that_meta_refuses_fails_with_its_code(channel: CallChannel
     assert (row["result"], row["error_code"]) == (result, code)
     (conversation,) = await channel.conversations()
     assert conversation["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("calling", "told"),
+    [
+        ({"status": "DISABLED"}, "Calling is switched off"),
+        ({"status": "ENABLED", "sip": {"status": "ENABLED"}}, "over SIP"),
+    ],
+)
+async def test_a_number_that_can_not_call_asks_nobody(
+    channel: CallChannel, calling: dict[str, Any], told: str
+) -> None:
+    """Meta charges the question whether the person may be called."""
+    channel.meta.calling, channel.meta.permission = calling, permitted("no_permission")
+    with pytest.raises(CallsOff, match=told):
+        await start(channel)
+    assert (await channel.conversations(), channel.meta.sent, channel.meta.queries) == ([], [], [])
 
 
 async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_next(
