@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from greenline.speech.notes import decode_recording, encode_note
 from greenline.speech.wav import encode_wav
+from support.browser import faults
 from support.pages import Place, at_least, pages
 from support.postgres import PostgresOfTests
 from support.sounds import pitch, rms, sine
@@ -18,6 +19,19 @@ from support.wait import until
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 RATE = 48_000
+PULLED = """
+  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await lend(wanted);
+    window.pull = () => stream.getTracks().forEach((track) => track.stop());
+    return stream;
+  };
+"""
+PLAYED = """
+  window.played = 0;
+  const play = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function () { window.played++; return play.apply(this); };
+"""
 QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
 PROMPT = "offline: when ^(.+)$ -> say You said \\1"
 
@@ -96,3 +110,61 @@ async def test_a_voice_note_of_the_business_is_played_and_told_once(place: Place
     await expect(phone.get_by_text("Status: played")).to_have_count(1)
     await expect(bubble.get_by_role("button", name="Play")).to_be_visible()  # at its end
     await expect(bubble.locator(".gl-player-time")).to_have_text("0:03")
+
+
+async def test_a_recording_that_can_not_be_sent_is_kept_and_sent_later(place: Place) -> None:
+    phone = await place.phone("Dan")
+    await record(phone, 1)
+    await phone.route("**/phone/notes/**", lambda route: route.fulfill(status=502))
+    await phone.get_by_role("button", name="Send voice note").click()
+    await expect(phone.get_by_text("Not sent: the server answered 502")).to_be_visible()
+    faults(place.browser).clear()
+    await phone.unroute_all()
+    await phone.get_by_role("button", name="Send voice note").click()
+    await expect(phone.locator(".gl-row.mine .gl-note")).to_be_visible()
+    await expect(phone.get_by_role("group", name="Voice note")).to_have_count(0)
+
+
+async def test_a_recording_whose_microphone_is_pulled_out_can_still_be_sent(place: Place) -> None:
+    phone = await place.phone("Eva")
+    await phone.context.add_init_script(PULLED)
+    await phone.reload()
+    await record(phone, 1)
+    await phone.evaluate("window.pull()")
+    await expect(phone.get_by_text("The microphone is gone. Send what was recorded?")).to_be_visible()
+    await phone.get_by_role("button", name="Send voice note").click()
+    await expect(phone.locator(".gl-row.mine .gl-note")).to_be_visible()
+
+
+async def test_a_recording_goes_out_from_whom_it_was_made(place: Place) -> None:
+    await place.meta.call("POST", "/people", name="Finn")
+    phone = await place.phone("Gwen")
+    await record(phone, 1)
+    await phone.get_by_role("button", name="Finn", exact=True).click()
+    await expect(phone.locator(".gl-person.on")).to_have_text("Finn")
+    await phone.get_by_role("button", name="Send voice note").click()
+    await inbound_note(place, "Gwen")
+
+
+async def test_a_sound_that_comes_late_does_not_play_when_it_was_stopped(place: Place) -> None:
+    phone = await place.phone("Hal")
+    await phone.context.add_init_script(PLAYED)
+    await phone.reload()
+    await record(phone, 1)
+    await phone.get_by_role("button", name="Send voice note").click()
+    note = phone.locator(".gl-row.mine .gl-note")
+    await expect(note).to_be_visible()
+    late = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await late.wait()
+        await route.continue_()
+
+    await phone.route("**/phone/media/**", hold)
+    async with phone.expect_response("**/phone/media/**"):
+        await note.get_by_role("button", name="Play").click()
+        await note.get_by_role("button", name="Pause").click()
+        late.set()
+    await note.get_by_role("button", name="Play").click()
+    await expect(note.locator(".gl-wave .past").first).to_be_visible()
+    assert await phone.evaluate("window.played") == 1

@@ -16,7 +16,7 @@ from greenline.store.pool import Pool, open_pool
 from support.browser import chromium, faults, new_page
 from support.meta import Emulator, emulator
 from support.postgres import PostgresOfTests
-from support.server import serve_process
+from support.server import ServeProcess, serve_process
 from support.wait import PATIENCE_SECONDS
 
 KEY = "gl_pages"
@@ -34,6 +34,18 @@ class Place:
     agent_id: str
     pool: Pool
     folder: Path
+    server: ServeProcess
+    settings: Mapping[str, str]
+    stack: contextlib.AsyncExitStack
+
+    async def start_again(self) -> None:
+        """Start the server on its old port, after `ServeProcess.kill`."""
+        await self.server.ended()
+        port = self.url.rpartition(":")[2]
+        self.server = await self.stack.enter_async_context(
+            serve_process(self.folder, "--port", port, environment=self.settings)
+        )
+        await self.server.ready()
 
     async def phone(self, person: str, width: int = 1280, height: int = 800) -> Page:
         """The phone page of a person with this name, who is new."""
@@ -148,11 +160,11 @@ async def pages(
         agent_id = await meta.furnish(server.url, KEY, prompt)
         pool = await open_pool(dsn)
         stack.callback(pool.terminate)
-        place = Place(meta, server.url, browser, agent_id, pool, folder)
+        place = Place(meta, server.url, browser, agent_id, pool, folder, server, settings, stack)
         yield place
         await place.close()
         assert faults(browser) == []
-        complaints = [line for line in server.errors if f'"event":"{expected}"' not in line]
+        complaints = [line for line in place.server.errors if f'"event":"{expected}"' not in line]
         assert complaints == [], "".join(complaints)
 
 

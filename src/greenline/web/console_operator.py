@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from nicegui import ui
-from nicegui.events import GenericEventArguments
 
 from greenline.channels.orders import MAX_TEXT, Order, place
 from greenline.errors import GreenlineError
 from greenline.web.console_frame import Visit
 from greenline.web.parts import Tag, box, button
-
-ENTER: Final = """(event) => {
-  if (event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  emit(event.target.value);
-  event.target.value = '';
-}"""
-CLICK: Final = """() => {
-  const field = document.querySelector('.gl-operator textarea');
-  emit(field.value);
-  field.value = '';
-  field.focus();
-}"""
+from greenline.web.writer import Writer
 
 
 class Operator:
@@ -73,18 +58,10 @@ class Operator:
             button("Hand back", lambda: self._order(Order("disable_human_takeover")), "gl-button")
             button("End", self._ask_end, "gl-button gl-plain")
         with box("gl-operator-row"):
-            field = box("gl-field", "textarea").props("rows=1")
-            field.props["placeholder"] = field.props["aria-label"] = "Write as a human"
-            field.props["maxlength"] = MAX_TEXT
-            field.on("keydown.enter", self._written, js_handler=ENTER)
-            with box("gl-icon gl-send", "button").props("type=button aria-label=Send title=Send") as send:
-                ui.icon("send")
-            send.on("click", self._written, js_handler=CLICK)
+            Writer("Write as a human", MAX_TEXT, self._written, look="gl-field").at(self._id)
 
-    async def _written(self, event: GenericEventArguments) -> None:
-        text = str(event.args).strip()
-        if text:
-            await self._order(Order("send_human_message", text))
+    async def _written(self, text: str) -> bool:
+        return await self._order(Order("send_human_message", text))
 
     def _ask_end(self) -> None:
         with self._panel, ui.dialog() as dialog, box("gl-sheet"):
@@ -100,12 +77,14 @@ class Operator:
         dialog.on("hide", dialog.delete)
         dialog.open()
 
-    async def _order(self, order: Order) -> None:
+    async def _order(self, order: Order) -> bool:
         if not await self._visitor.is_allowed():
             ui.navigate.to("/console")
-            return
+            return False
         services = self._visitor.services
         try:
             await place(services.pool, services.clock, self._visitor.workspace.id, self._id, order)
         except GreenlineError as error:
             ui.notify(error.message, type="negative")
+            return False
+        return True

@@ -14,18 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenline.api.errors import DATABASE_GONE
+from greenline.speech.errors import AudioError
 from greenline.store.pool import Pool
 from greenline.web.chat import bubbles
-from greenline.web.control import Control, EmulatorGone
+from greenline.web.control import Control, EmulatorGone, NotThere, SentFile
 from greenline.web.files import Files
 from greenline.web.parts import Tag, box, browser_timezone, button, follow, outliving, styled_page
 from greenline.web.phone_acts import Acts
 from greenline.web.phone_call import PhoneCall
 from greenline.web.phone_chats import Business, businesses, show_chats
-from greenline.web.phone_composer import Composer
+from greenline.web.phone_composer import FILE_MAX_BYTES, Composer
 from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
 from greenline.web.scope import emulator_of, services_of
+from greenline.web.session import is_same_site
+from greenline.web.sound import voice_note
 from greenline.web.trace import Inside, Step, in_order, taken, wire_step
 
 log = structlog.get_logger(__name__)
@@ -82,6 +85,31 @@ async def phone_media(request: Request, media_id: str) -> Response:
     return Response(data, media_type="application/octet-stream", headers={"content-disposition": "attachment"})
 
 
+@app.post("/phone/notes/{person_id}/{number_id}")
+async def phone_note(request: Request, person_id: str, number_id: str) -> Response:
+    """Send what a person has recorded. The address outlives the page, whose server may have restarted."""
+    emulator = emulator_of(request)
+    if emulator is None:
+        return Response("There is no emulator.", 404)
+    if not is_same_site(request):
+        return Response("The recording was sent from another site.", 403)
+    recording = b""
+    async for chunk in request.stream():
+        recording += chunk
+        if len(recording) > FILE_MAX_BYTES:
+            return Response("Recordings of up to 16 MB can be sent.", 413)
+    try:
+        data, mime_type = await voice_note(recording)
+        await emulator.send_file(person_id, number_id, SentFile("voice-note.ogg", mime_type, data, voice=True))
+    except AudioError:
+        return Response("Nothing could be heard in the recording.", 422)
+    except NotThere as error:
+        return Response(str(error), 404)
+    except EmulatorGone as error:
+        return Response(str(error), 502)
+    return Response(status_code=204)
+
+
 class PhonePage:
     """One browser's view. Raises nothing: what goes wrong is told on the page."""
 
@@ -109,7 +137,7 @@ class PhonePage:
             self._acts.person_id = person_id
         self._unread[self._acts.person_id] = 0
         self._inside = None
-        self._composer.reply(None)
+        self._composer.write_at(self._acts.person_id, self._number)
         self._screen.clear()
         self._trace.clear()
         self._draw_people()

@@ -19,10 +19,10 @@ class Acts:
         self._number = number_id
         self._wa_id = wa_id
 
-    async def say(self, text: str, replied: Bubble | None) -> None:
-        """Write, in reply to a message if there is one."""
+    async def say(self, text: str, replied: Bubble | None) -> bool:
+        """Write, in reply to a message if there is one; whether it went out."""
         context = {"from": self._wa_id, "id": replied.id} if replied else None
-        await self._try(self._emulator.say(self.person_id, self._number, text, context))
+        return await self._try(self._emulator.say(self.person_id, self._number, text, context))
 
     async def send_file(self, file: SentFile) -> None:
         """Send a file or a voice note."""
@@ -44,8 +44,10 @@ class Acts:
         """Answer a request to be called."""
         await self._try(self._emulator.permit(self.person_id, self._number, message_id, answer))
 
-    async def _try(self, call: Awaitable[None]) -> None:
+    async def _try(self, call: Awaitable[None]) -> bool:
         try:
             await call
         except EmulatorGone as error:
             ui.notify(str(error), type="negative")
+            return False
+        return True

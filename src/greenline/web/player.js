@@ -12,11 +12,12 @@ export default {
         <span v-for="(peak, place) in peaks" :key="place" :style="{height: Math.max(8, peak) + '%'}"
           :class="{past: at > 0 && place < (at / length) * peaks.length}"></span></div>
       <span class="gl-player-time">{{ clock(on || at > 0 ? at : length) }}</span>
+      <span v-if="broken" class="gl-player-broken" role="status">can't be played now</span>
     </div>`,
   props: { src: String, seconds: Number, peaks: Array },
   emits: ["played"],
   data() {
-    return { on: false, at: 0, ready: false };
+    return { on: false, at: 0, broken: false };
   },
   computed: {
     length() {
@@ -31,6 +32,13 @@ export default {
     clock(seconds) {
       const whole = Math.round(seconds);
       return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+    },
+    loaded() {
+      this.loading ??= this.load().catch((error) => {
+        this.loading = undefined; // it may go better next time
+        throw error;
+      });
+      return this.loading;
     },
     async load() {
       // As a whole, so that one can move to any place whatever the server can do.
@@ -49,11 +57,14 @@ export default {
       if (playing && playing !== this) playing.pause();
       playing = this;
       this.on = true;
+      this.broken = false;
       try {
-        if (!this.sound) await this.load();
+        await this.loaded();
+        if (!this.on) return; // pressed again, or another sound plays: this one came too late
         await this.sound.play();
         this.$emit("played");
       } catch (error) {
+        this.broken = this.on;
         this.on = false;
         console.warn("The sound can't be played:", error);
       }
@@ -70,7 +81,12 @@ export default {
       await this.moveTo(this.at + seconds);
     },
     async moveTo(seconds) {
-      if (!this.sound) await this.load();
+      try {
+        await this.loaded();
+      } catch (error) {
+        this.broken = true;
+        return console.warn("The sound can't be played:", error);
+      }
       this.sound.currentTime = this.at = Math.min(Math.max(0, seconds), this.length - 0.05);
     },
   },

@@ -42,7 +42,7 @@ def install(app: FastAPI) -> None:
 
 async def sign_in(request: Request) -> Response:
     """Take the key of the form, or the ticket of a link, and go to the console."""
-    if not _same_site(request):
+    if not is_same_site(request):
         return Response("The form was sent from another site.", HTTP_403_FORBIDDEN)
     services = cast("AppServices", request.app.state.services)
     if request.method == "GET":
@@ -73,7 +73,7 @@ async def sign_in(request: Request) -> Response:
 
 async def sign_out(request: Request) -> Response:
     """Forget the sign-in."""
-    if not _same_site(request):
+    if not is_same_site(request):
         return Response("The form was sent from another site.", HTTP_403_FORBIDDEN)
     answer = RedirectResponse("/console", HTTP_303_SEE_OTHER)
     answer.delete_cookie(COOKIE, path="/console")
@@ -109,6 +109,9 @@ async def _form(request: Request) -> dict[str, list[str]] | None:
     return parse_qs(body.decode("utf-8", "replace"))
 
 
-def _same_site(request: Request) -> bool:
-    """Other sites must not sign a person in or out. Browsers tell; a typed or terminal's link has no origin."""
+def is_same_site(request: Request) -> bool:
+    """Other sites must not sign a person in or out, nor speak for one.
+
+    Browsers tell; a typed or terminal's link has no origin.
+    """
     return request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")

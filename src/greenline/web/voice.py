@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
-from nicegui.events import GenericEventArguments, UploadEventArguments
+from nicegui.events import GenericEventArguments
 
 from greenline.web.sound import Sound
 
 
 class Recorder(ui.element, component="recorder.js"):
-    """A microphone button. ``take`` gets what was recorded, as the browser makes it (WebM, Ogg or MP4)."""
+    """A microphone button. What was recorded goes to the address in prop ``url``, as the browser makes it (WebM, Ogg
+    or MP4), and stays in the page until it was taken there.
+    """
 
-    def __init__(self, take: Callable[[bytes], Awaitable[None]], *, max_bytes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-
-        async def taken(event: UploadEventArguments) -> None:
-            await take(await event.file.read())
-
-        inlet = ui.upload(max_file_size=max_bytes, on_upload=taken).style("display: none")
-        self.props["url"] = inlet.props["url"]
         self.on("failed", _tell)
 
 
@@ -40,4 +36,4 @@ class RecordingPlayer(ui.element, component="recording.js"):
 
 
 def _tell(event: GenericEventArguments) -> None:
-    ui.notify(f"The microphone can't be used: {event.args}", type="negative")
+    ui.notify(str(event.args), type="negative")

@@ -1,0 +1,119 @@
+"""What is kept of a person's work where the server goes away under an open page and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Dialog, Page, expect
+
+from greenline.speech.wav import encode_wav
+from support.browser import faults
+from support.pages import Place, at_least, line_of, pages, write
+from support.postgres import PostgresOfTests
+from support.sounds import sine
+from support.wait import PATIENCE_SECONDS
+
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+
+RATE = 48_000
+QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
+PROMPT = "offline: when ^(.+)$ -> say You said \\1"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("pages")
+    microphone = folder / "microphone.wav"
+    await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
+    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
+        yield place
+
+
+async def outage(place: Place, page: Page) -> None:
+    """The server is gone, and the page knows it."""
+    place.server.kill()
+    await expect(page.locator("#popup")).to_have_attribute("aria-hidden", "false")
+
+
+async def back(place: Place, page: Page) -> None:
+    """The server is there again, and the page with it."""
+    async with page.expect_navigation():
+        await place.start_again()
+    faults(place.browser).clear()  # connections that were refused meanwhile
+
+
+async def test_a_message_that_is_written_while_the_server_is_gone_comes_back_into_the_field(place: Place) -> None:
+    phone = await place.phone("Ida")
+    field = phone.get_by_label("Message", exact=True)
+    await write(phone, "Before")
+    await expect(phone.get_by_text("You said Before")).to_be_visible()
+    await outage(place, phone)
+    await write(phone, "Are you there?")
+    await field.fill("And another")
+    await back(place, phone)
+    await expect(field).to_have_value("Are you there?\nAnd another")
+    await field.press("Enter")
+    sent = phone.locator(".gl-row.mine").last
+    await expect(sent).to_contain_text("And another")
+    await expect(sent.get_by_label("delivered").or_(sent.get_by_label("read"))).to_be_visible()
+    await phone.reload()
+    await expect(sent).to_contain_text("And another")
+    await expect(field).to_have_value("")
+
+
+async def test_what_an_operator_writes_while_the_server_is_gone_comes_back_into_the_field(place: Place) -> None:
+    phone = await place.phone("Jan")
+    await write(phone, "Hello")
+    await expect(phone.get_by_text("You said Hello")).to_be_visible()
+    console = await place.console()
+    await line_of(console, "Jan").click()
+    await console.get_by_role("button", name="Take over").click()
+    field = console.get_by_label("Write as a human")
+    await field.fill("A human is here")
+    await outage(place, console)
+    await field.press("Enter")
+    await back(place, console)
+    await expect(field).to_have_value("A human is here")
+    await console.get_by_role("button", name="Send").click()
+    await expect(phone.get_by_text("A human is here")).to_be_visible()
+    await expect(field).to_have_value("")
+
+
+async def test_each_chat_keeps_its_draft(place: Place) -> None:
+    await place.meta.call("POST", "/people", name="Leo")
+    phone = await place.phone("Kai")
+    field = phone.get_by_label("Message", exact=True)
+    await field.fill("I am Kai")
+    await phone.get_by_role("button", name="Leo", exact=True).click()
+    await expect(field).to_have_value("")
+    await field.fill("I am Leo")
+    await phone.get_by_role("button", name="Kai", exact=True).click()
+    await expect(field).to_have_value("I am Kai")
+    await field.press("Enter")
+    await expect(phone.get_by_text("You said I am Kai")).to_be_visible()
+    await phone.get_by_role("button", name="Leo", exact=True).click()
+    await expect(field).to_have_value("I am Leo")
+
+
+async def test_a_recording_outlives_the_server(place: Place) -> None:
+    phone = await place.phone("Mia")
+    asked = asyncio.Event()
+
+    async def stay(dialog: Dialog) -> None:
+        assert dialog.type == "beforeunload"
+        await dialog.dismiss()
+        asked.set()
+
+    phone.once("dialog", stay)
+    await phone.get_by_role("button", name="Record a voice note").click()
+    await expect(phone.get_by_role("timer")).to_have_text(at_least(1))
+    await outage(place, phone)
+    await phone.get_by_role("button", name="Send voice note").click()
+    await expect(phone.get_by_text("Not sent")).to_be_visible()
+    await place.start_again()
+    await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
+    async with phone.expect_navigation():
+        await phone.get_by_role("button", name="Send voice note").click()
+    faults(place.browser).clear()  # connections that were refused meanwhile
+    await expect(phone.locator(".gl-row.mine .gl-note")).to_be_visible()
