@@ -254,6 +254,24 @@ async def test_a_second_window_shows_the_call_and_has_no_microphone_to_mute(plac
     assert await ended_by(place) == "person"
 
 
+async def test_of_two_windows_that_dial_one_calls(place: Place) -> None:
+    await place.change_agent(first_message="Hello!")
+    before = len((await place.meta.call("GET", "/calls"))["calls"])
+    windows = [await place.phone("Ina"), await new_page(place.browser)]
+    await windows[1].goto(windows[0].url)
+    await button(windows[1], "Call").wait_for()
+    await asyncio.gather(*(button(window, "Call").dispatch_event("click") for window in windows))
+
+    async def elsewhere() -> list[Page]:
+        return [window for window in windows if await window.get_by_text("You speak in another window.").count()]
+
+    assert len(await until(elsewhere)) == 1
+    assert len((await place.meta.call("GET", "/calls"))["calls"]) == before + 1
+    await button(windows[0], "Hang up").click()
+    for window in windows:
+        await expect(window.get_by_role("dialog", name="Call")).to_have_count(0)
+
+
 async def test_of_two_windows_that_take_a_call_one_has_it(place: Place) -> None:
     await place.change_agent(first_message="Hello!")
     windows = [await watched_phone(place, "Hal"), await new_page(place.browser)]

@@ -66,9 +66,9 @@ def add_calls(app: FastAPI, meta: Meta) -> None:
 
     @app.post("/people/{person_id}/calls", response_model=CallShown, responses=refusals(404, 409))
     async def dial(person_id: str, body: Dial) -> dict[str, Any]:
-        """Call a number as a person; 409 with the reason while it takes no calls."""
+        """Call a number as a person; 409 with the reason while it takes no calls, or they are in one."""
         person, number = known(world.people, person_id), known(world.numbers, body.phone_number_id)
-        reason = desk.why_not(number)
+        reason = desk.why_not(person, number)
         if reason is not None:
             raise HTTPException(409, reason)
         payloads = body.model_dump(include={"cta_payload", "deeplink_payload"}, exclude_none=True)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import httpx2
-from starlette.status import HTTP_404_NOT_FOUND
+from starlette.status import HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 
 from greenline.text import clean_data
 
@@ -164,8 +164,15 @@ class Control:
             raise EmulatorGone(f"The emulator can't be reached: {type(error).__name__}.") from error
         if answer.is_error:
             kind = NotThere if answer.status_code == HTTP_404_NOT_FOUND else EmulatorGone
-            raise kind(f"The emulator answered {answer.status_code}: {answer.text[:200]}")
+            raise kind(_refusal(answer))
         return answer
+
+
+def _refusal(answer: httpx2.Response) -> str:
+    """What the person can't do now is told in a sentence (409); anything else is a fault."""
+    if answer.status_code == HTTP_409_CONFLICT:
+        return str(answer.json()["detail"])
+    return f"The emulator answered {answer.status_code}: {answer.text[:200]}"
 
 
 def permission_reply(answer: Permission, now: float) -> dict[str, Any]:

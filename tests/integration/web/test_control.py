@@ -33,3 +33,13 @@ async def test_what_a_page_could_not_write_is_shown_as_a_replacement() -> None:
         assert message["text"]["body"] == "Hi \ufffd"
         assert orjson.dumps(message)
         await control.aclose()
+
+
+async def test_who_dials_twice_is_told_why_not_in_a_sentence() -> None:
+    async with emulator() as meta:
+        control = Control(meta.url)
+        ann = (await control.add_person("Ann"))["person_id"]
+        await control.dial(ann, meta.number)
+        with pytest.raises(EmulatorGone, match=r"^Another call is under way on this phone: it must end first\.$"):
+            await control.dial(ann, meta.number)
+        await control.aclose()

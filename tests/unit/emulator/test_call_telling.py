@@ -179,11 +179,40 @@ async def test_a_message_is_left_after_a_call_that_was_rejected(town: Town) -> N
 async def test_a_number_with_all_its_calls_is_not_rung(town: Town) -> None:
     town.meta.config.call_concurrency = 1
     await town.meta.desk.dial(town.ann, town.number)
-    assert town.meta.desk.why_not(town.number) == "The business has as many calls as it may have."
+    assert town.meta.desk.why_not(town.ben, town.number) == "The business has as many calls as it may have."
     town.meta.desk.permissions.of(town.ben, town.number).permanent = True
     offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ben.phone}
     with pytest.raises(MetaError, match="#138002"):
         await town.meta.desk.act(town.number, offer)
+
+
+async def test_who_is_in_a_call_dials_nobody_until_it_is_over(town: Town) -> None:
+    desk, other = town.meta.desk, Number("3", "2", "+1 555-0101", "Moss", settings=town.number.settings)
+    assert desk.why_not(town.ann, other) is None
+    call = await desk.dial(town.ann, town.number)
+    for number in (town.number, other):
+        assert desk.why_not(town.ann, number) == "Another call is under way on this phone: it must end first."
+    assert desk.why_not(town.ben, town.number) is None
+    desk.hang_up(call)
+    await eventually(lambda: call.ended_at is not None)
+    assert desk.why_not(town.ann, town.number) is None
+
+
+async def test_a_phone_that_rings_dials_nobody_before_the_call_is_declined(town: Town) -> None:
+    desk = town.meta.desk
+    desk.permissions.of(town.ann, town.number).permanent = True
+    town.meta.config.call_connect_delay = 0.0
+    media = MediaCall(on_pcm=lambda pcm: None, on_digit=lambda key: None)
+    session = {"sdp_type": "offer", "sdp": await media.offer()}
+    offer = {"messaging_product": "whatsapp", "action": "connect", "to": town.ann.phone, "session": session}
+    (made,) = (await desk.act(town.number, offer))["calls"]
+    await media.close()
+    call = desk.calls[made["id"]]
+    assert desk.why_not(town.ann, town.number) is None, "the phone does not know of the call yet"
+    await eventually(lambda: call.state == "ringing")
+    assert desk.why_not(town.ann, town.number) is not None
+    desk.decline(call)
+    assert desk.why_not(town.ann, town.number) is None
 
 
 async def test_a_business_that_would_hear_nothing_can_not_call(town: Town) -> None:

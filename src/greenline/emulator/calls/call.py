@@ -71,6 +71,12 @@ class Call:
         self._resampler = AudioResampler(format="s16", layout="mono", rate=HEARD_RATE)
         self.peer = Peer(self.hear, lite=True, on_key=self.hear_key, g711=g711(self.number))
 
+    @property
+    def occupies_phone(self) -> bool:
+        """Whether the person's phone knows of the call: they dial, are rung, or speak."""
+        dials = self.state == "connecting" and self.direction == "USER_INITIATED"
+        return dials or self.state in ("ringing", "active")
+
     def note(self, what: str, **more: Any) -> None:
         """Add something to the timeline."""
         self.timeline.append({"ms": round((time.monotonic() - self.began) * 1000), "what": what, **more})

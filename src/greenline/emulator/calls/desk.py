@@ -71,8 +71,10 @@ class Desk:
         await self._background.aclose()
         await self._teller.aclose()
 
-    def why_not(self, number: Number) -> str | None:
-        """Why nobody can call the number now; None when people can."""
+    def why_not(self, person: Person, number: Number) -> str | None:
+        """Why the person can't call the number now; None when they can."""
+        if any(call.person is person and call.occupies_phone for call in self._live()):
+            return "Another call is under way on this phone: it must end first."
         if self._limits.is_full(number, self.calls.values()):
             return "The business has as many calls as it may have."
         return why_closed(number, self._clock.now())
