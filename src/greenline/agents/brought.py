@@ -10,6 +10,7 @@ import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -18,8 +19,9 @@ from pydantic import TypeAdapter
 
 from greenline.agents.config.access import AuthSettings
 from greenline.agents.config.tools import InlineTool
+from greenline.agents.deletion import delete
 from greenline.agents.merge import merge
-from greenline.agents.models import DEFAULT_NAME, AgentDefinition, AgentVersion, VersionNotFound
+from greenline.agents.models import DEFAULT_NAME, AgentDefinition, AgentNotFound, AgentVersion, VersionNotFound
 from greenline.agents.secrets import Place
 from greenline.agents.service import create, get_version
 from greenline.agents.variables import environment_labels
@@ -27,13 +29,18 @@ from greenline.clock import Clock
 from greenline.errors import BadRequest
 from greenline.ids import derived_id
 from greenline.store.pool import Pool
+from greenline.store.sql import load_sql
 
 MAX_NAME: Final = 100
 """Characters that are kept of a brought agent's name."""
 
+UNUSED: Final = timedelta(days=1)
+"""Longer than any queue before an agent: a conversation with it may be about to begin."""
+
 _KEPT: Final = {"secret_id": str, "env_var_label": str, "mcp_server_ids": list}
 """Fields by which an agent uses what its workspace keeps; a parameter of a tool may have such a name too."""
 
+_sql = load_sql(__package__, "brought.sql")
 _TOOLS: Final[TypeAdapter[list[InlineTool]]] = TypeAdapter(list[InlineTool])
 
 
@@ -145,10 +152,24 @@ async def bring(pool: Pool, clock: Clock, workspace_id: str, brought: Brought) -
     agent_id = derived_id("agent", workspace_id, brought.name, brought.written)
     version_id = derived_id("agtvrsn", agent_id)
     with contextlib.suppress(VersionNotFound):
+        await pool.execute(_sql["bring"], workspace_id, agent_id, clock.now())  # first: from now on it is not unused
         return await get_version(pool, workspace_id, version_id)
     with contextlib.suppress(asyncpg.UniqueViolationError):  # brought by somebody else at the same moment
         await create(
             pool, clock, workspace_id, brought.definition,
             name=brought.name, agent_id=agent_id, version_id=version_id,
         )  # fmt: skip
+    await pool.execute(_sql["bring"], workspace_id, agent_id, clock.now())
     return await get_version(pool, workspace_id, version_id)
+
+
+async def forget_unused(pool: Pool, clock: Clock, limit: int) -> int:
+    """Delete brought agents with which nothing is left of what was said; returns how many, at most ``limit``.
+
+    What a client brings may hold what is personal, as the transcripts do, and nobody else can come to it.
+    """
+    unused = await pool.fetch(_sql["unused"], clock.now() - UNUSED, limit)
+    for row in unused:
+        with contextlib.suppress(AgentNotFound):  # another process is as quick
+            await delete(pool, clock, row["workspace_id"], row["id"], force=True)
+    return len(unused)

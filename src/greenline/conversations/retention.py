@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import structlog
 
+from greenline.agents.brought import forget_unused
 from greenline.agents.config.privacy import PrivacyConfig
 from greenline.clock import Clock
 from greenline.conversations.erasure import forget_people, forget_traces
@@ -57,6 +58,9 @@ class Retention(Rounds):
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:
             log.info("retention.erased", conversations=erased, people=people)
+        agents = await forget_unused(self._pool, self._clock, _PER_LOOK)
+        if agents:
+            log.info("retention.agents_deleted", agents=agents)
         await give_up_uploads(self._pool, self._clock.now())
         await erase_orphans(self._pool, self._objects)
         return erased

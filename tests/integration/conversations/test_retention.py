@@ -288,3 +288,32 @@ async def test_it_looks_again_and_again(pool: Pool, clock: ManualClock, retentio
     finally:
         await retention.stop(1.0)
     assert retention.state() == {"retention": False}
+
+
+async def test_a_brought_agent_goes_with_the_last_transcript_of_its_conversations(
+    pool: Pool, clock: ManualClock, retention: Retention
+) -> None:
+    exported = {"platform_settings": keeps(days=2)}
+    agent = await bring(pool, clock, WORKSPACE, read_agent({"name": "Used", **exported}, [], []))
+    unused = await bring(pool, clock, WORKSPACE, read_agent({"name": "Unused"}, [], []))
+    adopted = await bring(pool, clock, WORKSPACE, read_agent({"name": "Adopted"}, [], []))
+    await agents.update(pool, clock, WORKSPACE, adopted.agent_id, AgentChanges(platform_settings={"archived": False}))
+    row = projection(workspace_id=WORKSPACE, agent_id=agent.agent_id, version_id=agent.id, started_at=clock.now())
+    await write(pool, row, [(0, started(row)), (1, Ended(reason="Bye"))])
+    await retention.enforce()
+    assert await names(pool) == ["Adopted", "Unused", "Used"]
+    clock.advance(DAY / 2)
+    assert await bring(pool, clock, WORKSPACE, read_agent({"name": "Unused"}, [], [])) == unused
+    clock.advance(DAY / 2)
+    await retention.enforce()
+    assert await names(pool) == ["Adopted", "Unused", "Used"]
+    clock.advance(DAY / 2)
+    await retention.enforce()
+    assert await names(pool) == ["Adopted", "Used"]
+    clock.advance(DAY)
+    await retention.enforce()
+    assert await names(pool) == ["Adopted"]
+
+
+async def names(pool: Pool) -> list[str]:
+    return [row["name"] for row in await pool.fetch("select name from agent order by name")]
