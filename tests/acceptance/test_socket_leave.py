@@ -87,7 +87,7 @@ async def test_who_speaks_with_a_server_that_has_lost_the_conversation_is_told_s
 ) -> None:
     """As one that was frozen for a while. A conversation that was deleted doesn't come back."""
     async with (
-        run_server(settings.model_copy(update={"lease_seconds": 1.0}), clock) as server,
+        run_server(settings.model_copy(update={"lease_seconds": 5.0}), clock) as server,
         http_client(server.url, server.api_key) as http,
         client(server.url, f"/v1/convai/conversation?agent_id={await make_agent(http)}") as socket,
     ):

@@ -48,9 +48,11 @@ async def run_server(settings: Settings, clock: Clock) -> AsyncIterator[RunningS
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         key = settings.api_key.get_secret_value() if settings.api_key else ""
-        yield RunningServer(f"http://127.0.0.1:{listener.getsockname()[1]}", app, key)
-        server.should_exit = True
-        await running
+        try:
+            yield RunningServer(f"http://127.0.0.1:{listener.getsockname()[1]}", app, key)
+        finally:
+            server.should_exit = True
+            await running
 
 
 @dataclass
