@@ -1,6 +1,7 @@
 """Calls between the phone page and the agent: a browser's own WebRTC, whose microphone hears what a test says."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -237,6 +238,28 @@ async def test_who_mutes_before_the_microphone_is_allowed_is_muted(place: Place)
     assert await phone.evaluate("window.microphone.getAudioTracks().map(track => track.enabled)") == [True]
     await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+
+
+async def test_who_writes_while_a_call_ends_goes_on_writing(place: Place) -> None:
+    phone = await watched_phone(place, "Piet")
+    await button(phone, "Call").click()
+    await expect(phone.locator(".gl-call-state")).to_have_text(re.compile(r"^0:\d\d$"))
+    await button(phone, "Show the chat").click()
+    field = phone.get_by_label("Message", exact=True)
+    await field.press_sequentially("One more")
+    await place.meta.call("POST", f"/calls/{(await newest_call(place))['call_id']}/hangup")
+    await expect(phone.locator(".gl-call")).to_have_count(0)
+    await expect(field).to_be_focused()
+
+
+async def test_who_is_not_heard_any_more_is_told(place: Place) -> None:
+    phone = await watched_phone(place, "Quin")
+    await button(phone, "Call").click()
+    await expect(phone.locator(".gl-call-state")).to_have_text(re.compile(r"^0:\d\d$"))
+    await phone.evaluate("window.peers.at(-1).getSenders()[0].track.dispatchEvent(new Event('ended'))")
+    await expect(phone.get_by_text("Your microphone is gone")).to_be_visible()
+    await button(phone, "Hang up").click()
+    await expect(phone.locator(".gl-call")).to_have_count(0)
 
 
 async def test_a_second_window_shows_the_call_and_has_no_microphone_to_mute(place: Place) -> None:

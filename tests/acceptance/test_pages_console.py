@@ -150,6 +150,31 @@ async def test_words_that_are_being_typed_into_the_search_stay_when_the_inbox_ch
     await expect(search).to_have_value("calat")
 
 
+async def test_the_focus_stays_where_it_is_when_the_console_changes(place: Place) -> None:
+    phone, other = await place.phone("Ewa"), await place.phone("Finn")
+    await write(phone, "One")
+    console = await place.console()
+    line = line_of(console, "Ewa")
+    await line.focus()
+    await write(other, "Two")
+    await expect(line_of(console, "Finn")).to_contain_text("You said Two")
+    await expect(console.locator(".gl-line").first).to_contain_text("Finn")
+    await write(phone, "Three")
+    await expect(console.locator(".gl-line").first).to_contain_text("You said Three")
+    await expect(line).to_be_focused()
+    await line.press("Enter")
+    call = console.get_by_role("button", name="Call this person")
+    await call.focus()
+    known = console.locator(".gl-fact", has_text="Id").locator("span").last
+    await known.evaluate("element => getSelection().selectAllChildren(element)")
+    selected = await console.evaluate("getSelection().toString()")
+    assert selected.startswith("conv_")
+    await write(phone, "Four")
+    await expect(console.get_by_text("You said Four")).to_be_visible()
+    await expect(call).to_be_focused()
+    assert await console.evaluate("getSelection().toString()") == selected
+
+
 async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(place: Place) -> None:
     pool = place.pool
     workspace = await pool.fetchval("select id from workspace")

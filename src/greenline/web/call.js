@@ -36,6 +36,11 @@ function wordsUpTo(text, place) {
   return end < 0 ? text.length : end;
 }
 
+function isAtWork(dialog) {
+  const focused = document.activeElement;
+  return focused && focused !== document.body && !dialog?.contains(focused);
+}
+
 export default {
   template: `
     <div class="gl-call-layer">
@@ -81,7 +86,7 @@ export default {
   props: { state: String, name: String, note: String, why: String, elsewhere: Boolean, captions: Array },
   emits: ["offer", "accept", "decline", "hangup", "dismiss", "again", "failed"],
   data() {
-    return { muted: false, small: false, weak: false, speaking: false, seconds: 0, shown: {} };
+    return { muted: false, small: false, weak: false, unheard: false, speaking: false, seconds: 0, shown: {} };
   },
   computed: {
     running() {
@@ -94,6 +99,7 @@ export default {
     aside() {
       if (this.state === "ended") return [this.why, this.seconds ? `It lasted ${this.clock}.` : ""].join(" ").trim();
       if (this.elsewhere) return "You speak in another window.";
+      if (this.unheard) return "Your microphone is gone: you are not heard. Hang up, and call again with another.";
       if (this.weak) return "poor connection …";
       return this.muted ? "Your microphone is off." : "";
     },
@@ -120,7 +126,8 @@ export default {
       }
       if (state === "connected") this.talk();
       if (state === "ended" || state === "idle") this.close();
-      if (state === "idle") this.focused?.focus?.();
+      // Not from somebody who writes in the chat meanwhile: their next Enter would call again.
+      if (state === "idle" && !isAtWork(this.$refs.dialog)) this.focused?.focus?.();
       this.ring({ ringing: RINGBACK, incoming: RING, ended: OVER }[state]);
       if (state === "incoming" && navigator.userActivation?.hasBeenActive) navigator.vibrate?.([400, 200, 400]);
     },
@@ -137,8 +144,9 @@ export default {
   },
   methods: {
     reset() {
-      this.muted = this.small = this.weak = this.speaking = false;
+      this.muted = this.small = this.weak = this.unheard = this.speaking = false;
       this.seconds = this.voiced = this.silent = this.loud = 0;
+      this.began = undefined;
       this.shown = {};
     },
     take() {
@@ -156,6 +164,7 @@ export default {
         if (this.call !== call) return microphone.getTracks().forEach((track) => track.stop());
         this.microphone = microphone;
         this.obeyMute(); // pressed while the browser asked
+        microphone.getTracks()[0].onended = () => (this.unheard = true); // pulled out, or taken back by the browser
         const peer = (this.peer = new RTCPeerConnection());
         peer.addTrack(this.microphone.getAudioTracks()[0], this.microphone);
         peer.ontrack = (event) => this.listen(event.track);
@@ -207,13 +216,13 @@ export default {
       this.own?.source.disconnect();
       this.theirs?.source.disconnect();
       this.call = this.peer = this.microphone = this.speaker = this.own = this.theirs = undefined;
-      this.muted = this.small = this.weak = this.speaking = false;
+      this.muted = this.small = this.weak = this.unheard = this.speaking = false;
     },
     // What is said: the words of a caption appear as they are heard.
     talk() {
-      const began = performance.now() - this.seconds * 1000;
+      this.began ??= performance.now(); // the call went on while the connection to the server was lost
       this.timer = setInterval(() => {
-        this.seconds = (performance.now() - began) / 1000;
+        this.seconds = (performance.now() - this.began) / 1000;
         this.hear(TICK_MS / 1000);
       }, TICK_MS);
     },

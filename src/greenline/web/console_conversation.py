@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any, Final
 from urllib.parse import quote
-
-from nicegui import ui
 
 from greenline.conversations import service, uploads
 from greenline.conversations.files import ConversationFile, list_files, read_file
@@ -16,12 +14,12 @@ from greenline.conversations.views import ConversationView
 from greenline.llm.prices import token_prices
 from greenline.store.objects import ObjectMissing, StorageFault
 from greenline.store.sql import load_sql
-from greenline.web.console_call import Caller, CallState, call_state
+from greenline.web.console_call import Caller
 from greenline.web.console_frame import Visit, keep_fresh
-from greenline.web.console_inbox import channel, person_name, status_chip
+from greenline.web.console_head import Head
 from greenline.web.console_operator import Operator
-from greenline.web.console_trouble import draw_troubles, troubles
-from greenline.web.console_turn import Beside, Transcript, seconds
+from greenline.web.console_trouble import troubles
+from greenline.web.console_turn import Beside, Transcript
 from greenline.web.parts import Tag, box, browser_timezone, link
 from greenline.web.sound import Sound, sound_of
 from greenline.web.voice import RecordingPlayer
@@ -53,7 +51,7 @@ class ConversationPage:
         self._person: Any = None
         with box("gl-conversation"):
             self._missing = Tag("div", "", "gl-empty")
-            self._head = box("gl-conversation")
+            self._head = Head(zone)
             self._recording = RecordingPlayer()
             self._operator = Operator(visitor, conversation_id)
             self._transcript = Transcript(zone)
@@ -86,7 +84,7 @@ class ConversationPage:
     def _show_missing(self, message: str) -> None:
         self._missing.set_text(message)
         self._missing.set_visibility(True)
-        self._head.clear()
+        self._head.set_visibility(False)
         self._recording.set_visibility(False)
         self._operator.show(is_open=False, is_human=False, is_rung=False)
         self._transcript.set_visibility(False)
@@ -100,10 +98,9 @@ class ConversationPage:
         sounds = await self._listen(await list_files(pool, *key))
         recorded_from = await pool.fetchval(_sql["recorded_from"], *key) if shown.has_audio else None
         self._missing.set_visibility(False)
-        self._head.clear()
-        with self._head:
-            self._show_head(shown, call)
-            draw_troubles(troubles(shown.metadata.error, shown.transcript, failures))
+        self._head.set_visibility(True)
+        self._head.show(shown, self._person, call, self._caller)
+        self._head.show_troubles(troubles(shown.metadata.error, shown.transcript, failures))
         if shown.has_audio:
             self._recording.props["src"] = f"/console/conversations/{quote(self._id, safe='')}/audio"
         self._recording.set_visibility(shown.has_audio)
@@ -122,48 +119,3 @@ class ConversationPage:
                     data = b""
                 self._sounds[file.id] = await sound_of(data)
         return {name: sound for name, sound in self._sounds.items() if sound is not None}
-
-    def _show_head(self, shown: ConversationView, call: Any) -> None:
-        about, person = shown.metadata, self._person
-        with box("gl-head-row"):
-            Tag("h1", person_name(person), "gl-h1")
-            status_chip(shown.status)
-            is_calling = call is not None and call["phase"] != "ended"
-            if person["phone_number_id"] and (person["wa_id"] or person["bsuid"]) and not is_calling:
-                self._caller.draw()
-        if call is not None:
-            _show_call(call_state(call, self._zone))
-        if shown.analysis and shown.analysis.transcript_summary:
-            Tag("p", shown.analysis.transcript_summary, "gl-soft")
-        with box("gl-facts"):
-            _fact("Channel", channel(person))
-            if person["phone_number_name"]:
-                _fact("Number", f"{person['phone_number_name']} ({person['phone_number']})")
-            with box("gl-fact"):
-                Tag("span", "Agent", "gl-soft gl-small")
-                link(shown.agent_name or "deleted", f"/console/agents/{shown.agent_id}")
-            begun = datetime.fromtimestamp(about.start_time_unix_secs, self._zone)
-            _fact("Began", begun.strftime("%d %b %Y, %H:%M:%S").lstrip("0"))
-            _fact("Duration", f"{about.call_duration_secs} s")
-            if about.queue_wait_secs is not None:
-                _fact("Wait in the queue", seconds(about.queue_wait_secs))
-            if about.cost_fiat:
-                _fact("Cost of models, speech and calls", f"${about.cost_fiat:.5f}")
-            _fact("Ended by", about.termination_reason)
-            _fact("Id", shown.conversation_id)
-
-
-def _show_call(state: CallState) -> None:
-    with box("gl-call-line").props("role=status"):
-        ui.icon("call", size="18px").props("aria-hidden=true")
-        with box():
-            Tag("div", state.text, "gl-bad" if state.bad else "")
-            if state.advice:
-                Tag("div", state.advice, "gl-soft gl-small")
-
-
-def _fact(name: str, value: str) -> None:
-    if value:
-        with box("gl-fact"):
-            Tag("span", name, "gl-soft gl-small")
-            Tag("span", value, "gl-text")

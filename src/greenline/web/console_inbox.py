@@ -34,6 +34,19 @@ STATUS_WORDS: Final = {
     "done": "done",
     "failed": "failed",
 }
+KEEP_FOCUS: Final = """
+(id => {
+  const list = document.getElementById(id);
+  let focused = null;
+  list.addEventListener('focusin', event => { focused = event.target; });
+  list.addEventListener('focusout', event => { if (event.relatedTarget) focused = null; });
+  new MutationObserver(() => {
+    const isLost = document.activeElement === document.body && focused?.isConnected;
+    if (isLost) focused.focus({preventScroll: true});
+  }).observe(list, {childList: true});
+})('%s')
+"""
+"""A line that moves in the page, because something was said in it, would lose the focus."""
 _ORDER: Final = "inbox"
 _sql = load_sql(__package__, "console.sql")
 
@@ -83,6 +96,7 @@ class Inbox:
         self._after = _position(after)
         self._lines: dict[str, tuple[dict[str, Any], ui.element]] = {}
         self._list = box("gl-card gl-inbox")
+        ui.run_javascript(KEEP_FOCUS % self._list.html_id)
         self._empty = Tag("div", _nothing(search, after, choice), "gl-empty")
         with box("gl-pages", "nav"):
             self._newest = link("← Newest", _address(search, choice))

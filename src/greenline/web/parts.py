@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta, timezone
+from datetime import timedelta, timezone, tzinfo
 from importlib import resources
 from inspect import isawaitable
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from nicegui import background_tasks, context, ui
@@ -17,6 +18,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from greenline.web.chat import pieces
 
 _STYLE: Final = resources.files("greenline.web").joinpath("style.css").read_text(encoding="utf-8")
+_ZONE: Final = "[Intl.DateTimeFormat().resolvedOptions().timeZone, new Date().getTimezoneOffset()]"
 BRAND: Final = "#1f6f54"
 _STYLED_TAGS: Final = {"bold": "b", "italic": "i", "struck": "s", "code": "code", "plain": "span"}
 
@@ -93,19 +95,27 @@ def styled_page(title: str) -> Iterator[None]:
     yield
 
 
-async def browser_timezone() -> timezone | None:
+async def browser_timezone() -> tzinfo | None:
     """The time zone of the person at the browser; None when they have left before the page was there."""
     client = context.client
     await client.connected()
     if client.is_deleted:
         return None
     try:
-        minutes = await ui.run_javascript("new Date().getTimezoneOffset()", timeout=10.0)
+        found = await ui.run_javascript(_ZONE, timeout=10.0)
     except TimeoutError:
         if client.has_socket_connection:
             raise
         return None
-    return None if minutes is None else timezone(timedelta(minutes=-float(minutes)))
+    return None if found is None else zone_of(*found)
+
+
+def zone_of(name: object, minutes: float) -> tzinfo:
+    """The time zone of this name, which knows its summer time; where it is not known, ``minutes`` behind UTC."""
+    try:
+        return ZoneInfo(str(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for a name that is a folder
+        return timezone(timedelta(minutes=-float(minutes)))
 
 
 def follow(work: Callable[[], Awaitable[None]]) -> None:
