@@ -186,6 +186,15 @@ async def test_a_number_with_all_its_calls_is_not_rung(town: Town) -> None:
         await town.meta.desk.act(town.number, offer)
 
 
+async def test_a_call_that_rings_is_rejected_and_not_terminated(town: Town) -> None:
+    call = await town.meta.desk.dial(town.ann, town.number)
+    action = {"messaging_product": "whatsapp", "action": "terminate", "call_id": call.id}
+    with pytest.raises(MetaError, match=r"#100.*reject it"):
+        await town.meta.desk.act(town.number, action)
+    await town.meta.desk.act(town.number, {**action, "action": "reject"})
+    await eventually(lambda: call.ended_by == "business_rejected")
+
+
 async def test_who_is_in_a_call_dials_nobody_until_it_is_over(town: Town) -> None:
     desk, other = town.meta.desk, Number("3", "2", "+1 555-0101", "Moss", settings=town.number.settings)
     assert desk.why_not(town.ann, other) is None

@@ -113,6 +113,8 @@ class Desk:
             case "terminate":
                 if call.state == "ended":
                     raise MetaError(100, "The call has ended already.")
+                if call.direction == "USER_INITIATED" and call.state != "active":
+                    raise MetaError(100, "The call was not accepted: reject it.")
                 self._background.start(self._end(call, "business"))
             case _:
                 raise MetaError(100, "action must be pre_accept, accept, reject, terminate or connect.")
