@@ -31,6 +31,11 @@ class Config(BaseModel):
         default=[1, 5, 30, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 6 * _HOUR, _DAY, _DAY, _DAY, _DAY, _DAY, _DAY],
         description="Waits between attempts of a delivery; after the last one it is given up (Meta: up to 7 days).",
     )
+    call_webhook_retry_schedule: list[float] = Field(
+        default=[1, 5, 30, _MINUTE],
+        description="The same of what is told of calls. Meta: it ends sooner than of messages, and later than the "
+        "patience of a caller.",
+    )
     webhook_concurrency: int = Field(32, ge=1, description="Deliveries under way at once.")
     payload_version: Literal["v23", "v24"] = Field("v24", description="Whose shape webhooks have.")
     accept_delay: float = Field(0.0, ge=0, description="Time before the Graph API answers a send.")

@@ -247,7 +247,7 @@ class Webhooks:
         if hold:
             await self._clock.sleep(hold)
         headers = sign(delivery.app.secret, delivery.body)
-        for wait in [*self._config.webhook_retry_schedule, None]:
+        for wait in [*self._waits(delivery), None]:
             async with self._slot():
                 result = await self._attempt(delivery, headers)
             lost = result["status"] == 200 and self._faults.acting(WebhookDrop, **delivery.about)
@@ -262,6 +262,11 @@ class Webhooks:
                     if other.delivered:  # who has not taken it yet is told again anyway
                         self._background.start(self._repeat(other))
         self._journal.add("webhook.given_up", delivery=delivery.id, field=delivery.subject)
+
+    def _waits(self, delivery: Delivery) -> list[float]:
+        """Between its attempts."""
+        of_calls = delivery.about["field"] == {"calls"}
+        return self._config.call_webhook_retry_schedule if of_calls else self._config.webhook_retry_schedule
 
     async def _repeat(self, delivery: Delivery) -> None:
         """Tell somebody once more who took it."""

@@ -193,6 +193,23 @@ async def test_a_retry_for_one_app_goes_to_all() -> None:
         assert counts == [2, 2]
 
 
+async def test_what_is_told_of_calls_is_given_up_long_before_messages_are() -> None:
+    async with subscribed(call_webhook_retry_schedule=[0.05]) as told:
+        told.refuse = 100
+        ann = await told.meta.person("Ann", "15550100001")
+        await told.meta.say(ann, "Hi")
+        await told.meta.call("POST", f"/people/{ann.person_id}/calls", phone_number_id=told.meta.number)
+
+        async def given_up() -> list[Any]:
+            events = (await told.meta.call("GET", "/events"))["events"]
+            return [event["field"] for event in events if event["kind"] == "webhook.given_up"]
+
+        assert await until(given_up) == ["calls"]
+        deliveries = (await told.meta.call("GET", "/webhooks"))["deliveries"]
+        assert [delivery["attempts"] for delivery in deliveries if delivery["field"] == "calls"] == [2]
+        assert (await told.meta.call("GET", "/state"))["pending_webhooks"] == 1, "the message is told again"
+
+
 async def test_an_attempt_that_fails_in_whatever_way_is_repeated() -> None:
     """A server that is killed while one connects leaves one that the client can't even ask who it is with."""
     attempts: list[bytes] = []
