@@ -80,6 +80,24 @@ async def test_what_an_operator_writes_while_the_server_is_gone_comes_back_into_
     await expect(field).to_have_value("")
 
 
+async def test_a_prompt_that_is_being_written_while_the_server_goes_is_in_the_form_again(place: Place) -> None:
+    console = await place.console()
+    await console.goto(f"{place.url}/console/agents/{place.agent_id}")
+    prompt = console.get_by_label("Prompt")
+    before = await prompt.input_value()
+    await prompt.press("End")
+    await prompt.press_sequentially(" And be kind.")
+    changed = await prompt.input_value()
+    await outage(place, console)
+    await back(place, console)
+    await expect(prompt).to_have_value(changed)
+    await console.get_by_role("button", name="Discard changes").click()
+    await expect(prompt).to_have_value(before)
+    await console.reload()
+    await expect(prompt).to_have_value(before)
+    await expect(console.get_by_role("button", name="Discard changes")).to_be_hidden()
+
+
 async def test_each_chat_keeps_its_draft(place: Place) -> None:
     await place.meta.call("POST", "/people", name="Leo")
     phone = await place.phone("Kai")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from nicegui import ui
 from pydantic import ValidationError
 
@@ -12,9 +13,17 @@ from greenline.agents import listing, service
 from greenline.agents.models import MAX_NAME, Agent, AgentChanges
 from greenline.errors import GreenlineError
 from greenline.web.console_frame import Visit
-from greenline.web.parts import Tag, box, button, link, pretty
+from greenline.web.parts import Tag, ask_browser, box, button, link, pretty
 
 SHOWN: Final = 100
+KEEP: Final = """(value) => {
+  const kept = JSON.parse(sessionStorage.getItem('greenline.agent %s') || '{}');
+  kept['%s'] = value;
+  kept.version = window.agentVersion;
+  sessionStorage.setItem('greenline.agent %s', JSON.stringify(kept));
+}"""
+KEPT: Final = "JSON.parse(sessionStorage.getItem('greenline.agent %s') || 'null')"
+FORGET: Final = "sessionStorage.removeItem('greenline.agent %s')"
 
 
 async def draw_list(visitor: Visit) -> None:
@@ -49,7 +58,7 @@ async def draw_one(visitor: Visit, agent_id: str) -> None:
     except GreenlineError as error:
         Tag("div", error.message, "gl-empty")
         return
-    AgentForm(visitor, agent)
+    await AgentForm(visitor, agent).restore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +104,34 @@ class AgentForm:
             self._prompt = ui.textarea("Prompt", value=self._before.prompt).props("outlined rows=18")
             with box("gl-head-row"):
                 button("Save as a new version", self._save, "gl-button")
+                self._discard = button("Discard changes", self._forget, "gl-button gl-plain")
                 self._version = Tag("span", "", "gl-soft gl-small")
         with box("gl-card gl-tool", "details"):
             Tag("summary", "Whole configuration")
             self._whole = Tag("pre", "", "gl-detail")
+        self._discard.set_visibility(False)
+        self._fields: dict[str, ui.input | ui.textarea] = {
+            "name": self._name,
+            "model": self._model,
+            "first": self._first,
+            "prompt": self._prompt,
+        }
+        for name, field in self._fields.items():
+            field.on("update:model-value", js_handler=KEEP % (self._id, name, self._id))
         self._show(agent)
 
+    async def restore(self) -> None:
+        """Put into the form what was being changed when the page loaded anew, as it does when the server was away."""
+        kept = await ask_browser(KEPT % self._id)
+        if not isinstance(kept, dict) or kept.pop("version", None) != self._newest:
+            return  # of a version that is not the newest any more
+        for name, value in kept.items():
+            if name in self._fields and isinstance(value, str):
+                self._fields[name].value = value
+        self._discard.set_visibility(self._values() != self._before)
+
     async def _save(self) -> None:
-        values = Values(
-            (self._name.value or "").strip() or self._before.name,
-            self._first.value or "",
-            self._prompt.value or "",
-            (self._model.value or "").strip(),
-        )
-        changes = values.changes_from(self._before)
+        changes = self._values().changes_from(self._before)
         if changes is None:
             ui.notify("Nothing was changed.")
             return
@@ -125,9 +148,28 @@ class AgentForm:
         else:
             self._before = _values(agent)
             self._show(agent)
+            ui.run_javascript(FORGET % self._id)
+            self._discard.set_visibility(False)
             ui.notify("Saved. New conversations use this version.", type="positive")
 
+    def _values(self) -> Values:
+        return Values(
+            (self._name.value or "").strip() or self._before.name,
+            self._first.value or "",
+            self._prompt.value or "",
+            (self._model.value or "").strip(),
+        )
+
+    def _forget(self) -> None:
+        ui.run_javascript(FORGET % self._id)
+        before = self._before
+        self._name.value, self._model.value = before.name, before.model
+        self._first.value, self._prompt.value = before.first_message, before.prompt
+        self._discard.set_visibility(False)
+
     def _show(self, agent: Agent) -> None:
+        self._newest = agent.version.id
+        ui.run_javascript(f"window.agentVersion = {orjson.dumps(self._newest).decode()}")
         self._title.set_text(agent.version.agent_name)
         self._version.set_text(f"Version {agent.version.id}")
         config = agent.version.conversation_config.model_dump(mode="json")

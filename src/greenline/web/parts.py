@@ -95,18 +95,23 @@ def styled_page(title: str) -> Iterator[None]:
     yield
 
 
-async def browser_timezone() -> tzinfo | None:
-    """The time zone of the person at the browser; None when they have left before the page was there."""
+async def ask_browser(code: str) -> Any:
+    """What an expression is in the browser; None when the person has left before the page was there."""
     client = context.client
     await client.connected()
     if client.is_deleted:
         return None
     try:
-        found = await ui.run_javascript(_ZONE, timeout=10.0)
+        return await ui.run_javascript(code, timeout=10.0)
     except TimeoutError:
         if client.has_socket_connection:
             raise
         return None
+
+
+async def browser_timezone() -> tzinfo | None:
+    """The time zone of the person at the browser; None when they have left before the page was there."""
+    found = await ask_browser(_ZONE)
     return None if found is None else zone_of(*found)
 
 
