@@ -175,6 +175,17 @@ async def test_the_focus_stays_where_it_is_when_the_console_changes(place: Place
     assert await console.evaluate("getSelection().toString()") == selected
 
 
+async def test_who_signs_out_does_so_in_all_tabs(place: Place) -> None:
+    console = await place.console()
+    async with console.expect_popup() as opened:
+        await console.evaluate("void window.open('/console')")
+    other = await opened.value
+    await expect(other.locator(".gl-top")).to_be_visible()
+    await expect(console.locator(".gl-inbox")).to_be_attached()
+    await other.get_by_role("button", name="Sign out").click()
+    await expect(console.get_by_label("API key")).to_be_visible()
+
+
 async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(place: Place) -> None:
     pool = place.pool
     workspace = await pool.fetchval("select id from workspace")

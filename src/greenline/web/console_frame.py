@@ -29,6 +29,9 @@ REFUSALS: Final = {
     "key": "This key is not known, or was revoked.",
     "link": "This link was used before or is too old. Sign in with a key.",
 }
+OUT: Final = "new BroadcastChannel('greenline.console').postMessage('out')"
+LEAVE: Final = "new BroadcastChannel('greenline.console').onmessage = () => window.location.reload()"
+"""A browser that has signed out has done so in all its tabs: each of them holds the sign-in that it began with."""
 PLACES: Final = (("Conversations", "/console"), ("Numbers", "/console/numbers"), ("Agents", "/console/agents"))
 
 
@@ -64,6 +67,7 @@ async def _workspace(services: AppServices, cookie: str) -> Workspace | None:
 
 def draw_sign_in(*, refused: str) -> None:
     """The form that asks for the key. It is sent as a form: the answer sets a cookie, which a socket can't."""
+    ui.run_javascript(OUT)
     with box("gl-sign-in"), box("gl-card"):
         Tag("h1", "Greenline", "gl-h1")
         Tag("p", "Sign in with an API key of your workspace.", "gl-soft")
@@ -79,6 +83,7 @@ def draw_sign_in(*, refused: str) -> None:
 
 def draw_head(visitor: Visit, here: str) -> ui.element:
     """The bar with the places of the console; returns the element for the page's content."""
+    ui.run_javascript(LEAVE)
     with box("gl-top", "header"):
         Tag("span", "Greenline", "gl-brand")
         with box("gl-nav", "nav"):
