@@ -67,6 +67,9 @@ class Room:
         """At once: it plays what is written."""
         tell()
 
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """It never is."""
+
     def clear(self) -> float:
         """What was not played."""
         left = self.queued

@@ -274,6 +274,13 @@ class AudioOut(Protocol):
         """Call ``tell`` when the next sound that follows silence leaves; `clear` forgets it."""
         ...
 
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """Call ``tell`` with the seconds by which all that was written and not played comes later than `queued` said.
+
+        It is told where playback stands still with the process, before anything else is written or taken back.
+        """
+        ...
+
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not played."""
         ...

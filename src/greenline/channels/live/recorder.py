@@ -73,6 +73,8 @@ class Recorder:
         """What came after silence that stood in for something, until it is known whether for that."""
         self._person = Track()
         self._agent = Track()
+        self._written_until = 0
+        """The place up to which both sides were written."""
         self._broken = False
         self._file: BinaryIO | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -100,7 +102,13 @@ class Recorder:
     def speak(self, pcm: bytes, ahead: float) -> None:
         """Sound of the agent at `RATE`, that is played in ``ahead`` seconds."""
         if not self._broken:
-            self._agent.put(pcm, self._place() + int(ahead * RATE), int(JITTER_SECONDS * RATE) if ahead > 0 else 0)
+            samples = int(ahead * RATE)
+            self._agent.put(pcm, self._place() + samples, int(JITTER_SECONDS * RATE) if samples > 0 else 0)
+
+    def hold_up(self, seconds: float) -> None:
+        """What of the agent was to be played in the last ``seconds``, and after them, is played from now on."""
+        samples = int(seconds * RATE)
+        self._agent.hold_up(self._place() - samples, samples)
 
     def unsay(self) -> None:
         """Of the agent nothing more is played of what was spoken so far."""
@@ -186,7 +194,8 @@ class Recorder:
     async def _write(self, until: int) -> None:
         sides = [track.take(until) for track in (self._person, self._agent)]
         self._person.settle(until - int(KEPT_SECONDS * RATE))
-        self._agent.settle(until)
+        self._agent.settle(self._written_until)  # since then the process may have stood still, and nobody told us yet
+        self._written_until = until
         if self._broken or not any(pcm for _, pcm in sides):
             return
         self._writing = asyncio.create_task(self._put_down(sides))
@@ -263,6 +272,7 @@ class _Recorded:
         self._out = out
         self._recorder = recorder
         self._resampler = Resampler(out.rate, RATE)
+        out.when_held_up(recorder.hold_up)
 
     @property
     def rate(self) -> int:
@@ -273,11 +283,14 @@ class _Recorded:
         return self._out.queued
 
     def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
-        self._recorder.speak(self._resampler.push(pcm), self._out.queued)
-        self._out.write(pcm, event_id, alignment)
+        self._out.write(pcm, event_id, alignment)  # first, as it tells of a stall before
+        self._recorder.speak(self._resampler.push(pcm), self._out.queued - len(pcm) / 2 / self._out.rate)
 
     def once_sounding(self, tell: Callable[[], None]) -> None:
         self._out.once_sounding(tell)
+
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        self._out.when_held_up(tell)
 
     def clear(self) -> float:
         unplayed = self._out.clear()

@@ -68,6 +68,19 @@ class Track:
             if not run.sound:
                 del self._runs[-1]
 
+    def hold_up(self, place: int, samples: int) -> None:
+        """What was to be heard from ``place`` on is heard so much later."""
+        for index, run in reversed(list(enumerate(self._runs))):
+            if run.end <= place:
+                break
+            if run.place >= place:
+                run.place += samples
+                continue
+            heard = (place - run.place) * _SAMPLE_BYTES
+            self._runs.insert(index + 1, _Run(place + samples, run.sound[heard:]))
+            del run.sound[heard:]
+        self._changed(place)
+
     def take(self, until: int) -> tuple[int, bytes]:
         """What has changed since the last time, up to ``until``, with its silence; and where that begins."""
         begin, self._taken = self._taken, max(self._taken, until)

@@ -69,6 +69,9 @@ class RoomVoice:
         """Call ``tell`` when the next sound is given to the track, which sends it within 10 ms."""
         self._tell_sounding = tell
 
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """Never told: LiveKit's track does not say when it stood still."""
+
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not played."""
         left = self.queued

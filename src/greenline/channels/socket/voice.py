@@ -61,6 +61,9 @@ class SocketVoice:
         """Call ``tell`` when the next sound is given to the socket."""
         self._tell_sounding = tell
 
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """Never told: the client goes on playing what it has."""
+
     def clear(self) -> float:
         """Send no more of what was written. The client stops at the interruption, which the session tells of."""
         unplayed = self.queued

@@ -64,6 +64,7 @@ class OpusOut(MediaStreamTrack):
         """Packets of keys there."""
         self._speaking = False
         self._tell_sounding: Callable[[], None] | None = None
+        self._tell_held_up: Callable[[float], None] | None = None
         self._key_time: int | None = None
         self._stamp: tuple[int | None, bool] = (None, False)
 
@@ -81,6 +82,7 @@ class OpusOut(MediaStreamTrack):
 
     def write(self, pcm: bytes, event_id: int, alignment: object = None) -> None:
         """Add 16-bit speech of the turn ``event_id``; may run ahead of real time."""
+        self._catch_up()
         if pcm and self.readyState == "live":
             self._line.append(memoryview(pcm))
         self._unsent += len(pcm)
@@ -89,8 +91,13 @@ class OpusOut(MediaStreamTrack):
         """Call ``tell`` when the next packet of speech that follows silence goes out; `clear` forgets it."""
         self._tell_sounding = tell
 
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """Call ``tell`` with the seconds by which a stall of the process delays what was not sent."""
+        self._tell_held_up = tell
+
     def clear(self) -> float:
         """Stop speaking at once; returns the seconds that were not sent. Keys go out all the same."""
+        self._catch_up()
         left = self._unsent / 2 / RATE
         self._tell_sounding = None
         self._line = deque(item for item in self._line if isinstance(item, _KeyPacket))
@@ -156,12 +163,23 @@ class OpusOut(MediaStreamTrack):
         self._opened.set()
 
     async def _pace(self) -> None:
-        due = self._began + self._number * FRAME_SECONDS
-        late = self._time() - due
-        if late < 0:
-            await asyncio.sleep(-late)
-        elif late > LARGEST_LAG_SECONDS:
-            self._number += int(late / FRAME_SECONDS)
+        if self._late < 0:
+            await asyncio.sleep(-self._late)
+        self._catch_up()
+
+    @property
+    def _late(self) -> float:
+        """Seconds since the next packet was due."""
+        return self._time() - (self._began + self._number * FRAME_SECONDS)
+
+    def _catch_up(self) -> None:
+        """After a long stall leave the time out."""
+        if not self._opened.is_set() or self.readyState != "live" or self._late <= LARGEST_LAG_SECONDS:
+            return
+        packets = int(self._late / FRAME_SECONDS)
+        self._number += packets
+        if self._tell_held_up is not None:
+            self._tell_held_up(packets * FRAME_SECONDS)
 
     def _next_sound(self) -> tuple[bytes, int]:
         time = self._number * FRAME_TICKS

@@ -18,7 +18,7 @@ from greenline.channels.live.recorder import BELIEVED_SECONDS, JITTER_SECONDS, R
 from greenline.channels.live.track import Track
 from greenline.channels.webrtc.send import OpusOut
 from greenline.speech.models import Alignment
-from support.virtual_time import in_virtual_time
+from support.virtual_time import in_virtual_time, virtual_loop
 from support.wait import eventually
 
 FRAME = RATE // 50
@@ -56,6 +56,9 @@ class Out:
 
     def once_sounding(self, tell: Callable[[], None]) -> None:
         tell()
+
+    def when_held_up(self, tell: Callable[[float], None]) -> None:
+        """It never is."""
 
     def clear(self) -> float:
         left, self._until = self.queued, 0.0
@@ -311,3 +314,51 @@ async def test_what_is_said_around_keys_lies_where_it_is_sent(tmp_path: Path) ->
     assert extent(agent, 5) == (0.0, 0.4)
     assert extent(agent, 6)[0] == pytest.approx(0.4 + 2 * 0.32, abs=0.03)
     assert extent(agent, 6)[1] == pytest.approx(0.8 + 2 * 0.32, abs=0.03)
+
+
+@pytest.mark.parametrize("notices", ["who speaks", "the packets", "the writing"])
+def test_what_a_stall_of_the_process_held_up_lies_where_it_is_sent(tmp_path: Path, notices: str) -> None:
+    """Whatever comes first after it: more speech, the next packet, or the next write of the recording."""
+
+    @in_virtual_time
+    async def run() -> None:
+        loop, out = virtual_loop(), OpusOut()
+        recorder = Recorder(tmp_path / "ws_1" / "conv_1.pcm", loop.time)
+        recorder.hear(b"")
+        speech = recorder.beside(out)
+        out.open()
+        speech.write(sound(5, 1.0), 1)
+        for _ in range(25):
+            await out.recv()
+        await recorder.flush()
+        loop.stand_still(3.0)
+        if notices == "the packets":
+            await out.recv()
+        if notices == "the writing":
+            await recorder.flush()
+        speech.write(sound(6, 0.5), 1)
+        while out.queued:
+            await out.recv()
+        _, agent = await sides(recorder)
+        assert np.count_nonzero(agent == 5) == pytest.approx(RATE, abs=2 * FRAME)
+        assert not agent[round(0.55 * RATE) : round(3.4 * RATE)].any()
+        assert extent(agent, 5)[1] == pytest.approx(4.0, abs=0.05)
+        assert extent(agent, 6) == pytest.approx((4.0, 4.5), abs=0.05)
+
+    run()
+
+
+@in_virtual_time
+async def test_what_is_taken_back_after_a_stall_was_never_said(tmp_path: Path) -> None:
+    loop, out = virtual_loop(), OpusOut()
+    recorder = Recorder(tmp_path / "ws_1" / "conv_1.pcm", loop.time)
+    recorder.hear(b"")
+    speech = recorder.beside(out)
+    out.open()
+    speech.write(sound(5, 1.0), 1)
+    for _ in range(25):
+        await out.recv()
+    loop.stand_still(3.0)
+    assert speech.clear() == pytest.approx(0.5)
+    _, agent = await sides(recorder)
+    assert extent(agent, 5) == pytest.approx((0.0, 0.5), abs=0.03)

@@ -8,7 +8,7 @@ from aiortc.mediastreams import MediaStreamError
 from greenline.channels.webrtc.dtmf import read_event
 from greenline.channels.webrtc.opus import FRAME_SECONDS, silence
 from greenline.channels.webrtc.send import OpusOut
-from support.virtual_time import in_virtual_time
+from support.virtual_time import in_virtual_time, virtual_loop
 from support.voice import tone
 
 HEADER = bytes([0x80, 111]) + bytes(10)
@@ -153,6 +153,27 @@ async def test_after_a_stall_time_is_left_out() -> None:
     assert pts is not None
     assert pts >= 99 * 960
     track.stop()
+
+
+@in_virtual_time
+async def test_a_stall_is_told_to_whom_it_concerns_once_and_not_after_the_end() -> None:
+    track, told = OpusOut(), list[float]()
+    track.when_held_up(told.append)
+    track.write(tone(1.0), 1)
+    virtual_loop().stand_still(1.0)
+    track.open()
+    await track.recv()
+    assert told == [], "what waits for the peer is not held up"
+    virtual_loop().stand_still(2.0)
+    track.write(tone(0.1), 1)
+    assert told == [pytest.approx(1.98, abs=0.03)]
+    await track.recv()
+    assert len(told) == 1
+    track.stop()
+    virtual_loop().stand_still(2.0)
+    track.write(tone(0.1), 1)
+    track.clear()
+    assert len(told) == 1
 
 
 @in_virtual_time
