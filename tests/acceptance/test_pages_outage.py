@@ -1,6 +1,7 @@
 """What is kept of a person's work where the server goes away under an open page and comes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +13,7 @@ from support.browser import faults
 from support.pages import Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.sounds import sine
-from support.wait import PATIENCE_SECONDS
+from support.wait import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -135,3 +136,20 @@ async def test_a_recording_outlives_the_server(place: Place) -> None:
         await phone.get_by_role("button", name="Send voice note").click()
     faults(place.browser).clear()  # connections that were refused meanwhile
     await expect(phone.locator(".gl-row.mine .gl-note")).to_be_visible()
+
+
+async def test_who_hangs_up_while_the_server_is_gone_has_hung_up(place: Place) -> None:
+    phone = await place.phone("Noa")
+    await phone.get_by_role("button", name="Call", exact=True).click()
+    await expect(phone.locator(".gl-call-state")).to_have_text(re.compile(r"^0:\d\d$"))
+    await outage(place, phone)
+    await phone.get_by_role("button", name="Hang up", exact=True).click()
+    await expect(phone.locator(".gl-call-state")).to_have_text("hanging up …")
+    await back(place, phone)
+
+    async def over() -> str | None:
+        call = (await place.meta.call("GET", "/calls"))["calls"][-1]
+        return str(call["ended_by"]) if call["state"] == "ended" else None
+
+    assert await until(over) == "person"
+    await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)

@@ -10,6 +10,7 @@ const TICK_MS = 80;
 const CHARACTERS_A_SECOND = 18; // of a voice at an ordinary pace
 const PAUSE_SECONDS = 1.2; // a voice that is silent for so long has said all of a caption
 const PATIENCE_SECONDS = 3; // for the voice of a caption that came before it
+const HUNG_UP = "greenline.hung_up"; // the call whose end the server has yet to pass on
 const VOICED = 0.01; // root mean square of samples between -1 and 1
 
 // A tone is a list of [hertz, begins, ends] in seconds, repeated after `every`.
@@ -78,15 +79,15 @@ export default {
         <label><button type="button" class="gl-call-button" :aria-label="small ? 'Show the call' : 'Show the chat'"
           @click="small = !small"><i class="q-icon material-icons" aria-hidden="true">{{ small ? 'open_in_full' : 'chat' }}</i>
           </button>{{ small ? 'Call' : 'Chat' }}</label>
-        <label><button type="button" class="gl-call-button end" aria-label="Hang up" @click="$emit('hangup')">
+        <label><button type="button" class="gl-call-button end" aria-label="Hang up" @click="hangUp">
           <i class="q-icon material-icons" aria-hidden="true">call_end</i></button>Hang up</label>
       </div>
     </div>
     </div>`,
-  props: { state: String, name: String, note: String, why: String, elsewhere: Boolean, captions: Array },
+  props: { state: String, callId: String, name: String, note: String, why: String, elsewhere: Boolean, captions: Array },
   emits: ["offer", "accept", "decline", "hangup", "dismiss", "again", "failed"],
   data() {
-    return { muted: false, small: false, weak: false, unheard: false, speaking: false, seconds: 0, shown: {} };
+    return { muted: false, small: false, weak: false, unheard: false, speaking: false, leaving: false, seconds: 0, shown: {} };
   },
   computed: {
     running() {
@@ -94,6 +95,7 @@ export default {
     },
     told() {
       if (this.state === "ended") return this.note || "call ended";
+      if (this.leaving) return "hanging up …";
       return this.state === "connected" ? this.clock : WORDS[this.state] || "";
     },
     aside() {
@@ -136,6 +138,10 @@ export default {
       this.toEnd();
     },
   },
+  mounted() {
+    const left = sessionStorage.getItem(HUNG_UP); // while the server was away
+    if (left) this.$emit("hangup", left);
+  },
   beforeUnmount() {
     clearInterval(this.timer);
     this.ring();
@@ -144,7 +150,7 @@ export default {
   },
   methods: {
     reset() {
-      this.muted = this.small = this.weak = this.unheard = this.speaking = false;
+      this.muted = this.small = this.weak = this.unheard = this.speaking = this.leaving = false;
       this.seconds = this.voiced = this.silent = this.loud = 0;
       this.began = undefined;
       this.shown = {};
@@ -152,6 +158,14 @@ export default {
     take() {
       this.ring();
       this.$emit("accept");
+    },
+    hangUp() {
+      this.leaving = true;
+      if (this.callId) sessionStorage.setItem(HUNG_UP, this.callId);
+      this.$emit("hangup", this.callId);
+    },
+    settle(callId) {
+      if (sessionStorage.getItem(HUNG_UP) === callId) sessionStorage.removeItem(HUNG_UP);
     },
     async offer() {
       this.close();

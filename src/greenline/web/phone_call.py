@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal, TypeAlias
@@ -163,11 +164,21 @@ class PhoneCall(ui.element, component="call.js"):
         self._speaks = True
         self.run_method("offer")
 
-    async def _hang_up(self) -> None:
-        if self._call_id is None:
+    async def _hang_up(self, event: GenericEventArguments) -> None:
+        """Hang up the call that the browser names. It keeps the wish until that is done: a page that loads itself
+        anew, because the server was away, tells it again.
+        """
+        call_id = event.args or self._call_id
+        if call_id is None:
             self._show("idle")
-        else:
-            await self._act(self._emulator.hang_up)
+            return
+        try:
+            with contextlib.suppress(NotThere):
+                await self._emulator.hang_up(call_id)
+        except EmulatorGone as error:
+            self._end(str(error))
+            return
+        self.run_method("settle", call_id)
 
     async def _act(self, act: Callable[[str], Awaitable[None]]) -> None:
         try:
@@ -207,7 +218,8 @@ class PhoneCall(ui.element, component="call.js"):
 
     def _show(self, state: Shown, note: str = "", why: str = "") -> None:
         elsewhere = state in ("ringing", "connected") and not self._speaks
-        for name, value in (("note", note), ("why", why), ("elsewhere", elsewhere), ("state", state)):
+        shown = {"call-id": self._call_id, "note": note, "why": why, "elsewhere": elsewhere, "state": state}
+        for name, value in shown.items():
             if self.props.get(name) != value:
                 self.props[name] = value
 
