@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,6 +11,7 @@ from playwright.async_api import Dialog, Page, expect
 
 from greenline.speech.wav import encode_wav
 from support.browser import faults
+from support.flaky_database import flaky_database
 from support.pages import Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.sounds import sine
@@ -27,7 +29,7 @@ async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("pages")
     microphone = folder / "microphone.wav"
     await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
-    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
+    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone, "web.console_failed") as place:
         yield place
 
 
@@ -153,3 +155,38 @@ async def test_who_hangs_up_while_the_server_is_gone_has_hung_up(place: Place) -
 
     assert await until(over) == "person"
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
+
+
+async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does(
+    postgres: PostgresOfTests, tmp_path: Path
+) -> None:
+    async with (
+        flaky_database(await postgres.create()) as flaky,
+        pages(postgres, tmp_path, PROMPT, {**QUIET, "GREENLINE_DATABASE_URL": flaky.dsn}) as place,
+    ):
+        phone, console = await place.phone("Ole"), await place.console()
+        await write(phone, "Hello")
+        await expect(line_of(console, "Ole")).to_contain_text("You said Hello")
+        stale = console.get_by_text("Not up to date: the database does not answer.")
+        await expect(stale).to_be_hidden()
+        flaky.cut()
+        await expect(stale).to_be_visible()
+        flaky.mend()
+        await expect(stale).to_be_hidden()
+        await write(phone, "And now?")
+        await expect(line_of(console, "Ole")).to_contain_text("You said And now?")
+
+
+async def test_a_console_that_fails_otherwise_says_so_and_goes_on(place: Place) -> None:
+    phone, console = await place.phone("Pia"), await place.console()
+    await write(phone, "Hello")
+    await expect(line_of(console, "Pia")).to_contain_text("You said Hello")
+    stale = console.get_by_text("Not up to date: the server's log tells why.")
+    await place.pool.execute("alter table whatsapp_account rename phone_number_name to something_else")
+    try:
+        await expect(stale).to_be_visible()
+    finally:
+        await place.pool.execute("alter table whatsapp_account rename something_else to phone_number_name")
+    await expect(stale).to_be_hidden()
+    await write(phone, "And now?")
+    await expect(line_of(console, "Pia")).to_contain_text("You said And now?")

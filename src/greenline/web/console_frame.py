@@ -97,7 +97,18 @@ def draw_head(visitor: Visit, here: str) -> ui.element:
 
 
 def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]], *, seconds: float = REFRESH_SECONDS) -> None:
-    """Run ``refresh`` every few seconds while the page is open and its person may see it."""
+    """Run ``refresh`` every few seconds while the page is open and its person may see it.
+
+    Where that fails, the page says that it is not up to date, until it works again.
+    """
+    stale = Tag("div", "", "gl-warning gl-stale").props("role=status")
+    stale.move(target_index=0)
+    stale.set_visibility(False)
+
+    async def wait(why: str) -> None:
+        stale.set_text(f"Not up to date: {why}.")
+        stale.set_visibility(True)
+        await asyncio.sleep(RETRY_SECONDS)
 
     async def loop() -> None:
         while True:
@@ -106,9 +117,13 @@ def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]], *, second
                     ui.navigate.to("/console")
                     return
                 await refresh()
+                stale.set_visibility(False)
                 await asyncio.sleep(seconds)
-            except DATABASE_GONE as error:
+            except (OSError, *DATABASE_GONE) as error:
                 log.warning("web.console_waits", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await wait("the database does not answer")
+            except Exception as error:  # the boundary of a refresh: recorded, told and tried again
+                log.error("web.console_failed", exc_info=error)
+                await wait("the server's log tells why")
 
     follow(loop)
