@@ -1,5 +1,6 @@
 """Phone page and console in a real browser, against a real server and the emulator."""
 
+import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator
@@ -7,13 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import FilePayload, Route, expect
 
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
 from support.browser import new_page
 from support.pages import Place, line_of, pages, write
 from support.postgres import PostgresOfTests
+from support.wait import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -182,6 +184,35 @@ async def test_files_replies_and_reactions_travel(place: Place) -> None:
     await phone.get_by_role("button", name="Reply", exact=True).click()
     await write(phone, "Thanks")
     await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("You said Hello")
+
+
+async def test_a_file_is_sent_by_the_person_for_whom_it_was_chosen(place: Place) -> None:
+    await place.meta.call("POST", "/people", name="Vic")
+    phone = await place.phone("Uma")
+    under_way, let_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        under_way.set()
+        await let_on.wait()
+        await route.continue_()
+
+    async def sent() -> list[str]:
+        chats = [f"/people/{await place.person_id(name)}/chats/{place.meta.number}" for name in ("Uma", "Vic")]
+        found = [(await place.meta.call("GET", chat))["messages"] for chat in chats]
+        return [name for name, messages in zip(("Uma", "Vic"), found, strict=True) if messages]
+
+    await phone.route("**/upload/*", hold)
+    letter: FilePayload = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n"}
+    async with phone.expect_file_chooser() as chooser:
+        await phone.get_by_role("button", name="Send a file").click()
+    await (await chooser.value).set_files(letter)
+    await asyncio.wait_for(under_way.wait(), PATIENCE_SECONDS)
+    await phone.get_by_role("button", name="Vic", exact=True).click()
+    await expect(phone.locator(".gl-person.on")).to_have_text("Vic")
+    let_on.set()
+    assert await until(sent) == ["Uma"]
+    await phone.get_by_role("button", name="Uma").click()
+    await expect(phone.get_by_text("Status: read")).to_have_count(1)  # else it is unread in the tests to come
 
 
 async def test_two_people_write_at_once_and_each_sees_only_theirs(place: Place) -> None:

@@ -24,9 +24,9 @@ class Acts:
         context = {"from": self._wa_id, "id": replied.id} if replied else None
         return await self._try(self._emulator.say(self.person_id, self._number, text, context))
 
-    async def send_file(self, file: SentFile) -> None:
-        """Send a file or a voice note."""
-        await self._try(self._emulator.send_file(self.person_id, self._number, file))
+    async def send_file(self, person_id: str, file: SentFile) -> None:
+        """Send a file as this person, for whom it was chosen."""
+        await self._try(self._emulator.send_file(person_id, self._number, file))
 
     async def tap(self, message_id: str, place: int) -> None:
         """Tap a button or a row by its place in the message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -29,18 +30,11 @@ class Composer:
         with box("gl-replying") as self._quote_bar:
             self._quote = Tag("div", "", "gl-grow")
             button("✕", lambda: self.reply(None), "gl-icon", "Don't reply to it")
-        self._upload = (
-            ui.upload(
-                auto_upload=True,
-                max_file_size=FILE_MAX_BYTES,
-                on_upload=self._send_file,
-                on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
-            )
-            .classes("gl-upload")
-            .style("display: none")
-        )
+        self._uploads: dict[str, ui.upload] = {}
+        """One for each person: a file is theirs for whom it was chosen, whoever is shown when it has come."""
+        self._upload_place = box().style("display: none")
         with box("gl-composer"):
-            with button("", lambda: self._upload.run_method("pickFiles"), "gl-icon", "Send a file"):
+            with button("", self._pick_file, "gl-icon", "Send a file"):
                 ui.icon("attach_file")
             with Writer("Message", MESSAGE_MAX, self._written) as self._writer:
                 self._recorder = Recorder()
@@ -52,6 +46,9 @@ class Composer:
         place = f"{quote(person_id, safe='')}/{quote(number_id, safe='')}"
         self._writer.at(place)
         self._recorder.props["url"] = f"/phone/notes/{place}"
+        if person_id not in self._uploads:
+            with self._upload_place:
+                self._uploads[person_id] = self._draw_upload(person_id)
         self.reply(None)
 
     def reply(self, bubble: Bubble | None) -> None:
@@ -65,8 +62,19 @@ class Composer:
         self.reply(None)
         return await self._acts.say(text, replying)
 
-    async def _send_file(self, event: UploadEventArguments) -> None:
+    def _draw_upload(self, person_id: str) -> ui.upload:
+        return ui.upload(
+            auto_upload=True,
+            max_file_size=FILE_MAX_BYTES,
+            on_upload=partial(self._send_file, person_id),
+            on_rejected=lambda: ui.notify("Files of up to 16 MB can be sent.", type="warning"),
+        ).classes("gl-upload")
+
+    def _pick_file(self) -> None:
+        self._uploads[self._acts.person_id].run_method("pickFiles")
+
+    async def _send_file(self, person_id: str, event: UploadEventArguments) -> None:
         data = await event.file.read()
-        self._upload.reset()
+        self._uploads[person_id].reset()
         kind = event.file.content_type or "application/octet-stream"
-        await self._acts.send_file(SentFile(event.file.name, kind, data))
+        await self._acts.send_file(person_id, SentFile(event.file.name, kind, data))
