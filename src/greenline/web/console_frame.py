@@ -122,8 +122,8 @@ def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]], *, second
             except (OSError, *DATABASE_GONE) as error:
                 log.warning("web.console_waits", error=str(error))
                 await wait("the database does not answer")
-            except Exception as error:  # the boundary of a refresh: recorded, told and tried again
-                log.error("web.console_failed", exc_info=error)
+            except Exception:  # the boundary of a refresh: recorded, told and tried again
+                log.exception("web.console_failed")
                 await wait("the server's log tells why")
 
     follow(loop)
