@@ -235,7 +235,10 @@ async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place:
     await phone.get_by_role("button", name="Add").click()
     await expect(phone.locator(".gl-person.on")).to_contain_text("Cleo")
     await expect(phone.locator(".gl-row")).to_have_count(0)
+    chip = await phone.locator(".gl-person.on").element_handle()
     await expect(phone.locator(".gl-unread")).to_have_text("1")
+    assert chip is not None
+    assert await chip.evaluate("it => it.isConnected"), "a click on it would have been lost"
     await phone.get_by_role("button", name="Kim").click()
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("That took a while")
     await expect(phone.locator(".gl-unread")).to_have_count(0)

@@ -24,6 +24,7 @@ from greenline.web.phone_acts import Acts
 from greenline.web.phone_call import PhoneCall
 from greenline.web.phone_chats import Business, businesses, show_chats
 from greenline.web.phone_composer import FILE_MAX_BYTES, Composer
+from greenline.web.phone_people import People
 from greenline.web.phone_screen import Screen
 from greenline.web.phone_trace import Trace
 from greenline.web.scope import emulator_of, services_of
@@ -140,7 +141,7 @@ class PhonePage:
         self._composer.write_at(self._acts.person_id, self._number)
         self._screen.clear()
         self._trace.clear()
-        self._draw_people()
+        self._show_people()
         self._chosen.set()
 
     async def follow(self) -> None:
@@ -159,7 +160,7 @@ class PhonePage:
                     await self._refresh()
                     if self._notes().is_waiting:
                         lively_until = loop.time() + LIVELY_SECONDS
-            except (EmulatorGone, *DATABASE_GONE) as error:
+            except (EmulatorGone, OSError, *DATABASE_GONE) as error:
                 log.warning("web.phone_waits", error=str(error))
                 self._note.set_text("connection lost, trying again …")
                 self._call.wait()
@@ -192,7 +193,7 @@ class PhonePage:
             if event["kind"] == "message.read" and stranger:
                 self._unread[event["person_id"]] = 0
         if +self._unread != before:
-            self._draw_people()
+            self._show_people()
 
     async def _refresh(self) -> None:
         person = self._acts.person_id
@@ -240,23 +241,14 @@ class PhonePage:
                         self._note = Tag("div", "", "gl-bar-note")
                     with button("", lambda: self._call.dial(self._acts.person_id), "gl-icon", "Call"):
                         ui.icon("call")
-                self._people_bar = box("gl-people").props("role=group aria-label='Who writes'")
+                self._row = People(self.choose, self._ask_name)
                 self._screen = Screen(self._acts, lambda bubble: self._composer.reply(bubble), zone)
                 self._composer = Composer(self._acts)
                 self._call = PhoneCall(self._emulator, self._number, business.name)
             self._trace = Trace(zone)
 
-    def _draw_people(self) -> None:
-        self._people_bar.clear()
-        with self._people_bar:
-            for person_id, person in self._people.items():
-                on = person_id == self._acts.person_id
-                chip = button("", partial(self.choose, person_id), f"gl-person{' on' if on else ''}")
-                with chip:
-                    Tag("span", person["name"])
-                    if self._unread[person_id]:
-                        Tag("span", str(self._unread[person_id]), "gl-unread")
-            button("+ New person", self._ask_name, "gl-person")
+    def _show_people(self) -> None:
+        self._row.show(self._people, self._acts.person_id, self._unread)
 
     def _ask_name(self) -> None:
         with ui.dialog() as dialog, box("gl-sheet"):
