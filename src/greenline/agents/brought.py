@@ -21,7 +21,14 @@ from greenline.agents.config.access import AuthSettings
 from greenline.agents.config.tools import InlineTool
 from greenline.agents.deletion import delete
 from greenline.agents.merge import merge
-from greenline.agents.models import DEFAULT_NAME, AgentDefinition, AgentNotFound, AgentVersion, VersionNotFound
+from greenline.agents.models import (
+    DEFAULT_NAME,
+    MAX_NAME,
+    AgentDefinition,
+    AgentNotFound,
+    AgentVersion,
+    VersionNotFound,
+)
 from greenline.agents.secrets import Place
 from greenline.agents.service import create, get_version
 from greenline.agents.variables import environment_labels
@@ -30,9 +37,6 @@ from greenline.errors import BadRequest
 from greenline.ids import derived_id
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
-
-MAX_NAME: Final = 100
-"""Characters that are kept of a brought agent's name."""
 
 UNUSED: Final = timedelta(days=1)
 """Longer than any queue before an agent: a conversation with it may be about to begin."""

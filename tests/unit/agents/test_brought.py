@@ -8,13 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from greenline.agents.brought import (
-    MAX_NAME,
     KeyNeeded,
     NestedTooDeeply,
     check_brings_all,
     read_agent,
     read_tools,
 )
+from greenline.agents.models import MAX_NAME
 from support.socket_agents import client_tool
 
 
