@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Dialog, Page, expect
+from playwright.async_api import Dialog, Page, WebSocketRoute, expect
 
 from greenline.speech.wav import encode_wav
 from support.browser import faults
@@ -44,6 +44,23 @@ async def back(place: Place, page: Page) -> None:
     async with page.expect_navigation():
         await place.start_again()
     faults(place.browser).clear()  # connections that were refused meanwhile
+
+
+async def hold_sockets(page: Page) -> asyncio.Event:
+    """Hold what the server tells this page on its socket until the event is set."""
+    released = asyncio.Event()
+
+    async def route(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        async def tell(message: str | bytes) -> None:
+            await released.wait()
+            browser.send(message)
+
+        server.on_message(tell)
+
+    await page.route_web_socket("**/*", route)
+    return released
 
 
 async def test_a_message_that_is_written_while_the_server_is_gone_comes_back_into_the_field(place: Place) -> None:
@@ -85,9 +102,13 @@ async def test_what_an_operator_writes_while_the_server_is_gone_comes_back_into_
 
 async def test_a_prompt_that_is_being_written_while_the_server_goes_is_in_the_form_again(place: Place) -> None:
     console = await place.console()
+    held = await hold_sockets(console)
     await console.goto(f"{place.url}/console/agents/{place.agent_id}")
     prompt = console.get_by_label("Prompt")
     before = await prompt.input_value()
+    await expect(prompt).not_to_be_editable()  # the server knows not yet what was kept
+    held.set()
+    await expect(prompt).to_be_editable()
     await prompt.press("End")
     await prompt.press_sequentially(" And be kind.")
     changed = await prompt.input_value()

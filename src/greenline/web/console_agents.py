@@ -117,12 +117,17 @@ class AgentForm:
             "prompt": self._prompt,
         }
         for name, field in self._fields.items():
+            field.props("readonly")  # until `restore` has had its say: it would write over what was typed before
             field.on("update:model-value", js_handler=KEEP % (self._id, name, self._id))
         self._show(agent)
 
     async def restore(self) -> None:
         """Put into the form what was being changed when the page loaded anew, as it does when the server was away."""
-        kept = await ask_browser(KEPT % self._id)
+        try:
+            kept = await ask_browser(KEPT % self._id)
+        finally:
+            for field in self._fields.values():
+                field.props(remove="readonly")
         if not isinstance(kept, dict) or kept.pop("version", None) != self._newest:
             return  # of a version that is not the newest any more
         for name, value in kept.items():
