@@ -37,6 +37,7 @@ structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _ON_
 if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs
 
+    from support.livekit_real import LiveKit
     from support.server import RunningServer
 
 
@@ -123,6 +124,15 @@ async def client(server: RunningServer) -> AsyncIterator[AsyncElevenLabs]:
 
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as transport:
         yield AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
+
+
+@pytest.fixture
+async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
+    """A LiveKit server: a stand-in, or the real one where `BOTH` asks for it."""
+    from support.livekit_real import livekit_for
+
+    async with livekit_for(request) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from greenline.clock import SystemClock
 from greenline.doctor import examine
 from greenline.settings import Settings
 from support.http import http_client
-from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_real import BOTH, LiveKit, with_livekit
 from support.room_person import person_in
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
@@ -26,21 +26,9 @@ PATH = "/v1/convai/conversation/token"
 
 
 @pytest.fixture
-async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
-    async with livekit_for(request) as running:
-        yield running
-
-
-@pytest.fixture
 async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: tokens have a time of their own."""
-    update = {
-        "livekit_url": livekit.url,
-        "livekit_api_key": livekit.key,
-        "livekit_api_secret": SecretStr(livekit.secret),
-        "livekit_waiting_rooms": 2,
-    }
-    async with run_server(settings.model_copy(update=update), SystemClock()) as running:
+    async with run_server(with_livekit(settings, livekit, livekit_waiting_rooms=2), SystemClock()) as running:
         yield running
 
 
@@ -105,11 +93,9 @@ async def test_who_is_let_in(server: RunningServer, http: httpx2.AsyncClient) ->
 
 @BOTH
 async def test_the_doctor_joins_a_room(settings: Settings, livekit: LiveKit) -> None:
-    update = {"livekit_url": livekit.url, "livekit_api_key": livekit.key}
-    secret = SecretStr(livekit.secret)
     states = []
-    for given in (None, SecretStr("x" * 32), secret):
-        findings = await examine(settings.model_copy(update={**update, "livekit_api_secret": given}))
+    for secret in (None, SecretStr("x" * 32), SecretStr(livekit.secret)):
+        findings = await examine(with_livekit(settings, livekit, livekit_api_secret=secret))
         states += [(found.state, found.text) for found in findings if found.subject == "livekit"]
     assert [state for state, _ in states] == ["broken", "broken", "ok"]
     assert "set GREENLINE_LIVEKIT_API_SECRET." in states[0][1]

@@ -7,14 +7,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from pydantic import SecretStr
 
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
 from support.embedded_voice import spoken
 from support.js_client import ARGUMENTS, JsClient, js_client
-from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_real import BOTH, LiveKit, with_livekit
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
 
@@ -22,19 +21,8 @@ pytestmark = [pytest.mark.chromium, pytest.mark.javascript]
 
 
 @pytest.fixture
-async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
-    async with livekit_for(request) as running:
-        yield running
-
-
-@pytest.fixture
 async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
-    update = {
-        "livekit_url": livekit.url,
-        "livekit_api_key": livekit.key,
-        "livekit_api_secret": SecretStr(livekit.secret),
-    }
-    async with run_server(settings.model_copy(update=update), SystemClock()) as running:
+    async with run_server(with_livekit(settings, livekit), SystemClock()) as running:
         yield running
 
 

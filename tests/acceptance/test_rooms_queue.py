@@ -8,13 +8,12 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from greenline.channels.socket.hosting import LEFT_QUEUE
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.wav import encode_wav
-from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_real import BOTH, LiveKit, with_livekit
 from support.livekit_server import LiveKitServer
 from support.room_person import HEARD_RATE, RoomPerson, person_in
 from support.server import RunningServer, run_server
@@ -29,20 +28,9 @@ BUSY: dict[str, Any] = {"call_limits": {"agent_concurrency_limit": 1}}
 
 
 @pytest.fixture
-async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
-    async with livekit_for(request) as running:
-        yield running
-
-
-@pytest.fixture
 async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: sound has a time of its own."""
-    update = {
-        "livekit_url": livekit.url,
-        "livekit_api_key": livekit.key,
-        "livekit_api_secret": SecretStr(livekit.secret),
-    }
-    async with run_server(settings.model_copy(update=update), SystemClock()) as running:
+    async with run_server(with_livekit(settings, livekit), SystemClock()) as running:
         yield running
 
 

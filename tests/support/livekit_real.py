@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 
 import pytest
 from livekit.api import DeleteRoomRequest, LiveKitAPI
+from pydantic import SecretStr
 
+from greenline.settings import Settings
 from support.livekit_server import LiveKitServer, livekit_server
 
 URL = "GREENLINE_TEST_LIVEKIT_URL"
@@ -52,3 +54,14 @@ async def livekit_for(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     # What `livekit-server --dev` has.
     key = os.environ.get("GREENLINE_TEST_LIVEKIT_API_KEY", "devkey")
     yield RealLiveKit(url, key, os.environ.get("GREENLINE_TEST_LIVEKIT_API_SECRET", "secret"))
+
+
+def with_livekit(settings: Settings, livekit: LiveKit, **changes: Any) -> Settings:
+    """Settings of a server whose rooms are there, with these changes."""
+    update = {
+        "livekit_url": livekit.url,
+        "livekit_api_key": livekit.key,
+        "livekit_api_secret": SecretStr(livekit.secret),
+        **changes,
+    }
+    return settings.model_copy(update=update)

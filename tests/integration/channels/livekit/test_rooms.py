@@ -27,7 +27,7 @@ from greenline.speech.models import Alignment
 from greenline.speech.resample import resample
 from greenline.store.objects import FolderObjects
 from greenline.store.pool import Pool
-from support.livekit_real import BOTH, LiveKit, livekit_for
+from support.livekit_real import BOTH, LiveKit, with_livekit
 from support.livekit_server import LiveKitServer
 from support.room_person import RoomPerson, person_in
 from support.rows import WORKSPACE
@@ -78,23 +78,11 @@ class Place:
 
 
 @pytest.fixture
-async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
-    async with livekit_for(request) as running:
-        yield running
-
-
-@pytest.fixture
 async def place(tmp_path: Path, livekit: LiveKit) -> AsyncIterator[Place]:
     clock = ManualClock(datetime.now(UTC))  # tokens have to be good for the stand-in, whose clock runs
     sessions = ScriptedSessions(text_only=False)
-    settings = Settings(
-        data_dir=tmp_path,
-        livekit_url=livekit.url,
-        livekit_api_key=livekit.key,
-        livekit_api_secret=SecretStr(livekit.secret),
-        livekit_wait_seconds=WAIT_SECONDS,
-        livekit_waiting_rooms=1,
-    )
+    waiting = {"livekit_wait_seconds": WAIT_SECONDS, "livekit_waiting_rooms": 1}
+    settings = with_livekit(Settings(data_dir=tmp_path), livekit, **waiting)
     nothing_stored = cast("Pool", None)  # an agent without limits is not counted
     host = Host(
         pool=nothing_stored,
