@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta, timezone, tzinfo
 from importlib import resources
-from inspect import isawaitable
+from inspect import iscoroutine
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,7 +54,7 @@ def outliving(act: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         with client:
             result = act()
-            if isawaitable(result):
+            if iscoroutine(result):  # and no dialog, which closing returns: to await one opens it again
                 await result
 
     return run
