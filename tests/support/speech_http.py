@@ -41,6 +41,7 @@ class Answer:
 
     pieces: list[bytes] = field(default_factory=list)
     status: int = 200
+    content_type: str | None = None
     hang_after: int | None = None
     cut_after: int | None = None
 
@@ -68,7 +69,8 @@ class SpeechHttp:
         request = Request(first.split(" ")[1], headers, await _body(reader, headers))
         self.seen.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        writer.write(f"HTTP/1.1 {answer.status} Any\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        kind = f"content-type: {answer.content_type}\r\n" if answer.content_type else ""
+        writer.write(f"HTTP/1.1 {answer.status} Any\r\n{kind}transfer-encoding: chunked\r\n\r\n".encode())
         for place, piece in enumerate([*answer.pieces, b""]):
             if place == answer.cut_after:
                 await writer.drain()

@@ -118,13 +118,17 @@ class SynthesiserCascade:
         usage, name = voice.usage or SpeechUsage(), candidate.name
         chunks = candidate.say(text, voice)
         characters = len(text)
+        silent = any(char.isalnum() for char in text)
         began = time.perf_counter()
         try:
             while True:
                 async with asyncio.timeout(self._seconds):
                     chunk = await anext(chunks, None)
                 if chunk is None:
+                    if silent:
+                        raise SynthesisError(name, "the answer has no sound", of_request=True)
                     return
+                silent = silent and not chunk.pcm
                 if characters:
                     SOUND_AFTER.labels(provider_of(name)).observe(time.perf_counter() - began)
                 seconds = len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate

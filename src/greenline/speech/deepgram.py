@@ -190,7 +190,7 @@ class DeepgramSynthesiser:
             "sample_rate": str(SPEAKING_RATE),
             "container": "none",
         }
-        sound = self._http.stream("/v1/speak", params=query, json={"text": text})
+        sound = self._http.sound("/v1/speak", params=query, json={"text": text})
         async with contextlib.aclosing(whole_samples(sound)) as pieces:
             async for pcm in pieces:
                 yield Chunk(pcm, None, self.name)

@@ -32,11 +32,24 @@ class Address:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def message_of(self, body: bytes) -> str:
+        """What the provider says in ``body``, without the key: some repeat it."""
+        for value in self.headers.values():
+            key = value.rpartition(" ")[2].encode()
+            body = body.replace(key, b"***") if len(key) > 3 else body
+        return message_of(body)
 
-def failure(status: int, body: bytes) -> str:
+
+def failure(status: int, message: str) -> str:
     """An HTTP status and what the provider says about it, for an operator."""
     meaning = _MEANINGS.get(status, "the provider is out of order" if status >= 500 else "the request was refused")
-    return f"{meaning} (HTTP {status}) {_told(body)}".strip()
+    return f"{meaning} (HTTP {status}) {message}".strip()
+
+
+def is_text(headers: Mapping[str, str]) -> bool:
+    """Whether an answer calls itself something to read, and so no sound."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind == "application/json"
 
 
 class HttpService:
@@ -57,11 +70,20 @@ class HttpService:
         try:
             return orjson.loads(body)
         except ValueError as error:
-            raise self._error(self._name, f"the answer is no JSON: {_told(body)}") from error
+            raise self._error(self._name, f"the answer is no JSON: {self._address.message_of(body)}") from error
 
     async def stream(self, path: str, **request: Any) -> AsyncGenerator[bytes, None]:
         """The bytes of an answer as they come."""
         async with self._request(path, request) as response:
+            async for piece in response.aiter_bytes():
+                yield piece
+
+    async def sound(self, path: str, **request: Any) -> AsyncGenerator[bytes, None]:
+        """The same of an answer that has to be sound: a page of a gateway, say, would be heard as noise."""
+        async with self._request(path, request) as response:
+            if is_text(response.headers):
+                told = self._address.message_of(await response.aread())
+                raise self._error(self._name, f"text in place of sound: {told}")
             async for piece in response.aiter_bytes():
                 yield piece
 
@@ -78,14 +100,14 @@ class HttpService:
         try:
             async with self._client.stream("POST", self._address.url + path, **request) as response:
                 if response.status_code != 200:
-                    status, body = response.status_code, await response.aread()
-                    raise self._error(self._name, failure(status, body), of_request=status in REQUEST_FAULTS)
+                    status, told = response.status_code, self._address.message_of(await response.aread())
+                    raise self._error(self._name, failure(status, told), of_request=status in REQUEST_FAULTS)
                 yield response
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             raise self._error(self._name, f"not reached: {str(error) or type(error).__name__}") from error
 
 
-def _told(body: bytes) -> str:
+def message_of(body: bytes) -> str:
     """The message in a provider's error: ``detail.message``, ``err_msg``, ``error.message``... or the text itself."""
     try:
         told: Any = orjson.loads(body)

@@ -34,7 +34,7 @@ _OVERHEAD: Final = 1.06
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Sound of a file as PCM at `HEARING_RATE`. ``codec`` is FFmpeg's name, such as ``opus``."""
+    """Sound of a file as mono PCM. ``codec`` is FFmpeg's name, such as ``opus``."""
 
     pcm: bytes = field(repr=False)
     seconds: float
@@ -62,8 +62,8 @@ _PROFILES: Final = (_Profile(32_000, 20), _Profile(24_000, 20), _Profile(16_000,
 """From good to small: about 2, 2.7, 4 and 6.5 minutes fit. A longer note takes the last and is an ordinary file."""
 
 
-def decode_recording(audio: bytes, *, max_seconds: float = MAX_SECONDS) -> Recording:
-    """The sound of an Ogg/Opus, AAC, AMR, MP3, M4A, WAV or other file that FFmpeg knows.
+def decode_recording(audio: bytes, *, rate: int = HEARING_RATE, max_seconds: float = MAX_SECONDS) -> Recording:
+    """The sound of an Ogg/Opus, AAC, AMR, MP3, M4A, WAV or other file that FFmpeg knows, at ``rate``.
 
     A damaged end is left out. Raises `AudioError` for bytes without sound, and for more than ``max_seconds``.
     """
@@ -71,7 +71,7 @@ def decode_recording(audio: bytes, *, max_seconds: float = MAX_SECONDS) -> Recor
         raise AudioError("the file is empty")
     try:
         with av.open(io.BytesIO(audio), mode="r", metadata_errors="replace") as container:
-            return _decode(container, max_seconds)
+            return _decode(container, rate, max_seconds)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise AudioError(f"not a sound file that can be read ({error})") from error
 
@@ -95,22 +95,22 @@ def encode_note(pcm: bytes, rate: int) -> VoiceNote:
     raise AssertionError("the last profile is always taken")
 
 
-def _decode(container: InputContainer, max_seconds: float) -> Recording:
+def _decode(container: InputContainer, rate: int, max_seconds: float) -> Recording:
     if not container.streams.audio:
         raise AudioError("the file has no sound in it")
     stream = container.streams.audio[0]
-    resampler = AudioResampler(format="s16", layout="mono", rate=HEARING_RATE)
+    resampler = AudioResampler(format="s16", layout="mono", rate=rate)
     sound = bytearray()
     for frame in _frames(container, stream):
         if frame is not None:
             frame.pts = None  # gaps in the time stamps are no silence
         for part in resampler.resample(frame):
             sound += frame_bytes(part)
-        if len(sound) / 2 / HEARING_RATE > max_seconds:
+        if len(sound) / 2 / rate > max_seconds:
             raise AudioError(f"the recording is longer than {max_seconds:.0f} seconds")
     if not sound:
         raise AudioError("no sound in the file can be read")
-    return Recording(bytes(sound), len(sound) / 2 / HEARING_RATE, stream.codec_context.name)
+    return Recording(bytes(sound), len(sound) / 2 / rate, stream.codec_context.name)
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | None]:

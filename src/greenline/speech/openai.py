@@ -10,7 +10,8 @@ from typing import Any, Final
 from greenline.llm.errors import ModelError
 from greenline.llm.sdk import Address, SdkClient
 from greenline.speech.buffered import BufferedStream
-from greenline.speech.errors import RecognitionError, SpeechError, SynthesisError
+from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
+from greenline.speech.http import is_text, message_of
 from greenline.speech.models import HEARING_RATE, Chunk, RecognitionOptions, RecognitionStream, Transcript, Voice
 from greenline.speech.notes import decode_recording
 from greenline.speech.pcm import whole_samples
@@ -30,6 +31,8 @@ _FILES: Final[Mapping[str, str]] = {
     "audio/webm": "webm",
 }
 """Recordings that are taken as they are; the API judges by the name of the file. Others go as WAV."""
+_BEGINNINGS: Final = (b"RIFF", b"ID3", b"OggS", b"fLaC")
+"""Of files in other formats than the one asked for: LocalAI answers with WAV, at the rate of its voice."""
 
 
 class OpenAiRecogniser:
@@ -115,8 +118,28 @@ class OpenAiSynthesiser:
             extra_headers=self._sdk.call_headers(),
             speed=voice.speed if voice.speed != 1.0 else omit,  # newer models know no other
         ) as response:
-            async for piece in response.iter_bytes(_PIECE_BYTES):
+            if is_text(response.headers):
+                raise TypeError(f"text in place of sound: {message_of(await response.read())}")
+            pieces = aiter(response.iter_bytes(_PIECE_BYTES))
+            first = await anext(pieces, b"")
+            if _begins_file(first, response.headers.get("content-type", "")):
+                yield await self._decoded(first + b"".join([piece async for piece in pieces]))
+                return
+            yield first
+            async for piece in pieces:
                 yield piece
+
+    async def _decoded(self, file: bytes) -> bytes:
+        try:
+            return (await asyncio.to_thread(decode_recording, file, rate=SPEAKING_RATE)).pcm
+        except AudioError as error:
+            raise SynthesisError(self.name, f"the sound can't be read: {error}") from error
+
+
+def _begins_file(first: bytes, content_type: str) -> bool:
+    """An MP3 may begin as PCM might: there the type has to say so."""
+    frame = "mpeg" in content_type and first[:1] == b"\xff"
+    return first.startswith(_BEGINNINGS) or frame
 
 
 def _text(answer: Any) -> str:

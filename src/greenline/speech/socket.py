@@ -59,7 +59,7 @@ class SpeechSocket:
             )
         except InvalidStatus as error:
             status = error.response.status_code
-            text = failure(status, bytes(error.response.body or b""))
+            text = failure(status, address.message_of(bytes(error.response.body or b"")))
             raise RecognitionError(provider, text, of_request=status in REQUEST_FAULTS) from error
         except (OSError, TimeoutError, InvalidURI, WebSocketException) as error:
             raise RecognitionError(provider, f"not reached: {str(error) or type(error).__name__}") from error

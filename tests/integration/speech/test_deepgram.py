@@ -157,7 +157,7 @@ async def test_frames_that_nobody_expects_are_passed_over(nova: Nova) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (401, {"err_code": "INVALID_AUTH", "err_msg": "Invalid credentials."}, "the key was refused.*Invalid cred"),
+        (401, {"err_msg": "Invalid credentials: secret-key."}, r"the key was refused.*Invalid credentials: \*\*\*"),
         (429, {"err_msg": "Too many requests"}, "too many requests"),
         (503, {}, "out of order"),
     ],
@@ -250,8 +250,11 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
     [
         (says({"err_msg": "No such model"}, 400), "the request was refused.*No such model"),
         (says({"err_msg": "Slow down"}, 429), "too many requests.*Slow down"),
+        (says({"err_msg": "secret-key may not speak"}, 403), r"\*\*\* may not speak"),
         (says(b"oops", 502), "out of order.*oops"),
         (Answer([silence(0.1)], cut_after=1), "not reached"),
+        (Answer([b"<h1>Bad gateway</h1>" * 99], content_type="text/html"), "text.*Bad gateway"),
+        (Answer([b'{"err_msg": "no voice"}'], content_type="application/json"), "sound: no voice"),
     ],
 )
 async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:

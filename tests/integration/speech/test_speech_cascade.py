@@ -59,7 +59,9 @@ async def voice_server() -> AsyncIterator[SpeechHttp]:
         yield server
 
 
-@pytest.mark.parametrize("answer", [FAILED, says(b"", 401), Answer([], hang_after=0), Answer([], cut_after=0)])
+@pytest.mark.parametrize(
+    "answer", [FAILED, says(b"", 401), Answer([], hang_after=0), Answer([], cut_after=0), Answer([])]
+)
 async def test_when_the_voice_fails_the_embedded_voice_says_the_sentence(
     clock: ManualClock, voice_server: SpeechHttp, answer: Answer
 ) -> None:

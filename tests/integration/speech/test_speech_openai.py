@@ -11,7 +11,7 @@ from greenline.speech.models import RecognitionOptions, Voice
 from greenline.speech.notes import NOTE_MIME_TYPE, encode_note
 from greenline.speech.openai import OpenAiRecogniser, OpenAiSynthesiser
 from support.coded_speech import coded, decoded
-from support.sounds import sine, sound_file
+from support.sounds import pitch, sine, sound_file
 from support.speech_http import Answer, says, speech_http
 from support.wait import PATIENCE_SECONDS, eventually
 
@@ -111,6 +111,33 @@ async def test_a_sentence_is_spoken_as_the_sound_comes() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("container", "codec", "kind"),
+    [
+        ("wav", "pcm_s16le", None),
+        ("mp3", "libmp3lame", "audio/mpeg"),
+        ("ogg", "libopus", "audio/ogg"),
+        ("flac", "flac", None),
+    ],
+)
+async def test_a_server_that_knows_no_pcm_is_heard_as_it_speaks(container: str, codec: str, kind: str | None) -> None:
+    file = sound_file(sine(2.0, 22_050), 22_050, container=container, codec=codec, file_rate=48_000)
+    async with speech_http(Answer([file[:100], file[100:]], content_type=kind)) as server:
+        own = synthesiser(server.url)
+        pcm = b"".join([chunk.pcm async for chunk in own.say("Where is my order?", Voice())])
+        await own.aclose()
+    assert len(pcm) / 2 / own.rate == pytest.approx(2.0, abs=0.1)
+    assert pitch(pcm, own.rate) == pytest.approx(440, abs=2)
+
+
+async def test_pcm_that_begins_like_an_mp3_is_pcm() -> None:
+    pcm = b"\xff\xfb" + sine(0.5, 24_000)
+    async with speech_http(Answer([pcm], content_type="audio/pcm")) as server:
+        openai = synthesiser(server.url)
+        assert b"".join([chunk.pcm async for chunk in openai.say("Yes.", Voice())]) == pcm
+        await openai.aclose()
+
+
 async def test_stopping_to_listen_stops_the_provider() -> None:
     async with speech_http(Answer([coded("where is my order", 24_000)], hang_after=1)) as server:
         openai = synthesiser(server.url)
@@ -127,6 +154,9 @@ async def test_stopping_to_listen_stops_the_provider() -> None:
         (says({"error": {"message": "no such voice"}}, 400), "bad_request: HTTP 400: no such voice"),
         (says({"error": {"message": "busy"}}, 503), "overloaded: HTTP 503: busy"),
         (Answer([coded("yes", 24_000)], cut_after=1), "connection"),
+        (Answer([b"<h1>Bad gateway</h1>" * 99], content_type="text/html; charset=utf-8"), "text.*Bad gateway"),
+        (Answer([b'{"error": {"message": "no model"}}'], content_type="application/json"), "sound: no model"),
+        (Answer([b"RIFF, and nothing of it" * 99]), "can't be read"),
     ],
 )
 async def test_a_voice_that_fails_says_why(answer: Answer, told: str) -> None:
