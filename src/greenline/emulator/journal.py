@@ -33,6 +33,7 @@ KINDS: Final = {
     "call.began": "a person calls the business, or the business a person",
     "call.accepted": "the call was taken: the person hears the business from now on",
     "call.ended": "the call is over, with who ended it",
+    "call.permission_questioned": "a person who did not take two calls in a row is asked whether there may be more",
     "clock": "the clock was moved",
 }
 

@@ -12,6 +12,8 @@ import pytest
 from aiortc import AudioStreamTrack, RTCPeerConnection
 
 from greenline.channels.webrtc.media import MediaCall
+from greenline.emulator.calls import permission_desk
+from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.peer import Peer
 from greenline.emulator.calls.script import Script
 from greenline.emulator.errors import MetaError
@@ -35,6 +37,13 @@ class Line:
         self.pcm = bytearray()
         self.keys: list[str] = []
         self.media = MediaCall(on_pcm=self.pcm.extend, on_digit=self.keys.append)
+
+    @property
+    def told_errors(self) -> list[int]:
+        """The codes that stood beside what the business was told of calls."""
+        bodies = [json.loads(delivery.body) for delivery in self.meta.webhooks.deliveries]
+        values = [body["entry"][0]["changes"][0]["value"] for body in bodies]
+        return [error["code"] for value in values for error in value.get("errors", [])]
 
     @property
     def told(self) -> list[dict[str, Any]]:
@@ -179,6 +188,97 @@ async def test_a_business_may_end_its_call_before_the_relay_has_answered() -> No
         assert at.news("terminate")[0]["biz_opaque_callback_data"] == "mine"
         assert not at.news("connect")
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"), [("a=candidate:", "a=candidate:1\r\na=candidate:"), ("a=setup:", "a=x:"), ("a=rtcp-mux\r\n", "")]
+)
+async def test_a_description_that_can_not_be_used_ends_its_call_or_is_refused(good: str, bad: str) -> None:
+    async with line() as at:
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
+        offer = {"sdp_type": "offer", "sdp": (await at.media.offer()).replace(good, bad, 1)}
+        await at.act("connect", to=at.ann.phone, session=offer)
+        await eventually(lambda: at.news("terminate"))
+        (ended,) = at.news("terminate")
+        assert (ended["status"], at.told_errors) == ("FAILED", [138007])
+        call = await at.meta.desk.dial(at.ann, at.number)
+        async with contextlib.AsyncExitStack() as stack:
+            other = MediaCall(on_pcm=bytearray().extend, on_digit=list[str]().append)
+            stack.push_async_callback(other.close)
+            answer = (await other.answer(at.news("connect")[0]["session"]["sdp"])).replace(good, bad, 1)
+        with pytest.raises(MetaError, match="#100"):
+            await at.act("pre_accept", call_id=call.id, session={"sdp_type": "answer", "sdp": answer})
+
+
+async def test_a_person_who_hangs_up_while_they_dial_or_are_accepted_stays_hung_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with line() as at:
+        dialling = asyncio.create_task(at.meta.desk.dial(at.ann, at.number))
+        await asyncio.sleep(0)  # it begins, and gathers candidates
+        at.meta.desk.hang_up(next(iter(at.meta.desk.calls.values())))
+        assert (await dialling).state == "ended"
+        assert not at.news("connect")
+        call = await at.meta.desk.dial(at.ann, at.number)
+        answer = await at.media.answer(at.news("connect")[0]["session"]["sdp"])
+        apply, hung_up = call.peer.apply_answer, asyncio.Event()
+
+        async def apply_slowly(sdp: str) -> None:
+            """As where the name of a candidate has to be looked up."""
+            await apply(sdp)
+            await hung_up.wait()
+
+        monkeypatch.setattr(call.peer, "apply_answer", apply_slowly)
+        session = {"sdp_type": "answer", "sdp": answer}
+        accepting = asyncio.create_task(at.act("accept", call_id=call.id, session=session))
+        await asyncio.sleep(0)
+        at.meta.desk.hang_up(call)
+        await eventually(lambda: call.state == "ended")
+        hung_up.set()
+        with pytest.raises(MetaError, match="can't be accepted any more"):
+            await accepting
+        assert [step["what"] for step in call.timeline] == ["dialled", "ended"]
+        assert at.meta.desk.why_not(at.ann, at.number) is None, "the phone is free"
+
+
+async def test_reports_alone_are_no_sound_of_the_business() -> None:
+    async with line() as at:
+        at.meta.config.call_first_media_seconds = 1.6  # aiortc reports every 0.5 to 1.5 s
+        call = await at.meta.desk.dial(at.ann, at.number)
+        session = {"sdp_type": "answer", "sdp": await at.media.answer(at.news("connect")[0]["session"]["sdp"])}
+        await at.act("pre_accept", call_id=call.id, session=session)
+        await at.media.start()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await at.media.connected()
+        await at.act("accept", call_id=call.id, session=session)
+        await eventually(lambda: at.news("terminate"))
+        assert (call.ended_by, call.error, call.peer.packets) == ("no_media", 138021, 0)
+        assert call.peer.keypad.last_packet_at > 0, "reports came"
+
+
+async def refuse_call(at: Line) -> Call:
+    """A call of the business that the person rejects; returns when the business was told of its end."""
+    media = MediaCall(on_pcm=bytearray().extend, on_digit=list[str]().append)
+    try:
+        session = {"sdp_type": "offer", "sdp": await media.offer()}
+        (made,) = (await at.act("connect", to=at.ann.phone, session=session))["calls"]
+        await eventually(lambda: any(end["id"] == made["id"] for end in at.news("terminate")))
+    finally:
+        await media.close()
+    return at.meta.desk.calls[made["id"]]
+
+
+async def test_a_person_who_did_not_take_two_calls_is_asked_whether_there_shall_be_more() -> None:
+    async with line() as at:
+        at.meta.config.call_connect_delay = 0.0
+        at.ann.answers_calls = "reject"
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
+        refused = [await refuse_call(at) for _ in range(2)]
+        await eventually(lambda: {call.peer.mouth.readyState for call in refused} == {"ended"})
+        (question,) = at.meta.world.chat(at.ann, at.number).screen
+        assert (question.rendered, question.asks_to_call) == (permission_desk.QUESTION, True)
+        (event,) = at.meta.journal.after(0, "call.permission_questioned")
+        assert event["message_id"] == question.id
 
 
 async def test_nobody_speaks_in_a_call_that_is_over_by_then() -> None:

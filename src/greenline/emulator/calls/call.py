@@ -77,6 +77,11 @@ class Call:
         dials = self.state == "connecting" and self.direction == "USER_INITIATED"
         return dials or self.state in ("ringing", "active")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.state == "ended"
+
     def note(self, what: str, **more: Any) -> None:
         """Add something to the timeline."""
         self.timeline.append({"ms": round((time.monotonic() - self.began) * 1000), "what": what, **more})

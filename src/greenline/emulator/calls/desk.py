@@ -34,6 +34,7 @@ from greenline.emulator.world import Message, Number, Person, World
 
 WATCH_SECONDS: Final = 0.5
 REJECTED_SECONDS: Final = 0.1
+_TOO_LATE: Final = "The call can't be accepted any more."
 
 
 class Desk:
@@ -121,8 +122,8 @@ class Desk:
         return call
 
     async def _accept(self, call: Call, action: str, body: dict[str, Any]) -> None:
-        if call.direction != "USER_INITIATED" or call.state == "ended":
-            raise MetaError(100, "The call can't be accepted any more.")
+        if call.direction != "USER_INITIATED" or call.is_over:
+            raise MetaError(100, _TOO_LATE)
         session = body.get("session")
         if not isinstance(session, dict) or session.get("sdp_type") != "answer":
             raise MetaError(100, "session must hold an answer.")
@@ -131,8 +132,10 @@ class Desk:
         if call.accepted_sdp is None:
             try:
                 await call.peer.apply_answer(sdp)
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 raise MetaError(100, f"SDP can't be used: {error}") from error
+            if call.is_over:  # meanwhile
+                raise MetaError(100, _TOO_LATE)
             call.accepted_sdp = sdp
         elif sdp != call.accepted_sdp:
             raise MetaError(100, "The SDP of accept differs from that of pre_accept.")
@@ -172,6 +175,8 @@ class Desk:
         call.payloads = payloads
         self._world.chat(person, number).open_window(self._clock.now())
         offer = await call.peer.offer()
+        if call.state == "ended":  # hung up before it rang
+            return call
         call.state = "ringing"
         call.note("dialled")
         self._teller.connect(call, "offer", offer)
@@ -213,7 +218,7 @@ class Desk:
         phone = Peer(partial(call.say, live=True), lite=False)
         try:
             answer = await phone.answer(offer)
-        except (ValueError, KeyError, IndexError, AssertionError) as error:  # whatever aiortc stumbles over
+        except ValueError as error:
             await phone.close()
             raise ValueError("This session description can't be used.") from error
         if call.state == "ended":  # meanwhile: nobody would close it
@@ -238,7 +243,7 @@ class Desk:
             answer = await call.peer.answer(offer, setup=self._config.call_answer_setup)
         except InvalidStateError:  # ended meanwhile
             return
-        except (ValueError, KeyError):
+        except ValueError:
             call.error = 138007
             await self._end(call, "failed")
             return
@@ -268,15 +273,15 @@ class Desk:
             self._background.start(self._recordings.begin(call))
 
     async def _watch(self, call: Call) -> None:
-        """Hang up on a business that sends nothing (Meta: 20 s at the start, 30 s later)."""
+        """Hang up on a business that sends no sound at the start (Meta: 20 s), or nothing at all later (30 s)."""
         begun = time.monotonic()
         while call.state == "active":
             await asyncio.sleep(WATCH_SECONDS)
-            silent = time.monotonic() - max(begun, call.peer.keypad.last_packet_at)
-            limit = (
-                self._config.call_first_media_seconds if not call.peer.packets else self._config.call_media_seconds
-            )
-            if silent > limit:
+            if call.peer.packets:
+                last, limit = max(begun, call.peer.keypad.last_packet_at), self._config.call_media_seconds
+            else:  # reports are no sound
+                last, limit = begun, self._config.call_first_media_seconds
+            if time.monotonic() - last > limit:
                 call.error = 138021
                 await self._end(call, "no_media")
 

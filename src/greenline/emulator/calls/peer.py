@@ -20,6 +20,7 @@ import av
 import numpy as np
 from aioice.ice import CandidatePair, Connection
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
@@ -121,6 +122,8 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("track", self._listen)
         self._listeners: set[asyncio.Task[None]] = set()
+        self._describing = asyncio.Lock()
+        """Held while sockets are opened: closed meanwhile, aiortc would forget those that it has."""
         self.first_packet = asyncio.Event()
         self.keypad = Keypad(on_key)
         self.mouth = Mouth(self.first_packet, self.keypad)
@@ -131,26 +134,32 @@ class Peer:
 
     async def offer(self) -> str:
         """An offer as Meta's relay makes it."""
-        self._connection.addTrack(self.mouth)
-        await self._connection.setLocalDescription(await self._connection.createOffer())
-        self._be_relay(EVENT_TYPE)
+        async with self._describing:
+            self._connection.addTrack(self.mouth)
+            await self._connection.setLocalDescription(await self._connection.createOffer())
+            self._be_relay(EVENT_TYPE)
         sdp: str = self._connection.localDescription.sdp
         return as_relay(sdp, setup="actpass", types=own_types(self._g711))
 
     async def apply_answer(self, answer: str) -> None:
-        """Let a connection come up with whoever answered."""
-        shared = only_shared(answer, self._g711)
-        await self._connection.setRemoteDescription(RTCSessionDescription(shared, "answer"))
+        """Let a connection come up with whoever answered. Raises ``ValueError`` for what can't be used."""
+        await self._be_told(only_shared(answer, self._g711), "answer")
 
     async def answer(self, offer: str, *, setup: str = "active") -> str:
-        """The answer to an offer; a relay's says ``setup``, of which Meta has used all three."""
+        """The answer to an offer; a relay's says ``setup``, of which Meta has used all three.
+
+        Raises ``ValueError`` for an offer that can't be used.
+        """
+        async with self._describing:
+            return await self._answer(offer, setup)
+
+    async def _answer(self, offer: str, setup: str) -> str:
         if not self._lite:
-            await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._be_told(offer, "offer")
             self._connection.addTrack(self.mouth)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
             return str(self._connection.localDescription.sdp)
-        shared = only_shared(offer, self._g711)
-        await self._connection.setRemoteDescription(RTCSessionDescription(shared, "offer"))
+        await self._be_told(only_shared(offer, self._g711), "offer")
         self._connection.addTrack(self.mouth)
         self._transport._set_role("client" if setup == "active" else "server")  # noqa: SLF001 - aiortc would choose
         self._be_relay(event_type(offer))
@@ -164,10 +173,19 @@ class Peer:
         self.first_packet.set()
         self.mouth.stop()
         await self.way.aclose()
-        await self._connection.close()
+        async with self._describing:
+            await self._connection.close()
         for task in self._listeners:
             task.cancel()
         await asyncio.gather(*self._listeners, return_exceptions=True)
+
+    async def _be_told(self, sdp: str, kind: str) -> None:
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+        except InvalidStateError:  # closed meanwhile
+            raise
+        except Exception as error:  # the boundary of a foreign description: aiortc raises whatever it leads to
+            raise ValueError(f"{error!r}"[:300]) from error
 
     def _listen(self, track: MediaStreamTrack) -> None:
         task = asyncio.create_task(self._hear(track))
