@@ -121,14 +121,30 @@ async def test_the_client_of_a_running_conversation_uploads_without_a_key(
             path = f"/v1/convai/conversations/{conversation_id}/files"
             answer = await stranger.post(path, files={"file": ("a.txt", b"hello", "text/plain")})
             statuses[conversation_id] = answer.status_code
+            assert answer.headers["access-control-allow-origin"] == "*"
             if answer.status_code == 200:
-                assert answer.headers["access-control-allow-origin"] == "*"
                 taken.append(answer.json()["file_id"])
         (file_id,) = taken
         read = await stranger.get(f"/v1/convai/conversations/conv_open/files/{file_id}")
     assert statuses == {"conv_open": 200, "conv_over": 401, "conv_chat": 401, "conv_unknown": 401}
     assert read.status_code == 401
     assert (await http.delete(f"/v1/convai/conversations/conv_open/files/{file_id}")).json() == {"file_id": file_id}
+
+
+async def test_a_page_may_read_why_it_is_refused(server: RunningServer) -> None:
+    """A browser keeps the answer from a page of another site whose header does not let it read that."""
+    files = "/v1/convai/conversations/conv_1/files"
+    async with http_client(server.url) as stranger:
+        answers = [
+            await stranger.post(files, files={"other": b"x"}),
+            await stranger.post("/v1/convai/conversations/conv_1/feedback", json={"feedback": "love"}),
+            await stranger.get("/v1/convai/agents/agent_nobody/widget"),
+            await stranger.get("/v1/convai/conversation/token"),
+        ]
+        keyed = await stranger.get("/v1/convai/conversations/conv_1")
+    assert [answer.status_code for answer in answers] == [401, 401, 404, 422]
+    assert {answer.headers.get("access-control-allow-origin") for answer in answers} == {"*"}
+    assert "access-control-allow-origin" not in keyed.headers
 
 
 async def test_the_client_of_a_conversation_rates_it_without_a_key(

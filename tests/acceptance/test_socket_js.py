@@ -144,6 +144,10 @@ async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.A
     )
     await js.call("sendMultimodalMessage", {"text": "What is in it?", "fileIds": [file_id]})
     await js.wait("onMessage", "it.message === 'You said What is in it?'")
+    refused = await js.page.evaluate(
+        """() => window.conversation.uploadFile(new File(["PK\\0\\1"], "tea.zip")).catch(error => error.message)"""
+    )
+    assert refused.startswith("Upload failed: 400 ")
     await js.call("endSession")
     assert (await js.wait("onDisconnect"))["reason"] == "user"
     shown = await finished(http, conversation_id)

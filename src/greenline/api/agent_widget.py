@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from greenline.agents import service
 from greenline.agents.config.conversation import FileInputConfig
 from greenline.agents.models import AgentChanges, AgentNotFound, AgentVersion
-from greenline.api.conversation_auth import CORS, AccessRefused
+from greenline.api.conversation_auth import AccessRefused
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.public_files import HEADERS, read_public_file
 from greenline.api.refusing import refusing
@@ -114,13 +114,11 @@ async def get_link(agent_id: str, services: Services, workspace: Caller) -> Agen
 async def get_widget(
     agent_id: str,
     request: Request,
-    response: Response,
     services: Services,
     conversation_signature: Annotated[str | None, Query(description="Of a signed URL.")] = None,
 ) -> AgentWidget:
     """What a widget shows. Needs no key where the agent talks to everybody; else as its socket does."""
     version = await _admitted(agent_id, request, services)
-    response.headers.update(CORS)
     return AgentWidget(agent_id=agent_id, widget_config=widget_view(version))
 
 

@@ -33,6 +33,7 @@ from greenline.api import (
 )
 from greenline.api.metrics import metrics
 from greenline.api.middleware import Limited, Observed
+from greenline.api.pages import Readable
 from greenline.settings import Settings
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -75,6 +76,7 @@ def create_api(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     _add_docs(app)
     app.add_middleware(Limited, settings=settings)
     app.add_middleware(Observed)
+    app.add_middleware(Readable)
     webhook.install(app)
     return app
 

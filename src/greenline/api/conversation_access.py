@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.responses import Response
 
 from greenline.agents.service import get
-from greenline.api.conversation_auth import CORS, AccessRefused, OptionalCaller
+from greenline.api.conversation_auth import AccessRefused, OptionalCaller
 from greenline.api.deps import AppServices, Caller, Services
-from greenline.api.errors import error_answer
 from greenline.channels.socket.access import Admission, Handshake, workspace_of_agent
 from greenline.channels.socket.errors import Refused
 from greenline.channels.socket.hosting import Arrival
 from greenline.channels.socket.signing import Signature, seal, signed_url
-from greenline.errors import GreenlineError, NeedsAuthorization
+from greenline.errors import NeedsAuthorization
 from greenline.ids import new_id
 from greenline.workspaces.environments import check_environment
 from greenline.workspaces.models import Workspace
@@ -65,7 +61,7 @@ async def get_signed_url(
     return SignedUrl(signed_url=signed_url(base, seal(services.vault, services.clock, signature), signature))
 
 
-@router.get("/token", response_model=RoomToken)
+@router.get("/token")
 async def get_token(
     request: Request,
     services: Services,
@@ -78,18 +74,12 @@ async def get_token(
     source: str | None = None,
     version: str | None = None,
     conversation_signature: Annotated[str | None, Query(description="Of a signed URL, or a share token.")] = None,
-) -> Response:
+) -> RoomToken:
     """A token for a room of the LiveKit server, in which the agent waits. A public agent's needs no key."""
-    try:
-        named = (agent_id, branch_id, version_id, environment)
-        admission = await _admitted(request, services, caller, *named)
-        invitation = await services.rooms.invite(Arrival(admission, source, version), participant_name)
-    except GreenlineError as error:
-        answer = error_answer(error)
-    else:
-        answer = JSONResponse(asdict(invitation))
-    answer.headers.update(CORS)
-    return answer
+    named = (agent_id, branch_id, version_id, environment)
+    admission = await _admitted(request, services, caller, *named)
+    invitation = await services.rooms.invite(Arrival(admission, source, version), participant_name)
+    return RoomToken(token=invitation.token, conversation_id=invitation.conversation_id)
 
 
 async def _admitted(

@@ -14,15 +14,6 @@ from greenline.channels.socket.access import workspace_of_live, workspace_of_tal
 from greenline.errors import Forbidden, NeedsAuthorization
 from greenline.workspaces.models import Workspace
 
-CORS = {"access-control-allow-origin": "*"}
-"""Pages of any site may use what needs no key: there is no cookie that another page could borrow."""
-
-PREFLIGHT: Final = {
-    **CORS,
-    "access-control-allow-methods": "POST",
-    "access-control-allow-headers": "content-type",
-    "access-control-max-age": "600",
-}
 RATING_TIME: Final = timedelta(hours=1)
 """How long a page may ask its visitor after the end."""
 

@@ -12,9 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from greenline.api.conversation_auth import CORS, PREFLIGHT, LiveClient, RatingClient
+from greenline.api.conversation_auth import LiveClient, RatingClient
 from greenline.api.conversation_query import ConversationQuery
 from greenline.api.deps import AppServices, Caller, Services
+from greenline.api.pages import PREFLIGHT
 from greenline.api.ranges import ranged
 from greenline.conversations import service, uploads
 from greenline.conversations.files import ConversationFile, read_part
@@ -28,7 +29,6 @@ from greenline.store.cursor import InvalidCursor
 from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
-
 
 class Rating(BaseModel):
     """A thumb up or down; null takes it back."""
@@ -139,10 +139,9 @@ async def get_audio(conversation_id: str, request: Request, services: Services, 
 
 @router.post("/{conversation_id}/feedback")
 async def give_feedback(
-    conversation_id: str, services: Services, workspace_id: RatingClient, body: Rating, response: Response
+    conversation_id: str, services: Services, workspace_id: RatingClient, body: Rating
 ) -> dict[str, str]:
     """Rate a conversation. The client of one on a socket needs no key until an hour after its end."""
-    response.headers.update(CORS)
     await service.rate(services.pool, services.clock, workspace_id, conversation_id, body.feedback)
     return {"status": "ok"}
 
@@ -159,13 +158,11 @@ async def upload_file(
     services: Services,
     workspace_id: LiveClient,
     file: Annotated[UploadFile, File()],
-    response: Response,
 ) -> UploadedFile:
     """Upload an image, a PDF or a text file into an open conversation.
 
     The client of a running conversation on a socket needs no key: its id is the credential.
     """
-    response.headers.update(CORS)
     limit = services.settings.media_max_bytes
     data = await file.read(limit + 1)
     if len(data) > limit:

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from greenline.api.conversation_auth import CORS
 from greenline.api.deps import AppServices
+from greenline.api.pages import CORS
 from greenline.channels.socket.access import workspace_of_agent
 from greenline.conversations.files import file_key
 from greenline.store.objects import ObjectMissing
