@@ -155,6 +155,29 @@ async def test_a_chat_with_tools_files_and_feedback(js: JsClient, http: httpx2.A
     assert shown["metadata"]["feedback"]["likes"] == 1
 
 
+async def test_the_person_at_a_page_rates_the_whole(js: JsClient, http: httpx2.AsyncClient) -> None:
+    conversation_id = await js.start(agentId=await make_agent(http), textOnly=True)
+    await js.call("endSession")
+    await finished(http, conversation_id)
+    for given in (False, {"rating": 4, "comment": "Quick."}):
+        await js.page.evaluate(
+            "([id, given, origin]) => ElevenLabsClient.postOverallFeedback(id, given, origin)",
+            [conversation_id, given, str(http.base_url).rstrip("/")],
+        )
+    shown = (await http.get(f"/v1/convai/conversations/{conversation_id}")).json()
+    assert shown["metadata"]["feedback"] == {
+        "type": "rating",
+        "overall_score": None,
+        "likes": 0,
+        "dislikes": 0,
+        "rating": 4,
+        "comment": "Quick.",
+    }
+    query = {"rating_min": 4, "has_feedback_comment": True}
+    found = (await http.get("/v1/convai/conversations", params=query)).json()["conversations"]
+    assert [(line["conversation_id"], line["rating"]) for line in found] == [(conversation_id, 4)]
+
+
 async def test_the_page_brings_the_agent(js: JsClient, server: RunningServer, http: httpx2.AsyncClient) -> None:
     exported = {
         "name": "Tea",

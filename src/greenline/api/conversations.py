@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from greenline.api.conversation_auth import LiveClient, RatingClient
@@ -18,6 +18,7 @@ from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.pages import PREFLIGHT
 from greenline.api.ranges import ranged
 from greenline.conversations import service, uploads
+from greenline.conversations.events import Feedback
 from greenline.conversations.files import ConversationFile, read_part
 from greenline.conversations.listing import list_conversations
 from greenline.conversations.models import FileNotFound, FileTooLarge, NoAudio, NoSuchReference
@@ -30,10 +31,16 @@ from greenline.store.objects import ObjectMissing
 
 router = APIRouter(prefix="/v1/convai/conversations", tags=["Conversations"])
 
+MAX_COMMENT: Final = 5_000
+"""Characters: two pages, by people whom nobody asked for a key."""
+
+
 class Rating(BaseModel):
-    """A thumb up or down; null takes it back."""
+    """A thumb up or down, or one to five and a comment, in the place of the last rating; nothing takes it back."""
 
     feedback: Literal["like", "dislike"] | None = None
+    rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    comment: Annotated[str, Field(max_length=MAX_COMMENT)] | None = None
 
 
 class UploadedFile(BaseModel):
@@ -142,7 +149,8 @@ async def give_feedback(
     conversation_id: str, services: Services, workspace_id: RatingClient, body: Rating
 ) -> dict[str, str]:
     """Rate a conversation. The client of one on a socket needs no key until an hour after its end."""
-    await service.rate(services.pool, services.clock, workspace_id, conversation_id, body.feedback)
+    said = Feedback(score=body.feedback, rating=body.rating, comment=body.comment or None)
+    await service.rate(services.pool, services.clock, workspace_id, conversation_id, said)
     return {"status": "ok"}
 
 

@@ -404,14 +404,16 @@ class HumanTakeover(_Event):
 
 
 class Feedback(_Event):
-    """The rating that a client or an operator gave; ``score`` null takes it back.
+    """The rating that a client or an operator gave: a thumb, or one to five with a comment; none takes it back.
 
     That of a live conversation's client is for the turn ``event_id``, every other one for the whole conversation.
     """
 
     kind: Literal["feedback"] = "feedback"
-    score: Literal["like", "dislike"] | None
+    score: Literal["like", "dislike"] | None = None
     event_id: int | None = None
+    rating: int | None = None
+    comment: str | None = None
 
 
 class Erased(_Event):

@@ -95,12 +95,20 @@ def metadata(
     )
 
 
-def feedback_of(score: str | None) -> dict[str, Any]:
-    """``metadata.feedback`` after a thumb up or down; None takes it back."""
-    if score is None:
-        return FeedbackView().model_dump()
+def feedback_of(said: Feedback) -> dict[str, Any]:
+    """``metadata.feedback`` after a rating of the whole conversation, which takes the place of the one before."""
+    score, kind = said.score, None
+    if score is not None:
+        kind = "thumbs"
+    elif said.rating is not None or said.comment is not None:
+        kind = "rating"
     return FeedbackView(
-        type="thumbs", overall_score=score, likes=int(score == "like"), dislikes=int(score == "dislike")
+        type=kind,
+        overall_score=score,
+        likes=int(score == "like"),
+        dislikes=int(score == "dislike"),
+        rating=said.rating,
+        comment=said.comment,
     ).model_dump()
 
 

@@ -13,13 +13,19 @@ select seq, at, kind, data from conversation_event where workspace_id = $1 and c
 update conversation set watched = true where workspace_id = $1 and id = $2 and not watched;
 
 -- name: rate
--- Feedback $3 goes into the projection, its event $4 into the journal at $5; the row's lock orders the numbers.
+-- Feedback $3 goes into the projection, and its number $6, by which is searched; its event $4 into the journal at $5.
+-- The row's lock orders the numbers. Once what was said is erased, what is said of it is not kept either.
 with rated as (
-  update conversation set feedback = $3, last_seq = last_seq + 1 where workspace_id = $1 and id = $2
-  returning id, workspace_id, last_seq
+  update conversation set
+    feedback = case when transcript_deleted_at is null then $3::jsonb else $3::jsonb - 'comment' end,
+    rating = $6, last_seq = last_seq + 1
+  where workspace_id = $1 and id = $2
+  returning id, workspace_id, last_seq, transcript_deleted_at
 )
 insert into conversation_event(conversation_id, seq, workspace_id, at, kind, data)
-select id, last_seq, workspace_id, $5, 'feedback', $4 from rated
+select id, last_seq, workspace_id, $5, 'feedback',
+  case when transcript_deleted_at is null then $4::jsonb else $4::jsonb - 'comment' end
+from rated
 returning seq;
 
 -- name: fence

@@ -47,9 +47,10 @@ update conversation_event set data = case kind
   when 'started' then data - '{variables,sealed_variables,override,summary,remembered,knowledge,user_id}'::text[]
   when 'resumed' then '{}'
   when 'delivery' then (data - 'wamid') #- '{error,details}'
+  when 'feedback' then data - 'comment'
   else (data || jsonb_build_object('reason', split_part(data ->> 'reason', ':', 1))) #- '{error,reason}'
 end
-where workspace_id = $1 and conversation_id = $2 and kind in ('started', 'resumed', 'delivery', 'ended');
+where workspace_id = $1 and conversation_id = $2 and kind in ('started', 'resumed', 'delivery', 'feedback', 'ended');
 
 -- name: strip_row
 -- A reason's part after the colon is a model's.

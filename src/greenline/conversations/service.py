@@ -13,7 +13,7 @@ from greenline.conversations.files import ConversationFile, delete_files, list_f
 from greenline.conversations.journal import read_journal
 from greenline.conversations.listing import to_conversation
 from greenline.conversations.metadata import feedback_of
-from greenline.conversations.models import Conversation, ConversationNotFound, Score
+from greenline.conversations.models import Conversation, ConversationNotFound
 from greenline.conversations.recordings import erase_recording, find_recording
 from greenline.conversations.retention import privacy_of
 from greenline.conversations.transcript import Surroundings, transcript
@@ -71,10 +71,10 @@ async def get_summary(pool: Pool, workspace_id: str, conversation_id: str, max_m
     return short_form(conversation, transcript(journal, about), max_messages)
 
 
-async def rate(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str, score: Score | None) -> None:
+async def rate(pool: Pool, clock: Clock, workspace_id: str, conversation_id: str, said: Feedback) -> None:
     """Rate a conversation, or take the rating back. Raises `ConversationNotFound`."""
-    event = dump_event(Feedback(score=score))
-    seq = await pool.fetchval(SQL["rate"], workspace_id, conversation_id, feedback_of(score), event, clock.now())
+    event, shown, now = dump_event(said), feedback_of(said), clock.now()
+    seq = await pool.fetchval(SQL["rate"], workspace_id, conversation_id, shown, event, now, said.rating)
     if seq is None:
         raise ConversationNotFound
 

@@ -15,7 +15,7 @@ from greenline.channels.orders import Order, place
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
 from greenline.clock import ManualClock
 from greenline.conversations import service
-from greenline.conversations.events import AgentMessage, Ended, Remembered, Resumed, Summarised, UserMessage
+from greenline.conversations.events import AgentMessage, Ended, Feedback, Remembered, Resumed, Summarised, UserMessage
 from greenline.conversations.files import file_key
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.views import ConversationView
@@ -93,7 +93,7 @@ async def test_another_workspace_sees_nothing(pool: Pool, clock: ManualClock, tm
     with pytest.raises(ConversationNotFound):
         await service.get_summary(pool, "ws_2", "conv_1", 40)
     with pytest.raises(ConversationNotFound):
-        await service.rate(pool, clock, "ws_2", "conv_1", "like")
+        await service.rate(pool, clock, "ws_2", "conv_1", Feedback(score="like"))
     with pytest.raises(ConversationNotFound):
         await service.delete(pool, clock, FolderObjects(tmp_path), "ws_2", "conv_1")
     assert len((await read(pool)).transcript) == 2
@@ -114,7 +114,7 @@ async def test_a_summary_has_the_messages_when_they_are_few(pool: Pool) -> None:
 async def test_ratings_at_once_each_get_a_place_in_the_journal(pool: Pool, clock: ManualClock) -> None:
     await write(pool, projection(), SAID)
     scores: list[Any] = ["like", "dislike", None, "like"] * 5
-    await asyncio.gather(*(service.rate(pool, clock, WORKSPACE, "conv_1", score) for score in scores))
+    await asyncio.gather(*(service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(score=score)) for score in scores))
 
     entries = await service.load_journal(pool, WORKSPACE, "conv_1")
     assert [entry.seq for entry in entries] == list(range(1, 23))
@@ -127,11 +127,23 @@ async def test_ratings_at_once_each_get_a_place_in_the_journal(pool: Pool, clock
 
 async def test_a_rating_is_taken_back(pool: Pool, clock: ManualClock) -> None:
     await write(pool, projection(), SAID)
-    await service.rate(pool, clock, WORKSPACE, "conv_1", "dislike")
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(score="dislike"))
     assert (await read(pool)).metadata.feedback.dislikes == 1
-    await service.rate(pool, clock, WORKSPACE, "conv_1", None)
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback())
     feedback = (await read(pool)).metadata.feedback
     assert (feedback.type, feedback.overall_score, feedback.likes, feedback.dislikes) == (None, None, 0, 0)
+
+
+async def test_a_rating_of_one_to_five_takes_the_place_of_a_thumb(pool: Pool, clock: ManualClock) -> None:
+    await write(pool, projection(), SAID)
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(score="like"))
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(rating=2, comment="Too slow."))
+    found = await read(pool)
+    feedback = found.metadata.feedback
+    assert (feedback.type, feedback.rating, feedback.comment) == ("rating", 2, "Too slow.")
+    assert (feedback.overall_score, feedback.likes) == (None, 0)
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback())
+    assert (await service.find(pool, WORKSPACE, "conv_1")).rating is None
 
 
 async def test_nothing_of_what_was_said_survives_deletion(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from greenline.conversations.events import (
     Delivery,
     Ended,
     Erased,
+    Feedback,
     Remembered,
     Resumed,
     Summarised,
@@ -105,6 +106,7 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
 ) -> None:
     agent_id = await create_agent(pool, clock, days=3)
     await converse(pool, agent_id)
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(rating=2, comment=WORDS))
     await pool.execute(
         """insert into outbox(id, workspace_id, phone_number_id, chat_id, conversation_id, kind, body, state, due_at,
              created_at) values ('out_1', $1, $2, 'c', 'conv_1', 'text', $3, 'failed', $4, $4)""",
@@ -132,6 +134,7 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     clock.advance(timedelta(seconds=4))
     assert await retention.enforce() == 1
     assert await retention.enforce() == 0
+    await service.rate(pool, clock, WORKSPACE, "conv_1", Feedback(rating=1, comment=WORDS))
 
     await pool.execute("delete from conversation_file where id = 'file_b'")  # sound is kept by these settings
     await pool.execute("update conversation set chat_id = null where id = 'conv_2'")  # which is not over
@@ -147,8 +150,17 @@ async def test_a_transcript_goes_with_everything_that_repeats_it(
     assert found.metadata.charging.llm_usage.irreversible_generation.model_usage["m"].input.tokens == 3
     assert found.metadata.deletion_settings.deleted_transcript_at_time_unix_secs == int(clock.now().timestamp())
     kinds = [entry.event for entry in await service.load_journal(pool, WORKSPACE, "conv_1")]
-    assert [event.kind for event in kinds] == ["started", "resumed", "delivery", "ended", "erased"]
-    assert kinds[-1] == Erased(what="transcript")
+    assert [event.kind for event in kinds] == [
+        "started",
+        "resumed",
+        "delivery",
+        "ended",
+        "feedback",
+        "erased",
+        "feedback",
+    ]
+    assert kinds[-3:] == [Feedback(rating=2), Erased(what="transcript"), Feedback(rating=1)]
+    assert (found.metadata.feedback.type, found.metadata.feedback.rating) == ("rating", 1)
 
 
 async def test_sound_goes_alone(pool: Pool, clock: ManualClock, retention: Retention, tmp_path: Path) -> None:

@@ -245,7 +245,8 @@ def test_ratings_of_answers_are_counted_beside_that_of_the_whole() -> None:
         (3, Feedback(score="dislike", event_id=999)),  # of an answer that there is not
         (4, Feedback(score="dislike")),
     ]
-    rated = metadata(conversation(*events, feedback=feedback_of("dislike")), journal(events), None).feedback
+    whole = feedback_of(Feedback(score="dislike"))
+    rated = metadata(conversation(*events, feedback=whole), journal(events), None).feedback
     assert (rated.type, rated.overall_score, rated.likes, rated.dislikes) == ("thumbs", "dislike", 2, 1)
     unrated = metadata(conversation(*events[:5]), journal(events[:5]), None).feedback
     assert (unrated.type, unrated.overall_score, unrated.likes, unrated.dislikes) == ("thumbs", None, 2, 0)
@@ -291,8 +292,8 @@ def test_a_call_of_the_business_has_its_price_beside_the_others() -> None:
 
 
 def test_thumbs() -> None:
-    assert feedback_of("like")["likes"] == 1
-    assert feedback_of("dislike") | {"comment": None} == {
+    assert feedback_of(Feedback(score="like"))["likes"] == 1
+    assert feedback_of(Feedback(score="dislike")) == {
         "type": "thumbs",
         "overall_score": "dislike",
         "likes": 0,
@@ -300,7 +301,7 @@ def test_thumbs() -> None:
         "rating": None,
         "comment": None,
     }
-    assert feedback_of(None) == {
+    assert feedback_of(Feedback()) == {
         "type": None,
         "overall_score": None,
         "likes": 0,
