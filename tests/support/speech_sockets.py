@@ -206,7 +206,12 @@ class Flux(Hearer):
 
 
 class Scribe(Hearer):
-    """ElevenLabs ``/v1/speech-to-text/realtime`` with manual commits; less than 0.3 s is not committed."""
+    """ElevenLabs ``/v1/speech-to-text/realtime`` with manual commits; less than 0.3 s is not committed.
+
+    It commits by itself after ``own_commit_seconds``.
+    """
+
+    own_commit_seconds = 90.0
 
     def reset(self) -> None:
         super().reset()
@@ -217,7 +222,7 @@ class Scribe(Hearer):
         assert message["message_type"] == "input_audio_chunk"
         self.sound += base64.b64decode(message["audio_base_64"])
         text = decoded(bytes(self.sound[self._begin :]))
-        if message["commit"]:
+        if message["commit"] or len(self.sound) - self._begin >= self.own_commit_seconds * RATE * 2:
             await self._commit(connection, text)
         elif len(self.sound) - self._partial >= RATE:
             self._partial = len(self.sound)

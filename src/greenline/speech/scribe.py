@@ -11,16 +11,20 @@ from urllib.parse import urlencode
 from greenline.speech.errors import RecognitionError
 from greenline.speech.http import Address
 from greenline.speech.models import HEARING_RATE, Partial, RecognitionOptions
-from greenline.speech.socket import SocketStream, SpeechSocket
+from greenline.speech.socket import KeepAlive, SocketStream, SpeechSocket
 
 COMMIT_SECONDS: Final = 5.0
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""Scribe closes after some 10 s without sound, and knows no message against it."""
+_SILENCE: Final = bytes(HEARING_RATE // 10 * 2)
+"""A tenth of a second, which is sent instead."""
 _LEAST_SECONDS: Final = 0.5
 """Scribe refuses to commit less than 0.3 s of sound; a shorter word gets silence behind it."""
 _KEYTERMS: Final = 50
 _KEYTERM_LENGTH: Final = 20
 _COMMITTED: Final = ("committed_transcript", "final_transcript")
 _EMPTY: Final = ("commit_throttled", "insufficient_audio_activity")
-"""Answers to a commit of too little sound, or of sound without speech."""
+"""Answers to a commit of too little sound, or of sound without speech; they may also come unasked."""
 
 
 async def open_scribe(
@@ -36,7 +40,9 @@ async def open_scribe(
     if options.sole_language:
         query.append(("language_code", options.sole_language))
     path = f"/v1/speech-to-text/realtime?{urlencode(query)}"
-    return ScribeStream(name, await SpeechSocket.open(name, address, path, seconds=seconds))
+    keep_alive = KeepAlive(_chunk(_SILENCE), KEEP_ALIVE_SECONDS)
+    socket = await SpeechSocket.open(name, address, path, seconds=seconds, keep_alive=keep_alive)
+    return ScribeStream(name, socket)
 
 
 def scribe_keyterms(keywords: Sequence[str]) -> list[str]:
@@ -45,18 +51,20 @@ def scribe_keyterms(keywords: Sequence[str]) -> list[str]:
 
 
 class ScribeStream(SocketStream):
-    """Each commit has one answer, also one for which nobody waits any more."""
+    """Each commit has one answer, also one for which nobody waits any more. After 90 s Scribe commits unasked."""
 
     def __init__(self, provider: str, socket: SpeechSocket) -> None:
         self._uncommitted = 0.0
         self._asked = 0
         self._answers: list[str] = []
+        self._committed: list[str] = []
+        """Parts of the utterance that nobody asked for yet."""
         super().__init__(provider, socket)
 
     def push(self, pcm: bytes) -> None:
         """Send it."""
         self._uncommitted += len(pcm) / 2 / HEARING_RATE
-        self._send(pcm)
+        self._socket.send(_chunk(pcm))
 
     async def finish(self) -> str:
         """Commit, and wait for the text."""
@@ -72,27 +80,36 @@ class ScribeStream(SocketStream):
         kind = str(message.get("message_type", ""))
         if kind == "partial_transcript":
             if message["text"] and self._asked == len(self._answers):
-                self.hint(Partial(message["text"]))
+                self.hint(Partial(" ".join([*self._committed, message["text"]])))
         elif kind in _COMMITTED:
-            self._answers.append(str(message["text"]).strip())
+            self._take(str(message["text"]).strip())
         elif kind in _EMPTY:
-            self._answers.append("")
+            self._take("")
         elif "error" in message:
             raise RecognitionError(self.provider, f"{kind}: {message['error']}"[:200])
 
     def _commit(self) -> int:
         short = _LEAST_SECONDS - self._uncommitted
         silence = bytes(max(0, int(short * HEARING_RATE)) * 2)
-        self._send(silence, commit=True)
+        self._socket.send(_chunk(silence, commit=True))
         self._uncommitted = 0.0
         self._asked += 1
         return self._asked
 
-    def _send(self, pcm: bytes, *, commit: bool = False) -> None:
-        message = {
+    def _take(self, text: str) -> None:
+        if text:
+            self._committed.append(text)
+        if self._asked > len(self._answers):
+            self._answers.append(" ".join(self._committed))
+            self._committed.clear()
+
+
+def _chunk(pcm: bytes, *, commit: bool = False) -> str:
+    return json.dumps(
+        {
             "message_type": "input_audio_chunk",
             "audio_base_64": base64.b64encode(pcm).decode(),
             "commit": commit,
             "sample_rate": HEARING_RATE,
         }
-        self._socket.send(json.dumps(message))
+    )

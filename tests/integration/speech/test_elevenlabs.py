@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -79,6 +80,45 @@ async def test_hints_tell_what_is_said_so_far(scribe: Scribe) -> None:
     stream = await recogniser(scribe.url).open(OPTIONS)
     stream.push(coded("where is my order please"))
     assert await anext(stream.hints()) == Partial("where is my order please")
+    await stream.aclose()
+
+
+async def test_what_scribe_commits_by_itself_belongs_to_the_utterance(scribe: Scribe) -> None:
+    """It does so in the middle of who speaks for long without a pause."""
+    scribe.own_commit_seconds = 0.8
+    stream = await recogniser(scribe.url).open(OPTIONS)
+    hints = stream.hints()
+    stream.push(coded("where is"))
+    stream.push(coded("my order"))
+    stream.push(coded("please repeat that"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await anext(hints) == Partial("where is my order please repeat that")
+    assert await stream.finish() == "where is my order please repeat that"
+    stream.push(coded("yes"))
+    assert await stream.finish() == "yes"
+    await stream.aclose()
+
+
+async def test_an_error_that_answers_no_commit_takes_no_words_away(scribe: Scribe) -> None:
+    scribe.faults = Faults(frames_first=['{"message_type": "insufficient_audio_activity", "error": "silence"}'])
+    stream = await recogniser(scribe.url).open(OPTIONS)
+    stream.push(coded("where is my order"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await anext(stream.hints())
+    assert await stream.finish() == "where is my order"
+    stream.push(coded("yes"))
+    assert await stream.finish() == "yes"
+    await stream.aclose()
+
+
+async def test_the_connection_stays_while_nobody_speaks(scribe: Scribe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenline.speech.scribe.KEEP_ALIVE_SECONDS", 0.02)
+    stream = await recogniser(scribe.url).open(OPTIONS)
+    await eventually(lambda: len(scribe.texts) > 2)
+    assert not any(scribe.sound)
+    assert not any(message["commit"] for message in scribe.texts)
+    stream.push(coded("yes"))
+    assert await stream.finish() == "yes"
     await stream.aclose()
 
 
