@@ -56,6 +56,7 @@ class CallMeta(Meta):
 
     actions: list[dict[str, Any]] = field(default_factory=list)
     refuse_action: Callable[[dict[str, Any]], Answer | None] = lambda body: None
+    refuse_query: Callable[[], Answer | None] = lambda: None
     permission: dict[str, Any] = field(default_factory=lambda: permitted("temporary"))
     templates: list[dict[str, Any]] = field(default_factory=lambda: [TEMPLATE])
     calling: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class CallMeta(Meta):
             return answer({"calling": self.calling})
         if last == "call_permissions":
             self.queries.append(parse_qs(place.query))
-            return answer(self.permission)
+            return self.refuse_query() or answer(self.permission)
         if last == "message_templates":
             return answer({"data": self.templates})
         return super().__call__(request)

@@ -93,7 +93,9 @@ class Config(BaseModel):
     call_media_seconds: float = Field(30.0, gt=0, description="Silence on the wire after which a call is ended.")
     call_concurrency: int = Field(1_000, ge=1, description="Calls of a number at once.")
     call_attempts_per_day: int = Field(10_000, ge=1, description="Calls that a number may try in 24 hours.")
-    call_permission_queries_per_second: int = Field(100, ge=1, description="Queries of call permissions by a number.")
+    call_permission_queries_per_second: int = Field(
+        5, ge=1, description="Queries of call permissions by a number (Meta: 5, by another page 100)."
+    )
     call_files_delay: float = Field(
         1.0, ge=0, description="From the end of a call to its recording and transcript (Meta: under a minute)."
     )

@@ -66,6 +66,7 @@ ADVICE: Final[dict[int, str]] = {
     33: "The number does not exist at Meta any more, or its id is wrong.",
     100: "A parameter of the request is wrong; Meta's details name it.",
     368: "Meta has restricted the business account. See the account's status in WhatsApp Manager.",
+    613: "Meta is asked for permissions to call faster than it answers. The server asks again by itself.",
     80007: "The business account has made too many calls to Meta. Wait; the server tries again by itself.",
     130429: "The number sends faster than Meta allows. The server tries again by itself.",
     130472: "The person is in one of Meta's experiments and gets no marketing messages. Nothing can be done.",

@@ -15,8 +15,8 @@ import structlog
 from greenline.channels.whatsapp.calls.events import Offered, Orphaned
 from greenline.channels.whatsapp.calls.figures import RUNNING
 from greenline.channels.whatsapp.calls.machine import Phase
-from greenline.channels.whatsapp.calls.permission import Permissions
-from greenline.channels.whatsapp.calls.run import CallParts, CallRun
+from greenline.channels.whatsapp.calls.permission import Permissions, TooOften
+from greenline.channels.whatsapp.calls.run import CallParts, CallRun, reason_of
 from greenline.channels.whatsapp.calls.settle import Settlement
 from greenline.channels.whatsapp.calls.store import CallRow, Line, insert_call, new_call_id, open_window
 from greenline.channels.whatsapp.calls.webhooks import CallNews, read_news
@@ -89,12 +89,15 @@ class CallHandler:
         row = await self._parts.store.of_mailbox(claim)
         if row is not None and row.phase != Phase.ENDED.value:
             now = self._parts.clock.now()
-            reason = f"{type(error).__name__}: {error}"
+            code, reason = row.error_code, f"{type(error).__name__}: {error}"
+            if isinstance(error, GraphError):
+                code, reason = error.code, reason_of(error)
             ended = replace(
                 row,
                 phase=Phase.ENDED.value,
                 result="failed",
                 reason=reason,
+                error_code=code,
                 ended_at=now,
                 hang_up=row.hang_up or ("terminate" if row.wacid else None),
             )
@@ -191,6 +194,10 @@ class CallHandler:
             row, call, commands = may
             run = CallRun(self._parts, claim, row, line, self._token(line))
             row = await run.run((), call=call, commands=commands)
+        except TooOften as error:
+            now = self._parts.clock.now()
+            await self._parts.mailboxes.release(claim, now, now + error.wait)
+            return
         finally:
             self._let_go(claim)
         await self._after(claim, row)

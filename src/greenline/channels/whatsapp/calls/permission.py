@@ -55,6 +55,14 @@ SOON_SECONDS: Final = 2.0
 """How often a request on its way is looked at in its first minute; after it once a minute."""
 
 
+class TooOften(Exception):
+    """Meta answers no more questions about permissions for ``wait``: other calls of the business have asked them."""
+
+    def __init__(self, wait: timedelta) -> None:
+        self.wait = wait
+        super().__init__(wait)
+
+
 class Permissions:
     """Brings a call of the business to where it may be made."""
 
@@ -68,8 +76,8 @@ class Permissions:
     ) -> tuple[CallRow, Call, tuple[Command, ...]] | None:
         """Do what can be done now. The call and its commands when it may be made; else the mailbox is given back.
 
-        ``take_line`` keeps a place for the call; where it can't, the call waits for one. Raises `GraphError` when
-        Meta can't be asked now.
+        ``take_line`` keeps a place for the call; where it can't, the call waits for one. Raises `TooOften`, and
+        `GraphError` when Meta is away.
         """
         now = self._parts.clock.now()
         call, commands = row.call, deque[Command]()
@@ -130,6 +138,8 @@ class Permissions:
                 line.phone_number_id, token, wa_id=line.wa_id, bsuid=line.bsuid
             )
         except GraphError as error:
+            if error.outcome is Outcome.REFUSED and error.code is not None:
+                raise TooOften(error.retry_delay(0)) from error
             if error.outcome is not Outcome.PERMANENT:
                 raise
             reason = error.advice or str(error)

@@ -254,7 +254,7 @@ class CallRun:
         except GraphError as error:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
             unknown, passing = error.outcome is GraphOutcome.UNKNOWN, error.outcome is GraphOutcome.REFUSED
-            self._events.put_nowait(Refused(action, _reason(error), error.code, unknown, passing))
+            self._events.put_nowait(Refused(action, reason_of(error), error.code, unknown, passing))
 
     # Timers
 
@@ -301,6 +301,6 @@ class CallRun:
             self._events.put_nowait(error)
 
 
-def _reason(error: GraphError) -> str:
+def reason_of(error: GraphError) -> str:
     """What Meta said, and what to do about it where that is known."""
     return f"{error} ({error.advice})" if error.advice else str(error)

@@ -351,6 +351,28 @@ async def test_a_number_that_can_not_call_asks_nobody(
     assert (await channel.conversations(), channel.meta.sent, channel.meta.queries) == ([], [], [])
 
 
+async def test_a_call_waits_until_meta_answers_questions_about_permissions_again(channel: CallChannel) -> None:
+    """As one in a burst of calls does: it is no fault, however often it happens."""
+    meta = channel.meta
+    meta.refuse_query = lambda: meta_error(613, 429) if len(meta.queries) < 9 else None
+    await start(channel)
+    await ticking(channel, "ringing", seconds=0.5)
+    assert len(meta.queries) == 9
+    await channel.tell_status("REJECTED")
+    assert (await channel.ended())["result"] == "busy"
+
+
+async def test_a_call_fails_with_what_meta_said_while_it_was_away(channel: CallChannel) -> None:
+    channel.meta.refuse_query = lambda: meta_error(131016, 500)
+    conversation_id = await start(channel)
+    await ticking(channel, "ended")
+    await channel.ended()
+    assert channel.meta.names() == []
+    (conversation,) = await channel.conversations()
+    assert conversation["id"] == conversation_id
+    assert conversation["error"] == {"code": 131016, "reason": "(#131016) Title"}
+
+
 async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_next(
     channel: CallChannel, dsn: str
 ) -> None:
