@@ -71,7 +71,10 @@ class SynthesiserCascade:
     """A `Synthesiser` over several; all speak at the rate of the first."""
 
     def __init__(self, candidates: Sequence[Synthesiser], rests: Rests, *, seconds: float) -> None:
-        """``seconds`` is how long a person waits for the next piece before another provider goes on."""
+        """``seconds`` is how long a person waits for the next piece before another provider goes on.
+
+        Where they hear it as it comes, it is also how long they wait in a whole sentence once it has begun.
+        """
         self._candidates = candidates
         self._rests = rests
         self._seconds = seconds
@@ -120,25 +123,31 @@ class SynthesiserCascade:
         characters = len(text)
         silent = any(char.isalnum() for char in text)
         began = time.perf_counter()
+        now, behind = asyncio.get_running_loop().time, 0.0
         try:
             while True:
+                asked = now()
                 async with asyncio.timeout(self._seconds):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     if silent:
                         raise SynthesisError(name, "the answer has no sound", of_request=True)
                     return
+                behind += 0.0 if silent else now() - asked
+                if voice.live and behind > self._seconds:
+                    raise SynthesisError(name, f"slower than it plays by {self._seconds:.0f} s") from TimeoutError()
                 silent = silent and not chunk.pcm
                 if characters:
                     SOUND_AFTER.labels(provider_of(name)).observe(time.perf_counter() - began)
                 seconds = len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
+                behind -= seconds
                 usage.spoken_characters[name] += characters
                 usage.spoken_seconds[name] += seconds
                 SPOKEN.labels(provider_of(name)).inc(seconds)
                 characters = 0
                 yield chunk
         except TimeoutError as error:
-            raise SynthesisError(candidate.name, f"no sound for {self._seconds:.0f} s") from error
+            raise SynthesisError(name, f"no sound for {self._seconds:.0f} s") from error
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
