@@ -236,7 +236,8 @@ class _StreamCascade:
         self._rests = rests
         self._seconds = seconds
         self._sound = bytearray()
-        self._moving = False
+        self._deaf: SpeechError | None = None
+        """Why the stream hears nothing any more, until another has taken its place."""
         self._replaced = asyncio.Event()
         self._closed = False
 
@@ -247,17 +248,19 @@ class _StreamCascade:
     def push(self, pcm: bytes) -> None:
         if len(self._sound) + len(pcm) <= _MAX_BYTES:
             self._sound += pcm
-        if not self._moving:
+        if self._deaf is None:
             self._push(pcm)
 
     async def finish(self) -> str:
         sound = bytes(self._sound)
         self._sound.clear()
-        try:
-            return await self._finish(self._stream)
-        except SpeechError as error:
-            self._rests.failed(self._stream.provider, error)
-            return await self._again(sound, error)
+        if self._deaf is None:
+            try:
+                return await self._finish(self._stream)
+            except SpeechError as error:
+                self._rests.failed(self._stream.provider, error)
+                self._deaf = error
+        return await self._again(sound, self._deaf)
 
     async def hints(self) -> AsyncIterator[Hint]:
         while not self._closed:
@@ -273,21 +276,18 @@ class _StreamCascade:
 
     async def _again(self, sound: bytes, first: SpeechError) -> str:
         """Let others hear the utterance. Raises the first error when nobody understood."""
-        self._moving = True
-        try:
-            await self._stream.aclose()
-            with contextlib.suppress(SpeechError):
-                async with contextlib.aclosing(self._opener()) as streams:
-                    async for stream in streams:
-                        self._stream = stream
-                        self._replaced.set()
-                        try:
-                            return await self._hear_again(sound)
-                        except SpeechError as error:
-                            self._rests.failed(stream.provider, error)
-                            await stream.aclose()
-        finally:
-            self._moving = False
+        await self._stream.aclose()
+        with contextlib.suppress(SpeechError):
+            async with contextlib.aclosing(self._opener()) as streams:
+                async for stream in streams:
+                    self._stream = stream
+                    self._replaced.set()
+                    try:
+                        return await self._hear_again(sound)
+                    except SpeechError as error:
+                        self._rests.failed(stream.provider, error)
+                        self._deaf = error
+                        await stream.aclose()
         raise first
 
     async def _hear_again(self, sound: bytes) -> str:
@@ -296,7 +296,7 @@ class _StreamCascade:
         finishing = asyncio.create_task(self._finish(self._stream))
         await asyncio.sleep(0)  # it has begun: now another utterance may follow
         self._push(bytes(self._sound))
-        self._moving = False
+        self._deaf = None
         try:
             return await finishing
         finally:

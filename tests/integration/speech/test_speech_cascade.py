@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
@@ -281,6 +282,32 @@ async def test_when_nobody_hears_the_first_error_is_told_and_the_stream_lives_on
     assert await stream.finish() == "yes"
     await stream.aclose()
     await services.aclose()
+
+
+async def test_after_an_outage_nobody_waits_for_the_stream_that_is_closed(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenline.speech.scribe.COMMIT_SECONDS", 0.1)
+    scribe = Scribe()
+    scribe.faults = Faults(deaf=True)
+    async with hearing(scribe):
+        services = speech(clock, {"elevenlabs": scribe.url})
+        options = RecognitionOptions(usage=SpeechUsage())
+        stream = await services.recogniser(options).open(options)
+        scribe.faults = Faults(deaf=True, refuse=(503, {"detail": "busy"}))
+        stream.push(coded("where is it"))
+        with pytest.raises(RecognitionError, match="no transcript"):
+            await stream.finish()
+        monkeypatch.undo()
+        scribe.faults = Faults()
+        with capture_logs() as entries:
+            stream.push(coded("yes"))
+            assert await stream.finish() == "yes"
+        assert not entries
+        assert options.usage is not None
+        assert options.usage.heard_seconds == {stream.provider: pytest.approx(0.66 + 0.22)}
+        await stream.aclose()
+        await services.aclose()
 
 
 async def test_nobody_opens(clock: ManualClock, nova: Nova) -> None:
