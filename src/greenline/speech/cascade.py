@@ -189,7 +189,7 @@ class RecogniserCascade:
             else:
                 HEARD.labels(provider_of(candidate.name)).inc(transcript.seconds)
                 if options.usage is not None:
-                    options.usage.transcribed_seconds[candidate.name] += transcript.seconds
+                    options.usage.transcribed_seconds[transcript.provider] += transcript.seconds
                 return transcript
         raise errors[0]
 

@@ -375,3 +375,16 @@ async def test_a_recording_is_on_the_meter(clock: ManualClock) -> None:
         await services.aclose()
     assert options.usage is not None
     assert options.usage.transcribed_seconds == {"openai:gpt-4o-mini-transcribe": pytest.approx(0.5, abs=0.01)}
+
+
+async def test_a_recording_is_on_the_meter_of_the_model_that_heard_it(clock: ManualClock) -> None:
+    """Flux only listens live: it has Nova hear recordings, which costs something else."""
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    heard = {"results": {"channels": [{"alternatives": [{"transcript": "Yes."}]}]}}
+    async with speech_http(says(heard)) as server:
+        services = speech(clock, {"deepgram": server.url}, stt="deepgram:flux-general-en")
+        options = RecognitionOptions(usage=SpeechUsage())
+        await services.recogniser(options).transcribe(note.data, note.mime_type, options)
+        await services.aclose()
+    assert options.usage is not None
+    assert options.usage.transcribed_seconds == {"deepgram:nova-3": pytest.approx(0.5, abs=0.01)}
