@@ -265,7 +265,7 @@ def _signs(config: ConversationConfig) -> frozenset[str]:
     terms = {_plain(term) for term in turn.interruption_ignore_terms}
     if turn.merge_with_default_ignore_terms:
         for language in turn.interruption_ignore_term_languages or (config.agent.language,):
-            terms.update(_plain(term) for term in SIGNS.get(language, ()))
+            terms.update(_plain(term) for term in SIGNS.get(language.partition("-")[0], ()))
     return frozenset(terms)
 
 

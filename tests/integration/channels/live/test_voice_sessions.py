@@ -396,13 +396,23 @@ async def test_a_cough_is_no_interruption(live: Stage, speech: SpokenSpeech) -> 
     assert speech.streams[0].pushed < 2 * 16_000 * 1.3
 
 
+@pytest.mark.parametrize(
+    ("turn", "sign"),
+    [
+        ({"interruption_ignore_terms": ["mhm", "okay"]}, "Mhm, okay."),
+        (
+            {"merge_with_default_ignore_terms": True, "interruption_ignore_term_languages": ["en", "pt-br"]},
+            "Aham, certo.",
+        ),
+    ],
+)
 async def test_signs_of_listening_are_no_interruption_where_the_agent_says_so(
-    opens: Opens, speech: SpokenSpeech
+    opens: Opens, speech: SpokenSpeech, turn: dict[str, Any], sign: str
 ) -> None:
-    async with opens({"turn": {"interruption_ignore_terms": ["mhm", "okay"]}}) as live:
+    async with opens({"turn": turn}) as live:
         live.model.say = lambda request: ANSWER
         session, told, _ = await speaking(live, speech)
-        speech.texts.append("Mhm, okay.")
+        speech.texts.append(sign)
         voice(session, 0.3)
         pause(session, 0.7)
         await eventually(lambda: not speech.texts)
@@ -416,10 +426,10 @@ async def test_signs_of_listening_are_no_interruption_where_the_agent_says_so(
         messages = [event for event in journal if isinstance(event, UserMessage)]
         assert [(message.text, message.is_sign) for message in messages] == [
             ("Do you sell tea?", False),
-            ("Mhm, okay.", True),
+            (sign, True),
             ("Okay, stop!", False),
         ]
-        assert "Mhm" not in str(live.model.requests[-1].messages)
+        assert sign not in str(live.model.requests[-1].messages)
 
 
 async def test_who_speaks_on_interrupts_whatever_the_words_will_be(
