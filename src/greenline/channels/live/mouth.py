@@ -232,7 +232,7 @@ class Utterance:
         resampler = Resampler(synthesiser.rate, self._out.rate)
         chunks = synthesiser.say(words, piece.voice)
         try:
-            while (chunk := await self._next(chunks)) is not None:
+            while (chunk := await self._next(chunks, synthesiser.name)) is not None:
                 piece.spoken_by = piece.spoken_by or chunk.provider or synthesiser.name
                 piece.said += len(chunk.alignment.chars) if chunk.alignment else 0
                 self._add(piece, resampler.push(chunk.pcm), chunk.alignment)
@@ -241,12 +241,12 @@ class Utterance:
                 await chunks.aclose()
         self._add(piece, resampler.flush(), None)
 
-    async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+    async def _next(self, chunks: AsyncIterator[Chunk], speaker: str) -> Chunk | None:
         try:
             async with asyncio.timeout(self._seconds):
                 return await anext(chunks, None)
         except TimeoutError as error:
-            raise SynthesisError(self._voice.provider, f"nobody spoke within {self._seconds:.0f} s") from error
+            raise SynthesisError(speaker, f"nobody spoke within {self._seconds:.0f} s") from error
 
     def _say_spare(self) -> None:
         """The last that was to be said was not: a person on a telephone takes silence for a dead line."""

@@ -157,6 +157,8 @@ async def test_a_voice_that_hangs_is_given_up_with_the_sentence_made_ahead(
         await told_of(told, ResponseComplete)
         assert speech.said == ["One."]
         assert room.seconds == pytest.approx(SPARE_SECONDS)
+        (failed,) = [e for e in await live.journal(session) if isinstance(e, TurnFailed)]
+        assert failed.reason.startswith("script: nobody spoke within")
 
 
 async def test_when_nobody_can_speak_the_text_goes_out_and_a_sentence_made_ahead_is_heard(
