@@ -15,6 +15,7 @@ from greenline.errors import BadRequest, Conflict
 from greenline.ids import new_id
 from greenline.store.pool import Pool, Record
 from greenline.store.sql import load_sql
+from greenline.text import clean_text
 
 SQL = load_sql(__package__, "orders.sql")
 
@@ -121,7 +122,7 @@ async def place(pool: Pool, clock: Clock, workspace_id: str, conversation_id: st
     mailbox_id, kind = _holder(row, conversation_id)
     if kind == "chat" and order.command == "human_typing":
         raise TypingNotShown
-    payload = {"conversation_id": conversation_id, "command": order.command, "text": order.text}
+    payload = {"conversation_id": conversation_id, "command": order.command, "text": clean_text(order.text)}
     await pool.execute(SQL["place"], workspace_id, mailbox_id, kind, new_id("order"), payload, clock.now())
 
 

@@ -24,7 +24,6 @@ from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.wakeups import POLL_SECONDS
-from greenline.text import clean_text
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +87,7 @@ class Operator:
                 self._type(active=False)
                 self._floor.say(order.text, "human")
             case "contextual_update":
-                self._conversation.record(ContextualUpdate(text=clean_text(order.text)))
+                self._conversation.record(ContextualUpdate(text=order.text))
             case "end_call":
                 self._conversation.end(SessionEnded(CODE_NORMAL, ENDED_BY_OPERATOR))
             case "transfer_to_number":

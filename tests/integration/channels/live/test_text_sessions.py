@@ -316,9 +316,9 @@ async def test_a_human_takes_over_and_hands_back(live: Stage) -> None:
     await order("enable_human_takeover")
     await told_of(told, TakenOver)
     session.user_message("Is anybody there?")
-    await order("send_human_message", "Yes, I am Bob.")
+    await order("send_human_message", "Yes, I am Bob.\x00")
     responses = await told_of(told, AgentResponse, 2)
-    assert responses[-1].text == "Yes, I am Bob."
+    assert responses[-1].text == "Yes, I am Bob.\N{REPLACEMENT CHARACTER}"
     assert live.model.requests == []
     await order("disable_human_takeover")
     await told_of(told, TakenOver, 2)
