@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import structlog
 
-from greenline.speech.errors import RecognitionError
+from greenline.speech.errors import RecognitionError, SpeechError
 from greenline.speech.models import HEARING_RATE, Hint, RecognitionStream
 
 log = structlog.get_logger(__name__)
@@ -71,8 +70,7 @@ class OpeningStream:
     async def aclose(self) -> None:
         """Let go of the recogniser."""
         self._opening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._opening
+        await asyncio.wait({self._opening})
         self._settled.set()
         self._opened.set()
         if self._stream is not None:
@@ -80,20 +78,26 @@ class OpeningStream:
 
     async def _open(self) -> None:
         pause = FIRST_PAUSE_SECONDS
+        await self._try()
         while self._stream is None:
-            self._settled.clear()
-            try:
-                stream = await self._open_stream()
-            except Exception as error:  # noqa: BLE001 - the boundary of a provider: recorded and tried again
-                log.warning("recognition.not_opened", error=str(error))
-                self._error = error
-                self._settled.set()
-                await self._sleep(pause)
-                pause = min(2 * pause, MAX_PAUSE_SECONDS)
-            else:
-                if self._waiting:
-                    stream.push(bytes(self._waiting))
-                    self._waiting.clear()
-                self._stream = stream
-        self._settled.set()
+            await self._sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            await self._try()
         self._opened.set()
+
+    async def _try(self) -> None:
+        self._settled.clear()
+        try:
+            stream = await self._open_stream()
+        except SpeechError as error:
+            log.warning("recognition.not_opened", error=str(error))
+            self._error = error
+        except Exception as error:  # the boundary of a provider's library: recorded, and tried again
+            log.exception("recognition.not_opened")
+            self._error = error
+        else:
+            if self._waiting:
+                stream.push(bytes(self._waiting))
+                self._waiting.clear()
+            self._stream = stream
+        self._settled.set()
