@@ -56,7 +56,15 @@ class Meta:
         teller = Teller(self.webhooks, self.faults, self.clock, self._hides)
         recordings = Recordings(self.media, self.config, self.clock, teller)
         self.desk = Desk(
-            self.world, self.config, self.clock, self.faults, self.journal, teller, recordings, self._tell_of_message
+            self.world,
+            self.config,
+            self.clock,
+            self.faults,
+            self.journal,
+            teller,
+            recordings,
+            self._acceptance.recipient,
+            self._tell_of_message,
         )
         self.carrier = Carrier(
             self.world,

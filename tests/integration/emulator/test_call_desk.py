@@ -281,6 +281,46 @@ async def test_a_person_who_did_not_take_two_calls_is_asked_whether_there_shall_
         assert event["message_id"] == question.id
 
 
+@pytest.mark.parametrize(
+    ("change", "whom", "code"),
+    [
+        ({"test_recipients": {"15550100009"}}, "+15550100001", 131030),
+        ({"registered": False}, "+15550100001", 133010),
+        ({"coexists": True}, "+15550100001", 138000),
+        ({}, "+15550100009", 138001),
+        ({}, "", 100),
+    ],
+)
+async def test_numbers_that_can_not_call_and_people_who_can_not_be_called(
+    change: dict[str, Any], whom: str, code: int
+) -> None:
+    async with line() as at:
+        vars(at.number).update(change)
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
+        session = {"sdp_type": "offer", "sdp": await at.media.offer()}
+        with pytest.raises(MetaError, match=f"#{code}\\b"):
+            await at.act("connect", to=whom, session=session)
+        allowed = {"test_recipients": {at.ann.phone}, "registered": True, "coexists": False}
+        vars(at.number).update(allowed)
+        assert (await at.act("connect", to="+1 (555) 010-0001", session=session))["calls"]
+
+
+async def test_a_phone_that_is_offline_does_not_ring() -> None:
+    async with line() as at:
+        at.meta.config.call_connect_delay = 0.0
+        at.ann.online, at.ann.answers_calls = False, "auto"
+        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
+        session = {"sdp_type": "offer", "sdp": await at.media.offer()}
+        (made,) = (await at.act("connect", to="+15550100001", session=session))["calls"]
+        await eventually(lambda: at.news("connect"))
+        call = at.meta.desk.calls[made["id"]]
+        at.meta.desk.take(call)
+        await asyncio.sleep(0)  # the timer begins
+        at.meta.clock.advance(61)
+        await eventually(lambda: at.news("terminate"))
+        assert (call.ended_by, at.news("RINGING"), at.news("ACCEPTED")) == ("no_answer", [], [])
+
+
 async def test_nobody_speaks_in_a_call_that_is_over_by_then() -> None:
     async with line() as at:
         call = await at.meta.desk.dial(at.ann, at.number)

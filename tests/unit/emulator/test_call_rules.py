@@ -3,7 +3,7 @@
 import pytest
 
 from greenline.emulator.calls.limits import CallLimits
-from greenline.emulator.calls.permissions import DAY, Permission
+from greenline.emulator.calls.permissions import DAY, TEST_NUMBER, Permission
 from greenline.emulator.calls.sdp import as_relay, check_sdp, event_type, only_shared, own_types
 from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
@@ -118,6 +118,21 @@ def test_four_unanswered_calls_withdraw_the_permission() -> None:
     assert [permission.ended(0.0, connected=False) for _ in range(2)] == ["kept", "kept"], "there is none to lose"
 
 
+def test_a_test_number_may_ask_and_call_more_often() -> None:
+    permission = Permission(TEST_NUMBER, permanent=True)
+    fates = [permission.ended(0.0, connected=False) for _ in range(10)]
+    assert [count for count, fate in enumerate(fates, 1) if fate != "kept"] == [5, 10]
+    assert (fates[4], fates[9]) == ("questioned", "withdrawn")
+    for day in range(4):
+        for _ in range(25):
+            permission.request(day * DAY, "wamid.1")
+        with refused(138009):
+            permission.request(day * DAY, "wamid.1")
+    with refused(138009):
+        permission.request(5 * DAY, "wamid.1")
+    assert [limit["max_allowed"] for limit in permission.shown(0.0)["actions"][0]["limits"]] == [25, 100]
+
+
 def test_a_limit_that_is_used_up_tells_when_it_ends() -> None:
     permission = Permission(permanent=True)
     for moment in range(100):
@@ -142,6 +157,10 @@ def test_a_number_has_limits_of_its_own() -> None:
     with refused(138005):
         limits.begin(number, [], 2.0)
     limits.begin(number, [], DAY + 0.5)
+    small = CallLimits(Config(messaging_limit="TIER_250"))
+    with refused(138015):
+        small.begin(number, [], 0.0)
+    small.begin(Number("1", "2", "+1", "Fern", test_recipients=set()), [], 0.0)
     limits.query(number, 0.0)
     with refused(613):
         limits.query(number, 0.5)

@@ -61,6 +61,15 @@ async def test_a_person_who_hides_the_phone_is_known_by_the_business_scoped_id(t
     assert "duration" not in ended, "nobody answered"
 
 
+async def test_a_call_names_the_person_in_every_way_that_a_message_does(town: Town) -> None:
+    town.ann.username, town.ann.parent_user_id = "ann.1", "US.ENT.9"
+    await town.call(town.ann)
+    contacts, (begun, _) = town.told("calls", "contacts"), town.told("calls", "calls")
+    assert contacts[0] == town.ann.contact(hidden=False)
+    assert contacts[0]["profile"] == {"name": "Ann", "username": "ann.1"}
+    assert (begun["from_user_id"], begun["from_parent_user_id"]) == ("US.1", "US.ENT.9")
+
+
 async def test_the_payload_of_a_button_is_told_with_the_call(town: Town) -> None:
     by_button = await town.meta.desk.dial(town.ann, town.number, cta_payload="order 17")
     plain = await town.call(town.ben)

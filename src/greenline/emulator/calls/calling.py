@@ -167,8 +167,12 @@ def shown_calling(number: Number, *, with_credentials: bool) -> dict[str, Any]:
 
 
 def may_use_graph(number: Number) -> None:
-    """Raises `MetaError` 138000 where calling is off, and 131055 where calls go by SIP."""
+    """Raises `MetaError` 133010 or 138000 where there are no calls, and 131055 where they go by SIP."""
     settings = calling(number)
+    if not number.registered:
+        raise MetaError(133010)
+    if number.coexists:
+        raise MetaError(138000, "A number that the Business app uses, too, has no calls by the API.")
     if settings["status"] != "ENABLED":
         raise MetaError(138000, "Calling is not enabled for this number.")
     if _is_on(settings, "sip"):
@@ -178,8 +182,10 @@ def may_use_graph(number: Number) -> None:
 def why_closed(number: Number, now: float) -> str | None:
     """Why a person can't call the number now; None when they can."""
     settings = calling(number)
-    if settings["status"] != "ENABLED":
+    if settings["status"] != "ENABLED" or not number.registered:
         return "The business takes no calls."
+    if number.coexists:
+        return "The business takes calls in its own app, which is not emulated."
     if _is_on(settings, "sip"):
         return "The business takes calls by SIP, which is not emulated."
     hours = settings.get("call_hours")

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -49,9 +49,12 @@ class Desk:
         journal: Journal,
         teller: Teller,
         recordings: Recordings,
+        recipient: Callable[[Number, Mapping[str, Any]], tuple[str, Person | None]],
         inbox: Callable[[Person, Number, Message], None],
     ) -> None:
-        """``inbox`` tells the business of a message that stands in no chat."""
+        """``recipient`` tells who is meant by the body of a call; ``inbox`` the business of a message that stands in
+        no chat.
+        """
         self._world = world
         self._config = config
         self._clock = clock
@@ -59,6 +62,7 @@ class Desk:
         self._journal = journal
         self._teller = teller
         self._recordings = recordings
+        self._recipient = recipient
         self._inbox = inbox
         self._limits = CallLimits(config)
         self.permissions = PermissionDesk(world, clock, journal, self._limits, inbox)
@@ -146,8 +150,9 @@ class Desk:
             self._activate(call)
 
     async def _connect(self, number: Number, body: dict[str, Any], base_url: str) -> Call:
-        name = str(body.get("to") or body.get("recipient") or "").lstrip("+")
-        person = self._world.find_person(name)
+        if not body.get("to") and not body.get("recipient"):
+            raise MetaError(100, "to or recipient is required.")
+        _, person = self._recipient(number, body)
         if person is None or not person.has_whatsapp:
             raise MetaError(138001, "This person can't be called.")
         permission, now = self.permissions.of(person, number), self._clock.now()
@@ -251,12 +256,14 @@ class Desk:
         if call.state == "ended":
             return
         self._teller.connect(call, "answer", answer)
+        self._background.start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
+        if not call.person.online:  # the relay is there, the phone is not
+            return
         call.state = "ringing"
         self._teller.status(call, "RINGING")
         if self._config.call_early_media:
             call.early_voice = True
             call.peer.first_packet.set()
-        self._background.start(self._give_up(call, self._config.call_ring_seconds, "no_answer"))
         if call.person.answers_calls == "auto":
             await self._clock.sleep(self._config.call_answer_delay)
             self.take(call)

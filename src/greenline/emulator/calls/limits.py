@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.permissions import DAY
-from greenline.emulator.config import Config
+from greenline.emulator.config import PORTFOLIO_LIMITS, Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.quotas import take
 from greenline.emulator.world import Number
+
+NEEDED_LIMIT: Final = 2_000
+"""People to whom the portfolio may write in 24 hours, before its numbers may call anybody; not of test numbers."""
 
 
 class CallLimits:
@@ -27,7 +31,9 @@ class CallLimits:
         return live >= self._config.call_concurrency
 
     def begin(self, number: Number, calls: Iterable[Call], now: float) -> None:
-        """The business tries to call. Raises `MetaError` 138002 or 138005."""
+        """The business tries to call. Raises `MetaError` 138002, 138005 or 138015."""
+        if number.test_recipients is None and PORTFOLIO_LIMITS[self._config.messaging_limit] < NEEDED_LIMIT:
+            raise MetaError(138015, f"The messaging limit must be {NEEDED_LIMIT} at least.")
         if self.is_full(number, calls):
             raise MetaError(138002, f"The number has {self._config.call_concurrency} calls already.")
         if not _count(self._tries, number, now, DAY, self._config.call_attempts_per_day):

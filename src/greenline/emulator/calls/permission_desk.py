@@ -8,12 +8,12 @@ from typing import Any, Final
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.calling import calling
 from greenline.emulator.calls.limits import CallLimits
-from greenline.emulator.calls.permissions import TEMPORARY, Permission
+from greenline.emulator.calls.permissions import TEMPORARY, TEST_NUMBER, Limits, Permission
 from greenline.emulator.clock import MovableClock
 from greenline.emulator.journal import Journal
 from greenline.emulator.world import Message, Number, Person, World, new_wamid
 
-QUESTION: Final = "You did not take two calls of this business. May it go on calling you?"
+QUESTION: Final = "You did not take the last calls of this business. May it go on calling you?"
 
 
 class PermissionDesk:
@@ -36,7 +36,8 @@ class PermissionDesk:
 
     def of(self, person: Person, number: Number) -> Permission:
         """That of a pair."""
-        return self._permissions.setdefault((person.id, number.id), Permission())
+        limits = Limits() if number.test_recipients is None else TEST_NUMBER
+        return self._permissions.setdefault((person.id, number.id), Permission(limits))
 
     def shown(self, name: str, number: Number) -> dict[str, Any]:
         """``GET /{phone number}/call_permissions``; who can't be called has permitted nothing. Raises `MetaError`."""

@@ -11,15 +11,24 @@ from greenline.emulator.errors import MetaError
 DAY: Final = 86_400.0
 TEMPORARY: Final = 7 * DAY
 REQUEST_SECONDS: Final = 7 * DAY
-REQUESTS: Final = ((DAY, 1, "PT24H"), (7 * DAY, 2, "P7D"))
 CONNECTED_A_DAY: Final = 100
-QUESTIONED: Final = 2
-"""Calls in a row that nobody took, after which the person is asked whether the business may go on."""
-UNANSWERED: Final = 4
-"""Those after which the permission is withdrawn."""
 
 Fate: TypeAlias = Literal["kept", "questioned", "withdrawn"]
 """What becomes of a permission."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a number with one person. ``requests``: seconds, how many in them, and how Meta writes the time."""
+
+    requests: tuple[tuple[float, int, str], ...] = ((DAY, 1, "PT24H"), (7 * DAY, 2, "P7D"))
+    questioned: int = 2
+    """Calls in a row that nobody took, after which the person is asked whether the business may go on."""
+    unanswered: int = 4
+    """Those after which the permission is withdrawn."""
+
+
+TEST_NUMBER: Final = Limits(((DAY, 25, "PT24H"), (7 * DAY, 100, "P7D")), questioned=5, unanswered=10)
 
 
 class Unanswerable(Exception):
@@ -30,6 +39,7 @@ class Unanswerable(Exception):
 class Permission:
     """The state of one pair; moments by the emulator's clock, in seconds."""
 
+    limits: Limits = Limits()
     permanent: bool = False
     until: float = 0.0
     requests: list[float] = field(default_factory=list)
@@ -50,7 +60,7 @@ class Permission:
         """The business asks by a message. Raises `MetaError` 138009 or 138017."""
         if self.permanent:
             raise MetaError(138017, "The person has given a permanent permission already.")
-        for seconds, most, _ in REQUESTS:
+        for seconds, most, _ in self.limits.requests:
             if sum(moment > now - seconds for moment in self.requests) >= most:
                 raise MetaError(138009, "The limit of permission requests to this person is reached.")
         self.requests.append(now)
@@ -98,8 +108,8 @@ class Permission:
             self.unanswered = 0
             return "kept"
         self.unanswered += 1
-        if self.unanswered < UNANSWERED:
-            is_asked = self.unanswered == QUESTIONED and self.status(now) != "no_permission"
+        if self.unanswered < self.limits.unanswered:
+            is_asked = self.unanswered == self.limits.questioned and self.status(now) != "no_permission"
             return "questioned" if is_asked else "kept"
         self.permanent, self.until, self.unanswered = False, 0.0, 0
         return "withdrawn"
@@ -114,7 +124,7 @@ class Permission:
         permission: dict[str, Any] = {"status": status}
         if status == "temporary":
             permission["expiration_time"] = int(self.until)
-        asked = [_limit(self.requests, now, *rule) for rule in REQUESTS]
+        asked = [_limit(self.requests, now, *rule) for rule in self.limits.requests]
         called = _limit(self.connected, now, DAY, CONNECTED_A_DAY, "PT24H")
         may_ask = not self.permanent and not any("limit_expiration_time" in limit for limit in asked)
         may_call = status != "no_permission" and "limit_expiration_time" not in called

@@ -86,6 +86,8 @@ class Teller:
         if call.person.phone and not self._hides(call.person):
             told["recipient_id"] = call.person.phone
         told["recipient_user_id"] = call.person.user_id
+        if call.person.parent_user_id:
+            told["recipient_parent_user_id"] = call.person.parent_user_id
         if call.callback_data is not None:
             told["biz_opaque_callback_data"] = call.callback_data
         self._tell(call, status, {"contacts": [self._contact(call.person)], "statuses": [told]})
@@ -97,6 +99,8 @@ class Teller:
         if self._acting(CallSwapped, call, event["event"]):
             theirs, mine = mine, theirs
         ends: Value = {mine: business, f"{theirs}_user_id": person.user_id}
+        if person.parent_user_id:
+            ends[f"{theirs}_parent_user_id"] = person.parent_user_id
         if person.phone and not self._hides(person):
             ends[theirs] = person.phone
         direction = {} if self._acting(CallUndirected, call, event["event"]) else {"direction": call.direction}
@@ -104,10 +108,7 @@ class Teller:
         return {"contacts": [self._contact(person)], "calls": [told]}
 
     def _contact(self, person: Person) -> Value:
-        contact: Value = {"profile": {"name": person.name}, "user_id": person.user_id}
-        if person.phone and not self._hides(person):
-            contact["wa_id"] = person.phone
-        return contact
+        return person.contact(hidden=self._hides(person))
 
     def _tell(self, call: Call, event: str, value: Value) -> None:
         if (batch := self._acting(CallBatch, call, event)) is not None:
