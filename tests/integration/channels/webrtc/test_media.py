@@ -95,8 +95,6 @@ async def test_silence_is_sent_all_the_time() -> None:
         call.accepted()
         await eventually(lambda: len(peer.arrivals) >= 40)
         assert voiced_seconds(bytes(peer.heard)) == 0
-        gaps = [later - earlier for earlier, later in zip(peer.arrivals[4:], peer.arrivals[5:], strict=False)]
-        assert sum(gaps) / len(gaps) == pytest.approx(0.02, abs=0.005)
 
 
 async def test_an_interruption_stops_the_voice_at_once() -> None:

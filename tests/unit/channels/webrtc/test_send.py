@@ -32,6 +32,18 @@ async def test_nothing_is_given_before_the_peer_has_accepted() -> None:
 
 
 @in_virtual_time
+async def test_silence_is_sent_all_the_time() -> None:
+    track = OpusOut()
+    track.open()
+    began, times = asyncio.get_running_loop().time(), []
+    for _ in range(40):
+        assert bytes(await track.recv()) == silence()
+        times.append(asyncio.get_running_loop().time() - began)
+    assert times == pytest.approx([number * FRAME_SECONDS for number in range(40)], abs=0.001)
+    track.stop()
+
+
+@in_virtual_time
 async def test_speech_is_marked_at_its_beginning_and_paced() -> None:
     track = OpusOut()
     track.write(tone(0.06), 3)

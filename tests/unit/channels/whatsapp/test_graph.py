@@ -80,7 +80,6 @@ async def test_an_error_of_meta_carries_its_code() -> None:
     ("reply", "outcome"),
     [
         (Answer(cut=True), Outcome.UNKNOWN),
-        (Answer(hang=True), Outcome.UNKNOWN),
         (Answer(500, b"oops"), Outcome.UNKNOWN),
         (Answer(200, b"not JSON"), Outcome.UNKNOWN),
         (Answer(200, b"[]"), Outcome.UNKNOWN),
@@ -90,10 +89,15 @@ async def test_an_error_of_meta_carries_its_code() -> None:
     ],
 )
 async def test_what_became_of_a_send(reply: Answer, outcome: Outcome) -> None:
-    async with graph(lambda _: reply, graph_timeout_seconds=0.3) as (client, server):
+    async with graph(lambda _: reply) as (client, server):
         caught = await failure(client)
     assert caught.outcome is outcome
     assert len(server.requests) == 1
+
+
+async def test_what_became_of_a_send_that_is_not_answered_is_unknown() -> None:
+    async with graph(lambda _: Answer(hang=True), graph_timeout_seconds=1.0) as (client, _):
+        assert (await failure(client)).outcome is Outcome.UNKNOWN
 
 
 async def test_no_connection_is_a_refusal() -> None:
