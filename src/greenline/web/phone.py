@@ -156,7 +156,7 @@ class PhonePage:
                 if events or self._chosen.is_set() or self._call.is_running:
                     lively_until = loop.time() + LIVELY_SECONDS
                 self._chosen.clear()
-                if loop.time() < lively_until:
+                if loop.time() < lively_until or self._notes().is_waiting:
                     await self._refresh()
                     if self._notes().is_waiting:
                         lively_until = loop.time() + LIVELY_SECONDS

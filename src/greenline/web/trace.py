@@ -44,7 +44,8 @@ class Caption:
 class Inside:
     """The server's own notes about the chat of one person with one number.
 
-    ``is_waiting``: of what came in, something was not dealt with when the steps were read: more will be written down.
+    ``is_waiting``: of what came in, something was not dealt with, or somebody was at work on it, when the steps were
+    read: more will be written down.
     """
 
     def __init__(self, pool: Pool, number_id: str, identifiers: Sequence[str], since: float) -> None:
@@ -62,8 +63,9 @@ class Inside:
         if self._chat is None:
             return []
         arguments = (*self._chat, self._since, LIMIT)
+        is_held = await self._pool.fetchval(_sql["is_held"], *self._chat)  # first: what is written then is read below
         received = await self._pool.fetch(_sql["inbox"], *arguments)
-        self.is_waiting = any(row["done_at"] is None for row in received)
+        self.is_waiting = is_held or any(row["done_at"] is None for row in received)
         return [
             *(_received(row) for row in received),
             *journal_steps(await self._pool.fetch(_sql["journal"], *arguments)),

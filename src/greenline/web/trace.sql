@@ -17,6 +17,14 @@ where workspace_id = $1 and received_at >= $3 and (mailbox_id = $2 or mailbox_id
 )) and kind <> 'order'
 order by id desc limit $4;
 
+-- name: is_held
+-- Whether somebody is at work on a chat or on a call of it, who writes down more before giving it back.
+select exists (
+  select from mailbox m where m.workspace_id = $1 and m.owner is not null and (m.id = $2 or m.id in (
+    select c.mailbox_id from whatsapp_call c where c.workspace_id = $1 and c.chat_id = $2
+  ))
+);
+
 -- name: journal
 -- What the conversations of a chat noted from $3 on.
 select e.conversation_id, e.seq, e.at, e.kind, e.data

@@ -31,4 +31,11 @@ async def test_notes_are_waited_for_until_all_that_came_in_is_dealt_with(pool: P
     )  # fmt: skip
     assert ([step.side for step in await inside.steps()], inside.is_waiting) == (["webhook"], True)
     await pool.execute("update inbox set done_at = $1", now)
+    await pool.execute(
+        "insert into mailbox(id, workspace_id, kind, owner) values ('c', $1, 'chat', 'me'), ('d', $1, 'chat', 'me')",
+        WORKSPACE,
+    )
+    await inside.steps()
+    assert inside.is_waiting, "who has dealt with it may be about to write down more"
+    await pool.execute("update mailbox set owner = null where id = 'c'")
     assert ([step.side for step in await inside.steps()], inside.is_waiting) == (["webhook"], False)

@@ -96,7 +96,6 @@ class Permissions:
                 return None
             if commands and isinstance(commands[0], Prepare):
                 row = await self._save(claim, row, call, now)
-                await self._note(row, now)
                 return row, call, tuple(commands)
             if commands:
                 command = commands.popleft()
@@ -107,7 +106,6 @@ class Permissions:
             commands.extend(more)
         row = await self._save(claim, row, call, now)
         if call.phase is Phase.ENDED:
-            await self._note(row, now)
             await self._settlement.settle(claim, row)
         else:
             await self._parts.mailboxes.release(claim, now, await self._look_again(row, now))
@@ -174,6 +172,7 @@ class Permissions:
 
     async def _save(self, claim: Claim, row: CallRow, call: Call, now: datetime) -> CallRow:
         row = row.after(call, now)
+        await self._note(row, now)  # first: after a crash in between, nobody would look at the answer again
         await self._parts.store.save(claim, row, [item.id for item in claim.items], now)
         return row
 

@@ -190,6 +190,28 @@ async def test_who_declines_is_not_called(channel: CallChannel) -> None:
     assert channel.meta.names() == []
 
 
+@pytest.mark.parametrize(("word", "state"), [("reject", "declined"), ("accept", "accepted")])
+async def test_a_crash_loses_no_word_of_the_person(
+    channel: CallChannel, monkeypatch: pytest.MonkeyPatch, word: str, state: str
+) -> None:
+    """It is in the journal before it counts as dealt with."""
+    channel.meta.permission = permitted("no_permission")
+    conversation_id = await start(channel)
+    await channel.phase("waiting")
+    save, noted = CallStore.save, list[str]()
+
+    async def look_and_save(store: CallStore, *row: Any) -> None:
+        journal = await channel.journal(conversation_id)
+        noted.extend(event.state for event in journal if isinstance(event, CallPermission))
+        monkeypatch.undo()
+        await save(store, *row)
+
+    monkeypatch.setattr(CallStore, "save", look_and_save)
+    await channel.reply(word, is_permanent=False, response_source="user_action")
+    await eventually(lambda: noted)
+    assert noted == ["sent", state]
+
+
 async def test_an_old_permission_that_meta_withdraws_meanwhile_is_no_answer(channel: CallChannel) -> None:
     channel.meta.permission = permitted("no_permission")
     await start(channel)
