@@ -101,6 +101,12 @@ class McpClients:
             await asyncio.wait({self._loading})
         await self._connections.aclose()
 
+    async def load(self) -> None:
+        """Import the SDK, once. Who counts the seconds of a server waits for it first."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(_load())
+        await asyncio.shield(self._loading)
+
     async def tools(self, endpoint: Endpoint, seconds: float) -> tuple[ListedTool, ...]:
         """What a server offers, as far as it is kept. Raises `McpFailure`."""
 
@@ -144,9 +150,7 @@ class McpClients:
 
         Whoever stops waiting ends the session, and does not wait for that either.
         """
-        if self._loading is None:
-            self._loading = asyncio.create_task(_load())
-        await asyncio.shield(self._loading)
+        await self.load()
         session = _Session(endpoint, Exchange(self._connections, listens=endpoint.transport != "SSE"), seconds)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         turn = self._turns.setdefault(endpoint.workspace_id, asyncio.Semaphore(MAX_SESSIONS))

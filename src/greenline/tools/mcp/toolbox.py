@@ -164,6 +164,7 @@ class Toolbox:
         except ValueUnavailable as error:
             log.warning("mcp.misconfigured", server_id=server.id, reason=error.message)
             return _Shelf(server, Listing(self._mcp.clock.now(), error=error.message))
+        await self._mcp.clients.load()
         try:
             async with asyncio.timeout(OFFER_SECONDS):
                 listing = await self._mcp.catalogue.listing(server.id, endpoint)

@@ -17,7 +17,7 @@ from greenline.clock import ManualClock
 from greenline.conversations.events import AgentMessage, ToolCalled, ToolReturned
 from greenline.llm.models import ModelReply, ModelRequest, ToolCall
 from greenline.tools.manners import Manners
-from greenline.tools.mcp import toolbox
+from greenline.tools.mcp import client, toolbox
 from greenline.tools.mcp.catalogue import RETRY
 from greenline.tools.mcp.desk import APPROVAL_SECONDS, Integration, McpConnections, McpToolCall
 from greenline.tools.mcp.service import McpServers
@@ -25,7 +25,7 @@ from greenline.tools.mcp.tool import CUT_SHORT, MAYBE_RUN, NO_ANSWER, NOT_HERE, 
 from support.live import Opens, Room, Stage, told_of
 from support.mcp_server import PRICE, TRANSPORTS, Shop, equip, mcp_server, naming_the_offer
 from support.rows import WORKSPACE
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 EVENTS = ["agent_response", "interruption", "mcp_tool_call", "mcp_connection_status"]
 CONFIG: dict[str, Any] = {
@@ -274,6 +274,23 @@ async def test_nobody_waits_long_for_a_slow_server(live: Stage, shop: Shop, monk
         (Integration(server.id, is_connected=False),),
         (Integration(server.id, is_connected=True, tools=2),),
     ]
+
+
+@pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)
+async def test_a_server_need_not_make_up_for_a_slow_process(
+    live: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def load() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        monkeypatch.setattr(toolbox, "OFFER_SECONDS", PATIENCE_SECONDS)
+
+    monkeypatch.setattr(toolbox, "OFFER_SECONDS", 0.0)
+    monkeypatch.setattr(client, "_load", load)
+    server = await equip(live.pool, live.clock, live.agent_id, shop)
+    _, told = await live.begin()
+    (status,) = await told_of(told, McpConnections)
+    assert status.integrations == (Integration(server.id, is_connected=True, tools=2),)
 
 
 @pytest.mark.parametrize("shop", ["SSE"], indirect=True)
