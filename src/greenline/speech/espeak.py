@@ -37,6 +37,7 @@ START_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 2.0
 """A process that gives nothing to anybody for so long is stopped, before those who wait give up: ten minutes of
 speech take less than one second."""
+PARTS: Final = 10
 _LANGUAGES: Final = {"zh": "cmn", "zh-hk": "yue", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
 """eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,40}")
@@ -241,17 +242,19 @@ async def _write(worker: _Worker, line: dict[str, object]) -> None:
 async def _next(
     worker: _Worker, frames: asyncio.Queue[_Frame | None], seconds: float = SILENCE_SECONDS
 ) -> _Frame | None:
-    """The next frame. Raises ``TimeoutError`` when the process gives nothing to anybody for so long."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while True:
-        deadline = max(begun, worker.heard_at) + seconds
-        try:
-            async with asyncio.timeout_at(deadline):
+    """The next frame. Raises ``TimeoutError`` when the process gives nothing to anybody for so long.
+
+    A machine that stands still meanwhile takes one of the parts in which the time is counted, however long it does:
+    the other process stood still with this one.
+    """
+    quiet, heard_at = 0, worker.heard_at
+    while quiet < PARTS:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds / PARTS):
                 return await frames.get()
-        except TimeoutError:
-            if worker.heard_at + seconds <= deadline:
-                raise
+        quiet = quiet + 1 if worker.heard_at == heard_at else 0
+        heard_at = worker.heard_at
+    raise TimeoutError
 
 
 async def _stop(worker: _Worker) -> None:
