@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenline.clock import Clock
+from greenline.clock import Clock, later
 from greenline.tools.mcp.desk import McpConnections, McpToolCall
 
 
@@ -33,7 +33,7 @@ class Approvals:
         """The word; None when there was none in ``seconds``."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
-        limit = asyncio.create_task(self._clock.sleep(seconds))
+        limit = asyncio.create_task(self._clock.sleep_until(later(self._clock.now(), seconds)))
         either: set[asyncio.Future[Any]] = {future, limit}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
