@@ -1,7 +1,8 @@
 """Whoever a conversation's client named is told of it when it is over (reference: Post-call webhooks).
 
 A transcription arrives at least once, as far as the receiver takes it within `ATTEMPTS`; the audio at most once, as
-the reference never repeats it. Receivers tell repetitions by the conversation and the type.
+the reference never repeats it: again is tried only what this server could not read to its end. Receivers tell
+repetitions by the conversation and the type.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 import httpx2
@@ -22,12 +23,13 @@ from prometheus_client import Counter
 
 from greenline.clock import Clock
 from greenline.conversations import service
-from greenline.conversations.models import ConversationNotFound
+from greenline.conversations.models import ConversationNotFound, NoAudio
 from greenline.conversations.recordings import find_recording, read_recording
 from greenline.conversations.uploads import link_maker
+from greenline.insight.errors import NotTaken
 from greenline.llm.prices import token_prices
 from greenline.settings import Settings
-from greenline.store.objects import Objects
+from greenline.store.objects import Objects, StorageFault
 from greenline.store.pool import Pool, Record
 from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
@@ -53,6 +55,8 @@ PAUSE: Final = timedelta(seconds=10)
 """Before the first repetition; each further one waits three times as long, together 20 minutes: a deployment."""
 PASSING: Final = frozenset({408, 429})
 """With those from 500 up, answers after which it is repeated (reference: Delivery)."""
+STORAGE_PATIENCE: Final = timedelta(days=1)
+"""For a storage of recordings that is away."""
 RECORDING_PATIENCE: Final = timedelta(minutes=2)
 """For a recording of hours to be encoded; a conversation in which nobody said a word has none."""
 UNHELD: Final = timedelta(days=1)
@@ -74,14 +78,6 @@ class PostCallWebhook:
     kind: Kind
     url: str
     secret: str | None = field(default=None, repr=False)
-
-
-class NotTaken(Exception):
-    """The receiver did not take a message. ``passing`` if it may later."""
-
-    def __init__(self, reason: str, *, passing: bool) -> None:
-        super().__init__(reason)
-        self.passing = passing
 
 
 async def keep_webhooks(
@@ -159,16 +155,31 @@ class PostCallWebhooks(Rounds):
             if body is not None:
                 await self._post(row, body)
                 MESSAGES.labels(row["kind"], "sent").inc()
-        except NotTaken as error:
-            if error.passing and row["kind"] == "transcription" and row["attempts"] < ATTEMPTS:
-                until = self._clock.now() + PAUSE * 3 ** (row["attempts"] - 1)
+        except (NotTaken, NoAudio, StorageFault) as error:
+            until = self._next_try(row, error)
+            if until is not None:
                 MESSAGES.labels(row["kind"], "postponed").inc()
                 log.warning("post_call.postponed", conversation_id=key[1], until=until, error=str(error))
-                await self._pool.execute(_sql["postpone"], *key, until)
+                await self._pool.execute(_sql["postpone"], *key, until, not isinstance(error, StorageFault))
                 return
             MESSAGES.labels(row["kind"], "lost").inc()
             log.error("post_call.lost", conversation_id=key[1], kind=key[2], reason=str(error))
         await self._pool.execute(_sql["forget"], *key)
+
+    def _next_try(self, row: Record, error: Exception) -> datetime | None:
+        """When it is tried again, if it is.
+
+        What the storage did not give to its end was not sent to its end either: no receiver has taken that.
+        """
+        now = self._clock.now()
+        if isinstance(error, StorageFault):
+            age: timedelta = now - row["ended_at"]
+            return now + max(age, PAUSE) if age < STORAGE_PATIENCE else None
+        passing = isinstance(error, NotTaken) and error.passing
+        if passing and row["kind"] == "transcription" and row["attempts"] < ATTEMPTS:
+            pause: timedelta = PAUSE * 3 ** (row["attempts"] - 1)
+            return now + pause
+        return None
 
     async def _body(self, row: Record) -> Body | None:
         """What there is to tell, if anything."""

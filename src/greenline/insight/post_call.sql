@@ -12,7 +12,7 @@ on conflict (conversation_id, kind) do nothing;
 -- first. $4: not before then again, if this process dies on it.
 update post_call_webhook w set due_at = $4, attempts = w.attempts + 1
 from (
-  select p.conversation_id, p.kind
+  select p.conversation_id, p.kind, c.ended_at
   from post_call_webhook p
   join conversation c on c.id = p.conversation_id and c.workspace_id = p.workspace_id
   where c.status in ('done', 'failed') and coalesce(p.due_at, $1) <= $1
@@ -23,10 +23,12 @@ from (
   for update of p skip locked
 ) due
 where w.conversation_id = due.conversation_id and w.kind = due.kind
-returning w.conversation_id, w.kind, w.workspace_id, w.url, w.secret, w.attempts;
+returning w.conversation_id, w.kind, w.workspace_id, w.url, w.secret, w.attempts, due.ended_at;
 
 -- name: postpone
-update post_call_webhook set due_at = $4 where workspace_id = $1 and conversation_id = $2 and kind = $3;
+-- $5: whether what was done counts as an attempt.
+update post_call_webhook set due_at = $4, attempts = attempts - case when $5 then 0 else 1 end
+where workspace_id = $1 and conversation_id = $2 and kind = $3;
 
 -- name: forget
 delete from post_call_webhook where workspace_id = $1 and conversation_id = $2 and kind = $3;

@@ -23,6 +23,7 @@ from greenline.conversations import service
 from greenline.conversations.models import ConversationNotFound
 from greenline.conversations.retention import privacy_of
 from greenline.errors import ConfigurationError
+from greenline.insight.errors import NotTaken
 from greenline.insight.traces import otlp_traces
 from greenline.settings import Settings
 from greenline.store.pool import Pool, Record
@@ -47,15 +48,6 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.
 TRACES = Counter("greenline_traces_total", "Traces of conversations for the collector", ["outcome"])
 
 _sql = load_sql(__package__, "trace_export.sql")
-
-
-class NotTaken(Exception):
-    """The collector did not take a trace. ``passing`` if it may later, and not before ``seconds``."""
-
-    def __init__(self, reason: str, *, passing: bool, seconds: float = 0.0) -> None:
-        super().__init__(reason)
-        self.passing = passing
-        self.seconds = seconds
 
 
 class TraceExport(Rounds):

@@ -20,7 +20,7 @@ from greenline.agents.models import AgentDefinition
 from greenline.clock import ManualClock
 from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended
-from greenline.conversations.recordings import keep_recording
+from greenline.conversations.recordings import keep_recording, object_key
 from greenline.conversations.retention import Retention
 from greenline.insight.post_call import (
     AT_ONCE,
@@ -317,6 +317,45 @@ async def test_the_sound_is_waited_for_and_sent_once(place: Place) -> None:
     event = checked(request)
     assert event["type"] == "post_call_audio"
     assert base64.b64decode(event["data"]["full_audio"], validate=True) == mp3
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+async def test_sound_that_the_storage_keeps_back_is_sent_when_it_gives_it(place: Place, secret: str | None) -> None:
+    """Without a secret the message has begun by then; its receiver never gets the end of it."""
+    mp3 = bytes(range(256)) * 3000
+    await place.wants("conv_1", "audio", secret=secret)
+    await place.converse("conv_1", status="in-progress")
+    await place.record("conv_1", mp3)
+    stored = place.settings.data_dir / object_key(WORKSPACE, "conv_1")
+    stored.write_bytes(mp3[:-1])
+    await place.pool.execute("update conversation set status = 'done'")
+
+    async def postponed() -> bool:
+        place.clock.advance(timedelta(seconds=LOOK_SECONDS))
+        return len([line for line in logs if line["event"] == "post_call.postponed"]) >= 2
+
+    with structlog.testing.capture_logs() as logs:
+        await until(postponed)
+        stored.write_bytes(mp3)
+        await place.passing(1)
+    assert base64.b64decode(place.told[0].json["data"]["full_audio"], validate=True) == mp3
+
+
+@pytest.mark.parametrize(("is_there", "days"), [(True, 1), (False, 0)])
+async def test_sound_that_the_storage_never_gives_is_given_up_with_a_word(
+    place: Place, is_there: bool, days: int
+) -> None:
+    await place.wants("conv_1", "audio", secret=SECRET)
+    await place.converse("conv_1", status="in-progress")
+    await place.record("conv_1", b"sound")
+    stored = place.settings.data_dir / object_key(WORKSPACE, "conv_1")
+    stored.write_bytes(b"soun") if is_there else stored.unlink()
+    place.clock.advance(timedelta(days=days))
+    with structlog.testing.capture_logs() as logs:
+        await place.pool.execute("update conversation set status = 'done'")
+        await place.passing(0)
+    (lost,) = [line for line in logs if line["event"] == "post_call.lost"]
+    assert ("is shorter" if is_there else "is not in the storage any more") in lost["reason"]
 
 
 async def test_a_conversation_without_sound_is_told_without_it(place: Place) -> None:
