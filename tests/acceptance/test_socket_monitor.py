@@ -9,17 +9,20 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
-from greenline.clock import ManualClock
+from greenline.clock import ManualClock, SystemClock
 from greenline.conversations.events import AgentMessage, Ended, ToolCalled, ToolReturned, UserMessage
 from greenline.settings import Settings
 from greenline.workspaces.models import DEFAULT_ID
+from support.flaky_database import flaky_database
 from support.http import http_client
 from support.journal import Timed, projection, started, write
 from support.meta import Emulator, Person, emulator
 from support.server import RunningServer, ServeProcess, run_server, serve_process
 from support.socket_agents import make_agent
 from support.sockets import SocketClient, client
+from support.wait import eventually
 
 KEY = "gl_monitor"
 SAID: list[Timed] = [
@@ -171,8 +174,35 @@ async def test_a_bad_command_is_told_and_ends_nothing(server: RunningServer, htt
             await socket.send(**command)
             answer = (await socket.until("command_result"))["command_result"]
             assert (answer["status"], answer["error"]["code"]) == ("refused", code)
+        await socket.send(command_type="send_human_message", parameters={"text": "A nul: \0"})
+        assert (await socket.until("command_result"))["command_result"]["status"] == "accepted"
         await socket.connection.send("{")
         assert (await socket.closed())[0] == 1008
+
+
+async def test_a_monitor_outlasts_a_database_that_is_away(dsn: str, settings: Settings) -> None:
+    async with flaky_database(dsn) as flaky:
+        changed = settings.model_copy(update={"database_url": SecretStr(flaky.dsn)})
+        async with run_server(changed, SystemClock()) as server, http_client(server.url, server.api_key) as http:
+            agent_id = await make_agent(http, conversation={"monitoring_enabled": True})
+            async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as person:
+                begun = (await person.begin())["conversation_initiation_metadata_event"]
+                path = f"/v1/convai/conversations/{begun['conversation_id']}/monitor"
+                headers = {"xi-api-key": server.api_key}
+                async with client(server.url, path, additional_headers=headers) as operator:
+                    await operator.until("history_complete")
+                    flaky.cut()
+                    await operator.send(command_type="enable_human_takeover")
+                    answer = (await operator.until("command_result"))["command_result"]
+                    assert (answer["status"], answer["error"]["code"]) == ("refused", "system_busy")
+                    refused = flaky.refused
+                    async with client(server.url, path, additional_headers=headers) as another:
+                        await eventually(lambda: flaky.refused > refused + 1)
+                        flaky.mend()
+                        await another.until("history_complete")
+                    await operator.send(command_type="enable_human_takeover")
+                    answer = (await operator.until("command_result"))["command_result"]
+                    assert answer["status"] == "accepted"
 
 
 async def test_commands_over_http(server: RunningServer, http: httpx2.AsyncClient) -> None:

@@ -9,10 +9,10 @@ of the conversation and are answered when they are durable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -24,7 +24,15 @@ from greenline.channels.live.held import HISTORY
 from greenline.channels.live.models import LiveEvent, SessionEnded
 from greenline.channels.orders import place, read_order
 from greenline.channels.socket.access import SQL, Handshake
-from greenline.channels.socket.errors import CRASH, NORMAL, ClientLeft, InvalidMessage, Refused, SocketClosed
+from greenline.channels.socket.errors import (
+    CRASH,
+    NORMAL,
+    OPERATIONAL,
+    ClientLeft,
+    InvalidMessage,
+    Refused,
+    SocketClosed,
+)
 from greenline.channels.socket.journal_frames import JournalFrames
 from greenline.channels.socket.server_messages import Frame, frames
 from greenline.channels.socket.session import Sessions, Watchable
@@ -36,17 +44,21 @@ from greenline.conversations.journal import read_journal
 from greenline.conversations.models import Conversation, ConversationNotFound
 from greenline.conversations.news import JournalNews
 from greenline.conversations.service import find
-from greenline.errors import GreenlineError, InvalidApiKey
-from greenline.store.outage import patiently
+from greenline.errors import GreenlineError, InvalidApiKey, Unavailable
+from greenline.store.outage import DATABASE_ERRORS, passes, patiently
 from greenline.store.pool import Pool, Record
 from greenline.workspaces.keyring import Keyring
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 10.0
 """How long a monitor outlasts a database that is away."""
 NEVER_SHOWN: Final = frozenset({"ping", "audio", "vad_score", "internal_turn_probability"})
 """What can't be chosen in ``monitoring_events``."""
+UNKNOWN_OUTCOME: Final = (
+    "The database can't be reached at this moment. Look whether the command is carried out, then try again."
+)
 JSON: Final = "json"
 TRACES: Final = "opentelemetry"
 
@@ -63,6 +75,13 @@ class Watched:
         """Whether the agent's settings let a frame through."""
         kind = frame["type"]
         return kind not in NEVER_SHOWN and (not self.events or kind in self.events)
+
+
+class DatabaseGone(SocketClosed):
+    """Nothing can be read of the conversation."""
+
+    def __init__(self) -> None:
+        super().__init__(OPERATIONAL, "http_exception", "The database can't be reached. Connect again in a moment.")
 
 
 class Monitors:
@@ -85,7 +104,7 @@ class Monitors:
         wire = Wire(SocketConnection(websocket), max_bytes=self._max_bytes)
         closed: SocketClosed | None = None
         try:
-            watched = await self._admit(handshake, conversation_id)
+            watched = await _patiently(lambda: self._admit(handshake, conversation_id))
             await self._show(wire, watched, handshake.query.get("events_format", JSON))
         except SocketClosed as error:
             closed = error
@@ -169,7 +188,7 @@ class Monitors:
         """A conversation that another process holds, or nobody, by its journal."""
         told, key = JournalFrames(), (watched.workspace_id, watched.conversation.id)
         async with self._news.of(*key) as news:
-            rows = await self._pool.fetch(SQL["last_events"], *key, HISTORY)
+            rows = await _patiently(lambda: self._pool.fetch(SQL["last_events"], *key, HISTORY))
             last = rows[0]["seq"] if rows else 0
             over = _show(view, told, read_journal(reversed(rows)))
             view.put({"type": "history_complete"})
@@ -184,11 +203,11 @@ class Monitors:
                     rows = await self._after(key, last)
 
     async def _after(self, key: tuple[str, str], last: int) -> list[Record]:
-        return await patiently(lambda: self._pool.fetch(SQL["events_after"], *key, last), PATIENCE_SECONDS)
+        return await _patiently(lambda: self._pool.fetch(SQL["events_after"], *key, last))
 
     async def _is_gone(self, key: tuple[str, str]) -> bool:
         try:
-            await patiently(lambda: find(self._pool, *key), PATIENCE_SECONDS)
+            await _patiently(lambda: find(self._pool, *key))
         except ConversationNotFound:
             return True
         return False
@@ -212,6 +231,11 @@ class Monitors:
             await place(self._pool, self._clock, watched.workspace_id, watched.conversation.id, order)
         except GreenlineError as error:
             return _answer(kind, "refused", {"code": error.code, "message": error.message})
+        except DATABASE_ERRORS as error:
+            if not passes(error):
+                raise
+            log.warning("monitor.order_unknown", conversation_id=watched.conversation.id, error=str(error))
+            return _answer(kind, "refused", {"code": Unavailable.code, "message": UNKNOWN_OUTCOME})
         return _answer(kind, "accepted", None)
 
 
@@ -231,6 +255,16 @@ class View:
         """A frame of the conversation, in the format that was asked for, if the agent shows it."""
         if self._watched.shows(frame):
             self._wire.outgoing.put(self._traces.batch(frame, at) if self._traces else frame)
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """What the database has. Raises `DatabaseGone` when it has been away for `PATIENCE_SECONDS`."""
+    try:
+        return await patiently(work, PATIENCE_SECONDS)
+    except DATABASE_ERRORS as error:
+        if not passes(error):
+            raise
+        raise DatabaseGone from error
 
 
 def _show(view: View, told: JournalFrames, entries: Sequence[Entry]) -> bool:
