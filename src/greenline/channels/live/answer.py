@@ -282,7 +282,8 @@ class Answer:
         self._written = ""
         if reply.metadata:
             self._telling.tell(ResponseMetadata(self.event_id, reply.metadata))
-        tokens = reply.usage.input + reply.usage.output
+        read = reply.usage
+        tokens = read.input + read.cache_read + read.cache_write
         if tokens:
             self._usage = ContextUsage(self.event_id, reply.model, tokens, reply.context or 0)
 

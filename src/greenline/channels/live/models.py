@@ -180,7 +180,7 @@ class ToolResponse:
 
 @dataclass(frozen=True, slots=True)
 class ContextUsage:
-    """How much of the model's context the last turn took, in tokens."""
+    """How much of the model's context the last generation of a turn has read, in tokens, from its cache or not."""
 
     event_id: int
     model: str

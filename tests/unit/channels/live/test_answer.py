@@ -1,7 +1,7 @@
 """What the journal gets of an answer while it is made."""
 
 from greenline.channels.live.answer import Answer
-from greenline.channels.live.models import AgentResponse, LiveEvent
+from greenline.channels.live.models import AgentResponse, ContextUsage, LiveEvent
 from greenline.conversations.events import AgentInterrupted, AgentMessage
 from greenline.llm.models import ModelReply, Usage
 
@@ -17,6 +17,15 @@ def test_a_reply_that_was_told_is_kept_though_the_turn_is_cut_before_it_has_it()
     assert (kept.text, kept.model) == ("It is oolong.", "m")
     assert (kept.usage["input"], kept.usage["output"]) == (20, 5), "they cost as much"
     assert list(answer.cut(events)) == [AgentInterrupted(message_id=kept.id, heard="It is oolong.")]
+
+
+def test_what_a_model_has_read_from_its_cache_is_in_its_context_too() -> None:
+    told: list[LiveEvent] = []
+    answer = Answer(1, told.append, lambda: 0.0, committed=True)
+    read = Usage(input=300, output=5, cache_read=2048, cache_write=100)
+    answer.reply(ModelReply("m", "It is oolong.", usage=read, context=128_000))
+    answer.over()
+    assert [event for event in told if isinstance(event, ContextUsage)] == [ContextUsage(1, "m", 2448, 128_000)]
 
 
 def test_a_reply_that_the_turn_has_is_kept_once() -> None:
