@@ -37,10 +37,13 @@ async def open_chat(
 ) -> tuple[str, bool]:
     """The id of the person's chat, made if there is none, and whether they have stopped marketing messages.
 
-    One of ``wa_id`` and ``bsuid`` must be given.
+    One of ``wa_id`` and ``bsuid`` must be given. With both, a chat of somebody with another id who had the number
+    before is not theirs.
     """
-    identifiers = [bsuid, wa_id, *(aliases(wa_id) if wa_id else ())]
-    named = [identifier for identifier in identifiers if identifier]
+    numbers = [wa_id, *aliases(wa_id)] if wa_id else []
+    if bsuid and numbers:
+        await connection.execute(_sql["part"], workspace_id, phone_number_id, numbers, bsuid)
+    named = [*([bsuid] if bsuid else []), *numbers]
     known = await connection.fetchval(_sql["known_chat"], phone_number_id, named)
     rows = await connection.fetch(
         _sql["meet"], phone_number_id, named, known or f"{phone_number_id}:{secrets.token_hex(16)}"

@@ -8,6 +8,20 @@ where phone_number_id = $1 and identifier = any($2::text[])
 order by array_position($2, identifier)
 limit 1;
 
+-- name: part
+-- The numbers $3 were given to the person with the business-scoped id $4: they lead no more to the chats of people with
+-- other ids, who had them before.
+with others as (
+  select c.id from whatsapp_chat c
+  where c.workspace_id = $1 and c.phone_number_id = $2 and c.bsuid <> $4 and exists (
+    select from chat_identity i where i.phone_number_id = $2 and i.identifier = any($3::text[]) and i.chat_id = c.id)
+), parted as (
+  update whatsapp_chat c set wa_id = null from others o
+  where c.workspace_id = $1 and c.id = o.id and c.wa_id = any($3::text[])
+)
+delete from chat_identity i using others o
+where i.phone_number_id = $2 and i.identifier = any($3::text[]) and i.chat_id = o.id;
+
 -- name: meet
 -- scope: system, identities hang on a number, which the caller's workspace_id owns
 -- Every id leads to the chat $3 from now on, unless it led to another before.

@@ -53,6 +53,24 @@ async def test_a_person_calls_speaks_presses_a_key_and_hangs_up(channel: CallCha
     assert channel.calls.active == 0
 
 
+async def test_whoever_got_the_number_of_somebody_else_calls_in_a_chat_of_their_own(channel: CallChannel) -> None:
+    await channel.hear("My order is 77.", from_user_id="US.1")
+    await channel.told(1)
+    await channel.quiet()
+    await channel.ring(await offer(), from_user_id="US.2")
+    await channel.meta.action("pre_accept")
+    await channel.tell_call("terminate", status="COMPLETED")
+    row = await channel.ended()
+    found = await channel.pool.fetch("select identifier, chat_id from chat_identity")
+    chats = {one["identifier"]: one["chat_id"] for one in found}
+    assert row["chat_id"] == chats["US.2"] == chats["15551230000"] != chats["US.1"]
+    known = await channel.pool.fetch("select id, wa_id, bsuid from whatsapp_chat")
+    assert {one["id"]: (one["wa_id"], one["bsuid"]) for one in known} == {
+        chats["US.1"]: (None, "US.1"),
+        chats["US.2"]: ("15551230000", "US.2"),
+    }
+
+
 async def test_the_agent_hangs_up_after_its_last_word(channel: CallChannel) -> None:
     async with talking(channel) as (peer, voice):
         voice.end("end_call tool was called: bye")
