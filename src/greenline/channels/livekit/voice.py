@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,6 +15,8 @@ from greenline.speech.models import Alignment
 RATE: Final = 48_000
 PIECE_BYTES: Final = RATE * 2 // 25
 """40 ms: what the track takes at a time."""
+LARGEST_LAG_SECONDS: Final = 0.05
+"""Who gives the track its next piece so late lets it fall silent: it holds five of them."""
 
 
 class Track(Protocol):
@@ -34,17 +37,26 @@ class Track(Protocol):
 
 
 class RoomVoice:
-    """`greenline.channels.live.models.AudioOut` on a track; with ``shows`` the client gets alignments as messages."""
+    """`greenline.channels.live.models.AudioOut` on a track; with ``shows`` the client gets alignments as messages.
 
-    def __init__(self, track: Track, outgoing: Outgoing, *, shows: bool) -> None:
+    ``now`` counts seconds.
+    """
+
+    def __init__(
+        self, track: Track, outgoing: Outgoing, *, shows: bool, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._track = track
         self._outgoing = outgoing
         self._shows = shows
+        self._now = now
         self._speech: deque[memoryview] = deque()
         self._unplayed = 0
         """Bytes in ``_speech``."""
         self._news = asyncio.Event()
         self._tell_sounding: Callable[[], None] | None = None
+        self._tell_held_up: Callable[[float], None] | None = None
+        self._silent_from = 0.0
+        """When the track has played all that it was given, while more of it waits here."""
 
     @property
     def rate(self) -> int:
@@ -58,7 +70,10 @@ class RoomVoice:
 
     def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
         """Add speech of the turn ``event_id``; may run ahead of real time."""
+        self._catch_up()
         if pcm:
+            if not self._speech:
+                self._silent_from = self._now() + self._track.queued
             self._speech.append(memoryview(pcm))
             self._unplayed += len(pcm)
             self._news.set()
@@ -70,10 +85,12 @@ class RoomVoice:
         self._tell_sounding = tell
 
     def when_held_up(self, tell: Callable[[float], None]) -> None:
-        """Never told: LiveKit's track does not say when it stood still."""
+        """Call ``tell`` with the seconds for which the track was silent since it was given nothing."""
+        self._tell_held_up = tell
 
     def clear(self) -> float:
         """Stop at once; returns the seconds that were not played."""
+        self._catch_up()
         left = self.queued
         self._tell_sounding = None
         self._speech.clear()
@@ -88,11 +105,22 @@ class RoomVoice:
             await self._news.wait()
             self._news.clear()
             while self._speech:
+                self._catch_up()
                 piece = self._take()
+                self._silent_from = self._now() + self._track.queued + len(piece) / 2 / RATE
                 if self._tell_sounding is not None:
                     tell, self._tell_sounding = self._tell_sounding, None
                     tell()
                 await self._track.play(piece)
+
+    def _catch_up(self) -> None:
+        """After a stall of the process: the track goes on meanwhile with what it has, and no longer."""
+        held_up = self._now() - self._silent_from
+        if not self._speech or held_up <= LARGEST_LAG_SECONDS:
+            return
+        self._silent_from += held_up
+        if self._tell_held_up is not None:
+            self._tell_held_up(held_up)
 
     def _take(self) -> bytes:
         piece = self._speech.popleft()
