@@ -156,7 +156,9 @@ class CallHandler:
         return NO_ROOM if self.full else None
 
     async def _stranger(self, claim: Claim, line: Line, news: list[CallNews]) -> None:
-        """News of a call that is not known here: of one of ours that Meta has just made, or of nobody's."""
+        """News of a call that is not known here: of one of ours that Meta has just made, of other software's on the
+        number, or of nobody's.
+        """
         now = self._parts.clock.now()
         wacid = claim.mailbox_id.removeprefix("call:")
         callback = next((one.callback for one in news if one.callback), None)
@@ -173,7 +175,7 @@ class CallHandler:
         if now - oldest < timedelta(seconds=STRANGER_SECONDS):
             await self._parts.mailboxes.release(claim, now, now + timedelta(seconds=LOOK_AGAIN_SECONDS))
             return
-        if not any(one.ends for one in news):
+        if not any(one.ends or one.is_status for one in news):
             await self._hang_up(line, wacid)
         await self._drop(claim, "no call of ours")
 

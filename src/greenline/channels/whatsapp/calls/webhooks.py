@@ -39,6 +39,8 @@ class CallNews:
     talk_seconds: int | None = None
     callback: str | None = None
     """What we gave Meta when we made the call: our id of it."""
+    is_status: bool = False
+    """Whether Meta would have given that back, had the call been ours."""
 
     @property
     def ends(self) -> bool:
@@ -51,7 +53,7 @@ def read_news(payload: object, business_number: str) -> CallNews:
     payload = _object(clean_data(payload))
     if status := _object(payload.get("status")):
         happening = _STATUSES.get(str(status.get("status")).upper())
-        return CallNews(str(status.get("id")), happening=happening, callback=_callback(status))
+        return CallNews(str(status.get("id")), happening=happening, callback=_callback(status), is_status=True)
     call, contact = _object(payload.get("call")), _object(payload.get("contact"))
     told, event = CallNews(str(call.get("id")), callback=_callback(call)), call.get("event")
     if event == "terminate":

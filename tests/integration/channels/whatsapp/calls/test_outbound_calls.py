@@ -431,6 +431,21 @@ async def test_news_of_a_call_that_nobody_made_end_it(channel: CallChannel) -> N
     await channel.quiet()
 
 
+@pytest.mark.parametrize("callback", [{}, {"biz_opaque_callback_data": "theirs"}])
+async def test_a_call_of_other_software_on_the_number_goes_on(channel: CallChannel, callback: dict[str, str]) -> None:
+    """Meta tells every app that is subscribed of it; what is ours comes back with our id of it."""
+    session = {"sdp_type": "answer", "sdp": "v=0"}
+    await channel.tell_call("connect", "wacid.THEIRS", direction="BUSINESS_INITIATED", session=session)
+    await channel.tell_status("RINGING", "wacid.THEIRS", **callback)
+
+    async def set_aside() -> bool:
+        return not await channel.pool.fetchval("select exists (select from inbox where done_at is null)")
+
+    await channel.pass_time(set_aside, step=1.0)
+    await channel.quiet()
+    assert channel.meta.names() == []
+
+
 async def test_an_operator_can_end_a_call_that_nobody_has_answered(channel: CallChannel, pool: Pool) -> None:
     conversation_id = await start(channel)
     await channel.phase("ringing")
