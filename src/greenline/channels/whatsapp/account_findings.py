@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from greenline.channels.whatsapp.inbound import UNKNOWN_TIME, read_timestamp
+
 WEBHOOK_PATH: Final = "/webhooks/whatsapp"
 
 PERMISSION_MISSING: Final = "permission_missing"
@@ -85,6 +87,19 @@ def calling_findings(calling: Mapping[str, Any]) -> Iterator[Finding]:
             "The number's calls exchange keys by SDES, which this server does not speak. "
             "Set srtp_key_exchange_protocol to DTLS in its calling settings.",
         )
+
+
+def calls_restricted(calling: Mapping[str, Any], now: datetime) -> str | None:
+    """Why Meta lets the number make no calls at ``now``, though its settings allow it; of the calling settings."""
+    restrictions = calling.get("restrictions")
+    for one in _objects(restrictions.get("restrictions_list")) if isinstance(restrictions, Mapping) else ():
+        ends = read_timestamp(one.get("expiration"))
+        if one.get("type") != "RESTRICTED_BUSINESS_INITIATED_CALLING" or UNKNOWN_TIME < ends <= now:
+            continue
+        until = "" if ends == UNKNOWN_TIME else f" until {ends:%Y-%m-%d %H:%M} UTC"
+        why = one.get("reason")
+        return f"Meta lets the number make no calls{until}{f': {why}' if isinstance(why, str) and why else ''}."
+    return None
 
 
 def token_findings(token: Mapping[str, Any], now: datetime) -> Iterator[Finding]:

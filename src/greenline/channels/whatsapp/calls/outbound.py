@@ -15,7 +15,7 @@ from greenline.agents.initiation import InitiationData
 from greenline.agents.models import AgentVersion
 from greenline.agents.service import live_version
 from greenline.channels.limits import check_call
-from greenline.channels.whatsapp.account_findings import calling_findings
+from greenline.channels.whatsapp.account_findings import calling_findings, calls_restricted
 from greenline.channels.whatsapp.account_models import Account, TokenExpired
 from greenline.channels.whatsapp.accounts import get_account
 from greenline.channels.whatsapp.answer import SOURCE, configured
@@ -172,6 +172,9 @@ class CallStarter:
             return
         for finding in calling_findings(calling):
             raise CallsOff(finding.message)
+        restriction = calls_restricted(calling, self._clock.now())
+        if restriction is not None:
+            raise CallsOff(restriction)
 
     async def _template(self, account: Account, request: OutboundCall) -> tuple[Template, Filled] | None:
         name, language = request.template_name, request.template_language

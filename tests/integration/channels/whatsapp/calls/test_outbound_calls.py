@@ -28,6 +28,8 @@ from support.voice import voiced_seconds
 from support.wait import eventually, until
 
 ANN = "15551230000"
+RESTRICTION = {"type": "RESTRICTED_BUSINESS_INITIATED_CALLING", "reason": "low quality", "expiration": 4_102_400_000}
+"""Until 2099, as Meta tells of it with the calling settings."""
 
 
 @pytest.fixture
@@ -361,6 +363,10 @@ async def test_a_call_that_meta_refuses_fails_with_its_code(channel: CallChannel
     [
         ({"status": "DISABLED"}, "Calling is switched off"),
         ({"status": "ENABLED", "sip": {"status": "ENABLED"}}, "over SIP"),
+        (
+            {"status": "ENABLED", "restrictions": {"restrictions_list": [RESTRICTION]}},
+            "until 2099-12-31 .* UTC: low",
+        ),
     ],
 )
 async def test_a_number_that_can_not_call_asks_nobody(
@@ -393,6 +399,23 @@ async def test_a_call_fails_with_what_meta_said_while_it_was_away(channel: CallC
     (conversation,) = await channel.conversations()
     assert conversation["id"] == conversation_id
     assert conversation["error"] == {"code": 131016, "reason": "(#131016) Title"}
+
+
+@pytest.mark.parametrize(
+    "restrictions",
+    [
+        {"restrictions_list": [{**RESTRICTION, "expiration": 1_700_000_000}]},
+        {"restrictions_list": [{**RESTRICTION, "type": "RESTRICTED_USER_INITIATED_CALLING"}, "x"]},
+        {"restrictions_list": None},
+        "x",
+    ],
+)
+async def test_what_does_not_restrict_calls_of_the_business_hinders_none(
+    channel: CallChannel, restrictions: Any
+) -> None:
+    channel.meta.calling = {"status": "ENABLED", "restrictions": restrictions}
+    await start(channel)
+    await channel.phase("ringing")
 
 
 async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_next(
