@@ -48,10 +48,6 @@ class LoudIsVoice:
         windows = samples[: whole * WINDOW].reshape(whole, WINDOW)
         return [1.0 if np.abs(window).max() > 500 else 0.0 for window in windows]
 
-    def reset(self) -> None:
-        """Forget the rest."""
-        self._rest = b""
-
 
 @dataclass
 class Stage:

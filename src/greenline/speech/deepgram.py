@@ -74,7 +74,7 @@ class DeepgramRecogniser:
             text = _alternative(answer["results"]["channels"][0])
         except (IndexError, KeyError, TypeError) as error:
             raise RecognitionError(self.name, f"the answer has no transcript: {str(answer)[:200]}") from error
-        return Transcript(text, recording.seconds, options.language, self.name)
+        return Transcript(text, recording.seconds, self.name)
 
     async def aclose(self) -> None:
         """Close the connections of recordings."""

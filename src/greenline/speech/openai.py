@@ -58,7 +58,7 @@ class OpenAiRecogniser:
         extension = _FILES.get(mime_type.partition(";")[0].strip())
         file = audio if extension else encode_wav(recording.pcm, HEARING_RATE)
         text = await self._transcribe(file, extension or "wav", options)
-        return Transcript(text, recording.seconds, options.language, self.name)
+        return Transcript(text, recording.seconds, self.name)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -96,7 +96,7 @@ class SphinxRecogniser:
                 heard_until = end / HEARING_RATE
                 stream.push(recording.pcm[2 * begin : 2 * end])
                 texts.append(await stream.finish())
-        return Transcript(" ".join(filter(None, texts)), recording.seconds, "en", self.name)
+        return Transcript(" ".join(filter(None, texts)), recording.seconds, self.name)
 
     async def warm(self) -> None:
         """Load the model and the phrases before somebody waits for it (about 0.2 s)."""

@@ -52,7 +52,7 @@ class WhisperRecogniser:
         """A recording."""
         recording = await asyncio.to_thread(decode_recording, audio)
         text = await self._recognise(recording.pcm, options)
-        return Transcript(text, recording.seconds, options.language, self.name)
+        return Transcript(text, recording.seconds, self.name)
 
     async def warm(self) -> None:
         """Return when the weights are loaded. Raises `RecognitionError`, `SpeechNotConfigured`."""

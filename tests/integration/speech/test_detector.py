@@ -56,14 +56,6 @@ def test_pieces_of_any_size_give_one_score_for_each_whole_window(sentence: bytes
     assert pieces == whole
 
 
-def test_after_a_reset_nothing_is_remembered(sentence: bytes) -> None:
-    detector = GatedDetector()
-    first = detector.score(sentence)
-    detector.score(sentence[: len(sentence) // 2 // 2 * 2 + 100])
-    detector.reset()
-    assert detector.score(sentence) == first
-
-
 class Loudness:
     """A model of the same shape as Silero that takes a loud window for voice, and counts its windows in its state."""
 
@@ -81,8 +73,6 @@ def test_the_onnx_model_gets_each_window_after_the_end_of_the_one_before() -> No
     sound = bytes(1_024) + np.full(512, 16_384, "<i2").tobytes() + bytes(1_024) + bytes(1_024)
     assert detector.score(sound[:100]) + detector.score(sound[100:]) == [0.0, 0.5, 5.0, 0.0]
     assert detector._state.max() == 4
-    detector.reset()
-    assert detector._state.max() == 0
 
 
 def test_a_model_without_its_runtime_names_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from greenline.speech.models import RecognitionOptions, Voice
 def test_an_agent_without_wishes_speaks_english_with_the_reference_s_defaults() -> None:
     config = ConversationConfig()
     assert recognition_of(config) == RecognitionOptions("scribe_realtime", "en", ())
-    assert voice_of(config) == Voice("", "cjVigY5qzO86Huf0OWal", "eleven_flash_v2", "en", 1.0, 0.5, 0.8)
+    assert voice_of(config) == Voice("cjVigY5qzO86Huf0OWal", "eleven_flash_v2", "en", 1.0, 0.5, 0.8)
 
 
 def test_an_agent_s_wishes_are_passed_on() -> None:
@@ -32,7 +32,7 @@ def test_an_agent_s_wishes_are_passed_on() -> None:
         }
     )
     assert recognition_of(config) == RecognitionOptions("deepgram", "de", ("Monstera",))
-    assert voice_of(config) == Voice("", "alba", "tts-1", "de", 1.1, 0.2, 0.3, (("dict_1", None),), normalise=True)
+    assert voice_of(config) == Voice("alba", "tts-1", "de", 1.1, 0.2, 0.3, (("dict_1", None),), normalise=True)
 
 
 @pytest.mark.parametrize(("tools", "others"), [({"language_detection": {}}, ("de", "fr")), ({}, ())])
@@ -58,9 +58,9 @@ def test_a_further_voice_is_like_the_agent_s_own_but_for_its_wishes() -> None:
         }
     )
     assert voices_of(config) == {
-        "Joe": Voice("", "joe", "eleven_flash_v2", "en", 1.1, 0.9, 0.8),
-        "Eva": Voice("", "eva", "eleven_flash_v2_5", "de", 0.8, 0.5, 0.1),  # the other speaks English only
-        "Max": Voice("", "max", "eleven_v4", "en", 1.1, 0.5, 0.8),
+        "Joe": Voice("joe", "eleven_flash_v2", "en", 1.1, 0.9, 0.8),
+        "Eva": Voice("eva", "eleven_flash_v2_5", "de", 0.8, 0.5, 0.1),  # the other speaks English only
+        "Max": Voice("max", "eleven_v4", "en", 1.1, 0.5, 0.8),
     }
 
 

@@ -24,8 +24,6 @@ class Loud:
         windows = max(1, len(pcm) // 1024)
         return [1.0 if any(pcm) else 0.0] * windows
 
-    def reset(self) -> None: ...
-
 
 @pytest.mark.parametrize("part", [8_000, 2_048])
 async def test_large_pieces_are_not_torn_apart(part: int) -> None:
