@@ -216,7 +216,6 @@ class LiveSession:
     async def _take_last_words(self) -> None:
         try:
             await self._person.take_last_words()
-            self._floor.interrupt()
         except Exception:  # the boundary of the last words: the end is written without them
             log.exception("live.last_words_lost", conversation_id=self.conversation_id)
         finally:
