@@ -208,7 +208,7 @@ class Flux(Hearer):
 class Scribe(Hearer):
     """ElevenLabs ``/v1/speech-to-text/realtime`` with manual commits; less than 0.3 s is not committed.
 
-    It commits by itself after ``own_commit_seconds``.
+    It commits by itself after ``own_commit_seconds``, and takes no larger pieces of sound than it advises.
     """
 
     own_commit_seconds = 90.0
@@ -220,7 +220,12 @@ class Scribe(Hearer):
 
     async def on_text(self, connection: ServerConnection, message: dict[str, Any]) -> None:
         assert message["message_type"] == "input_audio_chunk"
-        self.sound += base64.b64decode(message["audio_base_64"])
+        piece = base64.b64decode(message["audio_base_64"])
+        if len(piece) > RATE * 2:
+            await connection.send('{"message_type": "chunk_size_exceeded", "error": "more than a second of sound"}')
+            await connection.close(1008)
+            return
+        self.sound += piece
         text = decoded(bytes(self.sound[self._begin :]))
         if message["commit"] or len(self.sound) - self._begin >= self.own_commit_seconds * RATE * 2:
             await self._commit(connection, text)

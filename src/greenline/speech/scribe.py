@@ -18,6 +18,8 @@ KEEP_ALIVE_SECONDS: Final = 4.0
 """Scribe closes after some 10 s without sound, and knows no message against it."""
 _SILENCE: Final = bytes(HEARING_RATE // 10 * 2)
 """A tenth of a second, which is sent instead."""
+_PIECE_BYTES: Final = HEARING_RATE * 2
+"""A second: Scribe advises no more at once, and closes for too much. What waited to be heard is one piece here."""
 _LEAST_SECONDS: Final = 0.5
 """Scribe refuses to commit less than 0.3 s of sound; a shorter word gets silence behind it."""
 _KEYTERMS: Final = 50
@@ -64,7 +66,8 @@ class ScribeStream(SocketStream):
     def push(self, pcm: bytes) -> None:
         """Send it."""
         self._uncommitted += len(pcm) / 2 / HEARING_RATE
-        self._socket.send(_chunk(pcm))
+        for at in range(0, len(pcm), _PIECE_BYTES):
+            self._socket.send(_chunk(pcm[at : at + _PIECE_BYTES]))
 
     async def finish(self) -> str:
         """Commit, and wait for the text."""

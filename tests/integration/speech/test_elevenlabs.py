@@ -83,6 +83,13 @@ async def test_hints_tell_what_is_said_so_far(scribe: Scribe) -> None:
     await stream.aclose()
 
 
+async def test_what_waited_to_be_heard_goes_in_pieces_that_scribe_takes(scribe: Scribe) -> None:
+    stream = await recogniser(scribe.url).open(OPTIONS)
+    stream.push(coded("where is my order please repeat that late"))
+    assert await stream.finish() == "where is my order please repeat that late"
+    await stream.aclose()
+
+
 async def test_what_scribe_commits_by_itself_belongs_to_the_utterance(scribe: Scribe) -> None:
     """It does so in the middle of who speaks for long without a pause."""
     scribe.own_commit_seconds = 0.8
