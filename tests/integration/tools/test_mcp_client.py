@@ -26,6 +26,7 @@ from greenline.tools.mcp.schemas import fault_of
 from greenline.tools.mcp.shallow import LEFT_OUT
 from support.loopback import tcp_server
 from support.mcp_server import TRANSPORTS, Shop, Transport, mcp_server
+from support.wait import PATIENCE_SECONDS as LONG
 from support.wait import eventually, until
 
 SECRET = "sk-nobody-may-read-this"
@@ -49,7 +50,7 @@ def endpoint(shop: Shop, **more: Any) -> Endpoint:
 
 
 async def test_a_server_tells_of_its_tools(clients: McpClients, shop: Shop) -> None:
-    price, order = await clients.tools(endpoint(shop), 10)
+    price, order = await clients.tools(endpoint(shop), LONG)
     assert (price.name, price.description) == ("price", "What something costs.")
     assert price.input_schema["properties"] == {"what": {"type": "string"}}
     assert (order.name, order.told["inputSchema"]) == ("order", order.input_schema)
@@ -57,7 +58,9 @@ async def test_a_server_tells_of_its_tools(clients: McpClients, shop: Shop) -> N
 
 async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
     there = endpoint(shop, headers=(("X-Shop", "tea"),))
-    answer = await clients.call(there, "price", {"what": "tea"}, {"greenline/idempotency-key": "k1"}, 10)
+    answer = await clients.call(
+        there, "price", {"what": "tea"}, {"greenline/idempotency-key": "k1"}, LONG
+    )
 
     assert (answer.blocks, answer.is_error) == (({"type": "text", "text": "price of tea: 7 euros"},), False)
     assert shop.ran == [("price", {"what": "tea"})]
@@ -69,8 +72,8 @@ async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
 
 async def test_a_server_of_yesterday_is_talked_to_as_it_knows(clients: McpClients) -> None:
     async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
-        assert len(await clients.tools(endpoint(shop), 10)) == 2
-        answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+        assert len(await clients.tools(endpoint(shop), LONG)) == 2
+        answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
         assert answer.blocks[0]["text"] == "price of tea: 7 euros"
         sessions = {headers["mcp-session-id"] for headers in shop.headers if "mcp-session-id" in headers}
         assert len(sessions) == 2
@@ -103,7 +106,7 @@ async def test_an_answer_does_not_wait_for_the_farewell(clients: McpClients, mon
 async def test_who_has_asked_leaves_before_the_process_does(settings: Settings) -> None:
     async with mcp_server("STREAMABLE_HTTP", of_yesterday=True) as shop:
         async with contextlib.aclosing(McpClients(settings)) as clients:
-            await clients.tools(endpoint(shop), 10)
+            await clients.tools(endpoint(shop), LONG)
         assert shop.headers[-1][":method"] == "DELETE"
 
 
@@ -112,7 +115,7 @@ async def test_an_error_of_a_tool_is_no_server_that_is_away(clients: McpClients)
         shop.refused = {"DELETE": 405, "GET": 405}
         shop.error = MCPError(types.INVALID_PARAMS, "date is in the past")
         with pytest.raises(McpFailure) as caught:
-            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
     assert (caught.value.kind, caught.value.is_away) == ("mcp_error", False)
     assert caught.value.reason == "It answered with an error: date is in the past"
 
@@ -122,7 +125,7 @@ async def test_a_refusal_of_one_call_is_no_server_that_is_away(clients: McpClien
     async with mcp_server("STREAMABLE_HTTP") as shop:
         shop.refused = {"tools/call": status}
         with pytest.raises(McpFailure) as caught:
-            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
     assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_http_error", False, True)
     assert caught.value.reason == f"It answered HTTP {status}."
 
@@ -140,11 +143,13 @@ async def test_a_slow_server_holds_up_no_other_workspace(
         with pytest.raises(McpFailure) as caught:
             await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, 0.1)
         assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_busy", False, False)
-        answer = await clients.call(endpoint(other, workspace_id="ws_2"), "price", {"what": "tea"}, {}, 10)
+        answer = await clients.call(
+            endpoint(other, workspace_id="ws_2"), "price", {"what": "tea"}, {}, LONG
+        )
         assert not answer.is_error
         slow.hold.set()
         assert not any(answer.is_error for answer in await asyncio.gather(*calls))
-        await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, 10)
+        await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, LONG)
         assert len(other.ran) == 2
 
 
@@ -186,14 +191,14 @@ async def test_a_tool_that_is_nested_too_deeply_takes_no_other_tool_away(clients
     for _ in range(110):
         schema = {"type": "object", "properties": {"a": schema}}
     shop.tools.insert(0, types.Tool(name="deep", input_schema=schema))
-    deep, *others = await clients.tools(endpoint(shop), 10)
+    deep, *others = await clients.tools(endpoint(shop), LONG)
     assert [tool.name for tool in others] == ["price", "order"]
     assert "nested deeper" in fault_of(deep.input_schema)
 
 
 async def test_of_an_answer_that_is_nested_too_deeply_the_rest_is_read(clients: McpClients, shop: Shop) -> None:
     shop.structured = {"deep": json.loads("[" * 220 + "]" * 220), "price": 7}
-    answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+    answer = await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
     assert answer.structured["price"] == 7
     assert LEFT_OUT.decode() in json.dumps(answer.structured["deep"])
 
@@ -207,7 +212,7 @@ async def test_a_listing_is_kept_up_to_a_size(clients: McpClients, shop: Shop) -
 
     shop.tools = page(0, 150_000)
     shop.more = [page(1), page(2), page(3), page(4)]
-    found = await clients.tools(endpoint(shop), 10)
+    found = await clients.tools(endpoint(shop), LONG)
     assert [tool.name for tool in found] == [tool.name for number in (1, 2, 3) for tool in page(number)][:10]
     assert sum(tool.size for tool in found) <= MAX_BYTES
     assert shop.listings == 4, "the last page is not asked for"
@@ -216,7 +221,7 @@ async def test_a_listing_is_kept_up_to_a_size(clients: McpClients, shop: Shop) -
 @pytest.mark.parametrize("shop", ["STREAMABLE_HTTP"], indirect=True)
 async def test_a_listing_without_end_is_left(clients: McpClients, shop: Shop) -> None:
     shop.more = [[]] * (2 * client.MAX_PAGES)
-    assert len(await clients.tools(endpoint(shop), 10)) == 2
+    assert len(await clients.tools(endpoint(shop), LONG)) == 2
     assert shop.listings == client.MAX_PAGES
 
 
@@ -239,14 +244,14 @@ async def test_listings_are_kept_up_to_a_size(
 
 
 async def test_a_tool_that_fails_says_so(clients: McpClients, shop: Shop) -> None:
-    answer = await clients.call(endpoint(shop), "price", {"what": "coffee"}, {}, 10)
+    answer = await clients.call(endpoint(shop), "price", {"what": "coffee"}, {}, LONG)
     assert (answer.blocks[0]["text"], answer.is_error) == ("We have no coffee.", True)
 
 
 async def test_what_no_database_holds_is_made_storable(clients: McpClients, shop: Shop) -> None:
     odd = {"type": "object", "properties": {"a": {"type": "integer", "default": 2**70, "title": "a\x00b"}}}
     shop.tools = [types.Tool(name="odd", description="\x00", input_schema=odd)]
-    (tool,) = await clients.tools(endpoint(shop), 10)
+    (tool,) = await clients.tools(endpoint(shop), LONG)
     assert tool.input_schema["properties"]["a"] == {"type": "integer", "default": str(2**70), "title": "a\ufffdb"}
     assert tool.description == "\ufffd"
     tool_hash(tool.name, tool.description, tool.input_schema)
@@ -262,7 +267,7 @@ async def test_a_call_that_takes_too_long_may_have_run(clients: McpClients, shop
 async def test_an_answer_that_is_too_large_is_not_read(clients: McpClients, shop: Shop) -> None:
     shop.size = MAX_BYTES
     with pytest.raises(McpFailure) as caught:
-        await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)
+        await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
     assert (caught.value.kind, caught.value.sent) == ("mcp_too_large", True)
 
 
@@ -285,19 +290,19 @@ async def test_a_call_can_be_cancelled(clients: McpClients, shop: Shop) -> None:
         await call
     shop.hold.set()
     shop.hold = None
-    assert (await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, 10)).is_error is False
+    assert (await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)).is_error is False
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_server_that_comes_back_is_met_anew(clients: McpClients, transport: Transport) -> None:
     async with mcp_server(transport) as first:
         there, port = endpoint(first), int(first.url.split(":")[2].split("/")[0])
-        await clients.tools(there, 10)
+        await clients.tools(there, LONG)
     with pytest.raises(McpFailure) as caught:
-        await clients.tools(there, 10)
+        await clients.tools(there, LONG)
     assert (caught.value.kind, caught.value.sent) == ("mcp_unreachable", False)
     async with mcp_server(transport, port=port):
-        assert len(await clients.tools(there, 10)) == 2
+        assert len(await clients.tools(there, LONG)) == 2
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -305,7 +310,7 @@ async def test_the_guard_judges_every_address(transport: Transport, settings: Se
     clients = McpClients(settings.model_copy(update={"outbound_allow": ()}))
     async with mcp_server(transport) as shop, contextlib.aclosing(clients):
         with pytest.raises(McpFailure) as caught:
-            await clients.tools(endpoint(shop), 10)
+            await clients.tools(endpoint(shop), LONG)
         assert shop.headers == []
     assert caught.value.kind == "mcp_refused"
     assert "GREENLINE_OUTBOUND_ALLOW" in caught.value.reason
@@ -337,7 +342,7 @@ async def test_no_secret_is_in_an_error(clients: McpClients, shop: Shop) -> None
 
 async def test_a_server_that_repeats_its_key_does_not_tell_it_on(clients: McpClients, shop: Shop) -> None:
     there = endpoint(shop, headers=(("X-Key", SECRET),), secrets=frozenset({SECRET}))
-    answer = await clients.call(there, "price", {"what": SECRET}, {}, 10)
+    answer = await clients.call(there, "price", {"what": SECRET}, {}, LONG)
     assert shop.ran == [("price", {"what": SECRET})]
     assert answer.blocks[0]["text"] == "price of ***: 7 euros"
 

@@ -34,10 +34,17 @@ async def flaky_pool(flaky: FlakyDatabase) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
+def lease_seconds() -> float:
+    """Outages that are to end do so long before this."""
+    return 60.0
+
+
+@pytest.fixture
 async def live(
-    flaky: FlakyDatabase, flaky_pool: Pool, pool: Pool, clock: ManualClock, settings: Settings
+    flaky: FlakyDatabase, flaky_pool: Pool, clock: ManualClock, settings: Settings, lease_seconds: float
 ) -> AsyncIterator[Stage]:
-    async with stage(flaky_pool, flaky.dsn, clock, settings.model_copy(update={"lease_seconds": 1.5})) as running:
+    leased = settings.model_copy(update={"lease_seconds": lease_seconds})
+    async with stage(flaky_pool, flaky.dsn, clock, leased) as running:
         running.model.say = lambda request: f"You said {request.messages[-1].text}"
         yield running
 
@@ -86,6 +93,7 @@ async def test_a_conversation_begins_after_a_moment_without_its_database(live: S
     assert [type(event) for event in await live.journal(session)] == [Started, UserMessage, AgentMessage, Ended]
 
 
+@pytest.mark.parametrize("lease_seconds", [3.0])
 async def test_no_conversation_begins_while_the_database_stays_away(live: Stage, flaky: FlakyDatabase) -> None:
     what = await live.beginning()
     flaky.cut()
@@ -100,6 +108,7 @@ async def test_no_file_is_unknown_while_nobody_can_tell(live: Stage, flaky: Flak
     assert await session.unknown_files(["file_none"]) == ("file_none",)
     flaky.cut()
     assert await session.unknown_files(["file_none"]) == ()
+    flaky.mend()
 
 
 async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
@@ -138,6 +147,7 @@ async def test_an_end_whose_outcome_is_unknown_ends_it_once(live: Stage, flaky: 
     assert await kinds(pool, session.conversation_id) == ["started", "ended"]
 
 
+@pytest.mark.parametrize("lease_seconds", [3.0])
 async def test_a_person_is_told_when_the_database_stays_away_and_the_conversation_ends_as_failed(
     live: Stage, flaky: FlakyDatabase, pool: Pool
 ) -> None:

@@ -33,7 +33,7 @@ from support.room_person import RoomPerson, person_in
 from support.rows import WORKSPACE
 from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.voice import tone, voiced_seconds
-from support.wait import eventually, until
+from support.wait import PATIENCE_SECONDS, eventually, until
 
 AGENT = AgentVersion(
     id="agtvrsn_1",
@@ -243,7 +243,15 @@ async def test_the_conversation_ends_with_the_room(place: Place) -> None:
         await eventually(lambda: session.ended is not None)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take long for the last words and the receipt of them."""
+    monkeypatch.setattr("greenline.channels.socket.wire.CLOSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("greenline.channels.livekit.room.RECEIPT_SECONDS", PATIENCE_SECONDS)
+
+
 @BOTH
+@pytest.mark.usefixtures("patient")
 async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None:
     async with place.talk() as (person, session):
         session.tell(AgentResponse(1, "Goodbye.", "resp_1"))
@@ -255,6 +263,7 @@ async def test_the_agent_leaves_when_the_conversation_ends(place: Place) -> None
 
 
 @BOTH
+@pytest.mark.usefixtures("patient")
 async def test_the_last_words_have_arrived_when_the_agent_leaves(place: Place) -> None:
     """More of them than go out at once."""
     async with place.talk() as (person, session):
@@ -266,6 +275,7 @@ async def test_the_last_words_have_arrived_when_the_agent_leaves(place: Place) -
 
 
 @pytest.mark.parametrize("batch_seconds", [0.1, 3600.0])
+@pytest.mark.usefixtures("patient")
 async def test_the_last_words_arrive_over_a_slow_network(place: Place, batch_seconds: float) -> None:
     """What is on its way when somebody leaves a room is lost, whether the server has told of the person or not."""
     place.server.batch_seconds = batch_seconds
@@ -274,7 +284,7 @@ async def test_the_last_words_arrive_over_a_slow_network(place: Place, batch_sec
         place.server.delayed = []
         session.tell(AgentResponse(1, "Goodbye.", "resp_1"))
         session.end("The agent hung up")
-        await eventually(lambda: len(place.server.delayed or ()) == 2 or len(room.participants) == 1)
+        await eventually(lambda: len(place.server.delayed or ()) >= 2 or len(room.participants) == 1)
         place.server.deliver()
         await person.until("agent_response")
         await eventually(lambda: person.left)
