@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from greenline.conversations.events import (
@@ -19,8 +19,8 @@ from greenline.conversations.events import (
 from greenline.conversations.heard import Heard
 from greenline.conversations.tool_calls import CUT_SHORT
 from greenline.conversations.voices import heard_parts, labelled
-from greenline.engine.files import Shown
-from greenline.llm.models import Message, TextPart, ToolCall
+from greenline.engine.files import Shown, earlier
+from greenline.llm.models import FilePart, Message, TextPart, ToolCall
 
 VERBOSITY: Final = {
     "auto": "",
@@ -140,10 +140,11 @@ def messages(events: Iterable[Event], files: Mapping[str, Shown]) -> list[Messag
             calls.setdefault(event.message_id, []).append(ToolCall(event.request_id, event.name, event.params))
     returned = {(event.message_id, event.request_id): event for event in journal if isinstance(event, ToolReturned)}
     found: list[Message] = []
+    sent: set[str] = set()
     for event in _that_count(journal):
         match event:
             case UserMessage():
-                _add_user(found, event, files)
+                _add_user(found, event, [*_files(event, files, sent)])
             case AgentMessage():
                 said, text = tuple(calls.get(event.id, ())), heard.text(event)
                 text = labelled(heard_parts(event.parts, text)) if event.parts else text
@@ -180,10 +181,19 @@ def _result(call: ToolCall, returned: ToolReturned | None) -> Message:
     return Message("tool", _text(CUT_SHORT if returned is None else returned.result), tool_call_id=call.id)
 
 
-def _add_user(found: list[Message], event: UserMessage, files: Mapping[str, Shown]) -> None:
+def _files(event: UserMessage, files: Mapping[str, Shown], sent: set[str]) -> Iterator[Shown]:
+    """Those of a message; ``sent`` are those of messages before, which the model is not given once more."""
+    for file_id in event.file_ids:
+        part = files.get(file_id)
+        if part is None:
+            continue
+        yield earlier(part.filename) if isinstance(part, FilePart) and file_id in sent else part
+        sent.add(file_id)
+
+
+def _add_user(found: list[Message], event: UserMessage, files: Sequence[Shown]) -> None:
     text = event.unwritten or event.text
-    parts: tuple[Shown, ...] = _text(f"{event.label} {text}" if event.label else text)
-    parts += tuple(files[file_id] for file_id in event.file_ids if file_id in files)
+    parts: tuple[Shown, ...] = (*_text(f"{event.label} {text}" if event.label else text), *files)
     if found and found[-1].role == "user":
         found[-1] = Message("user", (*found[-1].parts, *parts))
     else:

@@ -18,6 +18,7 @@ from greenline.channels.live.fillers import Fillers
 from greenline.channels.live.means import Means
 from greenline.channels.live.turn import ClientSide, build_turn
 from greenline.conversations.away import away_notes
+from greenline.engine.files import Room
 from greenline.engine.guardrails.refused import Refused
 from greenline.engine.turn import Outcome, Turn, fail, run_turn
 from greenline.engine.variables import known
@@ -77,7 +78,8 @@ class Answering:
         means, journal = self._means, self._conversation.journal
         if answer.said is not None and not answer.committed.is_set():  # else the journal holds it already
             journal = (*journal, answer.said)
-        files = await means.files.shown(journal, means.config.conversation.file_input.max_files_in_memory)
+        room = Room(means.config.conversation.file_input.max_files_in_memory)
+        files = await means.files.shown(journal, room)
         offer = await self._toolbox.offer(self._servers, known(means.agent.started, journal))
         self._conversation.record(*away_notes(offer.away, journal))
         client = ClientSide(answer.ask_client, answer.ask_to_press, self.client_calls)

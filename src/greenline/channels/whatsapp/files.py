@@ -15,7 +15,7 @@ from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.inbound import InboundFile, InboundMessage
 from greenline.clock import Clock
 from greenline.conversations.files import open_file, read_file, write_file
-from greenline.engine.files import Shown, earlier, lost
+from greenline.engine.files import Room, Shown, earlier, lost
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
 from greenline.store.objects import ObjectMissing, Objects, StorageFault
@@ -95,15 +95,14 @@ class FileFetcher:
         }
         return FetchedFile(file_id, part, row)
 
-    async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: int) -> dict[str, Shown]:
-        """Files of earlier messages, by id: the last ``room`` of them, and the names of the others."""
+    async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: Room) -> dict[str, Shown]:
+        """Files of earlier messages, by id: the newest, for which there is ``room``, and the names of the others."""
         parts: dict[str, Shown] = {}
-        named = set(file_ids[: max(0, len(file_ids) - max(0, room))])
-        for file_id in file_ids:
+        for file_id in reversed(file_ids):
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:
                 continue
-            if file_id in named:
+            if not room.takes(file.size_bytes):
                 parts[file_id] = earlier(file.filename)
                 continue
             try:

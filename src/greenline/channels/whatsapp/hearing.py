@@ -12,7 +12,9 @@ from greenline.channels.whatsapp.files import Fetched, FetchedFile, FileFetcher
 from greenline.channels.whatsapp.inbound import InboundMessage
 from greenline.channels.whatsapp.voice_notes import VoiceNotes
 from greenline.conversations.events import Event, Noted, UserMessage
+from greenline.engine.files import Room
 from greenline.ids import new_id
+from greenline.llm.models import FilePart
 from greenline.store.pool import Pool
 
 
@@ -79,7 +81,9 @@ class Hearing:
 
     async def _recall(self, chat: Chat, dialogue: Dialogue) -> None:
         """The newest files of earlier messages, as many as the agent keeps in mind, and the names of the others."""
-        room = dialogue.config.conversation.file_input.max_files_in_memory - len(dialogue.files)
+        room = Room(dialogue.config.conversation.file_input.max_files_in_memory)
+        for new in dialogue.files.values():
+            room.takes(len(new.data) if isinstance(new, FilePart) else 0)
         earlier = _earlier(dialogue)
         if earlier:
             dialogue.files |= await self._files.recall(chat, dialogue.conversation.id, earlier, room)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from greenline.channels.live.models import ResponseComplete
 from greenline.conversations.files import file_key
+from greenline.engine import files as engine_files
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
@@ -53,10 +56,44 @@ async def test_files_that_are_too_many_to_keep_in_mind_are_named(opens: Opens, s
         ]
         assert await sends("The first again", first[:1], 3) == [
             *("Look", "a", "[File b, sent earlier]", "[File c, sent earlier]"),
-            *("And", "d", "The first again", "a"),
+            *("And", "d", "The first again", "[File a, sent earlier]"),
         ]
         # One that is sent over and over takes the place of one file.
-        assert (await sends("And again", first[:1], 4))[4:] == ["And", "d", "The first again", "a", "And again", "a"]
+        assert (await sends("And again", first[:1], 4))[6:] == [
+            *("The first again", "[File a, sent earlier]"),
+            *("And again", "[File a, sent earlier]"),
+        ]
+
+
+async def test_files_that_are_too_large_together_are_named(
+    opens: Opens, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint would refuse all of them, and this process would hold them in memory."""
+    monkeypatch.setattr(engine_files, "MOST_BYTES", 10)
+    async with opens() as live:
+        live.model.say = lambda request: "I see."
+        objects = FolderObjects(settings.data_dir)
+        session, told = await live.begin()
+
+        async def sends(answers: int, **sizes: int) -> list[str]:
+            about = {"conversation_id": session.conversation_id}
+            files = [
+                await save_file(live.pool, objects, b"x" * size, live.clock.now(), filename=name, **about)
+                for name, size in sizes.items()
+            ]
+            session.user_message("Look", [file.id for file in files])
+            await told_of(told, ResponseComplete, answers)
+            return shown(live.model.requests[-1])
+
+        assert await sends(1, a=1, b=6) == ["Look", "x", "xxxxxx"]
+        assert await sends(2, c=5, d=5) == [
+            *("Look", "[File a, sent earlier]", "[File b, sent earlier]"),
+            *("Look", "xxxxx", "xxxxx"),
+        ]
+        assert (await sends(3, e=11))[3:] == [
+            *("Look", "[File c, sent earlier]", "[File d, sent earlier]"),
+            *("Look", "xxxxxxxxxxx"),
+        ]
 
 
 async def test_a_file_that_the_storage_lost_is_named(opens: Opens, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from greenline.channels.whatsapp.webhook import Webhook, WebhookTooLarge
 from greenline.clock import ManualClock
 from greenline.conversations.events import UserMessage
+from greenline.engine import files as engine_files
 from greenline.llm.models import FilePart, ModelRequest, TextPart
 from greenline.settings import Settings
 from greenline.store.pool import Pool
@@ -81,6 +82,14 @@ async def test_files_that_are_fewer_than_an_agent_keeps_in_mind_are_all_shown(ch
     await channel.hear("Which one is the best?")
     await channel.quiet()
     assert [data for _, _, data in files_of(channel.model.requests[-1])] == [PNG, PNG + b"3", PNG]
+
+
+async def test_files_that_are_too_large_together_are_named(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_files, "MOST_BYTES", 2 * len(PNG))
+    await sends(channel, "image", "m1", "image/png")
+    request = await sends(channel, "image", "m3", "image/png")
+    assert files_of(request) == [("image/png", "image.png", PNG + b"3")]
+    assert request.messages[1].parts[-1] == TextPart("[File image.png, sent earlier]")
 
 
 async def test_an_agent_may_take_no_files(channel: Channel) -> None:
