@@ -58,9 +58,7 @@ async def test_a_server_tells_of_its_tools(clients: McpClients, shop: Shop) -> N
 
 async def test_a_tool_runs(clients: McpClients, shop: Shop) -> None:
     there = endpoint(shop, headers=(("X-Shop", "tea"),))
-    answer = await clients.call(
-        there, "price", {"what": "tea"}, {"greenline/idempotency-key": "k1"}, LONG
-    )
+    answer = await clients.call(there, "price", {"what": "tea"}, {"greenline/idempotency-key": "k1"}, LONG)
 
     assert (answer.blocks, answer.is_error) == (({"type": "text", "text": "price of tea: 7 euros"},), False)
     assert shop.ran == [("price", {"what": "tea"})]
@@ -143,9 +141,7 @@ async def test_a_slow_server_holds_up_no_other_workspace(
         with pytest.raises(McpFailure) as caught:
             await clients.call(endpoint(other, workspace_id="ws_1"), "price", {"what": "tea"}, {}, 0.1)
         assert (caught.value.kind, caught.value.is_away, caught.value.sent) == ("mcp_busy", False, False)
-        answer = await clients.call(
-            endpoint(other, workspace_id="ws_2"), "price", {"what": "tea"}, {}, LONG
-        )
+        answer = await clients.call(endpoint(other, workspace_id="ws_2"), "price", {"what": "tea"}, {}, LONG)
         assert not answer.is_error
         slow.hold.set()
         assert not any(answer.is_error for answer in await asyncio.gather(*calls))
