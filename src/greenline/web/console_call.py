@@ -60,13 +60,11 @@ def call_state(call: Mapping[str, Any], zone: tzinfo) -> CallState:
     if call["phase"] != "ended":
         since = f" Since {call['picked_up_at'].astimezone(zone):%H:%M:%S}." if call["picked_up_at"] else ""
         return CallState(RUNNING.get(call["phase"], "The call is being answered.") + since)
+    reason, advice = call["reason"] or "", ADVICE.get(call["error_code"], "")
     if call["result"] == "answered":
-        return CallState(f"The call is over. {call['reason'] or ''}".strip())
-    text, reason = ENDED.get(call["result"], "The call is over."), call["reason"] or ""
-    outbound = call["direction"] == "outbound"
-    advice = ADVICE.get(call["error_code"], "") or (
-        NEXT.get(call["permission_state"]) or NEXT.get(call["result"]) or "" if outbound else ""
-    )
+        return CallState(f"The call is over. {reason}".strip(), "" if advice in reason else advice)
+    text, outbound = ENDED.get(call["result"], "The call is over."), call["direction"] == "outbound"
+    advice = advice or (NEXT.get(call["permission_state"]) or NEXT.get(call["result"]) or "" if outbound else "")
     if advice and advice in reason:
         advice = ""
     return CallState(text if text == reason else f"{text} {reason}".strip(), advice, bad=call["result"] == "failed")

@@ -33,6 +33,17 @@ def test_a_call_that_runs_tells_since_when() -> None:
     ("row", "text", "advice", "bad"),
     [
         ({"result": "answered", "reason": "The person hung up."}, "The call is over. The person hung up.", "", False),
+        (
+            {
+                "result": "answered",
+                "reason": "Client received no media",
+                "error_code": 138021,
+                "direction": "inbound",
+            },
+            "The call is over. Client received no media",
+            "Nothing of ours was heard at the relay. Open outbound UDP.",
+            False,
+        ),
         ({"result": "no_answer", "reason": "Nobody picked up."}, "Nobody picked up.", "Try again at another", False),
         ({"result": "busy", "reason": "The person rejected the call."}, "The call was rejected.", "Write in", False),
         (

@@ -41,7 +41,7 @@ class HangUps:
             await self._graph.act(line.phone_number_id, token, row.hang_up, row.wacid)
         except GraphError as error:
             log.warning("call.hang_up_refused", call_id=row.id, action=row.hang_up, error=str(error))
-            if error.outcome is not Outcome.PERMANENT:
+            if error.outcome is not Outcome.PERMANENT or error.token_dead:
                 return row if self._may_wait(row) else replace(row, hang_up=None)
             if row.hang_up == "terminate" and row.direction == "inbound" and row.picked_up_at is None:
                 # An `accept` whose answer we did not wait for was not carried out: the phone rings.

@@ -253,7 +253,8 @@ class CallRun:
                 self._events.put_nowait(Done(action))
         except GraphError as error:
             log.warning("call.refused", call_id=self.row.id, action=action, code=error.code, error=str(error))
-            unknown, passing = error.outcome is GraphOutcome.UNKNOWN, error.outcome is GraphOutcome.REFUSED
+            unknown = error.outcome is GraphOutcome.UNKNOWN
+            passing = error.outcome is GraphOutcome.REFUSED or error.token_dead  # another token may be there by then
             self._events.put_nowait(Refused(action, reason_of(error), error.code, unknown, passing))
 
     # Timers

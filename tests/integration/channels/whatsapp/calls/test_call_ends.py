@@ -68,6 +68,20 @@ async def test_a_call_ends_though_meta_does_not_answer_the_hang_up(channel: Call
         assert (await channel.row())["hang_up"] is None
 
 
+async def test_a_hang_up_that_a_dead_token_kept_from_meta_is_said_again_by_its_successor(
+    channel: CallChannel,
+) -> None:
+    async with talking(channel) as (_, voice):
+        channel.meta.refuse_action = lambda body: meta_error(190, 401) if body["action"] == "terminate" else None
+        voice.end("All was said.")
+        row = await channel.ended()
+        assert (row["result"], row["hang_up"]) == ("answered", "terminate")
+        channel.meta.refuse_action = lambda body: None
+        await channel.acted("terminate", step=0.2)
+        await channel.quiet()
+        assert (await channel.row())["hang_up"] is None
+
+
 async def stopped(channel: CallChannel, stopping: asyncio.Task[None]) -> None:
     """Let time pass until the process has stopped: a call that leaves is written down before its timer begins."""
 
