@@ -22,6 +22,8 @@ from websockets.http11 import Request, Response
 from support.coded_speech import decoded, quiet_at_end
 
 RATE = 16_000
+LANGUAGES = frozenset({"en", "es", "fr", "de", "hi", "ru", "pt", "ja", "it", "nl"})
+"""Of Flux (Deepgram: Language prompting)."""
 
 
 @dataclass
@@ -148,7 +150,16 @@ class Nova(Hearer):
 
 
 class Flux(Hearer):
-    """Deepgram ``/v2/listen``: updates every quarter of a second; a turn ends after 0.6 s of silence, or by force."""
+    """Deepgram ``/v2/listen``: updates every quarter of a second; a turn ends after 0.6 s of silence, or by force.
+
+    A hint of a language that it does not know is refused.
+    """
+
+    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        hints = parse_qs(urlsplit(request.path).query).get("language_hint", [])
+        if not LANGUAGES.issuperset(hints):
+            self.faults = Faults(refuse=(400, {"err_code": "INVALID_PARAMETER", "err_msg": "unsupported language"}))
+        return super().answer(connection, request)
 
     def reset(self) -> None:
         super().reset()

@@ -33,8 +33,8 @@ FINALIZE_SECONDS: Final = 1.5
 _FINALIZE: Final = json.dumps({"type": "Finalize"})
 _KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
 """Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
-_TOLD_APART: Final = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
-"""The languages of ``multi`` (Deepgram: Multilingual codeswitching)."""
+TOLD_APART: Final = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
+"""The languages of ``multi`` (Deepgram: Multilingual codeswitching), and those of Flux (Language prompting)."""
 _ROUNDING: Final = 0.02
 _RESULT_SECONDS: Final = 1.0
 """After so much sound there is a result at any rate, if only of silence."""
@@ -203,7 +203,7 @@ class DeepgramSynthesiser:
 def _language(options: RecognitionOptions) -> str:
     """Nova can tell some languages apart; of others it hears the one that it is told."""
     spoken = {language.partition("-")[0] for language in (options.language or "", *options.others)}
-    several = not options.language or (options.others and spoken <= _TOLD_APART)
+    several = not options.language or (options.others and spoken <= TOLD_APART)
     return "multi" if several else options.language or ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from greenline.speech.deepgram import DeepgramRecogniser
+from greenline.speech.deepgram import TOLD_APART, DeepgramRecogniser
 from greenline.speech.errors import RecognitionError
 from greenline.speech.http import Address
 from greenline.speech.models import (
@@ -53,9 +53,8 @@ class FluxRecogniser:
             ("eager_eot_threshold", str(EAGER_THRESHOLD)),
             *(("keyterm", keyword) for keyword in options.keywords),
         ]
-        if options.language and self._model.endswith("-multi"):
-            languages = (options.language, *options.others)
-            query.extend(("language_hint", language.partition("-")[0]) for language in languages)
+        if self._model.endswith("-multi"):
+            query.extend(("language_hint", language) for language in _hints(options))
         socket = await SpeechSocket.open(
             self.name,
             self._address,
@@ -153,3 +152,9 @@ class FluxStream(SocketStream):
         self._turns = {turn: text for turn, text in self._turns.items() if turn > last}
         if self._open is not None and self._open <= last:
             self._open = None
+
+
+def _hints(options: RecognitionOptions) -> list[str]:
+    """The languages without their countries; with one that Flux does not know it would refuse the connection."""
+    languages = (language.partition("-")[0] for language in (options.language or "", *options.others))
+    return [language for language in dict.fromkeys(languages) if language in TOLD_APART]

@@ -114,9 +114,16 @@ async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
     await eventually(lambda: flux.open == 0)
 
 
-async def test_every_language_that_may_be_spoken_is_a_hint(flux: Flux) -> None:
-    stream = await recogniser(flux, "flux-general-multi").open(RecognitionOptions(language="es-mx", others=("en",)))
-    assert flux.query["language_hint"] == ["es", "en"]
+@pytest.mark.parametrize(
+    ("language", "others", "hints"),
+    [("es-mx", ("en",), ["es", "en"]), ("pl", ("en-gb", "en-us"), ["en"]), ("pl", (), [])],
+)
+async def test_every_language_that_may_be_spoken_is_a_hint_if_flux_knows_it(
+    flux: Flux, language: str, others: tuple[str, ...], hints: list[str]
+) -> None:
+    options = RecognitionOptions(language=language, others=others)
+    stream = await recogniser(flux, "flux-general-multi").open(options)
+    assert flux.query.get("language_hint", []) == hints
     await stream.aclose()
 
 
