@@ -22,6 +22,8 @@ from websockets.http11 import Request, Response
 from support.coded_speech import decoded, quiet_at_end
 
 RATE = 16_000
+MOST_LETTERS = 1_200
+"""Of all keyterms: about 500 tokens (Deepgram: Keyterm prompting)."""
 LANGUAGES = frozenset({"en", "es", "fr", "de", "hi", "ru", "pt", "ja", "it", "nl"})
 """Of Flux (Deepgram: Language prompting)."""
 
@@ -70,6 +72,9 @@ class Hearer:
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse, or let in."""
         self.requests.append(request)
+        keyterms = parse_qs(urlsplit(request.path).query).get("keyterm", [])
+        if len(keyterms) > 100 or sum(len(term) for term in keyterms) > MOST_LETTERS:
+            self.faults = Faults(refuse=(400, {"err_msg": "Keyterm limit exceeded."}))
         if self.faults.refuse is None:
             return None
         status, body = self.faults.refuse

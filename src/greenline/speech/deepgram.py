@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -35,6 +36,8 @@ _KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
 """Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
 TOLD_APART: Final = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"})
 """The languages of ``multi`` (Deepgram: Multilingual codeswitching), and those of Flux (Language prompting)."""
+_KEYTERMS: Final = 100
+_KEYTERM_TOKENS: Final = 500
 _ROUNDING: Final = 0.02
 _RESULT_SECONDS: Final = 1.0
 """After so much sound there is a result at any rate, if only of silence."""
@@ -87,7 +90,7 @@ class DeepgramRecogniser:
             ("model", self._model),
             ("smart_format", "true"),
             ("language", f"{language}-{region.upper()}" if region else language),
-            *((term, keyword) for keyword in options.keywords),
+            *((term, keyword) for keyword in keyterms(options.keywords)),
         ]
 
 
@@ -198,6 +201,16 @@ class DeepgramSynthesiser:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def keyterms(keywords: Sequence[str]) -> list[str]:
+    """The first of an agent's keywords, as many as Deepgram takes: for more it refuses the connection.
+
+    Its tokens are of two letters at least, nearly always; each term may have one more.
+    """
+    tokens = accumulate(1 + (len(word.encode()) + 1) // 2 for word in keywords)
+    fitting = [word for word, until in zip(keywords, tokens, strict=True) if until <= _KEYTERM_TOKENS]
+    return fitting[:_KEYTERMS]
 
 
 def _language(options: RecognitionOptions) -> str:

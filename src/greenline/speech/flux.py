@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from greenline.speech.deepgram import TOLD_APART, DeepgramRecogniser
+from greenline.speech.deepgram import TOLD_APART, DeepgramRecogniser, keyterms
 from greenline.speech.errors import RecognitionError
 from greenline.speech.http import Address
 from greenline.speech.models import (
@@ -51,7 +51,7 @@ class FluxRecogniser:
             ("encoding", "linear16"),
             ("sample_rate", str(HEARING_RATE)),
             ("eager_eot_threshold", str(EAGER_THRESHOLD)),
-            *(("keyterm", keyword) for keyword in options.keywords),
+            *(("keyterm", keyword) for keyword in keyterms(options.keywords)),
         ]
         if self._model.endswith("-multi"):
             query.extend(("language_hint", language) for language in _hints(options))

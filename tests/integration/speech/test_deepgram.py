@@ -54,6 +54,16 @@ async def test_the_connection_says_what_to_expect(nova: Nova) -> None:
     await eventually(lambda: nova.open == 0)
 
 
+@pytest.mark.parametrize("word", ["Monstera deliciosa", "Fern"])
+async def test_an_agent_with_many_keywords_is_heard(nova: Nova, word: str) -> None:
+    keywords = tuple(f"{word} {number}" for number in range(200))
+    stream = await recogniser(nova).open(RecognitionOptions(language="en", keywords=keywords))
+    sent = nova.query["keyterm"]
+    assert sent == list(keywords[: len(sent)])
+    assert len(sent) >= 40
+    await stream.aclose()
+
+
 @pytest.mark.parametrize(
     ("language", "others", "heard_as"),
     [("en", ("de", "es-mx"), "multi"), ("pl", ("en",), "pl"), ("en", ("pl",), "en")],

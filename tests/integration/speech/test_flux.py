@@ -114,6 +114,13 @@ async def test_the_connection_says_what_to_expect(flux: Flux) -> None:
     await eventually(lambda: flux.open == 0)
 
 
+async def test_an_agent_with_many_keywords_is_heard(flux: Flux) -> None:
+    options = RecognitionOptions(language="en", keywords=tuple(f"Fern {number}" for number in range(200)))
+    stream = await recogniser(flux).open(options)
+    assert flux.query["keyterm"][0] == "Fern 0"
+    await stream.aclose()
+
+
 @pytest.mark.parametrize(
     ("language", "others", "hints"),
     [("es-mx", ("en",), ["es", "en"]), ("pl", ("en-gb", "en-us"), ["en"]), ("pl", (), [])],
