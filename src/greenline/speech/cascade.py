@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar
 
+import httpx2
 import structlog
 
 from greenline.clock import Clock
@@ -155,7 +156,10 @@ class SynthesiserCascade:
 
 def _passes(error: SpeechError) -> bool:
     """Whether the same request may go well at once: who was slow or unwilling will be so again."""
-    return not error.of_request and not isinstance(error.__cause__, TimeoutError)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TimeoutError | httpx2.TimeoutException):
+        cause = cause.__cause__
+    return not error.of_request and cause is None
 
 
 class RecogniserCascade:
@@ -176,9 +180,12 @@ class RecogniserCascade:
         return _StreamCascade(opener, first, self._rests, self._seconds, usage)
 
     async def transcribe(self, audio: bytes, mime_type: str, options: RecognitionOptions) -> Transcript:
-        """A recording, by the first who manages."""
+        """A recording, by the first who manages; the first is asked once more at the end, as in speaking."""
         errors: list[SpeechError] = []
-        for candidate in self._rests.order(self._candidates):
+        order = self._rests.order(self._candidates)
+        for candidate in (*order, order[0]):
+            if len(errors) == len(order) and not _passes(errors[0]):
+                break
             try:
                 transcript = await candidate.transcribe(audio, mime_type, options)
             except AudioError:

@@ -334,6 +334,34 @@ async def test_a_recording_is_heard_by_the_next_and_junk_by_nobody(clock: Manual
         await services.aclose()
 
 
+async def test_a_recording_whose_connection_was_only_cut_is_heard_all_the_same(clock: ManualClock) -> None:
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    async with speech_http(Answer([], cut_after=0), says({"text": "Yes."})) as server:
+        services = speech(clock, {"openai": server.url})
+        recogniser = services.recogniser(RecognitionOptions())
+        transcript = await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
+        await services.aclose()
+    assert transcript.text == "Yes."
+
+
+@pytest.mark.parametrize("provider", ["deepgram", "elevenlabs", "openai"])
+async def test_who_hears_no_recording_in_time_or_refuses_it_is_not_asked_again(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    monkeypatch.setattr("greenline.speech.deepgram.RECORDING_SECONDS", 0.2)
+    monkeypatch.setattr("greenline.speech.elevenlabs.RECORDING_SECONDS", 0.2)
+    monkeypatch.setattr("greenline.speech.providers.RECORDING_SECONDS", 0.2)
+    note = encode_note(sine(0.5, 16_000), 16_000)
+    for answer in (Answer([], hang_after=0), says({"error": {"message": "too large"}}, 413)):
+        async with speech_http(answer) as server:
+            services = speech(clock, {provider: server.url})
+            recogniser = services.recogniser(RecognitionOptions())
+            with pytest.raises(RecognitionError):
+                await recogniser.transcribe(note.data, note.mime_type, RecognitionOptions())
+            await services.aclose()
+        assert len(server.seen) == 1
+
+
 async def test_whoever_heard_and_spoke_is_on_the_meter(
     clock: ManualClock, nova: Nova, voice_server: SpeechHttp
 ) -> None:
