@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -32,22 +32,27 @@ async def check_speech(settings: Settings, clock: Clock, environ: Mapping[str, s
     Raises `greenline.errors.ConfigurationError` for settings with which the server does not start.
     """
     services = build_speech(settings, clock, environ)
+    hearing, speaking = SpeechCatalog.of("stt", settings, environ), SpeechCatalog.of("tts", settings, environ)
     try:
-        await services.warm()
-        unloaded = None
-    except (SpeechError, OSError) as error:
-        unloaded = str(error)
+        return [
+            await _check("hearing", hearing, services.warm_hearing),
+            await _check("speaking", speaking, services.warm_speaking),
+        ]
     finally:
         await services.aclose()
-    hearing, speaking = SpeechCatalog.of("stt", settings, environ), SpeechCatalog.of("tts", settings, environ)
-    return [await _check("hearing", hearing, unloaded), await _check("speaking", speaking, unloaded)]
 
 
-async def _check(role: Literal["hearing", "speaking"], catalog: SpeechCatalog, unloaded: str | None) -> SpeechCheck:
+async def _check(
+    role: Literal["hearing", "speaking"], catalog: SpeechCatalog, warm: Callable[[], Awaitable[None]]
+) -> SpeechCheck:
     target = catalog.find("")
-    if target.provider in (EMBEDDED, WHISPER):
-        return SpeechCheck(role, target.provider, unloaded)
-    return SpeechCheck(role, str(target), await _unreached(catalog.url(target.provider)))
+    if target.provider not in (EMBEDDED, WHISPER):
+        return SpeechCheck(role, str(target), await _unreached(catalog.url(target.provider)))
+    try:
+        await warm()
+    except (SpeechError, OSError) as error:
+        return SpeechCheck(role, target.provider, str(error))
+    return SpeechCheck(role, target.provider)
 
 
 async def _unreached(url: str) -> str | None:

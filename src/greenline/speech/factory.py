@@ -77,11 +77,14 @@ class SpeechServices:
         """The server's failure message, which the embedded voice has spoken ahead; empty when it has not."""
         return self._spare.sound(voice.language, rate)
 
-    async def warm(self) -> None:
-        """Load what works on this machine and is in use before somebody waits for it."""
+    async def warm_hearing(self) -> None:
+        """Load who hears, if that is on this machine. Raises `SpeechError`, ``OSError``."""
         recogniser = self._recognisers.get(self._hearing.find(""))
         if isinstance(recogniser, SphinxRecogniser | WhisperRecogniser):
             await recogniser.warm()
+
+    async def warm_speaking(self) -> None:
+        """Load who speaks, if that is on this machine. Raises `SpeechError`, ``OSError``."""
         synthesiser = self._synthesisers.get(self._speaking.find(""))
         if isinstance(synthesiser, EspeakSynthesiser):
             await synthesiser.warm()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import structlog
 
 from greenline.speech.buffered import BufferedStream
 from greenline.speech.errors import RecognitionError, SpeechNotConfigured
 from greenline.speech.models import RecognitionOptions, RecognitionStream, Transcript
 from greenline.speech.notes import decode_recording
 
+log = structlog.get_logger(__name__)
+
 NAME: Final = "whisper"
+_LIBRARY: Final = "faster_whisper"
 T = TypeVar("T")
 
 THREADS: Final = 1
@@ -33,16 +37,18 @@ class WhisperRecogniser:
     name = NAME
 
     def __init__(self, weights: Path | None) -> None:
-        """Raises `SpeechNotConfigured` when there is no such folder."""
+        """Raises `SpeechNotConfigured` when there is no such folder, or no faster-whisper."""
         if weights is None or not (weights / "model.bin").is_file():
             raise SpeechNotConfigured(
                 NAME, "GREENLINE_WHISPER_MODEL must be a folder with the weights (model.bin) of faster-whisper"
             )
+        if importlib.util.find_spec(_LIBRARY) is None:
+            raise _not_installed()
         self._weights = weights
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="whisper")
         self._loading = threading.Lock()
         self._model: Any = None
-        self._threads.submit(self._loaded)  # what fails here fails again, and is told, when it is used
+        self._threads.submit(self._loaded).add_done_callback(_report)  # what fails here fails again when it is used
 
     async def open(self, options: RecognitionOptions) -> RecognitionStream:
         """A stream that keeps an utterance until it ends."""
@@ -90,10 +96,20 @@ class WhisperRecogniser:
         return self._model
 
 
+def _not_installed() -> SpeechNotConfigured:
+    return SpeechNotConfigured(NAME, "install faster-whisper, or set another GREENLINE_STT")
+
+
+def _report(loading: Future[Any]) -> None:
+    """Tell the operator before a person speaks in vain."""
+    if error := loading.exception():
+        log.error("speech.not_loaded", provider=NAME, error=str(error))
+
+
 def _load(weights: Path) -> Any:
     try:
-        library = importlib.import_module("faster_whisper")
+        library = importlib.import_module(_LIBRARY)
     except ImportError as error:
-        raise SpeechNotConfigured(NAME, "install faster-whisper, or set another GREENLINE_STT") from error
+        raise _not_installed() from error
     # local_files_only: a wrong folder must not make the library look for weights on the internet.
     return library.WhisperModel(str(weights), device="cpu", compute_type="int8", local_files_only=True)

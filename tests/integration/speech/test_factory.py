@@ -23,7 +23,8 @@ async def speech() -> AsyncIterator[SpeechServices]:
 
 
 async def test_without_a_key_a_spoken_sentence_is_heard(speech: SpeechServices) -> None:
-    await speech.warm()
+    await speech.warm_hearing()
+    await speech.warm_speaking()
     options = RecognitionOptions("scribe_realtime", "en")
     voice = Voice(voice_id="cjVigY5qzO86Huf0OWal", model_id="eleven_flash_v2", language="en")
     synthesiser, recogniser = speech.synthesiser(voice), speech.recogniser(options)
@@ -77,9 +78,12 @@ def test_a_setting_that_can_not_work_stops_the_start(wrong: dict[str, Any], name
         build_speech(Settings(_env_file=None, **wrong), environ={})
 
 
-def test_a_key_that_http_can_not_carry_stops_the_start() -> None:
-    with pytest.raises(ConfigurationError, match="DEEPGRAM_API_KEY has characters") as raised:
-        build_speech(Settings(_env_file=None, stt="deepgram"), environ={"DEEPGRAM_API_KEY": "se\ncret"})
+@pytest.mark.parametrize("provider", ["deepgram", "elevenlabs", "openai"])
+@pytest.mark.parametrize("role", ["stt", "tts"])
+def test_a_key_that_http_can_not_carry_stops_the_start(provider: str, role: str) -> None:
+    name = f"{provider.upper()}_API_KEY"
+    with pytest.raises(ConfigurationError, match=f"{name} has characters") as raised:
+        build_speech(Settings(_env_file=None, **{role: provider}), environ={name: "se\ncret"})
     assert "cret" not in str(raised.value)
 
 

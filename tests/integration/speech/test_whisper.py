@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from greenline.speech.errors import RecognitionError, SpeechNotConfigured
 from greenline.speech.models import RecognitionOptions
@@ -15,6 +17,7 @@ from greenline.speech.notes import encode_note
 from greenline.speech.whisper import WhisperRecogniser
 from support.coded_speech import coded, decoded
 from support.sounds import sine
+from support.wait import eventually
 
 OPTIONS = RecognitionOptions(language="pt-br", keywords=("Monstera", "Calathea"))
 
@@ -37,6 +40,7 @@ class Model:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = ModuleType("faster_whisper")
+    library.__spec__ = ModuleSpec("faster_whisper", None)
     monkeypatch.setattr(library, "WhisperModel", Model, raising=False)
     monkeypatch.setitem(sys.modules, "faster_whisper", library)
     (tmp_path / "model.bin").write_bytes(b"weights")
@@ -72,7 +76,10 @@ async def test_the_weights_are_loaded_before_somebody_speaks(weights: Path) -> N
 
 async def test_weights_that_are_none_are_told(weights: Path) -> None:
     (weights / "model.bin").write_bytes(b"junk")
-    whisper = WhisperRecogniser(weights)
+    with capture_logs() as logs:
+        whisper = WhisperRecogniser(weights)
+        await eventually(lambda: bool(logs))
+    assert (logs[0]["event"], logs[0]["error"]) == ("speech.not_loaded", "Unsupported model binary version")
     with pytest.raises(RecognitionError, match="whisper: Unsupported model"):
         await whisper.warm()
     stream = await whisper.open(OPTIONS)
@@ -87,12 +94,8 @@ def test_a_folder_without_weights_names_the_setting(tmp_path: Path) -> None:
         WhisperRecogniser(tmp_path)
 
 
-async def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     (tmp_path / "model.bin").write_bytes(b"weights")
-    whisper = WhisperRecogniser(tmp_path)
-    stream = await whisper.open(OPTIONS)
-    stream.push(coded("yes"))
     with pytest.raises(SpeechNotConfigured, match="install faster-whisper"):
-        await stream.finish()
-    await whisper.aclose()
+        WhisperRecogniser(tmp_path)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -44,3 +48,18 @@ async def test_a_provider_that_answers_anything_is_reached_and_one_that_is_not_t
 async def test_a_provider_without_its_key_is_told(clock: ManualClock) -> None:
     with pytest.raises(ConfigurationError, match="DEEPGRAM_API_KEY"):
         await check_speech(Settings(_env_file=None, stt="deepgram"), clock, {})
+
+
+async def test_what_does_not_load_is_told_of_who_hears_and_not_of_who_speaks(
+    clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = ModuleType("faster_whisper")
+    library.__spec__ = ModuleSpec("faster_whisper", None)
+    monkeypatch.setattr(library, "WhisperModel", lambda *_, **__: int("no weights"), raising=False)
+    monkeypatch.setitem(sys.modules, "faster_whisper", library)
+    (tmp_path / "model.bin").write_bytes(b"junk")
+    hearing, speaking = await check_speech(Settings(_env_file=None, stt="whisper", whisper_model=tmp_path), clock, {})
+    assert hearing.name == "whisper"
+    assert hearing.trouble is not None
+    assert "no weights" in hearing.trouble
+    assert speaking == SpeechCheck("speaking", "embedded")
