@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 NAME: Final = "whisper"
 _LIBRARY: Final = "faster_whisper"
+_FILES: Final = ("model.bin", "tokenizer.json")
+"""Without the second the library would look for one on the internet, whatever it was told of local files."""
 T = TypeVar("T")
 
 THREADS: Final = 1
@@ -38,9 +40,10 @@ class WhisperRecogniser:
 
     def __init__(self, weights: Path | None) -> None:
         """Raises `SpeechNotConfigured` when there is no such folder, or no faster-whisper."""
-        if weights is None or not (weights / "model.bin").is_file():
+        if weights is None or not all((weights / name).is_file() for name in _FILES):
             raise SpeechNotConfigured(
-                NAME, "GREENLINE_WHISPER_MODEL must be a folder with the weights (model.bin) of faster-whisper"
+                NAME,
+                f"GREENLINE_WHISPER_MODEL must be a folder with the weights of faster-whisper ({', '.join(_FILES)})",
             )
         if importlib.util.find_spec(_LIBRARY) is None:
             raise _not_installed()

@@ -44,6 +44,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(library, "WhisperModel", Model, raising=False)
     monkeypatch.setitem(sys.modules, "faster_whisper", library)
     (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "tokenizer.json").write_text("{}")
     return tmp_path
 
 
@@ -89,13 +90,16 @@ async def test_weights_that_are_none_are_told(weights: Path) -> None:
     await whisper.aclose()
 
 
-def test_a_folder_without_weights_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(SpeechNotConfigured, match="GREENLINE_WHISPER_MODEL must be a folder"):
-        WhisperRecogniser(tmp_path)
+@pytest.mark.parametrize("missing", ["model.bin", "tokenizer.json"])
+def test_a_folder_without_weights_names_the_setting(weights: Path, missing: str) -> None:
+    (weights / missing).unlink()
+    with pytest.raises(SpeechNotConfigured, match=f"GREENLINE_WHISPER_MODEL must be a folder.*{missing}"):
+        WhisperRecogniser(weights)
 
 
 def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(SpeechNotConfigured, match="install faster-whisper"):
         WhisperRecogniser(tmp_path)

@@ -58,6 +58,7 @@ async def test_what_does_not_load_is_told_of_who_hears_and_not_of_who_speaks(
     monkeypatch.setattr(library, "WhisperModel", lambda *_, **__: int("no weights"), raising=False)
     monkeypatch.setitem(sys.modules, "faster_whisper", library)
     (tmp_path / "model.bin").write_bytes(b"junk")
+    (tmp_path / "tokenizer.json").write_text("{}")
     hearing, speaking = await check_speech(Settings(_env_file=None, stt="whisper", whisper_model=tmp_path), clock, {})
     assert hearing.name == "whisper"
     assert hearing.trouble is not None
