@@ -23,6 +23,7 @@ DEFAULT_VOICE: Final = "cjVigY5qzO86Huf0OWal"
 """The reference's default in ``tts.voice_id``."""
 RECORDING_MODEL: Final = "scribe_v2"
 REALTIME: Final = "_realtime"
+_IN_STEPS: Final = "eleven_v3"
 _LINE_BYTES: Final = 8_000_000
 
 
@@ -79,7 +80,7 @@ class ElevenLabsSynthesiser:
             "text": text,
             "model_id": self._model,
             "voice_settings": {
-                "stability": voice.stability,
+                "stability": self._stability(voice),
                 "similarity_boost": voice.similarity_boost,
                 "speed": voice.speed,
             },
@@ -110,6 +111,10 @@ class ElevenLabsSynthesiser:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def _stability(self, voice: Voice) -> float:
+        """Creative (0), natural (0.5) or robust (1) for the models that know nothing between, and refuse it."""
+        return round(voice.stability * 2) / 2 if self._model.startswith(_IN_STEPS) else voice.stability
 
     async def _lines(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         rest = b""

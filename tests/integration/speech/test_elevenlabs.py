@@ -233,6 +233,18 @@ async def test_the_agents_dictionaries_and_normalisation_are_asked_for(model: st
     assert body.get("apply_text_normalization") == ("on" if normalises else None)
 
 
+@pytest.mark.parametrize(
+    ("model", "asked_for"), [("eleven_v3", 0.5), ("eleven_v3_conversational", 0.5), ("eleven_flash_v2_5", 0.4)]
+)
+async def test_a_model_is_asked_for_a_stability_that_it_has(model: str, asked_for: float) -> None:
+    async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
+        voice = ElevenLabsSynthesiser(model, Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
+        async for _ in voice.say("yes", Voice(stability=0.4)):
+            pass
+        await voice.aclose()
+    assert server.seen[0].json["voice_settings"]["stability"] == asked_for
+
+
 async def test_a_voice_id_is_a_name_and_no_path() -> None:
     async with speech_http(Answer([line("yes", 0.0)[0]])) as server:
         voice = ElevenLabsSynthesiser("eleven_v3", Address(server.url, KEY), seconds=PATIENCE_SECONDS, voices={})
