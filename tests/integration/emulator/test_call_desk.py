@@ -15,6 +15,7 @@ from greenline.channels.webrtc.media import MediaCall
 from greenline.emulator.calls import permission_desk
 from greenline.emulator.calls.call import Call
 from greenline.emulator.calls.peer import Peer
+from greenline.emulator.calls.recording import transcript
 from greenline.emulator.calls.script import Script
 from greenline.emulator.errors import MetaError
 from greenline.emulator.meta import Meta
@@ -90,6 +91,8 @@ async def test_a_call_is_announced_recorded_and_written_down() -> None:
         assert voiced_seconds(call.heard) >= 0.9, "the person hears the announcement too"
         at.media.out.write(tone(0.4), 1)
         await eventually(lambda: bool(call.voiced) and at.media.out.queued == 0)
+        # A busy machine lays the voice on the tape later than it is heard.
+        await eventually(lambda: transcript(call.tape.sound(), 0.0)["transcript"]["segments"])
         call.say(tone(1.2))
         await eventually(lambda: call.peer.mouth.done.is_set())
         at.meta.desk.hang_up(call)
@@ -190,22 +193,22 @@ async def test_a_business_may_end_its_call_before_the_relay_has_answered() -> No
     assert faults == []
 
 
-@pytest.mark.parametrize(
-    ("good", "bad"), [("a=candidate:", "a=candidate:1\r\na=candidate:"), ("a=setup:", "a=x:"), ("a=rtcp-mux\r\n", "")]
-)
-async def test_a_description_that_can_not_be_used_ends_its_call_or_is_refused(good: str, bad: str) -> None:
+async def test_a_description_that_can_not_be_used_ends_its_call_or_is_refused() -> None:
+    mux = "a=rtcp-mux\r\n"
     async with line() as at:
-        at.meta.desk.permissions.of(at.ann, at.number).permanent = True
-        offer = {"sdp_type": "offer", "sdp": (await at.media.offer()).replace(good, bad, 1)}
+        permission = at.meta.desk.permissions.of(at.ann, at.number)
+        permission.permanent = True
+        offer = {"sdp_type": "offer", "sdp": (await at.media.offer()).replace(mux, "")}
         await at.act("connect", to=at.ann.phone, session=offer)
         await eventually(lambda: at.news("terminate"))
         (ended,) = at.news("terminate")
         assert (ended["status"], at.told_errors) == ("FAILED", [138007])
+        assert permission.unanswered == 0, "nobody's phone rang"
         call = await at.meta.desk.dial(at.ann, at.number)
         async with contextlib.AsyncExitStack() as stack:
             other = MediaCall(on_pcm=bytearray().extend, on_digit=list[str]().append)
             stack.push_async_callback(other.close)
-            answer = (await other.answer(at.news("connect")[0]["session"]["sdp"])).replace(good, bad, 1)
+            answer = (await other.answer(at.news("connect")[0]["session"]["sdp"])).replace(mux, "")
         with pytest.raises(MetaError, match="#100"):
             await at.act("pre_accept", call_id=call.id, session={"sdp_type": "answer", "sdp": answer})
 

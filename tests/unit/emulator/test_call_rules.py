@@ -41,12 +41,24 @@ def test_a_good_description_is_taken() -> None:
         (GOOD.replace("a=ice-pwd", "a=x"), "ICE"),
         (GOOD.replace("opus/48000/2", "PCMU/8000"), "opus"),
         (GOOD.replace("ptime:20", "ptime:60"), "ptime"),
+        (GOOD.replace("setup:active", "setup:hm"), "setup"),
+        (GOOD.replace("a=setup:active\r\n", ""), "setup"),
+        (GOOD + "a=candidate:1\r\n", "can't be read"),
     ],
 )
 def test_what_the_relay_refuses(wrong: str | None, details: str) -> None:
     with pytest.raises(MetaError, match=details) as caught:
         check_sdp(wrong)
     assert caught.value.code == 100
+
+
+@pytest.mark.parametrize("setup", ["actpass", "passive"])
+def test_a_business_that_answers_is_the_dtls_client(setup: str) -> None:
+    other = GOOD.replace("setup:active", f"setup:{setup}")
+    assert check_sdp(other) == other, "an offer"
+    assert check_sdp(GOOD, is_answer=True) == GOOD
+    with pytest.raises(MetaError, match="setup must be active"):
+        check_sdp(other, is_answer=True)
 
 
 def test_the_relay_writes_itself_as_lite_with_its_own_codecs() -> None:

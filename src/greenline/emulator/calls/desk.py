@@ -131,7 +131,7 @@ class Desk:
         session = body.get("session")
         if not isinstance(session, dict) or session.get("sdp_type") != "answer":
             raise MetaError(100, "session must hold an answer.")
-        sdp = check_sdp(session.get("sdp"), g711(call.number))
+        sdp = check_sdp(session.get("sdp"), g711(call.number), is_answer=True)
         orders, echo = read_orders(action, body), read_echo(body)
         if call.accepted_sdp is None:
             try:

@@ -72,6 +72,8 @@ class PermissionDesk:
         self._tell(call, reply, {"from": call.number.wa_id, "id": call.id})
 
     def _was_called(self, call: Call) -> None:
+        if call.error is not None and call.started_at is None:
+            return  # nobody's phone rang
         permission, now = self.of(call.person, call.number), self._clock.now()
         fate = permission.ended(now, connected=call.started_at is not None)
         if fate == "questioned":

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from aiortc.sdp import SessionDescription
+
 from greenline.emulator.errors import MetaError
 
 G711: Final = {"PCMA": 8, "PCMU": 0}
@@ -15,12 +17,16 @@ EVENT_TYPE: Final = 126
 _OPUS: Final = "opus/48000/2"
 _FORMAT: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 _MAP: Final = re.compile(r"^a=rtpmap:(\d+) (\S+)$", re.MULTILINE)
+_SETUP: Final = re.compile(r"^a=setup:(\S+)$", re.MULTILINE)
 _PTIME: Final = re.compile(r"^a=ptime:(\d+)$", re.MULTILINE)
 _FMTP: Final = "maxaveragebitrate=20000;maxplaybackrate=16000;minptime=20;sprop-maxcapturerate=16000;useinbandfec=1"
 
 
-def check_sdp(sdp: object, g711: Iterable[str] = ()) -> str:
-    """``sdp`` as the relay can use it, where the number takes ``g711`` besides Opus. Raises `MetaError` 100."""
+def check_sdp(sdp: object, g711: Iterable[str] = (), *, is_answer: bool = False) -> str:
+    """``sdp`` as the relay can use it, where the number takes ``g711`` besides Opus. Raises `MetaError` 100.
+
+    A business that answers must be the DTLS client.
+    """
     if not isinstance(sdp, str) or not sdp.startswith("v=0"):
         raise _refused("session.sdp is no session description.")
     if "\r\n" not in sdp or re.search(r"(?<!\r)\n", sdp):
@@ -38,6 +44,13 @@ def check_sdp(sdp: object, g711: Iterable[str] = ()) -> str:
     ptime = _PTIME.search(text)
     if ptime is not None and ptime.group(1) != "20":
         raise _refused("ptime must be 20.")
+    setup, setups = _SETUP.search(text), ("active",) if is_answer else ("actpass", "active", "passive")
+    if setup is None or setup.group(1) not in setups:
+        raise _refused(f"a=setup must be {' or '.join(setups)}.")
+    try:
+        SessionDescription.parse(sdp)
+    except Exception as error:  # the boundary of a foreign text: the parser raises whatever it leads to
+        raise _refused(f"session.sdp can't be read: {error!r}"[:300]) from error
     return sdp
 
 
