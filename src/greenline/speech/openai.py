@@ -123,7 +123,9 @@ class OpenAiSynthesiser:
             pieces = aiter(response.iter_bytes(_PIECE_BYTES))
             first = await anext(pieces, b"")
             if _begins_file(first, response.headers.get("content-type", "")):
-                yield await self._decoded(first + b"".join([piece async for piece in pieces]))
+                pcm = await self._decoded(first + b"".join([piece async for piece in pieces]))
+                for at in range(0, len(pcm), _PIECE_BYTES):
+                    yield pcm[at : at + _PIECE_BYTES]
                 return
             yield first
             async for piece in pieces:
