@@ -3,37 +3,27 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import FilePayload, Route, expect
 
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
 from support.browser import new_page
-from support.pages import Place, line_of, pages, write
-from support.postgres import PostgresOfTests
+from support.pages import ECHO, Business, Place, line_of, write
 from support.wait import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
-PROMPT = (
-    "offline: when now -> say That took a while\n"
-    "offline: when slow -> wait 600 ; say Never\n"
-    "offline: when ^(.+)$ -> say You said \\1"
-)
+PROMPT = f"""\
+offline: when now -> say That took a while
+offline: when slow -> wait 600 ; say Never
+{ECHO}"""
+BUSINESS = Business(PROMPT, expected=("delivery.failed",))
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("pages")
-    async with pages(postgres, folder, PROMPT, expected="delivery.failed") as place:
-        yield place
 
 
 @pytest.mark.parametrize("path", ["phone", "console"])

@@ -2,11 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from greenline.channels.live.hearing import UNCLEAR
@@ -14,14 +12,14 @@ from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
 from support.browser import SPEAK, new_page, speak
 from support.embedded_voice import spoken
-from support.pages import Place, at_least, line_of, pages, write
-from support.postgres import PostgresOfTests
+from support.pages import Business, Place, at_least, line_of, write
 from support.wait import until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 PROMPT = "offline: when open -> say We are open until seven.\noffline: when ^(.+)$ -> say Pardon?"
-QUIET = {"GREENLINE_LOG_LEVEL": "error"}
+SILENCE = encode_wav(bytes(HEARING_RATE * 2), HEARING_RATE)  # for pages without a microphone of their own
+BUSINESS = Business(PROMPT, SILENCE, log_level="error")
 TEMPLATE = {
     "name": "may_we_call",
     "language": "en",
@@ -75,15 +73,6 @@ ENERGY = """async () => {
       if (stats.type === 'inbound-rtp') energy += stats.totalAudioEnergy || 0;
   return energy;
 }"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("pages")
-    silence = folder / "silence.wav"  # for pages without a microphone of their own
-    await asyncio.to_thread(silence.write_bytes, encode_wav(bytes(HEARING_RATE * 2), HEARING_RATE))
-    async with pages(postgres, folder / "data", PROMPT, QUIET, silence) as place:
-        yield place
 
 
 async def watched_phone(place: Place, person: str, width: int = 1280, height: int = 800) -> Page:

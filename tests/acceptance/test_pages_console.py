@@ -2,13 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from greenline.conversations.events import AgentInterrupted, AgentMessage, Ended, Event, TurnTimed, UserMessage
@@ -20,21 +18,14 @@ from greenline.store.pool import Pool
 from support.browser import new_page
 from support.journal import BEGIN, projection, started
 from support.journal import write as write_journal
-from support.pages import KEY, Place, line_of, pages, write
-from support.postgres import PostgresOfTests
+from support.pages import KEY, Business, Place, line_of, write
 from support.socket_agents import make_agent
 from support.sockets import client
 from support.sounds import sine
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
-PROMPT = "offline: when ^(.+)$ -> say You said \\1"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with pages(postgres, tmp_path_factory.mktemp("pages"), PROMPT) as place:
-        yield place
+BUSINESS = Business()
 
 
 async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:

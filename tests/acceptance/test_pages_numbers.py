@@ -1,23 +1,13 @@
 """The phone page of a person who knows several businesses."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
-from support.pages import Place, pages, write
-from support.postgres import PostgresOfTests
+from support.pages import Business, Place, write
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
-
-@pytest_asyncio.fixture
-async def place(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with pages(
-        postgres, tmp_path_factory.mktemp("numbers"), r"offline: when ^(.+)$ -> say You said \1"
-    ) as made:
-        yield made
+BUSINESS = Business()
 
 
 async def test_the_person_chooses_whom_to_write_to(place: Place) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Dialog, Page, WebSocketRoute, expect
 
 from greenline.speech.wav import encode_wav
 from support.browser import faults
 from support.flaky_database import flaky_database
-from support.pages import Place, at_least, line_of, pages, write
+from support.pages import Business, Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
 from support.sounds import sine
 from support.wait import PATIENCE_SECONDS, until
@@ -20,17 +18,12 @@ from support.wait import PATIENCE_SECONDS, until
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 RATE = 48_000
-QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
-PROMPT = "offline: when ^(.+)$ -> say You said \\1"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("pages")
-    microphone = folder / "microphone.wav"
-    await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
-    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone, "web.console_failed") as place:
-        yield place
+TONE = encode_wav(sine(2.0, RATE, hertz=440.0), RATE)
+BUSINESS = Business(
+    microphone=TONE,
+    log_level="error",  # a tone holds no words
+    expected=("web.console_failed", "web.phone_failed"),
+)
 
 
 async def outage(place: Place, page: Page) -> None:
@@ -183,7 +176,7 @@ async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does
 ) -> None:
     async with (
         flaky_database(await postgres.create()) as flaky,
-        pages(postgres, tmp_path, PROMPT, {**QUIET, "GREENLINE_DATABASE_URL": flaky.dsn}) as place,
+        pages(postgres, tmp_path, BUSINESS, {"GREENLINE_DATABASE_URL": flaky.dsn}) as place,
     ):
         phone, console = await place.phone("Ole"), await place.console()
         await write(phone, "Hello")

@@ -1,18 +1,15 @@
 """Voice notes on the phone page, in a real browser whose microphone hears a file."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from greenline.speech.notes import decode_recording, encode_note
 from greenline.speech.wav import encode_wav
 from support.browser import faults
-from support.pages import Place, at_least, pages
-from support.postgres import PostgresOfTests
+from support.pages import Business, Place, at_least
 from support.sounds import pitch, rms, sine
 from support.wait import until
 
@@ -41,17 +38,8 @@ PLAYED = """
   });
 """
 """Notes what a short sound shows while it is played: it may be over before anybody looks."""
-QUIET = {"GREENLINE_LOG_LEVEL": "error"}  # a tone holds no words
-PROMPT = "offline: when ^(.+)$ -> say You said \\1"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def business(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("pages")
-    microphone = folder / "microphone.wav"
-    await asyncio.to_thread(microphone.write_bytes, encode_wav(sine(2.0, RATE, hertz=440.0), RATE))
-    async with pages(postgres, folder / "data", PROMPT, QUIET, microphone) as place:
-        yield place
+TONE = encode_wav(sine(2.0, RATE, hertz=440.0), RATE)
+BUSINESS = Business(microphone=TONE, log_level="error")  # a tone holds no words
 
 
 async def record(phone: Page, seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +21,21 @@ from support.server import ServeProcess, serve_process
 from support.wait import PATIENCE_SECONDS
 
 KEY = "gl_pages"
+ECHO = r"offline: when ^(.+)$ -> say You said \1"
+
+
+@dataclass(frozen=True)
+class Business:
+    """What a module of tests wants of the place that it shares.
+
+    ``prompt`` is its agent's; ``microphone`` a WAV file that the browser hears, again and again. The server has
+    nothing to complain of, at its ``log_level``, but what is ``expected``, by events of its log.
+    """
+
+    prompt: str = ECHO
+    microphone: bytes | None = None
+    log_level: str = "warning"
+    expected: tuple[str, ...] = ()
 
 
 @dataclass
@@ -132,39 +148,38 @@ class Place:
 async def pages(
     postgres: PostgresOfTests,
     folder: Path,
-    prompt: str,
-    environment: dict[str, str] | None = None,
-    microphone: Path | None = None,
-    expected: str | None = None,
+    business: Business,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Place]:
-    """Emulator and server as processes of their own, an agent with ``prompt``, and a browser (see `chromium`).
-
-    The server has nothing to complain of at the end but ``expected``, an event of its log.
-    """
+    """Emulator and server as processes of their own, an agent, and a browser."""
+    microphone, data = folder / "microphone.wav", folder / "data"
+    if business.microphone:
+        await asyncio.to_thread(microphone.write_bytes, business.microphone)
     async with contextlib.AsyncExitStack() as stack:
         dsn = await postgres.create()
         stack.callback(postgres.give_back, dsn)
-        browser = await stack.enter_async_context(chromium(microphone))
+        browser = await stack.enter_async_context(chromium(microphone if business.microphone else None))
         meta = await stack.enter_async_context(emulator())
         settings = {
             **meta.settings(),
             "GREENLINE_DATABASE_URL": dsn,
             "GREENLINE_API_KEY": KEY,
             "GREENLINE_EMULATOR_URL": meta.url,
-            "GREENLINE_LOG_LEVEL": "warning",
+            "GREENLINE_LOG_LEVEL": business.log_level,
             "GREENLINE_DRAIN_SECONDS": "3",
             **(environment or {}),
         }
-        server = await stack.enter_async_context(serve_process(folder, environment=settings))
+        server = await stack.enter_async_context(serve_process(data, environment=settings))
         await server.ready()
-        agent_id = await meta.furnish(server.url, KEY, prompt)
+        agent_id = await meta.furnish(server.url, KEY, business.prompt)
         pool = await open_pool(dsn)
         stack.callback(pool.terminate)
-        place = Place(meta, server.url, browser, agent_id, pool, folder, server, settings, stack)
+        place = Place(meta, server.url, browser, agent_id, pool, data, server, settings, stack)
         yield place
         await place.close()
         assert faults(browser) == []
-        complaints = [line for line in place.server.errors if f'"event":"{expected}"' not in line]
+        known = [f'"event":"{event}"' for event in business.expected]
+        complaints = [line for line in place.server.errors if not any(event in line for event in known)]
         assert complaints == [], "".join(complaints)
 
 
