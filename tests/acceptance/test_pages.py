@@ -223,10 +223,12 @@ async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place:
     phone = await place.phone("Kim")
     await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_have_count(1)
-    await phone.get_by_role("button", name="+ New person").click()
+    await phone.get_by_role("button", name="+ New person").dblclick()
     await phone.get_by_label("Name").fill("Cleo")
-    await phone.get_by_role("button", name="Add").click()
+    await phone.get_by_role("button", name="Add").dblclick()
     await expect(phone.locator(".gl-person.on")).to_contain_text("Cleo")
+    await expect(phone.get_by_role("dialog")).to_have_count(0)
+    await expect(phone.locator(".gl-person", has_text="Cleo")).to_have_count(1)
     await expect(phone.locator(".gl-row")).to_have_count(0)
     chip = await phone.locator(".gl-person.on").element_handle()
     await place.send(await place.wa_id("Kim"), "text", {"body": "Are you there?"})
@@ -273,12 +275,15 @@ async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
 
     await console.get_by_role("link", name="Agents").click()
     await console.locator(".gl-line").click()
+    versions = "select count(*) from agent_version where agent_id = $1"
+    before = await place.pool.fetchval(versions, place.agent_id)
     await console.get_by_label("Prompt").fill("offline: when ^(.+)$ -> say Changed")
-    await console.get_by_role("button", name="Save as a new version").click()
+    await console.get_by_role("button", name="Save as a new version").dblclick()
     await expect(console.get_by_text("New conversations use this version")).to_be_visible()
     phone = await place.phone("Ines")
     await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("Changed")
+    assert await place.pool.fetchval(versions, place.agent_id) == before + 1
     await place.change_agent(prompt={"prompt": PROMPT})
 
 

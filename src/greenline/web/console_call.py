@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Final
 
 from nicegui import ui
@@ -18,7 +19,7 @@ from greenline.channels.whatsapp.template_models import Template
 from greenline.channels.whatsapp.templates import Templates
 from greenline.errors import GreenlineError
 from greenline.web.console_frame import Visit
-from greenline.web.parts import Tag, box, button
+from greenline.web.parts import Tag, box, button, sheet
 
 RUNNING: Final = {
     "checking": "WhatsApp is asked whether this person may be called.",
@@ -101,12 +102,10 @@ class Caller:
         except GreenlineError as error:
             ui.notify(error.message, type="negative")
             return
-        with self._place:
-            self._show(person, prospect)
+        await self._ask(person, prospect)
 
-    def _show(self, person: Mapping[str, Any], prospect: Prospect) -> None:
-        with ui.dialog() as dialog, box("gl-sheet gl-form").props("role=document aria-label='Call this person'"):
-            Tag("div", "Call this person?", "gl-sheet-title")
+    async def _ask(self, person: Mapping[str, Any], prospect: Prospect) -> None:
+        with self._place, sheet("Call this person?") as dialog, box("gl-form"):
             for line in explained(prospect):
                 Tag("p", line)
             chosen = prospect.templates[0] if prospect.templates else None
@@ -115,18 +114,13 @@ class Caller:
                 choice = ui.select(names, value=0, label="Template that asks").classes("gl-select")
             else:
                 choice = None
-
-            async def call() -> None:
-                dialog.close()
-                template = prospect.templates[choice.value] if choice is not None else chosen
-                await self._call(person, template)
-
             with box("gl-operator-row"):
                 if not prospect.why_not:
-                    button("Call now" if prospect.may_call else "Ask, then call", call, "gl-button")
+                    words = "Call now" if prospect.may_call else "Ask, then call"
+                    button(words, partial(dialog.submit, words), "gl-button")
                 button("Close" if prospect.why_not else "Don't call", dialog.close, "gl-button gl-plain")
-        dialog.on("hide", dialog.delete)
-        dialog.open()
+        if await dialog:
+            await self._call(person, prospect.templates[choice.value] if choice is not None else chosen)
 
     async def _call(self, person: Mapping[str, Any], template: Template | None) -> None:
         if not await self._allowed():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from nicegui import ui
 
 from greenline.channels.orders import MAX_TEXT, Order, place
 from greenline.errors import GreenlineError
 from greenline.web.console_frame import Visit
-from greenline.web.parts import Tag, box, button
+from greenline.web.parts import Tag, box, button, sheet
 from greenline.web.writer import Writer
 
 
@@ -63,19 +65,12 @@ class Operator:
     async def _written(self, text: str) -> bool:
         return await self._order(Order("send_human_message", text))
 
-    def _ask_end(self) -> None:
-        with self._panel, ui.dialog() as dialog, box("gl-sheet"):
-            Tag("div", "End this conversation?", "gl-sheet-title")
-
-            async def end() -> None:
-                dialog.close()
-                await self._order(Order("end_call"))
-
-            with box("gl-operator-row"):
-                button("End it", end, "gl-button")
-                button("Let it run", dialog.close, "gl-button gl-plain")
-        dialog.on("hide", dialog.delete)
-        dialog.open()
+    async def _ask_end(self) -> None:
+        with self._panel, sheet("End this conversation?") as dialog, box("gl-operator-row"):
+            button("End it", partial(dialog.submit, "end"), "gl-button")
+            button("Let it run", dialog.close, "gl-button gl-plain")
+        if await dialog:
+            await self._order(Order("end_call"))
 
     async def _order(self, order: Order) -> bool:
         if not await self._visitor.is_allowed():

@@ -48,16 +48,37 @@ def button(text: str, act: Callable[[], Any], classes: str = "", label: str = ""
 
 
 def outliving(act: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
-    """Have ``act`` go on with the page though the button is gone, with its dialog or because the page was redrawn."""
+    """Have ``act`` go on with the page though the button is gone, because the page was redrawn.
+
+    It is not begun again before it has ended: people click twice.
+    """
     client = context.client
+    is_running = False
 
     async def run() -> None:
-        with client:
-            result = act()
-            if iscoroutine(result):  # and no dialog, which closing returns: to await one opens it again
-                await result
+        nonlocal is_running
+        if is_running:
+            return
+        is_running = True
+        try:
+            with client:
+                result = act()
+                if iscoroutine(result):  # and no dialog, which closing returns: to await one opens it again
+                    await result
+        finally:
+            is_running = False
 
     return run
+
+
+@contextlib.contextmanager
+def sheet(title: str) -> Iterator[ui.dialog]:
+    """A question over the page. Who awaits the dialog gets what it was submitted with; None where it was closed."""
+    with ui.dialog() as dialog, box("gl-sheet") as drawn:
+        drawn.props["role"], drawn.props["aria-label"] = "document", title
+        Tag("div", title, "gl-sheet-title")
+        yield dialog
+    dialog.on("hide", dialog.delete)
 
 
 def link(text: str, address: str, classes: str = "gl-link") -> Tag:

@@ -19,7 +19,7 @@ from greenline.store.pool import Pool
 from greenline.web.chat import bubbles
 from greenline.web.control import Control, EmulatorGone, NotThere, SentFile
 from greenline.web.files import Files
-from greenline.web.parts import Tag, box, browser_timezone, button, follow, outliving, styled_page
+from greenline.web.parts import Tag, box, browser_timezone, button, follow, sheet, styled_page
 from greenline.web.phone_acts import Acts
 from greenline.web.phone_call import PhoneCall
 from greenline.web.phone_chats import Business, businesses, show_chats
@@ -250,19 +250,13 @@ class PhonePage:
     def _show_people(self) -> None:
         self._row.show(self._people, self._acts.person_id, self._unread)
 
-    def _ask_name(self) -> None:
-        with ui.dialog() as dialog, box("gl-sheet"):
-            Tag("div", "Who writes?", "gl-sheet-title")
-            field = ui.input("Name").props("autofocus outlined maxlength=60").style("margin-bottom: 12px")
-
-            async def add() -> None:
-                dialog.close()
-                await self._add_person(field.value)
-
-            field.on("keydown.enter", outliving(add))
-            button("Add", add, "gl-button")
-        dialog.on("hide", dialog.delete)
-        dialog.open()
+    async def _ask_name(self) -> None:
+        with sheet("Who writes?") as dialog, box("gl-form"):
+            field = ui.input("Name").props("autofocus outlined maxlength=60")
+            field.on("keydown.enter", lambda: dialog.submit(field.value))
+            button("Add", lambda: dialog.submit(field.value), "gl-button")
+        if name := (await dialog or "").strip():
+            await self._add_person(name)
 
     async def _show_chats(self, zone: tzinfo) -> None:
         await show_chats(self._emulator, self._businesses, self._acts.person_id, zone)

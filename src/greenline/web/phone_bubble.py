@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
@@ -14,7 +14,7 @@ from nicegui import ui
 
 from greenline.web.chat import Bubble, Choice, Deed, File, Tick
 from greenline.web.control import Permission
-from greenline.web.parts import Tag, box, button, outliving, rich_text
+from greenline.web.parts import Tag, box, button, rich_text, sheet
 from greenline.web.phone_acts import Acts
 from greenline.web.voice import Player
 
@@ -137,7 +137,7 @@ class Row:
 
     def _choice(self, choice: Choice) -> None:
         if choice.does == "reply":
-            button(choice.title, self._tapping(choice), "gl-choice")
+            button(choice.title, partial(self._tap, choice), "gl-choice")
             return
         with box("gl-choice", "a" if choice.address else "div") as made:
             if choice.address:
@@ -159,24 +159,21 @@ class Row:
                 for title, answer in PERMISSIONS.items():
                     button(title, partial(self._acts.permit, self._bubble.id, answer), "gl-choice")
 
-    def _open_list(self) -> None:
-        with self._row, ui.dialog() as dialog, box("gl-sheet"):
-            Tag("div", self._bubble.list_label, "gl-sheet-title")
+    async def _open_list(self) -> None:
+        with self._row, sheet(self._bubble.list_label) as dialog:
             for section, choices in groupby(self._bubble.choices, lambda choice: choice.section):
                 if section:
                     Tag("div", section, "gl-section")
                 for choice in choices:
-                    with box("gl-option", "button").props("type=button") as option:
+                    with button("", partial(dialog.submit, choice), "gl-option"):
                         Tag("span", choice.title)
                         if choice.detail:
                             Tag("small", choice.detail)
-                    option.on("click", dialog.close)
-                    option.on("click", outliving(self._tapping(choice)))
-        dialog.on("hide", dialog.delete)
-        dialog.open()
+        if choice := await dialog:
+            await self._tap(choice)
 
-    def _tapping(self, choice: Choice) -> Callable[[], Awaitable[None]]:
-        return lambda: self._acts.tap(self._bubble.id, choice.place)
+    async def _tap(self, choice: Choice) -> None:
+        await self._acts.tap(self._bubble.id, choice.place)
 
     def _menu(self) -> None:
         with self._row, ui.menu().props("no-parent-event") as menu, box("gl-emojis"):

@@ -13,7 +13,7 @@ from nicegui import ui
 
 from greenline.web.chat import bubbles
 from greenline.web.control import Control, EmulatorGone
-from greenline.web.parts import Tag, box, button
+from greenline.web.parts import Tag, button, sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,15 @@ async def show_chats(emulator: Control, all_of_them: Sequence[Business], person_
     except EmulatorGone as error:
         ui.notify(str(error), type="negative")
         return
-    with ui.dialog() as dialog, box("gl-sheet").props("role=dialog aria-label=Chats"):
-        Tag("div", "Chats", "gl-sheet-title")
+    with sheet("Chats") as dialog:
         for business, chat in chats:
-            with button("", partial(ui.navigate.to, address(person_id, business.number_id)), "gl-option"):
+            with button("", partial(dialog.submit, business), "gl-option"):
                 Tag("span", business.name)
                 Tag("small", f"{business.display} · {_last(chat['messages'], zone)}")
                 if unread := _unread(chat["messages"]):
                     Tag("span", str(unread), "gl-unread")
-    dialog.on("hide", dialog.delete)
-    dialog.open()
+    if chosen := await dialog:
+        ui.navigate.to(address(person_id, chosen.number_id))
 
 
 def _last(messages: Sequence[Mapping[str, Any]], zone: tzinfo) -> str:

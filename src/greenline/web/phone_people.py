@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from greenline.web.parts import Tag, box, button
 class People:
     """Draws itself into the current element. What changes does so where it stands: no click on a button is lost."""
 
-    def __init__(self, choose: Callable[[str], None], ask_name: Callable[[], None]) -> None:
+    def __init__(self, choose: Callable[[str], None], ask_name: Callable[[], Awaitable[None]]) -> None:
         self._choose = choose
         self._chips: dict[str, ui.element] = {}
         self._unread: dict[str, Tag] = {}
