@@ -207,3 +207,18 @@ async def test_a_console_that_fails_otherwise_says_so_and_goes_on(place: Place) 
     await expect(stale).to_be_hidden()
     await write(phone, "And now?")
     await expect(line_of(console, "Pia")).to_contain_text("You said And now?")
+
+
+async def test_a_phone_that_fails_otherwise_says_so_and_goes_on(place: Place) -> None:
+    phone = await place.phone("Ria")
+    note = phone.locator(".gl-bar-note")
+    await write(phone, "Hello")
+    await expect(phone.get_by_text("You said Hello")).to_be_visible()
+    await place.pool.execute("alter table whatsapp_call rename error_code to something_else")
+    try:
+        await write(phone, "Anybody?")
+        await expect(note).to_have_text("not up to date: the server's log tells why")
+    finally:
+        await place.pool.execute("alter table whatsapp_call rename something_else to error_code")
+    await expect(note).to_have_text("business account")
+    await expect(phone.get_by_text("You said Anybody?")).to_be_visible()

@@ -130,6 +130,8 @@ class PhonePage:
         self._began = float(state["now"])
         self._inside: Inside | None = None
         self._files = Files(emulator)
+        self._is_due = True
+        """Whether the screen is to be drawn though nothing has happened."""
         self._draw(business, zone)
 
     def choose(self, person_id: str) -> None:
@@ -142,7 +144,7 @@ class PhonePage:
         self._screen.clear()
         self._trace.clear()
         self._show_people()
-        self._chosen.set()
+        self._is_due = True
 
     async def follow(self) -> None:
         """Keep the page up to date with what happens."""
@@ -151,26 +153,31 @@ class PhonePage:
         while True:
             try:
                 patience = CALL_SECONDS if self._call.is_running else WAIT_SECONDS
-                events = await self._emulator.events(self._seen, 0.0 if self._chosen.is_set() else patience)
+                events = await self._emulator.events(self._seen, 0.0 if self._is_due else patience)
                 self._take(events)
-                if events or self._chosen.is_set() or self._call.is_running:
+                if events or self._is_due or self._call.is_running:
                     lively_until = loop.time() + LIVELY_SECONDS
-                self._chosen.clear()
+                self._is_due = False
                 if loop.time() < lively_until or self._notes().is_waiting:
                     await self._refresh()
                     if self._notes().is_waiting:
                         lively_until = loop.time() + LIVELY_SECONDS
             except (EmulatorGone, OSError, *DATABASE_GONE) as error:
                 log.warning("web.phone_waits", error=str(error))
-                self._note.set_text("connection lost, trying again …")
-                self._call.wait()
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._wait("connection lost, trying again …")
+            except Exception:  # the boundary of a refresh: recorded, told and tried again
+                log.exception("web.phone_failed")
+                await self._wait("not up to date: the server's log tells why")
+
+    async def _wait(self, why: str) -> None:
+        self._note.set_text(why)
+        self._call.wait()
+        self._is_due = True
+        await asyncio.sleep(RETRY_SECONDS)
 
     async def _add_person(self, name: str) -> None:
-        if not name.strip():
-            return
         try:
-            person = await self._emulator.add_person(name.strip())
+            person = await self._emulator.add_person(name)
         except EmulatorGone as error:
             ui.notify(str(error), type="negative")
             return
@@ -223,7 +230,6 @@ class PhonePage:
     # How it looks
 
     def _draw(self, business: Business, zone: tzinfo) -> None:
-        self._chosen = asyncio.Event()
         with box("gl-phone-page show-phone") as page:
             with box("gl-tabs"):
                 self._tabs = [
