@@ -33,7 +33,7 @@ async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:
     await write(phone, "Hello")
     await line_of(console, "Ann").click()
     await console.get_by_role("button", name="Take over").click()
-    await expect(console.get_by_text("You have taken over")).to_be_visible()
+    await expect(console.get_by_text("A human has taken over")).to_be_visible()
     await write(phone, "Is somebody there?")
     await expect(console.locator(".gl-turn.person")).to_have_count(2)
     human = console.get_by_label("Write as a human")

@@ -56,7 +56,7 @@ class Operator:
 
     def _draw_human(self) -> None:
         with box("gl-operator-row"):
-            Tag("div", "You have taken over: the agent is silent.", "gl-grow gl-soft")
+            Tag("div", "A human has taken over: the agent is silent.", "gl-grow gl-soft")
             button("Hand back", lambda: self._order(Order("disable_human_takeover")), "gl-button")
             button("End", self._ask_end, "gl-button gl-plain")
         with box("gl-operator-row"):
