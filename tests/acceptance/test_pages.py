@@ -241,6 +241,16 @@ async def test_a_new_person_can_be_played_and_unread_messages_are_counted(place:
     await expect(unread).to_have_count(0)
 
 
+async def test_the_person_who_is_played_is_in_sight_among_many(place: Place) -> None:
+    for number in range(9):
+        await place.meta.call("POST", "/people", name=f"Maximiliane {number} of Hohenlohe-Langenburg")
+    phone = await place.phone("Zoe")
+    await expect(phone.locator(".gl-person.on")).to_be_in_viewport(ratio=0.9)
+    await phone.locator(".gl-person").first.click()
+    await expect(phone.locator(".gl-person").first).to_have_class("gl-person on")
+    await expect(phone.locator(".gl-person.on")).to_be_in_viewport(ratio=0.9)
+
+
 async def test_the_console_shows_a_message_that_failed_and_what_to_do(place: Place) -> None:
     phone = await place.phone("Hanna")
     await place.meta.call("POST", "/faults", name="late_failed", code=131026)

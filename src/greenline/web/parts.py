@@ -19,7 +19,6 @@ from greenline.web.chat import pieces
 
 _STYLE: Final = resources.files("greenline.web").joinpath("style.css").read_text(encoding="utf-8")
 _ZONE: Final = "[Intl.DateTimeFormat().resolvedOptions().timeZone, new Date().getTimezoneOffset()]"
-BRAND: Final = "#1f6f54"
 _STYLED_TAGS: Final = {"bold": "b", "italic": "i", "struck": "s", "code": "code", "plain": "span"}
 
 
@@ -112,7 +111,6 @@ def styled_page(title: str) -> Iterator[None]:
     """The head that all pages share."""
     ui.page_title(title)
     ui.add_css(_STYLE)
-    ui.colors(primary=BRAND)
     yield
 
 

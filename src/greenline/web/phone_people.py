@@ -34,7 +34,7 @@ class People:
             chip = button("", partial(self._choose, person_id), "gl-person")
         chip.move(target_index=len(self._chips))  # before the last, which adds somebody
         with chip:
-            Tag("span", name)
+            Tag("span", name, "gl-person-name").props["title"] = name
         self._chips[person_id] = chip
 
     def _count(self, person_id: str, unread: int) -> None:
