@@ -81,9 +81,9 @@ def test_a_setting_that_can_not_work_stops_the_start(wrong: dict[str, Any], name
 @pytest.mark.parametrize("provider", ["deepgram", "elevenlabs", "openai"])
 @pytest.mark.parametrize("role", ["stt", "tts"])
 def test_a_key_that_http_can_not_carry_stops_the_start(provider: str, role: str) -> None:
-    name = f"{provider.upper()}_API_KEY"
+    name, chosen = f"{provider.upper()}_API_KEY", dict[str, Any]({role: provider})
     with pytest.raises(ConfigurationError, match=f"{name} has characters") as raised:
-        build_speech(Settings(_env_file=None, **{role: provider}), environ={name: "se\ncret"})
+        build_speech(Settings(_env_file=None, **chosen), environ={name: "se\ncret"})
     assert "cret" not in str(raised.value)
 
 
