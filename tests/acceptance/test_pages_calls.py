@@ -178,7 +178,7 @@ async def test_a_person_calls_is_heard_and_hears(place: Place) -> None:
 
     await until(answered)
     assert await phone.evaluate(ENERGY) > 0
-    assert await phone.evaluate("window.tones") == [RINGBACK]
+    assert set(await phone.evaluate("window.tones")) == {RINGBACK}  # as often as a slow answer lets it ring
     await button(phone, "Hang up").click()
     await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
     shown = await conversation(place)
