@@ -15,7 +15,7 @@ import httpx2
 from greenline.store.embedded import EmbeddedPostgres
 from support.http import http_client
 from support.meta import Emulator, Person
-from support.wait import until
+from support.wait import PATIENCE_SECONDS, until
 
 KEYS = {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_API_KEY", "XAI_API_KEY"}
 
@@ -87,7 +87,7 @@ async def test_the_shop_answers_and_everything_ends_together(tmp_path: Path) -> 
         assert "the offline model" in first.told
         link = re.search(r"http\S+/console/sign-in\S+", first.told)
         assert link is not None
-        assert httpx2.get(link.group(), trust_env=False).headers["location"] == "/console"
+        assert httpx2.get(link.group(), trust_env=False, timeout=PATIENCE_SECONDS).headers["location"] == "/console"
         [answer] = await ask(first, "When are you open on Saturday?", 1)
         assert answer.startswith("Hi, this is Juno")
         assert "Saturday from 10 am to 4 pm" in answer

@@ -11,6 +11,7 @@ from elevenlabs.client import AsyncElevenLabs
 from greenline.clock import ManualClock
 from greenline.workspaces import service
 from greenline.workspaces.keyring import REMEMBERED
+from support.http import http_client
 from support.server import RunningServer
 
 AGENTS = "/v1/convai/agents"
@@ -29,7 +30,7 @@ async def test_an_unknown_key_is_refused(http: httpx2.AsyncClient) -> None:
 
 
 async def test_a_key_may_come_as_a_bearer_token(server: RunningServer) -> None:
-    async with httpx2.AsyncClient(base_url=server.url) as http:
+    async with http_client(server.url) as http:
         answer = await http.get(AGENTS, headers={"authorization": f"Bearer {server.api_key}"})
     assert answer.status_code == 200
 

@@ -110,7 +110,7 @@ async def test_the_address_of_the_server_leads_to_a_page(
     with_pages = settings.model_copy(update={"emulator_url": emulator_url})
     async with (
         run_server(with_pages, clock) as server,
-        httpx2.AsyncClient(base_url=server.url, trust_env=False) as http,
+        http_client(server.url) as http,
     ):
         answer = await http.get("/")
         assert (answer.status_code, answer.headers["location"]) == (307, page)
