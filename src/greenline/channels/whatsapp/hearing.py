@@ -62,11 +62,13 @@ class Hearing:
         heard = await self._voice_notes.hear(file, dialogue.config, dialogue.usage)
         if heard is not None and file.row is not None:
             file.row["seconds"] = heard.seconds
-        words = heard.text.strip() if heard is not None else ""
+        if heard is None:
+            return f"{message.text[:-1]}, which could not be listened to]", "", ""
+        words = heard.text.strip()
         if not words:
-            return f"{message.text[:-1]}, in which no words could be understood]", "", heard.provider if heard else ""
+            return f"{message.text[:-1]}, in which no words could be understood]", "", heard.provider
         lead, _, label = message.text.rpartition("\n")
-        return f"{lead}\n{words}" if lead else words, label, heard.provider if heard else ""
+        return f"{lead}\n{words}" if lead else words, label, heard.provider
 
     async def _fetch(self, chat: Chat, dialogue: Dialogue, message: InboundMessage) -> Fetched:
         """The files of a message, as far as the agent takes files; what is spoken is no file to it."""

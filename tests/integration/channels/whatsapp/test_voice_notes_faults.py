@@ -36,11 +36,20 @@ async def test_when_meta_takes_no_upload_the_answer_is_text(channel: Channel) ->
     assert await channel.told(1) == ["Hello!"]
 
 
-async def test_what_is_not_understood_is_told_to_the_model(channel: Channel, speech: ScriptedSpeech) -> None:
-    speech.words = None
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "[Voice message, in which no words could be understood]"),
+        (None, "[Voice message, which could not be listened to]"),
+    ],
+)
+async def test_what_is_not_understood_and_what_nobody_heard_is_told_to_the_model(
+    channel: Channel, speech: ScriptedSpeech, words: str | None, told: str
+) -> None:
+    speech.words = words
     await channel.speak()
     await channel.told(1)
-    assert channel.model.requests[-1].messages[-1].text == "[Voice message, in which no words could be understood]"
+    assert channel.model.requests[-1].messages[-1].text == told
 
 
 async def test_a_note_that_meta_has_lost_is_told_to_the_model(channel: Channel) -> None:
