@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from greenline.agents import service as agents
 from greenline.agents.config import ConversationConfig
@@ -153,6 +153,9 @@ async def told_of(told: list[LiveEvent], kind: type[E], count: int = 1) -> list[
     return await until(enough)
 
 
+EVENTS: Final = [*ConversationConfig().conversation.client_events, "client_tool_call"]
+
+
 @contextlib.asynccontextmanager
 async def stage(
     pool: Pool,
@@ -165,10 +168,15 @@ async def stage(
     speech: Speech | None = None,
     models: LanguageModels | None = None,
 ) -> AsyncIterator[Stage]:
-    """Live sessions of an agent with ``config``, until the block ends. ``models`` answer in place of the script."""
+    """Live sessions of an agent with ``config``, until the block ends. ``models`` answer in place of the script.
+
+    Unless it says otherwise, its client is told of calls of its tools.
+    """
+    config = {**(config or {})}
+    config["conversation"] = {"client_events": EVENTS, **config.get("conversation", {})}
     await insert_workspace(pool, clock.now())
     definition = AgentDefinition(
-        conversation_config=ConversationConfig.model_validate(config or {}),
+        conversation_config=ConversationConfig.model_validate(config),
         platform_settings=PlatformSettings.model_validate(platform or {}),
     )
     agent_id = await agents.create(pool, clock, WORKSPACE, definition)

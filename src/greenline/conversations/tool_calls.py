@@ -30,6 +30,7 @@ NEVER_RAN: Final = frozenset(
         "mcp_busy",
         "mcp_misconfigured",
         "mcp_refused",
+        "client_untold",
         "never_began",
     }
 )

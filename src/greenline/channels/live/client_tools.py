@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from greenline.agents.config import ConversationConfig
 from greenline.agents.config.tool_schema import ObjectProperty
-from greenline.agents.config.tools import ClientTool, InlineTool
+from greenline.agents.config.tools import ClientTool
 from greenline.agents.variables import as_text
 from greenline.channels.live.effects import ClientCalls
 from greenline.llm.models import ToolSpec
@@ -15,6 +16,9 @@ from greenline.tools.assignments import assign
 from greenline.tools.manners import Manners, manners
 from greenline.tools.models import Tool, ToolContext, ToolResult
 
+EVENT: Final = "client_tool_call"
+"""By which a client learns of a call."""
+UNTOLD: Final = f"This was not done: the client is told of no calls, as the agent's client_events lack {EVENT}."
 FAILED: Final = "The tool failed."
 """What a model is told of an error that is hidden from it."""
 MOST_OF_ERROR: Final = 200
@@ -25,12 +29,13 @@ Ask = Callable[[str, str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class ClientToolCall:
-    """One client tool of an agent, as a tool of the engine."""
+    """One client tool of an agent, as a tool of the engine. ``told``: whether its client hears of calls."""
 
     config: ClientTool
     variables: Mapping[str, Any] = field(repr=False)
     ask: Ask = field(repr=False)
     calls: ClientCalls = field(repr=False)
+    told: bool = True
     type: str = "client"
     has_effect: bool = True
 
@@ -47,6 +52,8 @@ class ClientToolCall:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Ask the client, and wait for its answer where one is expected."""
+        if not self.told:
+            return ToolResult(UNTOLD, is_error=True, error_type="client_untold")
         call_id = context.idempotency_key.partition(":")[2]
         given = _given(self.config.parameters, {**self.variables, **context.variables}, arguments)
         self.ask(call_id, self.config.name, given)
@@ -64,10 +71,12 @@ class ClientToolCall:
 
 
 def client_tools(
-    tools: Iterable[InlineTool], variables: Mapping[str, Any], ask: Ask, calls: ClientCalls
+    config: ConversationConfig, variables: Mapping[str, Any], ask: Ask, calls: ClientCalls
 ) -> tuple[Tool, ...]:
     """The client tools among an agent's own tools."""
-    return tuple(ClientToolCall(tool, variables, ask, calls) for tool in tools if isinstance(tool, ClientTool))
+    told = EVENT in config.conversation.client_events
+    own = (tool for tool in config.agent.prompt.tools if isinstance(tool, ClientTool))
+    return tuple(ClientToolCall(tool, variables, ask, calls, told) for tool in own)
 
 
 def _told(error: str, mode: str) -> str:

@@ -152,7 +152,7 @@ def _tools(
     own: tuple[Tool, ...] = (
         *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),
         *language_tools(agent.config, journal, variables),
-        *(client_tools(prompt.tools, present, client.ask, client.calls) if agent.has_client else ()),
+        *(client_tools(agent.config, present, client.ask, client.calls) if agent.has_client else ()),
         *_keypad(agent, client),
         *(voicemail_tool(agent.config, present, agent.met_voicemail) if agent.met_voicemail else ()),
         *agent.tools,

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from greenline.agents.config import ConversationConfig
 from greenline.agents.config.tools import ClientTool
-from greenline.channels.live.client_tools import FAILED, ClientToolCall
+from greenline.channels.live.client_tools import FAILED, UNTOLD, ClientToolCall, client_tools
 from greenline.channels.live.effects import ClientCalls
+from greenline.conversations.tool_calls import was_run
 from greenline.tools.models import ToolContext
 
 TOOL = {
@@ -51,6 +53,17 @@ async def test_constants_and_variables_are_filled_in_at_every_depth() -> None:
     given = await asked({"order": {"number": "12"}})
     assert given == {"shop": "fern", "order": {"number": "12", "customer": 7}}
     assert await asked({}) == {"shop": "fern", "order": {"customer": 7}}
+
+
+async def test_a_client_that_is_told_of_no_calls_is_not_waited_for() -> None:
+    """Nor does the model read that it was told."""
+    prompt = {"tools": [{**TOOL, "expects_response": True}, {**TOOL, "name": "tell"}]}
+    config = ConversationConfig.model_validate({"agent": {"prompt": prompt}})
+    asked: list[str] = []
+    for tool in client_tools(config, {}, lambda call_id, name, given: asked.append(name), ClientCalls()):
+        result = await tool.run({"order": {"number": "12"}}, ToolContext("conv_1", "msg_1:call_1"))
+        assert (result.text, result.is_error, was_run(result.error_type)) == (UNTOLD, True, False)
+    assert asked == []
 
 
 async def test_what_the_model_invents_does_not_replace_them() -> None:
