@@ -34,8 +34,6 @@ def environment(meta: Emulator, dsn: str, **more: str) -> dict[str, str]:
         "GREENLINE_API_KEY": KEY,
         "GREENLINE_SECRET_KEY": "M" * 43 + "=",
         "GREENLINE_LOG_LEVEL": "error",
-        "GREENLINE_UNKNOWN_OUTCOME_GRACE_SECONDS": "3",
-        "GREENLINE_GRAPH_TIMEOUT_SECONDS": "2",
         "GREENLINE_DRAIN_SECONDS": "3",
         **more,
     }
@@ -285,7 +283,8 @@ async def faulty(meta: Emulator, number: int, fault: dict[str, Any]) -> None:
 
 async def test_each_person_gets_each_reply_once(dsn: str, tmp_path: Path) -> None:
     """Under each fault of Meta, on a number of its own, all at the same time."""
-    async with world(dsn, tmp_path) as (meta, server):
+    hasty = {"GREENLINE_GRAPH_TIMEOUT_SECONDS": "2", "GREENLINE_UNKNOWN_OUTCOME_GRACE_SECONDS": "6"}
+    async with world(dsn, tmp_path, **hasty) as (meta, server):
         numbers = [await meta.another_number() for _ in FAULTS]
         for number in numbers:
             await number.furnish(server.url, KEY, ECHO)
