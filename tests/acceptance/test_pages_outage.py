@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Dialog, Page, WebSocketRoute, expect
 
 from greenline.speech.wav import encode_wav
-from support.browser import faults
+from support.browser import faults, new_page
 from support.flaky_database import flaky_database
 from support.pages import Business, Place, at_least, line_of, pages, write
 from support.postgres import PostgresOfTests
@@ -187,6 +187,11 @@ async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does
         await expect(stale).to_be_hidden()
         flaky.cut()
         await expect(stale).to_be_visible()
+        other = await new_page(place.browser)
+        await other.goto(f"{place.url}/console")
+        await other.get_by_label("API key").fill("gl_nobody_asked_for_before")
+        await other.get_by_role("button", name="Sign in").click()
+        await expect(other.get_by_role("alert")).to_have_text("The database does not answer. Try again in a moment.")
         flaky.mend()
         await expect(stale).to_be_hidden()
         await write(phone, "And now?")

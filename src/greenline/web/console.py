@@ -25,7 +25,7 @@ Draw = Callable[[Visit], Awaitable[None]]
 async def inbox_page(request: Request, q: str = "", after: str = "", show: str = "", refused: str = "") -> None:
     """The conversations, or those with the words of ``q``, and of the kind ``show``.
 
-    ``refused``: a ``key`` or a ``link`` did not sign in.
+    ``refused``: a ``key`` or a ``link`` did not sign in, or the ``database`` could not tell.
     """
     draw = partial(console_inbox.draw, search=q[:SEARCH_MAX].strip(), after=after, choice=show)
     await _page(request, "Conversations", "/console", draw, refused=refused)

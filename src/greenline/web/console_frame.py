@@ -28,6 +28,7 @@ RETRY_SECONDS: Final = 3.0
 REFUSALS: Final = {
     "key": "This key is not known, or was revoked.",
     "link": "This link was used before or is too old. Sign in with a key.",
+    "database": "The database does not answer. Try again in a moment.",
 }
 OUT: Final = "new BroadcastChannel('greenline.console').postMessage('out')"
 LEAVE: Final = "new BroadcastChannel('greenline.console').onmessage = () => window.location.reload()"

@@ -13,6 +13,7 @@ from typing import Final, cast
 from urllib.parse import parse_qs
 
 import orjson
+import structlog
 from fastapi import FastAPI
 from starlette.datastructures import URL
 from starlette.requests import Request
@@ -20,10 +21,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.status import HTTP_303_SEE_OTHER, HTTP_403_FORBIDDEN, HTTP_413_CONTENT_TOO_LARGE
 
 from greenline.api.deps import AppServices
+from greenline.api.errors import DATABASE_GONE
 from greenline.clock import Clock
 from greenline.errors import InvalidApiKey
 from greenline.store.vault import SecretUnreadable, Vault
 from greenline.web import ticket
+
+log = structlog.get_logger(__name__)
 
 COOKIE: Final = "greenline_console"
 LIFE: Final = timedelta(days=7)
@@ -45,19 +49,21 @@ async def sign_in(request: Request) -> Response:
     if not is_same_site(request):
         return Response("The form was sent from another site.", HTTP_403_FORBIDDEN)
     services = cast("AppServices", request.app.state.services)
-    if request.method == "GET":
-        shown = request.query_params.get("ticket", "")
-        key = await ticket.use(services.vault, services.clock, services.pool, shown) or ""
-    else:
-        body = await _form(request)
-        if body is None:
-            return Response("The form is too large.", HTTP_413_CONTENT_TOO_LARGE)
-        key = body.get("key", [""])[0]
     try:
+        if request.method == "GET":
+            shown = request.query_params.get("ticket", "")
+            key = await ticket.use(services.vault, services.clock, services.pool, shown) or ""
+        else:
+            body = await _form(request)
+            if body is None:
+                return Response("The form is too large.", HTTP_413_CONTENT_TOO_LARGE)
+            key = body.get("key", [""])[0]
         await services.keyring.authenticate(key.strip())
     except InvalidApiKey:
-        refused = "link" if request.method == "GET" else "key"
-        return RedirectResponse(f"/console?refused={refused}", HTTP_303_SEE_OTHER)
+        return _refuse("link" if request.method == "GET" else "key")
+    except (OSError, *DATABASE_GONE) as error:
+        log.warning("web.console_waits", error=str(error))
+        return _refuse("database")
     answer = RedirectResponse("/console", HTTP_303_SEE_OTHER)
     answer.set_cookie(
         COOKIE,
@@ -69,6 +75,10 @@ async def sign_in(request: Request) -> Response:
         samesite="lax",
     )
     return answer
+
+
+def _refuse(why: str) -> Response:
+    return RedirectResponse(f"/console?refused={why}", HTTP_303_SEE_OTHER)
 
 
 async def sign_out(request: Request) -> Response:
