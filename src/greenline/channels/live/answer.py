@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from greenline.channels.live.models import (
     ClientToolCall,
@@ -43,6 +43,9 @@ from greenline.speech.models import Voice
 from greenline.text import clean_text
 from greenline.tools.manners import Manners, manners_of
 from greenline.tools.models import Buttons, Menu, Tool, ToolResult
+
+END_CALL: Final = "end_call"
+"""The JavaScript client leaves when any call of this tool is answered, with an error too."""
 
 
 class Answer:
@@ -341,7 +344,7 @@ class Answer:
         )
         if result.ends == "conversation":
             self._end = told
-        else:
+        elif tool.spec.name != END_CALL:  # one that failed ends nothing, but for clients that hear of it
             self._telling.tell(told)
 
     def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
