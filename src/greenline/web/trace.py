@@ -227,6 +227,11 @@ def _call_charged(data: Mapping[str, Any]) -> Iterable[Told]:
     yield "turn", f"Meta charges the call: {price}", length, False
 
 
+def _noted(data: Mapping[str, Any]) -> Iterable[Told]:
+    text = (data.get("detail") or {}).get("text") or ""
+    yield "turn", str(data["what"]).replace("_", " ").capitalize(), _cut(text), False
+
+
 def _one(side: Side, title: str, note: str = "") -> Callable[[Mapping[str, Any]], Iterable[Told]]:
     """Tells one step; ``note`` names the field that is told beside it."""
     return lambda data: [(side, title, _cut(data.get(note) or "") if note else "", False)]
@@ -253,7 +258,7 @@ _TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterable[Told]]]] = {
     "call_charged": _call_charged,
     "ended": lambda data: [("turn", "Conversation ends", str(data["reason"]), data.get("status") == "failed")],
     "summarised": _one("model", "Conversation summarised", "title"),
-    "noted": lambda data: [("turn", str(data["what"]).replace("_", " ").capitalize(), "", False)],
+    "noted": _noted,
 }
 
 

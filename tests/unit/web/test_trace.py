@@ -11,6 +11,7 @@ from greenline.conversations.events import (
     CallPermission,
     Event,
     HumanTakeover,
+    Noted,
     TurnTimed,
     UserMessage,
     dump_event,
@@ -98,6 +99,8 @@ def test_events_of_the_same_moment_are_in_the_order_of_the_log() -> None:
             [("person", "Permission to call: accepted", "temporary")],
         ),
         (CallPermission(state="sent"), [("person", "Permission to call: sent", "")]),
+        (Noted(what="interactive", detail={"text": "You may call"}), [("turn", "Interactive", "You may call")]),
+        (Noted(what="order_refused", detail={"command": "x"}), [("turn", "Order refused", "")]),
     ],
 )
 def test_an_event_of_the_journal_is_told_in_steps(event: Event, told: list[tuple[str, str, str]]) -> None:
