@@ -278,9 +278,9 @@ class Worker:
         if not mine:
             return
         kept = await self._mailboxes.renew(claim for claim, _ in mine.values())
-        for mailbox_id, (claim, task) in mine.items():
-            current = self._live.get(mailbox_id)
-            if mailbox_id not in kept and current is not None and current[0] is claim and not claim.returning:
+        for mailbox_id, (claim, _) in mine.items():
+            current, task = self._live.get(mailbox_id, (None, None))  # another task may have been attached meanwhile
+            if mailbox_id not in kept and task is not None and current is claim and not claim.returning:
                 log.warning("worker.lease_lost", mailbox=mailbox_id)
                 claim.lost = True
                 task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from greenline.store.pool import Pool
 from greenline.store.wakeups import Wakeups
 from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Worker
 from support.rows import WORKSPACE, insert_workspace
-from support.wait import eventually, until
+from support.wait import PATIENCE_SECONDS, eventually, until
 
 REFUSAL = """
 create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
@@ -151,3 +151,43 @@ async def test_who_stood_still_for_longer_than_a_lease_goes_on_with_what_nobody_
     await until(lambda: mailboxes.pool.fetchval("select bool_and(owner is null) from mailbox"))
     await worker.stop(5)
     assert taken == ["chat:1", "chat:2"]
+
+
+async def test_a_lost_lease_cancels_who_works_then_and_not_who_began(
+    pool: Pool, dsn: str, clock: ManualClock
+) -> None:
+    """The task may be another one by the time the database has answered."""
+    await insert_workspace(pool, clock.now())
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    class Slow(Mailboxes):
+        async def renew(self, claims: Iterable[Claim]) -> set[str]:
+            list(claims)
+            asked.set()
+            await answered.wait()
+            return set()
+
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        raise error
+
+    worker = Worker(
+        Slow(pool, lease_seconds=0.3), Wakeups(dsn), clock, kind="live", owner="me", handler=fails, give_up=give_up
+    )
+    claims: list[Claim] = []
+
+    async def begin() -> None:
+        claims.append(await worker.hold("live:1", WORKSPACE))
+        await asyncio.Event().wait()
+
+    worker.start()
+    began, work = asyncio.create_task(begin()), asyncio.create_task(asyncio.Event().wait())
+    try:
+        await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
+        worker.attach(claims[0], work)
+        answered.set()
+        await asyncio.wait({began, work}, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        assert (work.cancelled(), began.done(), claims[0].lost) == (True, False, True)
+    finally:
+        began.cancel()
+        worker.let_go(claims[0])
+        await worker.stop(0)
