@@ -55,6 +55,10 @@ async def run_server(settings: Settings, clock: Clock) -> AsyncIterator[RunningS
             await running
 
 
+START_SECONDS = 200.0
+"""What a busy machine may take to import a server and to initialise its database."""
+
+
 @dataclass
 class ServeProcess:
     """``greenline serve`` as a process of its own."""
@@ -63,10 +67,10 @@ class ServeProcess:
     url: str = ""
     errors: list[str] = field(default_factory=list)
 
-    async def ready(self, seconds: float = PATIENCE_SECONDS) -> ServeProcess:
+    async def ready(self) -> ServeProcess:
         """Wait for the ready line. Raises ``AssertionError`` with what the process said if it ends without one."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(START_SECONDS):
             line = (await self.process.stdout.readline()).decode().strip()
         if not line.startswith("ready http://"):
             await self.process.wait()
