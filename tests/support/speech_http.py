@@ -56,11 +56,13 @@ class SpeechHttp:
 
     def __init__(self) -> None:
         self.url = ""
+        self.connections = 0
         self.seen: list[Request] = []
         self.answers: list[Answer] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
+        self.connections += 1
         while await self._exchange(reader, writer):
             pass
 

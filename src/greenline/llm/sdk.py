@@ -12,7 +12,7 @@ import importlib
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 NO_KEY: Final = "none"
 """Local servers take no key, but the SDK wants one."""
+KEEP_ALIVE_SECONDS: Final = 55.0
+"""Between two turns, so that none begins with the handshake of a connection. Just below the 60 s after which load
+balancers close it; one that was closed sooner is not used again.
+"""
 MAX_TEXT: Final = 500
 _KEY_LIKE: Final = re.compile(r"\b(?:sk|gsk|xai|AIza)[-_]?[A-Za-z0-9*_-]{8,}")
 _STATUS: Final[Mapping[int, Kind]] = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
@@ -69,8 +73,9 @@ class SdkClient:
         return self._client
 
     def _make(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI, Omit
+        from openai import DEFAULT_CONNECTION_LIMITS, AsyncOpenAI, DefaultAsyncHttpxClient, Omit
 
+        limits = replace(DEFAULT_CONNECTION_LIMITS, keepalive_expiry=KEEP_ALIVE_SECONDS)
         return AsyncOpenAI(
             api_key=self.address.api_key or NO_KEY,
             base_url=self.address.url,
@@ -78,7 +83,7 @@ class SdkClient:
             default_query=dict(self.address.query),
             max_retries=0,
             timeout=self._seconds,
-            http_client=self._http,
+            http_client=self._http or DefaultAsyncHttpxClient(limits=limits),
         )
 
     def call_headers(self) -> dict[str, Any]:

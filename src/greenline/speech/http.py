@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx2
 import orjson
 
+from greenline.llm.sdk import KEEP_ALIVE_SECONDS
 from greenline.speech.errors import SpeechError
 
 MAX_TEXT: Final = 300
@@ -96,7 +97,11 @@ class HttpService:
     @contextlib.asynccontextmanager
     async def _request(self, path: str, request: dict[str, Any]) -> AsyncGenerator[httpx2.Response, None]:
         if self._client is None:
-            self._client = httpx2.AsyncClient(headers=dict(self._address.headers), timeout=self._seconds)
+            self._client = httpx2.AsyncClient(
+                headers=dict(self._address.headers),
+                timeout=self._seconds,
+                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
+            )
         try:
             async with self._client.stream("POST", self._address.url + path, **request) as response:
                 if response.status_code != 200:
