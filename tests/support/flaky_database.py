@@ -57,6 +57,10 @@ async def flaky_database(dsn: str) -> AsyncIterator[FlakyDatabase]:
         except asyncio.CancelledError:
             (await connecting)[1].close()
             raise
+        if flaky.away:  # since
+            flaky.refused += 1
+            statements.close()
+            return
         both = {
             asyncio.create_task(pump(reader, statements, answers=False)),
             asyncio.create_task(pump(answers, writer, answers=True)),
