@@ -189,7 +189,7 @@ async def test_a_number_that_the_business_app_uses_too_is_not_overrun(dsn: str, 
         people = [await meta.person(f"Person {n}", f"1555021{n:04}") for n in range(40)]
 
         async def has_told() -> bool:
-            return (await meta.call("GET", "/state"))["pending_webhooks"] == 0
+            return bool((await meta.call("GET", "/state"))["pending_webhooks"] == 0)
 
         for person in people:
             await meta.say(person, "message 1")

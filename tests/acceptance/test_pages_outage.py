@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,7 @@ async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does
 ) -> None:
     async with (
         flaky_database(await postgres.create()) as flaky,
-        pages(postgres, tmp_path, BUSINESS, {"GREENLINE_DATABASE_URL": flaky.dsn}) as place,
+        pages(postgres, tmp_path, replace(BUSINESS, expected=()), {"GREENLINE_DATABASE_URL": flaky.dsn}) as place,
     ):
         phone, console = await place.phone("Ole"), await place.console()
         await write(phone, "Hello")
@@ -196,7 +197,8 @@ async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does
         await expect(stale).to_be_hidden()
         await write(phone, "And now?")
         await expect(line_of(console, "Ole")).to_contain_text("You said And now?")
-        place.server.errors.clear()  # what its other parts met meanwhile
+        complaints = place.server.errors  # other parts may have some: they have lost the database as well
+        complaints[:] = [line for line in complaints if '"event":"web.' in line]
 
 
 async def test_a_console_that_fails_otherwise_says_so_and_goes_on(place: Place) -> None:
