@@ -9,7 +9,8 @@ on conflict (conversation_id, kind) do nothing;
 -- name: claim
 -- scope: system, one loop tells for all workspaces
 -- $1: now. $2: for conversations that ended before, no recording is waited for. $3: at most so many, the first tries
--- first. $4: not before then again, if this process dies on it.
+-- first, and of those what was postponed last: it may meet the same fault. $4: not before then again, if this process
+-- dies on it.
 update post_call_webhook w set due_at = $4, attempts = w.attempts + 1
 from (
   select p.conversation_id, p.kind, c.ended_at
@@ -19,7 +20,7 @@ from (
     and (c.text_only or c.accepted_at is null or c.ended_at <= $2
       or conversation_privacy(c.agent_id, c.started_at) ->> 'record_voice' is distinct from 'true'
       or exists (select from conversation_recording r where r.conversation_id = c.id))
-  order by p.attempts, c.ended_at limit $3
+  order by p.attempts, p.due_at nulls first, c.ended_at limit $3
   for update of p skip locked
 ) due
 where w.conversation_id = due.conversation_id and w.kind = due.kind
