@@ -61,7 +61,9 @@ class Files:
             if file is None:
                 continue
             if room.takes(file.size_bytes):
-                whole[file_id] = self._whole.get(file_id) or await self._read(file)
+                if file_id not in self._whole:
+                    self._whole[file_id] = await self._read(file)  # at once: an interruption ends this turn
+                whole[file_id] = self._whole[file_id]
             else:
                 named[file_id] = earlier(file.filename)
         self._whole = whole

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from greenline.channels.live.files import Files
 from greenline.channels.live.models import ResponseComplete
+from greenline.conversations.events import UserMessage
 from greenline.conversations.files import file_key
 from greenline.engine import files as engine_files
+from greenline.engine.files import Room
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
 from greenline.store.objects import FolderObjects
 from support.files import save_file
 from support.live import Opens, told_of
 from support.rows import WORKSPACE
+from support.wait import eventually
 
 CONFIG = {
     "agent": {"prompt": {"prompt": "You sell tea."}},
@@ -107,3 +113,36 @@ async def test_a_file_that_the_storage_lost_is_named(opens: Opens, settings: Set
         session.user_message("Look", [file.id])
         await told_of(told, ResponseComplete)
         assert shown(live.model.requests[-1]) == ["Look", "[The file a.png could not be opened.]"]
+
+
+class SlowObjects(FolderObjects):
+    """A storage that gives one object at once, and each further one when ``goes_on`` is set."""
+
+    read_keys: list[str]
+    goes_on: asyncio.Event
+
+    async def get(self, key: str) -> bytes:
+        self.read_keys.append(key)
+        if len(self.read_keys) > 1:
+            await self.goes_on.wait()
+        return await super().get(key)
+
+
+async def test_what_an_interrupted_turn_has_read_is_not_read_again(opens: Opens, settings: Settings) -> None:
+    async with opens(CONFIG) as live:
+        session, _ = await live.begin()
+        objects = SlowObjects(settings.data_dir)
+        objects.read_keys, objects.goes_on = [], asyncio.Event()
+        about = {"conversation_id": session.conversation_id}
+        old, new = [
+            await save_file(live.pool, objects, b"x", live.clock.now(), filename=name, **about) for name in "ab"
+        ]
+        files = Files(live.pool, objects, WORKSPACE, session.conversation_id)
+        journal = [UserMessage(id="msg_1", text="Look", file_ids=(old.id, new.id))]
+        turn = asyncio.create_task(files.shown(journal, Room(2)))
+        await eventually(lambda: len(objects.read_keys) == 2)
+        turn.cancel()
+        await asyncio.wait({turn})
+        objects.goes_on.set()
+        assert (await files.shown(journal, Room(2))).keys() == {old.id, new.id}
+        assert objects.read_keys.count(file_key(WORKSPACE, new.id)) == 1
