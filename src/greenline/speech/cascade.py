@@ -124,7 +124,7 @@ class SynthesiserCascade:
         characters = len(text)
         silent = any(char.isalnum() for char in text)
         began = time.perf_counter()
-        now, behind = asyncio.get_running_loop().time, 0.0
+        now, behind = asyncio.get_running_loop().time, -(voice.ahead or 0.0)
         try:
             while True:
                 asked = now()
@@ -134,8 +134,10 @@ class SynthesiserCascade:
                     if silent:
                         raise SynthesisError(name, "the answer has no sound", of_request=True)
                     return
-                behind += 0.0 if silent else now() - asked
-                if voice.live and behind > self._seconds:
+                behind += now() - asked
+                if silent:  # the wait for the first sound has a limit of its own
+                    behind = min(behind, 0.0)
+                if voice.ahead is not None and behind > self._seconds:
                     raise SynthesisError(name, f"slower than it plays by {self._seconds:.0f} s") from TimeoutError()
                 silent = silent and not chunk.pcm
                 if characters:

@@ -129,8 +129,9 @@ class Recogniser(Protocol):
 class Voice:
     """Whose voice and how. ``voice_id`` and ``model_id`` are the agent's; a provider maps what it doesn't know.
 
-    ``usage`` is the meter of the conversation, to which is added what was spoken. ``live`` is whether somebody hears
-    it as it comes: sound that comes much slower than it plays is no speech to them.
+    ``usage`` is the meter of the conversation, to which is added what was spoken. ``ahead`` is how many seconds are
+    still to be played to who hears it as it comes: sound that comes much slower than it plays is no speech to them.
+    It is None where nobody does.
     """
 
     voice_id: str = ""
@@ -144,7 +145,7 @@ class Voice:
     normalise: bool = False
     """Whether the provider is to write numbers and abbreviations out, since the model was not asked to."""
     usage: SpeechUsage | None = field(default=None, compare=False, repr=False)
-    live: bool = field(default=False, compare=False)
+    ahead: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

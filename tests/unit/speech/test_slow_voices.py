@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from greenline.clock import ManualClock
 from greenline.speech.cascade import Rests, SynthesiserCascade
 from greenline.speech.models import Chunk, Voice
 from support.virtual_time import in_virtual_time, virtual_loop
 
-LIVE = Voice(live=True)
+LIVE = Voice(ahead=0.0)
 LIMIT_SECONDS = 6.0
 PIECE_SECONDS = 0.1
 
@@ -59,6 +59,14 @@ async def test_who_begins_late_or_falls_behind_a_little_goes_on() -> None:
 
 
 @in_virtual_time
+async def test_who_is_slow_while_there_is_enough_to_be_heard_goes_on() -> None:
+    assert await spoken(Voice(ahead=18.0), Paced("slow", 2.2)) == {"slow": 10.0}
+    late = Paced("late", 1.5, start=LIMIT_SECONDS - 1)
+    assert await spoken(Voice(ahead=1.0), late) == {"late": 10.0}
+    assert "next" in await spoken(Voice(ahead=3.0), Paced("slow", 10.0, start=LIMIT_SECONDS - 1))
+
+
+@in_virtual_time
 async def test_who_is_asked_to_go_on_late_was_not_slow() -> None:
     cascade = SynthesiserCascade(
         [Paced("first", 1.0), Paced("next", 0.0)], Rests(ManualClock()), seconds=LIMIT_SECONDS
@@ -70,4 +78,4 @@ async def test_who_is_asked_to_go_on_late_was_not_slow() -> None:
 
 @in_virtual_time
 async def test_a_voice_note_takes_the_time_that_it_takes() -> None:
-    assert await spoken(replace(LIVE, live=False), Paced("slow", 10.0)) == {"slow": 10.0}
+    assert await spoken(Voice(), Paced("slow", 10.0)) == {"slow": 10.0}

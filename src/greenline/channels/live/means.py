@@ -48,6 +48,6 @@ class Means:
     def voices(self) -> tuple[Voice, dict[str, Voice]]:
         """The agent's own voice, and its others by their labels."""
         own, others = voice_of(self.config), voices_of(self.config)
-        return replace(own, usage=self.usage, live=True), {
-            label: replace(voice, usage=self.usage, live=True) for label, voice in others.items()
+        return replace(own, usage=self.usage), {
+            label: replace(voice, usage=self.usage) for label, voice in others.items()
         }

@@ -7,6 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -230,7 +231,7 @@ class Utterance:
         piece.characters = len(words)
         synthesiser = self._speech.synthesiser(piece.voice)
         resampler = Resampler(synthesiser.rate, self._out.rate)
-        chunks = synthesiser.say(words, piece.voice)
+        chunks = synthesiser.say(words, replace(piece.voice, ahead=self._out.queued))
         try:
             while (chunk := await self._next(chunks, synthesiser.name)) is not None:
                 piece.spoken_by = piece.spoken_by or chunk.provider or synthesiser.name
