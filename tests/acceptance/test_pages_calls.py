@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 PROMPT = "offline: when open -> say We are open until seven.\noffline: when ^(.+)$ -> say Pardon?"
 SILENCE = encode_wav(bytes(HEARING_RATE * 2), HEARING_RATE)  # for pages without a microphone of their own
-BUSINESS = Business(PROMPT, SILENCE, log_level="error")
+QUESTION, ANSWER, UNHEARD = "Are you open on Saturday?", "We are open until seven.", "Do you sell tea?"
+# No phrase is short: a busy machine tears a voice to pieces, and a piece alone may sound like "No".
+BUSINESS = Business(PROMPT, SILENCE, (QUESTION, UNHEARD), log_level="error")
 TEMPLATE = {
     "name": "may_we_call",
     "language": "en",
@@ -65,7 +67,6 @@ SLOW_PERMISSION = """
   };
 """
 RINGBACK, BELL = 425, 659
-QUESTION, ANSWER = "Are you open on Saturday?", "We are open until seven."
 ENERGY = """async () => {
   let energy = 0;
   for (const peer of window.peers)
@@ -202,7 +203,7 @@ async def test_a_muted_person_is_not_heard_and_a_closed_page_hangs_up(place: Pla
     await button(phone, "Show the chat").click()
     await phone.get_by_label("Message", exact=True).fill("I can write meanwhile")
     await button(phone, "Show the call").click()
-    await speak(phone, await spoken("Do you sell tea?") + bytes(HEARING_RATE))  # into the void
+    await speak(phone, await spoken(UNHEARD) + bytes(HEARING_RATE))  # into the void
     await button(phone, "Mute").click()
     await expect(button(phone, "Mute")).to_have_attribute("aria-pressed", "false")
     await ask(phone)

@@ -18,11 +18,13 @@ from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
 
 pytestmark = [pytest.mark.chromium, pytest.mark.javascript]
+QUESTION = "When are you open?"
 
 
 @pytest.fixture
 async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
-    async with run_server(with_livekit(settings, livekit), SystemClock()) as running:
+    own = with_livekit(settings, livekit).model_copy(update={"stt_phrases": QUESTION})
+    async with run_server(own, SystemClock()) as running:
         yield running
 
 
@@ -53,9 +55,9 @@ async def test_a_person_speaks_in_a_room(
     conversation_id = await js.start(agentId=agent_id, **room(server, livekit))
     assert conversation_id.startswith("conv_")
     await js.wait("onMessage", "it.message === 'Hello!'")
-    await js.speak(await spoken("When are you open?"))
+    await js.speak(await spoken(QUESTION))
     heard = await js.wait("onMessage", "it.role === 'user'")
-    assert heard["message"] == "When are you open?"
+    assert heard["message"] == QUESTION
     await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")
     volume = await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
     assert await volume.json_value() is True

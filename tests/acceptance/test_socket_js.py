@@ -39,7 +39,7 @@ STORY = (
     "On Saturdays we open at ten and close at two. On Sundays the shop is closed, but the garden is open."
 )
 FAREWELL = "Goodbye, and thank you!"
-QUESTION = "When are you open?"
+QUESTION, PRICE, NO, BYE = "When are you open?", "How much is the olive tree?", "No thank you", "Goodbye"
 PLAYED_ON = """
 () => {
   const cut = window.happened.findIndex(([name]) => name === "onInterruption");
@@ -87,6 +87,7 @@ async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFac
             outbound_allow=("127.0.0.0/8",),
             drain_seconds=5.0,
             enclave_setup=True,
+            stt_phrases="\n".join((QUESTION, PRICE, NO, BYE)),
             speech_base_urls={"deepgram": nova.url},
             llm_start_seconds=20.0,  # the first call imports the SDK, which a busy machine takes long for
         )
@@ -338,7 +339,7 @@ async def test_the_agent_hangs_up_after_its_farewell(js: JsClient, http: httpx2.
         await js.call("sendUserMessage", "bye")
     else:
         conversation_id = await greeted(js, agent_id)
-        await js.speak(await spoken("Goodbye"))
+        await js.speak(await spoken(BYE))
     await js.wait("onMessage", f"it.message === '{FAREWELL}'")
     gone = await js.wait("onDisconnect")
     assert (gone["reason"], gone["context"]["type"]) == ("agent", "end_call")
@@ -373,9 +374,9 @@ async def test_a_person_speaks_and_a_tool_of_the_page_answers(js: JsClient, http
         tools=[client_tool("price", expects_response=True, tool_error_handling_mode="passthrough")],
     )
     await greeted(js, agent_id, tools={"price": None})
-    await js.speak(await spoken("How much is the monstera?"))
+    await js.speak(await spoken(PRICE))
     heard = await js.wait("onMessage", "it.role === 'user'")
-    assert heard["message"] == "How much is the monstera?"
+    assert heard["message"] == PRICE
     await js.wait("tool", "it.parameters.what === 'tea'")
     assert "onAgentToolResponse" not in await js.order()
     await js.answer("4 euros")
@@ -392,7 +393,7 @@ async def test_a_person_interrupts_the_agent(js: JsClient, http: httpx2.AsyncCli
     await js.speak(await spoken(QUESTION))
     told = await js.wait("onMessage", f"it.message === '{STORY}'")
     await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
-    await js.speak(await spoken("No thank you"))
+    await js.speak(await spoken(NO))
     assert await js.wait("onInterruption") == {"event_id": told["event_id"]}
     correction = await js.wait("onAgentResponseCorrection")
     await js.wait("onMessage", "it.message === 'As you like.'")

@@ -28,12 +28,14 @@ ECHO = r"offline: when ^(.+)$ -> say You said \1"
 class Business:
     """What a module of tests wants of the place that it shares.
 
-    ``prompt`` is its agent's; ``microphone`` a WAV file that the browser hears, again and again. The server has
-    nothing to complain of, at its ``log_level``, but what is ``expected``, by events of its log.
+    ``prompt`` is its agent's; ``microphone`` a WAV file that the browser hears, again and again; ``phrases`` are what
+    its people say aloud. The server has nothing to complain of, at its ``log_level``, but what is ``expected``, by
+    events of its log.
     """
 
     prompt: str = ECHO
     microphone: bytes | None = None
+    phrases: tuple[str, ...] = ()
     log_level: str = "warning"
     expected: tuple[str, ...] = ()
 
@@ -166,6 +168,7 @@ async def pages(
             "GREENLINE_API_KEY": KEY,
             "GREENLINE_EMULATOR_URL": meta.url,
             "GREENLINE_LOG_LEVEL": business.log_level,
+            "GREENLINE_STT_PHRASES": "\n".join(business.phrases),
             "GREENLINE_DRAIN_SECONDS": "3",
             **(environment or {}),
         }
