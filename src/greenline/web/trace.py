@@ -69,7 +69,7 @@ class Inside:
         return [
             *(_received(row) for row in received),
             *journal_steps(await self._pool.fetch(_sql["journal"], *arguments)),
-            *_called(await self._pool.fetch(_sql["outbox"], *arguments)),
+            *sent_steps(await self._pool.fetch(_sql["outbox"], *arguments)),
             *(_refused(row) for row in await self._pool.fetch(_sql["refused"], *arguments)),
         ]
 
@@ -262,7 +262,8 @@ _TELLERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterable[Told]]]] = {
 }
 
 
-def _called(rows: Iterable[Record]) -> Iterable[Step]:
+def sent_steps(rows: Iterable[Record | Mapping[str, Any]]) -> Iterable[Step]:
+    """The calls that sent messages, each where it began: Meta may tell of a delivery before its answer is here."""
     for row in rows:
         ended = row["accepted_at"] or row["failed_at"]
         if ended is None or (row["accepted_at"] is None and row["state"] != "failed"):
@@ -274,7 +275,7 @@ def _called(rows: Iterable[Record]) -> Iterable[Step]:
             detail["error"] = row["error"]
         title = f"Graph call: send {row['kind']}"
         note = f"{'failed' if failed else 'accepted'} in {_seconds(max(0.0, took))}"
-        yield Step(f"outbox:{row['id']}", ended.timestamp(), "graph", title, note, failed, 7, detail)
+        yield Step(f"outbox:{row['id']}", row["attempted_at"].timestamp(), "graph", title, note, failed, 7, detail)
 
 
 def _model_note(data: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The steps behind a chat, from the log of the wire."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from greenline.conversations.events import (
     UserMessage,
     dump_event,
 )
-from greenline.web.trace import Caption, Step, captions, in_order, journal_steps, taken, wire_step
+from greenline.web.trace import Caption, Step, captions, in_order, journal_steps, sent_steps, taken, wire_step
 
 
 def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -113,6 +113,27 @@ def test_an_event_of_the_journal_is_told_in_steps(event: Event, told: list[tuple
 def test_an_event_that_is_not_known_is_no_step() -> None:
     row = {"conversation_id": "conv_1", "seq": 3, "at": datetime(2026, 1, 5, tzinfo=UTC), "kind": "x", "data": {}}
     assert list(journal_steps([row])) == []
+
+
+def test_a_delivery_comes_after_the_message_though_meta_told_of_it_first() -> None:
+    """The answer to the call is late, or the server was too busy to read it."""
+    begun = datetime.fromtimestamp(99.9, UTC)
+    row: dict[str, Any] = {
+        "id": "out_1",
+        "kind": "text",
+        "body": {},
+        "state": "accepted",
+        "attempt": 1,
+        "wamid": "wamid.1",
+        "error": None,
+        "attempted_at": begun,
+        "accepted_at": begun + timedelta(seconds=0.5),
+        "failed_at": None,
+    }
+    delivered = wire_step(event("message.delivered", person_id="ann"), "ann", "1")
+    assert delivered is not None
+    told = [(step.title, step.note) for step in in_order([delivered, *sent_steps([row])])]
+    assert told == [("Graph call: send text", "accepted in 500 ms"), ("Status: delivered", "")]
 
 
 def test_captions_are_what_was_said_and_heard() -> None:
