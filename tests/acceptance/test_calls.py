@@ -26,6 +26,7 @@ from support.wait import eventually, until
 from support.webhooks import deliver
 
 ANN = "15551230000"
+QUESTION = "What are your opening hours?"
 PERMISSION_TEMPLATE = {
     "whatsapp_call_permission_request_template_name": "may_we_call",
     "whatsapp_call_permission_request_template_language_code": "en",
@@ -47,7 +48,7 @@ def clock() -> SystemClock:
 @pytest.fixture
 async def settings(settings: Settings, meta: CallingMeta) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with asking(meta, settings, call_drain_seconds=1.0) as changed:
+    async with asking(meta, settings, call_drain_seconds=1.0, stt_phrases=QUESTION) as changed:
         yield changed
 
 
@@ -167,7 +168,7 @@ async def test_the_agent_falls_silent_when_the_person_speaks_and_answers_them(
     await client.conversational_ai.agents.update(
         agent_id, conversation_config={"agent": {"first_message": story, "prompt": {"prompt": "We open at nine."}}}
     )
-    question = await spoken("What are your opening hours?")
+    question = await spoken(QUESTION)
     peer = RtcPeer()
     session = {"sdp_type": "offer", "sdp": await peer.offer()}
     await deliver(http, "calls", calls=[call("connect", "wacid.1", session=session)])

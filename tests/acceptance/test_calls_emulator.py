@@ -10,13 +10,15 @@ from greenline.speech.factory import build_speech
 from greenline.speech.models import Voice
 from greenline.speech.wav import encode_wav
 from support.doomed import KEY, doomed_server, free_port
+from support.embedded_voice import GAP_SECONDS, understood
 from support.http import http_client
 from support.meta import Emulator, Person, emulator
+from support.server import as_environment
 from support.wait import PATIENCE_SECONDS, until
 
 PROMPT = "You are Luma of a plant shop.\n# Knowledge\nWe open at nine on weekdays.\n"
 QUESTION = "When are you open?"
-STEADY = {"GREENLINE_LEASE_SECONDS": "20"}
+STEADY = {"GREENLINE_LEASE_SECONDS": "20", **as_environment(understood(QUESTION))}
 """No server dies here, and a busy one would lose its calls with a short lease."""
 VOICE, SILENCE = ({"do": "expect", "what": what, "seconds": PATIENCE_SECONDS} for what in ("voice", "silence"))
 LISTEN = [VOICE, SILENCE, {"do": "pause", "seconds": 1}, SILENCE]
@@ -199,7 +201,7 @@ async def test_a_person_keeps_to_a_script_after_a_bad_network(dsn: str, tmp_path
         await meta.call("POST", f"/calls/{call_id}/network", loss=0)
         steps = [
             SILENCE,
-            {"do": "pause", "seconds": 1},
+            {"do": "pause", "seconds": GAP_SECONDS + 1},  # it is another question
             {"do": "say", "data_base64": question},
             *LISTEN,
             {"do": "hang_up"},

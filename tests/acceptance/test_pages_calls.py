@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 PROMPT = "offline: when open -> say We are open until seven.\noffline: when ^(.+)$ -> say Pardon?"
 SILENCE = encode_wav(bytes(HEARING_RATE * 2), HEARING_RATE)  # for pages without a microphone of their own
 QUESTION, ANSWER, UNHEARD = "Are you open on Saturday?", "We are open until seven.", "Do you sell tea?"
-# No phrase is short: a busy machine tears a voice to pieces, and a piece alone may sound like "No".
 BUSINESS = Business(PROMPT, SILENCE, (QUESTION, UNHEARD), log_level="error")
 TEMPLATE = {
     "name": "may_we_call",

@@ -15,26 +15,26 @@ import pytest
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from greenline.speech.models import HEARING_RATE
-from support.embedded_voice import spoken
+from support.embedded_voice import spoken, understood
 from support.server import RunningServer, run_server
 from support.socket_agents import finished, make_agent
 from support.sockets import client
 from support.wait import until
 
 FRAME = HEARING_RATE // 10 * 2
-ANSWER = "We open at nine in the morning."
+QUESTION, ANSWER = "When are you open?", "We open at nine in the morning."
 
 
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: sound has a time of its own."""
-    async with run_server(settings, SystemClock()) as running:
+    async with run_server(settings.model_copy(update=understood(QUESTION)), SystemClock()) as running:
         yield running
 
 
 async def converse(server: RunningServer, agent_id: str) -> str:
     """Ask by voice, hear the answer, hang up; the id of the conversation."""
-    sound = await spoken("when are you open")
+    sound = await spoken(QUESTION)
     async with client(server.url, f"/v1/convai/conversation?agent_id={agent_id}") as socket:
         first = (await socket.begin())["conversation_initiation_metadata_event"]
 

@@ -11,7 +11,7 @@ import pytest
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
-from support.embedded_voice import spoken
+from support.embedded_voice import spoken, understood
 from support.js_client import ARGUMENTS, JsClient, js_client
 from support.livekit_real import BOTH, LiveKit, with_livekit
 from support.server import RunningServer, run_server
@@ -23,7 +23,7 @@ QUESTION = "When are you open?"
 
 @pytest.fixture
 async def server(settings: Settings, livekit: LiveKit) -> AsyncIterator[RunningServer]:
-    own = with_livekit(settings, livekit).model_copy(update={"stt_phrases": QUESTION})
+    own = with_livekit(settings, livekit).model_copy(update=understood(QUESTION))
     async with run_server(own, SystemClock()) as running:
         yield running
 

@@ -14,7 +14,7 @@ from playwright.async_api import Browser
 from greenline.clock import SystemClock
 from greenline.settings import Settings
 from support.browser import chromium
-from support.embedded_voice import spoken
+from support.embedded_voice import spoken, understood
 from support.fake_llm import Play, chunk, fake_llm
 from support.js_client import ARGUMENTS, JsClient, js_client
 from support.mcp_server import mcp_server
@@ -87,7 +87,7 @@ async def server(postgres: PostgresOfTests, tmp_path_factory: pytest.TempPathFac
             outbound_allow=("127.0.0.0/8",),
             drain_seconds=5.0,
             enclave_setup=True,
-            stt_phrases="\n".join((QUESTION, PRICE, NO, BYE)),
+            **understood(QUESTION, PRICE, NO, BYE),
             speech_base_urls={"deepgram": nova.url},
             llm_start_seconds=20.0,  # the first call imports the SDK, which a busy machine takes long for
         )

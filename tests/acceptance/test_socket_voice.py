@@ -20,7 +20,7 @@ from greenline.speech.formats import pcm_from_ulaw, ulaw_from_pcm
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.resample import resample
 from greenline.store.pool import Pool
-from support.embedded_voice import spoken
+from support.embedded_voice import spoken, understood
 from support.scripted import Answer, Request, scripted
 from support.sdk_conversation import (
     AsyncAudioInterface,
@@ -34,7 +34,7 @@ from support.sockets import client
 from support.voice import voiced_seconds
 from support.wait import eventually
 
-QUESTION = "when are you open"
+QUESTION, NO = "When are you open?", "No thank you"
 CHUNK_SECONDS = 0.1
 ALL_EVENTS = [
     *EVENTS,
@@ -55,7 +55,8 @@ STORY = (
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[RunningServer]:
     """A server whose clock runs: sound has a time of its own. Everybody may bring an agent to it."""
-    async with run_server(settings.model_copy(update={"enclave_setup": True}), SystemClock()) as running:
+    changes = {"enclave_setup": True, **understood(QUESTION, NO)}
+    async with run_server(settings.model_copy(update=changes), SystemClock()) as running:
         yield running
 
 
@@ -159,11 +160,11 @@ async def test_a_spoken_question_is_heard_and_answered(server: RunningServer, ht
         await asyncio.sleep(1.0)  # the person listens to the greeting
         headset.say(question)
         await eventually(lambda: heard.answers[-1] == "We open at nine in the morning.")
-        assert heard.transcripts == ["When are you open?"]
+        assert heard.transcripts == [QUESTION]
         await eventually(lambda: voiced_seconds(bytes(headset.played)) > 1.2)
     shown = await finished(http, ids[0])
     assert [(turn["message"], turn["source_medium"]) for turn in shown["transcript"] if turn["role"] == "user"] == [
-        ("When are you open?", "audio")
+        (QUESTION, "audio")
     ]
     assert shown["metadata"]["text_only"] is False
 
@@ -209,7 +210,7 @@ async def test_the_agent_stops_when_it_is_interrupted(server: RunningServer, htt
         f"offline: when open -> say {STORY}\noffline: when no -> say As you like.",
         text_only=False,
     )
-    question, objection = await spoken(QUESTION), await spoken("No thank you")
+    question, objection = await spoken(QUESTION), await spoken(NO)
     async with talking(server, agent_id) as (headset, heard, ids):
         await eventually(lambda: heard.answers == ["Hello!"] and voiced_seconds(bytes(headset.played)) > 0.2)
         await asyncio.sleep(1.0)  # the greeting is over: what follows interrupts nothing
@@ -253,6 +254,6 @@ async def test_sound_in_the_format_of_telephones(server: RunningServer, http: ht
         frame = (await socket.until("audio"))["audio_event"]
         recording.cancel()
         await asyncio.gather(recording, return_exceptions=True)
-    assert (heard, answer["agent_response"]) == ("When are you open?", "We open at nine in the morning.")
+    assert (heard, answer["agent_response"]) == (QUESTION, "We open at nine in the morning.")
     assert frame["event_id"] == answer["event_id"]
     assert voiced_seconds(resample(pcm_from_ulaw(base64.b64decode(frame["audio_base_64"])), 8_000, HEARING_RATE)) > 0

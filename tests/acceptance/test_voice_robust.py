@@ -43,7 +43,7 @@ def clock() -> SystemClock:
 @pytest.fixture
 async def settings(settings: Settings, meta: CallingMeta) -> AsyncIterator[Settings]:
     """The server of these tests asks the stand-in."""
-    async with asking(meta, settings, call_drain_seconds=1.0) as changed:
+    async with asking(meta, settings, call_drain_seconds=1.0, stt_phrases=QUESTION) as changed:
         yield changed
 
 

@@ -15,9 +15,10 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from greenline.store.pool import Pool, open_pool
 from support.browser import chromium, faults, new_page
+from support.embedded_voice import understood
 from support.meta import Emulator, emulator
 from support.postgres import PostgresOfTests
-from support.server import ServeProcess, serve_process
+from support.server import ServeProcess, as_environment, serve_process
 from support.wait import PATIENCE_SECONDS
 
 KEY = "gl_pages"
@@ -168,7 +169,7 @@ async def pages(
             "GREENLINE_API_KEY": KEY,
             "GREENLINE_EMULATOR_URL": meta.url,
             "GREENLINE_LOG_LEVEL": business.log_level,
-            "GREENLINE_STT_PHRASES": "\n".join(business.phrases),
+            **as_environment(understood(*business.phrases)),
             "GREENLINE_DRAIN_SECONDS": "3",
             **(environment or {}),
         }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -97,6 +98,12 @@ class ServeProcess:
 
     def __post_init__(self) -> None:
         self._reader = asyncio.create_task(self._read_errors())
+
+
+def as_environment(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as a process gets them."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+    return {f"GREENLINE_{name.upper()}": text for name, text in texts.items()}
 
 
 @contextlib.asynccontextmanager
