@@ -15,6 +15,7 @@ import httpx2
 from greenline.store.embedded import EmbeddedPostgres
 from support.http import http_client
 from support.meta import Emulator, Person
+from support.server import START_SECONDS
 from support.wait import PATIENCE_SECONDS, until
 
 KEYS = {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_API_KEY", "XAI_API_KEY"}
@@ -50,7 +51,7 @@ async def demo(data_dir: Path) -> AsyncIterator[Demo]:
     try:
         assert process.stdout is not None
         told = ""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(START_SECONDS):
             while "Stop it" not in told:
                 line = (await process.stdout.readline()).decode()
                 assert line, told
@@ -92,7 +93,7 @@ async def test_the_shop_answers_and_everything_ends_together(tmp_path: Path) -> 
         assert answer.startswith("Hi, this is Juno")
         assert "Saturday from 10 am to 4 pm" in answer
         first.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await first.process.wait() == 0
         assert await gone(first.emulator_url)
     async with demo(tmp_path) as second:

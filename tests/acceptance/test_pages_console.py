@@ -26,6 +26,8 @@ from support.sounds import sine
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
 
 BUSINESS = Business()
+LONG = 60.0
+"""Seconds of a recording that is still being played when a busy machine looks at it."""
 
 
 async def test_a_human_takes_over_writes_and_hands_back(place: Place) -> None:
@@ -191,9 +193,9 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(p
         AgentInterrupted(message_id="m2", heard="At"),
     ]
     await write_journal(pool, row, [(0, started(row)), *((1.0, event) for event in said), (4.0, Ended(reason="x"))])
-    mp3 = await asyncio.to_thread(encode_mp3, [sine(3.0, 16_000)], 16_000)
+    mp3 = await asyncio.to_thread(encode_mp3, [sine(LONG, 16_000)], 16_000)
     objects = open_objects(Settings(data_dir=place.folder))
-    kept: dict[str, Any] = {"seconds": 3.0, "has_user": True, "has_agent": True, "now": BEGIN}
+    kept: dict[str, Any] = {"seconds": LONG, "has_user": True, "has_agent": True, "now": BEGIN}
     await keep_recording(pool, objects, workspace, row.id, mp3, **kept)
 
     console = await place.console()
@@ -212,7 +214,7 @@ async def test_a_spoken_conversation_shows_its_silence_and_plays_its_recording(p
     recording = console.get_by_label("Recording")
     await recording.evaluate("audio => audio.load() || audio.play()")
     await expect(recording).to_have_js_property("paused", value=False)
-    assert await recording.evaluate("audio => audio.duration") == pytest.approx(3.0, abs=0.2)
+    assert await recording.evaluate("audio => audio.duration") == pytest.approx(LONG, abs=0.2)
     await recording.evaluate("audio => audio.pause()")
     await console.get_by_role("button", name="Play from").nth(1).click()
     await expect(console.locator(".gl-turn.now")).to_contain_text("At")

@@ -72,11 +72,10 @@ async def test_what_the_microphone_hears_goes_out_as_a_voice_note(place: Place) 
     note = await asyncio.to_thread(decode_recording, await inbound_note(place, "Ann"))
     assert note.codec == "opus"
     assert note.seconds > 1.5
-    middle = note.pcm[16_000:32_000]
-    assert rms(middle) > 1000
-    assert abs(pitch(middle, 16_000) - 440) < 15
+    assert rms(note.pcm) > 1000
+    assert abs(pitch(note.pcm, 16_000) - 440) < 15
     bubble = phone.locator(".gl-row.mine .gl-note")
-    await expect(bubble.locator(".gl-player-time")).to_have_text(f"0:{round(note.seconds):02d}")
+    await expect(bubble.locator(".gl-player-time")).to_have_text(f"0:{int(note.seconds + 0.5):02d}")
     await expect(phone.get_by_role("timer")).to_have_count(0)
     await bubble.get_by_role("button", name="Play").click()
     await phone.wait_for_function("window.drawn")

@@ -78,6 +78,13 @@ class Place:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take long for the last words and the receipt of them."""
+    monkeypatch.setattr("greenline.channels.socket.wire.CLOSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("greenline.channels.livekit.room.RECEIPT_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
 async def place(tmp_path: Path, livekit: LiveKit) -> AsyncIterator[Place]:
     clock = ManualClock(datetime.now(UTC))  # tokens have to be good for the stand-in, whose clock runs
     sessions = ScriptedSessions(text_only=False)
@@ -167,6 +174,7 @@ async def test_sound_goes_both_ways(place: Place) -> None:
         assert session.out.queued == 0.0
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_fault_in_what_is_heard_ends_the_conversation(place: Place) -> None:
     """Else nobody would hear the person any more, and nobody would know."""
 
@@ -182,6 +190,7 @@ async def test_a_fault_in_what_is_heard_ends_the_conversation(place: Place) -> N
 
 
 @BOTH
+@pytest.mark.usefixtures("patient")
 async def test_sound_in_messages_is_refused(place: Place) -> None:
     async with place.talk() as (person, session):
         await person.send(user_audio_chunk="AAAA")
@@ -241,13 +250,6 @@ async def test_the_conversation_ends_with_the_room(place: Place) -> None:
     async with place.talk() as (person, session):
         await place.livekit.delete(person.room.name)
         await eventually(lambda: session.ended is not None)
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take long for the last words and the receipt of them."""
-    monkeypatch.setattr("greenline.channels.socket.wire.CLOSE_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("greenline.channels.livekit.room.RECEIPT_SECONDS", PATIENCE_SECONDS)
 
 
 @BOTH
@@ -317,6 +319,7 @@ async def test_nobody_is_waited_for_in_a_room_that_is_gone(place: Place) -> None
     await place.invite()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_drain_ends_what_waits_and_what_runs(place: Place) -> None:
     async with place.talk() as (person, session):
         await place.invite()
