@@ -77,7 +77,7 @@ $(VENV)/.test: requirements-test.lock pyproject.toml | $(BIN)/python tests/js/no
 tests/js/node_modules/.installed: tests/js/package.json
 	@command -v npm >/dev/null || .ci/tools
 	@if command -v npm >/dev/null; then \
-		echo "Installing the JavaScript client that the tests drive" && \
+		echo "Installing the JavaScript client and the widget that the tests drive" && \
 		npm install --prefix tests/js --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error && \
 		touch $@; \
 	fi

@@ -55,7 +55,8 @@ async def test_a_widget_reads_its_settings_without_a_key(
     widget = {
         "variant": "compact",
         "language_selector": True,
-        "language_presets": {"de": {"terms_text": "Bedingungen"}, "fr": {"terms_text": "Conditions"}},
+        "language_presets": {"de": {"terms_text": "Bedingungen"}, "fr": {"terms_html": "<b>Conditions</b>"}},
+        "terms_text": "Be <nice>\nto us.\n\nWe record.",
     }
     agent_id = await create(client, config, widget=widget)
 
@@ -74,7 +75,9 @@ async def test_a_widget_reads_its_settings_without_a_key(
         "Hallo!",
         "Bedingungen",
     )
-    assert found.language_presets["fr"].terms_text == "Conditions"
+    assert found.language_presets["fr"].terms_html == "<b>Conditions</b>"
+    assert found.language_presets["de"].terms_html == "<p>Bedingungen</p>"
+    assert found.terms_html == "<p>Be &lt;nice&gt;<br>to us.</p><p>We record.</p>", "it asks for no consent to text"
     assert found.file_input_config.enabled is True
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
-JS_CLIENT: Final = (
-    Path(__file__).parents[1] / "js" / "node_modules" / "@elevenlabs" / "client" / "dist" / "lib.iife.js"
-)
+NODE_MODULES: Final = Path(__file__).parents[1] / "js" / "node_modules"
+JS_CLIENT: Final = NODE_MODULES / "@elevenlabs" / "client" / "dist" / "lib.iife.js"
 
 
 def missing_programs() -> dict[str, str]:

@@ -9,7 +9,9 @@ from greenline.agents.config import ConfigOverride, ConversationConfig
 from greenline.agents.config.base import ConfigModel
 from greenline.agents.config.limits import STORED
 from greenline.agents.config.override import LanguagePreset
+from greenline.agents.config.platform_settings import PlatformSettings
 from greenline.agents.config.switches import OverrideSettings
+from greenline.agents.config.widget import SOURCE as WIDGET
 from greenline.agents.initiation import InitiationData
 from greenline.agents.merge import merge
 from greenline.agents.variables import check_given
@@ -18,6 +20,9 @@ from greenline.llm.cascade import CUSTOM
 
 # Dropped without an error when forbidden: recognition works without them (reference: Overrides).
 _DROPPED_SOFTLY = frozenset({("asr", "keywords")})
+
+# What the official clients always say. What the agent is anyway, nobody has to allow.
+_STATED = frozenset({("agent", "language"), ("conversation", "text_only")})
 
 # Allowed by the switch of another field (SDK: PromptAgentApiModel.tool_ids_strict).
 _COVERED_BY: dict[tuple[str, ...], str] = {("agent", "prompt", "tool_ids_strict"): "tool_ids"}
@@ -38,6 +43,22 @@ class NoOwnModel(BadRequest):
     code = "override_error"
 
 
+def switches(settings: PlatformSettings, source: str) -> OverrideSettings:
+    """What a client that names itself ``source`` may change.
+
+    The official widget does, besides, what its own settings have it offer: to chat with an agent that speaks, and to
+    choose a language.
+    """
+    if source != WIDGET:
+        return settings.overrides
+    offered = {
+        "conversation": {"text_only": True} if settings.widget.supports_text_only else {},
+        "agent": {"language": True} if settings.widget.language_selector else {},
+    }
+    own = merge(settings.overrides.model_dump(), {"conversation_config_override": offered})
+    return OverrideSettings.model_validate(own)
+
+
 def apply_overrides(
     config: ConversationConfig,
     override: ConfigOverride,
@@ -52,10 +73,7 @@ def apply_overrides(
     `OverrideNotAllowed` for the first field whose switch is off.
     """
     given = override.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    # A client for chats always says so: to an agent that only chats it changes nothing.
-    if given.get("conversation", {}).get("text_only") is config.conversation.text_only:
-        del given["conversation"]["text_only"]
-    allowed = _allowed(given, settings.conversation_config_override, ())
+    allowed = _allowed(given, settings.conversation_config_override, config)
     # The SDK without audio writes text_only at the top: it is an offer, not an override that could be forbidden.
     if given.get("text_only") is True and settings.conversation_config_override.conversation.text_only:
         allowed = merge({"conversation": {"text_only": True}}, allowed)
@@ -120,17 +138,21 @@ def _refuse_fixed(given: ConfigModel, settings: type[ConfigModel]) -> None:
             _refuse_fixed(value, inner)
 
 
-def _allowed(given: Mapping[str, Any], switches: ConfigModel, path: tuple[str, ...]) -> dict[str, Any]:
-    """What of ``given`` is known to ``switches`` and on."""
+def _allowed(
+    given: Mapping[str, Any], on: ConfigModel, config: ConfigModel, path: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What of ``given`` is known to the switches ``on``, and allowed by them, or states what ``config`` is anyway."""
     allowed: dict[str, Any] = {}
-    for name in type(switches).model_fields:
+    for name in type(on).model_fields:
         if name not in given:
             continue
-        here, switch = (*path, name), getattr(switches, name)
+        here, switch = (*path, name), getattr(on, name)
         if isinstance(switch, ConfigModel):
-            allowed[name] = _allowed(given[name], switch, here)
-        elif switch or getattr(switches, _COVERED_BY.get(here, name)):
+            allowed[name] = _allowed(given[name], switch, getattr(config, name), here)
+        elif switch or getattr(on, _COVERED_BY.get(here, name)):
             allowed[name] = given[name]
+        elif here in _STATED and given[name] == getattr(config, name):
+            continue
         elif here not in _DROPPED_SOFTLY:
             raise OverrideNotAllowed(name)
     return {name: value for name, value in allowed.items() if value != {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -158,7 +159,7 @@ def widget_view(version: AgentVersion) -> WidgetView:
     config, widget = version.conversation_config, version.platform_settings.widget
     languages = sorted({*config.language_presets, *widget.language_presets})
     return WidgetView(
-        **widget.model_dump(mode="json", exclude=set(_OWN)),
+        **_with_terms(widget.model_dump(mode="json", exclude=set(_OWN))),
         language=config.agent.language,
         supported_language_overrides=list(config.language_presets) if widget.language_selector else None,
         language_presets={language: _language(version, language) for language in languages},
@@ -173,7 +174,16 @@ def _language(version: AgentVersion, language: str) -> WidgetLanguage:
     shown = version.platform_settings.widget.language_presets.get(language)
     said = spoken.overrides.agent.first_message if spoken and spoken.overrides.agent else None
     texts = shown.model_dump(mode="json", include=set(WidgetLanguage.model_fields)) if shown else {}
-    return WidgetLanguage(first_message=said, **texts)
+    return WidgetLanguage(first_message=said, **_with_terms(texts))
+
+
+def _with_terms(shown: dict[str, Any]) -> dict[str, Any]:
+    """``shown`` with its terms as HTML: the widget asks for no consent where there is none."""
+    text = shown.get("terms_text")
+    if not text or shown.get("terms_html") is not None:
+        return shown
+    paragraphs = [html.escape(part).replace("\n", "<br>") for part in re.split(r"\n\s*\n", text.strip())]
+    return {**shown, "terms_html": "".join(f"<p>{part}</p>" for part in paragraphs)}
 
 
 async def _admitted(agent_id: str, request: Request, services: AppServices) -> AgentVersion:

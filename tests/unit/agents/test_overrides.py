@@ -7,9 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenline.agents.config import ConfigOverride, ConversationConfig
+from greenline.agents.config.platform_settings import PlatformSettings
 from greenline.agents.config.switches import OverrideSettings
 from greenline.agents.initiation import InitiationData
-from greenline.agents.overrides import NoOwnModel, OverrideNotAllowed, apply_overrides, check_start, in_language
+from greenline.agents.overrides import (
+    NoOwnModel,
+    OverrideNotAllowed,
+    apply_overrides,
+    check_start,
+    in_language,
+    switches,
+)
 from greenline.agents.variables import ReservedVariable
 
 VALUES: dict[tuple[str, ...], Any] = {
@@ -118,11 +126,32 @@ def test_text_only_at_the_top_is_taken_where_it_is_allowed_and_ignored_elsewhere
     assert apply_overrides(CONFIG, override({"text_only": True}), allowed).conversation.text_only is True
 
 
-def test_saying_text_only_to_an_agent_that_only_chats_changes_nothing() -> None:
-    chats = ConversationConfig.model_validate({"conversation": {"text_only": True}})
-    assert apply_overrides(chats, override({"conversation": {"text_only": True}}), settings()) == chats
-    with pytest.raises(OverrideNotAllowed):
-        apply_overrides(chats, override({"conversation": {"text_only": False}}), settings())
+def test_to_state_what_the_agent_is_anyway_changes_nothing() -> None:
+    chats = ConversationConfig.model_validate({"agent": {"language": "de"}, "conversation": {"text_only": True}})
+    stated = override({"agent": {"language": "de"}, "conversation": {"text_only": True}})
+    assert apply_overrides(chats, stated, settings()) == chats
+    for other in ({"conversation": {"text_only": False}}, {"agent": {"language": "en"}}):
+        with pytest.raises(OverrideNotAllowed):
+            apply_overrides(chats, override(other), settings())
+
+
+@pytest.mark.parametrize(
+    ("source", "widget", "allowed"),
+    [
+        ("widget", {}, {("conversation", "text_only")}),
+        ("widget", {"supports_text_only": False, "language_selector": True}, {("agent", "language")}),
+        ("js_sdk", {"language_selector": True}, set()),
+    ],
+)
+def test_the_widget_may_do_what_its_settings_offer(
+    source: str, widget: dict[str, Any], allowed: set[tuple[str, ...]]
+) -> None:
+    asked = {("conversation", "text_only"), ("agent", "language"), ("agent", "first_message")}
+    platform = PlatformSettings.model_validate({"widget": widget})
+    assert switches(platform, source) == settings(*allowed)
+    for path in asked - allowed:
+        with pytest.raises(OverrideNotAllowed):
+            apply_overrides(CONFIG, override(tree(path, VALUES[path])), switches(platform, source))
 
 
 @given(st.sets(st.sampled_from(sorted(VALUES))), st.sets(st.sampled_from(sorted(VALUES))))

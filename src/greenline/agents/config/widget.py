@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
 from greenline.agents.config.access import AllowlistItem
 from greenline.agents.config.base import ConfigModel, Integer, Map
 from greenline.agents.config.widget_text import WidgetTextContents
+
+SOURCE: Final = "widget"
+"""What the official widget names itself (reference: ``source_info``)."""
 
 
 class OrbAvatar(ConfigModel):

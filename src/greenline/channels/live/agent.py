@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenline.agents.config import ConfigOverride, ConversationConfig
+from greenline.agents.initiation import SourceInfo
 from greenline.agents.lookup import Lookup
 from greenline.agents.models import AgentVersion
-from greenline.agents.overrides import apply_overrides
+from greenline.agents.overrides import apply_overrides, switches
 from greenline.channels.live.mocks import Mocks
 from greenline.channels.live.voicemail_tool import Tell
 from greenline.conversations.events import Started
@@ -38,6 +39,8 @@ class Agent:
     """Whether a client follows the conversation, which can show something and answer."""
     met_voicemail: Tell | None = field(default=None, repr=False)
     """Told when a machine has answered, where one can."""
+    client: SourceInfo = field(default_factory=SourceInfo)
+    """What the client says of itself."""
 
     @property
     def text_only(self) -> bool:
@@ -47,6 +50,5 @@ class Agent:
     def switch_to(self, language: str) -> None:
         """Go on in another language."""
         agent = self.version
-        self.config = apply_overrides(
-            agent.conversation_config, self.override, agent.platform_settings.overrides, switched_to=language
-        )
+        allowed = switches(agent.platform_settings, self.started.source)
+        self.config = apply_overrides(agent.conversation_config, self.override, allowed, switched_to=language)

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from greenline.agents.config import ConversationConfig
-from greenline.agents.initiation import InitiationData
+from greenline.agents.initiation import InitiationData, SourceInfo
 from greenline.agents.lookup import Lookup, environment_variables, seal_secrets
 from greenline.agents.models import AgentVersion
-from greenline.agents.overrides import apply_overrides, check_start
+from greenline.agents.overrides import apply_overrides, check_start, switches
 from greenline.agents.variables import check_supplied, render, render_prompt, shown
 from greenline.channels.live.agent import Agent
 from greenline.channels.live.mocks import Mocks
@@ -88,7 +88,7 @@ class Preparation:
         other refusals of start data.
         """
         version, data = beginning.version, beginning.data
-        overrides = version.platform_settings.overrides
+        overrides = switches(version.platform_settings, beginning.source)
         check_start(data, overrides, version.conversation_config)
         config = apply_overrides(version.conversation_config, data.conversation_config_override, overrides)
         check_supplied(config, data.dynamic_variables)
@@ -118,6 +118,7 @@ class Preparation:
             render(config.agent.first_message, started.variables, "first message").strip(),
             beginning.has_client,
             beginning.met_voicemail,
+            data.source_info or SourceInfo(),
         )
         return agent, opening
 

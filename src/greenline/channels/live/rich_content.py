@@ -1,29 +1,35 @@
 """What the official widget draws under the words of a chat (reference: ``rich_content``).
 
 The facts are those of its public source. It names itself ``widget`` and draws components in conversations by text
-only. All of its versions that draw any know ``buttons``: at most three in a row, each with what a tap sends as the
-person's own message. A row goes when the person has said something; the tap names its row.
+only. All of its versions that draw any, since 0.16, know ``buttons``: at most three in a row, each with what a tap
+sends as the person's own message. A row goes when the person has said something; the tap names its row.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from greenline.agents.config.widget import SOURCE as WIDGET
+from greenline.agents.initiation import SourceInfo
 from greenline.conversations.events import Event, Noted, Started
 from greenline.tools.models import Button, Buttons, Menu
 
-WIDGET: Final = "widget"
 COMPONENT: Final = "buttons"
 MOST_BUTTONS: Final = 3
 SHOWN: Final = "rich_content"
 """What is noted in the journal when a row is shown."""
+_SINCE: Final = (0, 16)
+_VERSION: Final = re.compile(r"(\d{1,9})\.(\d{1,9})")
 
 
-def draws_components(started: Started) -> bool:
-    """Whether the client of the conversation draws components."""
-    return started.text_only and started.source == WIDGET
+def draws_components(started: Started, client: SourceInfo) -> bool:
+    """Whether the client of the conversation draws components. A widget that hides its version is taken for new."""
+    version = _VERSION.match(client.version or "")
+    is_new = version is None or (int(version[1]), int(version[2])) >= _SINCE
+    return started.text_only and started.source == WIDGET and is_new
 
 
 def words_of(say: Buttons | Menu) -> str:

@@ -150,7 +150,7 @@ def _tools(
     prompt = agent.config.agent.prompt
     present = at_call(variables, journal, now)
     own: tuple[Tool, ...] = (
-        *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started)),
+        *system_tools(prompt.built_in_tools.model_dump(), interactive=draws_components(agent.started, agent.client)),
         *language_tools(agent.config, journal, variables),
         *(client_tools(agent.config, present, client.ask, client.calls) if agent.has_client else ()),
         *_keypad(agent, client),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from greenline.agents.initiation import SourceInfo
 from greenline.channels.live.rich_content import draws_components, rows_of, shown, tapped, words_of
 from greenline.conversations.events import Event, Noted, Started, dump_event, load_event
 from greenline.tools.models import Button, Buttons, Menu, Row, Section
@@ -17,11 +18,21 @@ def menu(*sections: Section, header: str | None = None) -> Menu:
 
 
 @pytest.mark.parametrize(
-    ("source", "text_only", "draws"), [("widget", True, True), ("widget", False, False), ("js_sdk", True, False)]
+    ("source", "version", "text_only", "draws"),
+    [
+        ("widget", "0.16.0", True, True),
+        ("widget", "1.0.0", True, True),
+        ("widget", None, True, True),
+        ("widget", "0.14.8", True, False),
+        ("widget", "0.17.0", False, False),
+        ("js_sdk", "1.25.0", True, False),
+    ],
 )
-def test_only_the_widget_draws_and_only_in_chats(source: str, text_only: bool, draws: bool) -> None:
+def test_only_a_widget_that_can_draw_does_and_only_in_chats(
+    source: str, version: str | None, text_only: bool, draws: bool
+) -> None:
     started = Started(agent_id="a", branch_id="b", version_id="v", source=source, text_only=text_only)
-    assert draws_components(started) is draws
+    assert draws_components(started, SourceInfo(source=source, version=version)) is draws
 
 
 def test_buttons_are_one_row_under_their_words() -> None:
