@@ -33,12 +33,16 @@ class Address:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def message_of(self, body: bytes) -> str:
-        """What the provider says in ``body``, without the key: some repeat it."""
+    def masked(self, body: bytes) -> bytes:
+        """What the provider says, without the key: some repeat it."""
         for value in self.headers.values():
             key = value.rpartition(" ")[2].encode()
             body = body.replace(key, b"***") if len(key) > 3 else body
-        return message_of(body)
+        return body
+
+    def message_of(self, body: bytes) -> str:
+        """The message in ``body``, without the key."""
+        return message_of(self.masked(body))
 
 
 def failure(status: int, message: str) -> str:

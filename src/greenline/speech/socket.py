@@ -33,8 +33,11 @@ class KeepAlive:
 class SpeechSocket:
     """A connection with a task that sends what waits."""
 
-    def __init__(self, provider: str, connection: ClientConnection, keep_alive: KeepAlive | None) -> None:
+    def __init__(
+        self, provider: str, address: Address, connection: ClientConnection, keep_alive: KeepAlive | None
+    ) -> None:
         self._provider = provider
+        self._address = address
         self._connection = connection
         self._keep_alive = keep_alive
         self._frames: asyncio.Queue[Frame] = asyncio.Queue()
@@ -63,7 +66,7 @@ class SpeechSocket:
             raise RecognitionError(provider, text, of_request=status in REQUEST_FAULTS) from error
         except (OSError, TimeoutError, InvalidURI, WebSocketException) as error:
             raise RecognitionError(provider, f"not reached: {str(error) or type(error).__name__}") from error
-        return cls(provider, connection, keep_alive)
+        return cls(provider, address, connection, keep_alive)
 
     def send(self, frame: Frame) -> None:
         """Send it when the frames before it are sent. More than `MAX_WAITING_BYTES` ends the connection."""
@@ -78,7 +81,7 @@ class SpeechSocket:
         try:
             async for raw in self._connection:
                 if isinstance(raw, str):
-                    yield self._parsed(raw)
+                    yield self._parsed(self._address.masked(raw.encode()))
             raise RecognitionError(self._provider, self._farewell())
         except ConnectionClosed as error:
             raise RecognitionError(self._provider, self._farewell()) from error
@@ -113,15 +116,16 @@ class SpeechSocket:
         except ConnectionClosed:
             return  # the reader says why
 
-    def _parsed(self, raw: str) -> Mapping[str, Any]:
+    def _parsed(self, raw: bytes) -> Mapping[str, Any]:
         with contextlib.suppress(ValueError):
             message = orjson.loads(raw)
             if isinstance(message, dict):
                 return message
-        raise RecognitionError(self._provider, f"a message is no JSON object: {raw[:100]!r}")
+        raise RecognitionError(self._provider, f"a message is no JSON object: {raw.decode()[:100]!r}")
 
     def _farewell(self) -> str:
         code, reason = self._connection.close_code, self._connection.close_reason
+        reason = self._address.masked((reason or "").encode()).decode()
         return f"the provider closed the connection ({code or 'cut'}{f': {reason}' if reason else ''})"
 
 

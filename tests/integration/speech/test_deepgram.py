@@ -127,9 +127,12 @@ async def test_silence_is_bridged(nova: Nova, monkeypatch: pytest.MonkeyPatch) -
         (Faults(cut_after_seconds=0.1), "closed the connection"),
         (Faults(close_after_seconds=(0.1, 1011, "NET-0001")), "1011: NET-0001"),
         (Faults(frames_first=["this is no JSON"]), "no JSON object"),
+        (Faults(close_after_seconds=(0.1, 1008, "no such key: secret-key")), r"1008: no such key: \*\*\*\)"),
         (Faults(frames_first=["[1, 2]"]), "no JSON object"),
+        (Faults(frames_first=["no such key: secret-key"]), r"no such key: \*\*\*'"),
         (Faults(frames_first=['{"type": "Results", "start": "?"}']), "not as its API says"),
         (Faults(frames_first=['{"type": "Error", "description": "out of credit"}']), "out of credit"),
+        (Faults(frames_first=['{"type": "Error", "description": "secret-key is out"}']), r"\*\*\* is out"),
     ],
 )
 async def test_what_goes_wrong_in_the_middle_is_told(nova: Nova, faults: Faults, told: str) -> None:
