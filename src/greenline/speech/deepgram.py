@@ -127,10 +127,13 @@ class NovaStream(SocketStream):
         end, before = self._sent, self._finalized
         self._socket.send(_FINALIZE)
         enough = await self.until(
-            lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING, FINALIZE_SECONDS
+            lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING,
+            FINALIZE_SECONDS,
+            reached=lambda: min(self._latest, end),
         )
-        if not enough and self._latest <= self._begin and end - self._begin > _RESULT_SECONDS:
-            raise RecognitionError(self.provider, f"no result for {end - self._begin:.1f} s of sound")
+        missing = end - max(self._latest, self._begin)
+        if not enough and missing > _RESULT_SECONDS:
+            raise RecognitionError(self.provider, f"no result for {missing:.1f} s of sound")
         text = self._said(end)
         self._forget(end)
         return text

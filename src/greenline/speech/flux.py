@@ -25,6 +25,8 @@ EAGER_THRESHOLD: Final = 0.5
 """Confidence from which an eager end of turn is said, of 0.3 to 0.9; 0.4 to 0.6 is Deepgram's advice."""
 WAIT_SECONDS: Final = 1.0
 """Updates come four times for each second of sound; one that takes longer is not waited for."""
+_LAG_SECONDS: Final = 0.5
+"""Of sound without an update. The text of a turn that misses more of it is half of what was said."""
 _FLUSH: Final = bytes(HEARING_RATE // 4 * 2)
 """A quarter of a second of silence: an update is due after as much sound."""
 _FORCE: Final = json.dumps({"type": "ForceEndTurn"})
@@ -96,9 +98,10 @@ class FluxStream(SocketStream):
             return ""
         self._pending = False
         if self._open is not None or not self._turns:
-            end = self._sent
+            end, before = self._sent, self._heard
             self._send(_FLUSH)
-            if not await self.until(lambda: self._heard >= end, WAIT_SECONDS) and not self._turns:
+            enough = await self.until(lambda: self._heard >= end, WAIT_SECONDS, reached=lambda: self._heard)
+            if not enough and (self._heard == before or self._heard < end - _LAG_SECONDS):
                 raise RecognitionError(self.provider, f"no update in {WAIT_SECONDS:.0f} s")
         last = max(self._turns, default=self._taken)
         if self._open == last:

@@ -165,15 +165,24 @@ class SocketStream:
         """Pass on what the provider thinks."""
         self._hints.put_nowait(hint)
 
-    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Whether ``condition`` came true in time. Raises the error of a connection that ended before."""
+    async def until(
+        self, condition: Callable[[], bool], seconds: float, *, reached: Callable[[], float] = lambda: 0.0
+    ) -> bool:
+        """Whether ``condition`` came true in time, which begins anew whenever more of the sound is ``reached``.
+
+        What waited to be heard takes a provider a while. Raises the error of a connection that ended before.
+        """
+        now, most = asyncio.get_running_loop().time, reached()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 while not condition():
                     if self._failure is not None:
                         raise self._failure
                     self._news.clear()
                     await self._news.wait()
+                    if reached() > most:
+                        most = reached()
+                        limit.reschedule(now() + seconds)
         except TimeoutError:
             return False
         return True

@@ -159,6 +159,18 @@ async def test_a_provider_that_is_deaf_is_told_apart_from_a_person_who_is_silent
     await stream.aclose()
 
 
+async def test_half_a_sentence_of_which_nothing_more_is_told_is_not_what_was_said(nova: Nova) -> None:
+    stream = await recogniser(nova).open(OPTIONS)
+    hints = stream.hints()
+    stream.push(coded("where is it"))
+    assert await anext(hints) == Partial("where is it")
+    nova.faults = Faults(deaf=True)
+    stream.push(coded("please repeat that no no"))
+    with pytest.raises(RecognitionError, match=r"no result for 1\.1 s of sound"):
+        await stream.finish()
+    await stream.aclose()
+
+
 async def test_frames_that_nobody_expects_are_passed_over(nova: Nova) -> None:
     nova.faults = Faults(frames_first=[b"\0\1", '{"type": "Metadata"}', '{"type": "SomethingNew", "x": 1}'])
     stream = await recogniser(nova).open(OPTIONS)

@@ -152,6 +152,19 @@ async def test_what_goes_wrong_is_told(flux: Flux, faults: Faults, told: str) ->
     await stream.aclose()
 
 
+@pytest.mark.parametrize("rest", ["my order", "my order please repeat that"])
+async def test_half_a_turn_of_which_nothing_more_is_told_is_not_what_was_said(flux: Flux, rest: str) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    hints = stream.hints()
+    push(stream, coded("where is"))
+    assert await anext(hints) == Partial("where is")
+    flux.faults = Faults(deaf=True)
+    push(stream, coded(rest))
+    with pytest.raises(RecognitionError, match="no update in 1 s"):
+        await stream.finish()
+    await stream.aclose()
+
+
 async def test_a_recording_is_heard_by_nova() -> None:
     note = encode_note(sine(0.5, 16_000), 16_000)
     async with speech_http(says({"results": {"channels": [{"alternatives": [{"transcript": "Yes."}]}]}})) as server:
