@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from greenline.channels.whatsapp.commit import sql
+from greenline.channels.whatsapp.commit import TurnCommit, sql
 from greenline.conversations.events import Event, Remembered, UserMessage
 from greenline.conversations.heard import Heard
 from greenline.conversations.journal import read_event
@@ -60,6 +60,12 @@ class Chat:
         """The language to which an open conversation has switched; of older ones nothing is known."""
         newest = self.open[0].id if self.open else None
         return switched_to(self.journal) if conversation.id == newest else None
+
+    def so_far(self, conversation: Projection, commit: TurnCommit) -> tuple[Event, ...]:
+        """A conversation by its journal, and what the turn of ``commit`` adds to it."""
+        newest = self.open[0].id if self.open else None
+        added = (event for owner, event in commit.events if owner == conversation.id)
+        return (*(self.journal if conversation.id == newest else ()), *added)
 
     @property
     def user_id(self) -> str:

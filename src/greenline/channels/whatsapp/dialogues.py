@@ -260,7 +260,7 @@ class Dialogues:
 
     def held_by_human(self, chat: Chat, conversation: Projection, commit: TurnCommit) -> bool:
         """Whether a human has taken the conversation over."""
-        return taken_over(_so_far(chat, conversation, commit))
+        return taken_over(chat.so_far(conversation, commit))
 
     def is_owed(self, chat: Chat, commit: TurnCommit) -> bool:
         """Whether the person waits for an answer that a human who has handed the chat back did not give."""
@@ -268,9 +268,8 @@ class Dialogues:
             return False
         added = [event for owner, event in commit.events if owner == chat.open[0].id]
         turns = [event.active for event in added if isinstance(event, HumanTakeover)]
-        handed_back = False in turns and (True in turns or taken_over(chat.journal))
-        journal = _so_far(chat, chat.open[0], commit)
-        return handed_back and not taken_over(journal) and awaits_answer(journal)
+        journal = chat.so_far(chat.open[0], commit)
+        return False in turns and not taken_over(journal) and awaits_answer(journal)
 
     def _deadline(
         self, chat: Chat, row: Projection, config: ConversationConfig, commit: TurnCommit
@@ -306,13 +305,6 @@ class Dialogues:
         speak(chat, conversation, commit, self._settings.failure_message, "failure")
         error = {"code": 1008, "reason": reason}
         commit.record(conversation, Ended(reason=reason, status="failed", error=error))
-
-
-def _so_far(chat: Chat, conversation: Projection, commit: TurnCommit) -> tuple[Event, ...]:
-    """A conversation by its journal, and what this turn adds to it."""
-    newest = chat.open[0].id if chat.open else None
-    added = (event for owner, event in commit.events if owner == conversation.id)
-    return (*(chat.journal if conversation.id == newest else ()), *added)
 
 
 def _written(piece: Spoken, labels: Collection[str]) -> Spoken:

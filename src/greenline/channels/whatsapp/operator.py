@@ -13,7 +13,7 @@ from greenline.channels.whatsapp.chat import Chat
 from greenline.channels.whatsapp.commit import TurnCommit
 from greenline.channels.whatsapp.saying import speak
 from greenline.conversations.events import ContextualUpdate, Ended, HumanTakeover
-from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
+from greenline.conversations.lifecycle import ENDED_BY_OPERATOR, taken_over
 from greenline.conversations.projection import Projection
 from greenline.store.mailbox import Item
 
@@ -39,7 +39,9 @@ def _carry_out(chat: Chat, conversation: Projection, item: Item, commit: TurnCom
     order = load_order(item.payload)
     match order.command:
         case "enable_human_takeover" | "disable_human_takeover":
-            commit.record(conversation, HumanTakeover(active=order.command == "enable_human_takeover"))
+            active = order.command == "enable_human_takeover"
+            if active != taken_over(chat.so_far(conversation, commit)):
+                commit.record(conversation, HumanTakeover(active=active))
         case "send_human_message":
             speak(chat, conversation, commit, order.text, "human")
         case "contextual_update":

@@ -67,6 +67,20 @@ async def test_nothing_is_owed_where_no_human_had_taken_over(channel: Channel) -
     assert len(channel.model.requests) == 1
 
 
+async def test_a_human_who_takes_over_again_or_hands_back_again_changes_nothing(channel: Channel) -> None:
+    conversation_id = await begun(channel)
+    commands: list[Command] = ["enable_human_takeover", "disable_human_takeover"]
+    for command in commands:
+        await order(channel, conversation_id, command)
+        await order(channel, conversation_id, command)
+    for command in commands:  # before anybody looks
+        for _ in range(2):
+            await place(channel.pool, channel.clock, WORKSPACE, conversation_id, Order(command))
+    await channel.quiet()
+    journal = await channel.journal(conversation_id)
+    assert [event.active for event in journal if isinstance(event, HumanTakeover)] == [True, False] * 2
+
+
 async def test_what_the_human_wrote_goes_out_as_they_typed_it(channel: Channel) -> None:
     conversation_id = await begun(channel)
     await order(channel, conversation_id, "enable_human_takeover")
