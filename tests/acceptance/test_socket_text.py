@@ -215,6 +215,18 @@ async def test_an_environment_is_one_that_there_is(server: RunningServer, http: 
     assert shown["environment"] == "staging"
 
 
+async def test_an_empty_name_is_as_none(server: RunningServer, http: httpx2.AsyncClient) -> None:
+    agent_id = await make_agent(http)
+    params = {"agent_id": agent_id, "environment": ""}
+    signed = (await http.get("/v1/convai/conversation/get-signed-url", params=params)).raise_for_status()
+    assert "signed_url" in signed.json()
+    async with connect(server, agent_id, "&environment=") as socket:
+        first = await socket.begin(environment="", branch_id="")
+        await socket.until("agent_response")
+    shown = await finished(http, first["conversation_initiation_metadata_event"]["conversation_id"])
+    assert shown["environment"] == "production"
+
+
 async def test_start_data_names_a_branch(server: RunningServer, http: httpx2.AsyncClient) -> None:
     agent_id = await make_agent(http)
     main = (await http.get(f"/v1/convai/agents/{agent_id}")).json()["branch_id"]

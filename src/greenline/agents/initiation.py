@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from greenline.agents.config import ConfigOverride
 from greenline.agents.config.base import ConfigModel, Map, Name
@@ -13,6 +13,10 @@ from greenline.agents.variables import shown
 
 MOST_OF_USER_ID: Final = 500
 """Characters: conversations are found by it, and an entry of an index in Postgres has 2,704 bytes at most."""
+
+
+NameOrNone = Annotated[str | None, BeforeValidator(lambda name: None if name == "" else name)]
+"""Clients send what they leave open as the empty text, too."""
 
 
 class SourceInfo(ConfigModel):
@@ -37,8 +41,8 @@ class InitiationData(ConfigModel):
     custom_llm_extra_body: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies the default of a field
     user_id: Annotated[str, AtMost(MOST_OF_USER_ID)] | None = None
     source_info: SourceInfo | None = None
-    branch_id: str | None = None
-    environment: str | None = None
+    branch_id: NameOrNone = None
+    environment: NameOrNone = None
     starting_workflow_node_id: str | None = None
     procedure_ids: list[str] | None = None
     start_procedure_ids: Annotated[list[str], Field(max_length=5)] | None = None

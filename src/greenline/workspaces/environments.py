@@ -131,9 +131,8 @@ async def check_environment(pool: Pool, workspace_id: str, name: str | None) -> 
 
     Raises `EnvironmentNotFound`.
     """
-    if name in (None, PRODUCTION):
+    if not name or name == PRODUCTION:
         return PRODUCTION
-    assert name is not None  # noqa: S101 - mypy does not see it above
     if not await pool.fetchval(_sql["exists"], workspace_id, name):
         raise EnvironmentNotFound(f"{EnvironmentNotFound().message} Asked for: {name[:100]}.")
     return name

@@ -249,8 +249,10 @@ async def test_what_is_wrong_is_refused_before_anything_is_kept(
         assert await world.pool.fetchval(f"select count(*) from {table}") == 0
 
 
-async def test_production_may_be_named(world: World) -> None:
-    await world.start(initiation={"environment": "production"})
+@pytest.mark.parametrize("named", [{"environment": "production"}, {"environment": "", "branch_id": ""}])
+async def test_production_may_be_named_and_an_empty_name_is_none(world: World, named: dict[str, str]) -> None:
+    await world.start(initiation=named)
+    assert (await world.row("conversation"))["environment"] == "production"
 
 
 async def test_a_dead_token_is_told_at_once(world: World) -> None:
