@@ -5,6 +5,7 @@ Put, whole or in parts, get with a range, delete of a list.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,8 @@ from aiohttp import web
 
 @dataclass
 class Bucket:
-    """``refuse`` answers everything with that status, ``refuse_part`` the part of that number.
+    """``refuse`` answers everything with that status, ``refuse_part`` the part of that number. Nothing is answered
+    while ``answers`` is not set.
 
     ``uploads`` are those in parts that are neither complete nor given up, by their id.
     """
@@ -26,12 +28,14 @@ class Bucket:
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     refuse: int | None = None
     refuse_part: int | None = None
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
     _begun: int = 0
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer as S3 would."""
         assert "AWS4-HMAC-SHA256" in request.headers["authorization"]
+        await self.answers.wait()
         if self.refuse is not None:
             return web.Response(status=self.refuse, text="<Error><Code>AccessDenied</Code></Error>")
         body = await request.read()
@@ -110,6 +114,7 @@ def bucket_key(url: str) -> Iterator[None]:
 async def bucket() -> AsyncIterator[Bucket]:
     """A bucket, and the environment to use it, until the block ends."""
     served = Bucket()
+    served.answers.set()
     application = web.Application(client_max_size=100_000_000)
     application.router.add_route("*", "/{path:.*}", served.answer)
     runner = web.AppRunner(application)
@@ -121,4 +126,5 @@ async def bucket() -> AsyncIterator[Bucket]:
         with bucket_key(served.url):
             yield served
     finally:
+        served.answers.set()
         await runner.cleanup()

@@ -49,6 +49,8 @@ POST_SECONDS: Final = 30.0
 """For an answer, which is to come at once (reference: Delivery), and for each piece of a body to be taken."""
 EXCHANGE_SECONDS: Final = 120.0
 """For all of it: an hour of sound is 40 MB, which take a minute on a poor line."""
+STORAGE_SECONDS: Final = 60.0
+"""For the storage to give a recording: what it keeps back for longer must not look like a receiver that is slow."""
 ATTEMPTS: Final = 6
 """Reference: a transcription is repeated up to five times."""
 PAUSE: Final = timedelta(seconds=10)
@@ -210,7 +212,7 @@ class PostCallWebhooks(Rounds):
         async def body() -> AsyncIterator[bytes]:
             yield before
             pieces = read_recording(self._objects, recording, 0, recording.size_bytes)
-            async for piece in _in_base64(pieces):
+            async for piece in _in_base64(_in_time(pieces, STORAGE_SECONDS)):
                 yield piece
             yield _END
 
@@ -248,6 +250,22 @@ async def _signature(secret: str, at: int, body: Body) -> str:
     async for piece in body():
         digest.update(piece)
     return f"t={at},v0={digest.hexdigest()}"
+
+
+async def _in_time(pieces: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """The pieces. Raises `StorageFault` when ``seconds`` were spent on waiting for them."""
+    time = asyncio.get_running_loop().time
+    while True:
+        began = time()
+        try:
+            async with asyncio.timeout(seconds):
+                piece = await anext(pieces, None)
+        except TimeoutError as error:
+            raise StorageFault("The storage did not give the recording in time.") from error
+        if piece is None:
+            return
+        seconds -= time() - began
+        yield piece
 
 
 async def _in_base64(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

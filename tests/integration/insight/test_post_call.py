@@ -22,6 +22,7 @@ from greenline.conversations import service
 from greenline.conversations.events import AgentMessage, Ended
 from greenline.conversations.recordings import keep_recording, object_key
 from greenline.conversations.retention import Retention
+from greenline.insight import post_call
 from greenline.insight.post_call import (
     AT_ONCE,
     ATTEMPTS,
@@ -37,9 +38,10 @@ from greenline.insight.post_call import (
     keep_webhooks,
 )
 from greenline.settings import Settings
-from greenline.store.objects import FolderObjects
+from greenline.store.objects import FolderObjects, Objects, open_objects
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
+from support.bucket import bucket
 from support.journal import Timed, projection, started, write
 from support.rows import WORKSPACE, insert_workspace
 from support.scripted import Answer, Request, ScriptedServer, scripted
@@ -61,7 +63,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self.vault = Vault(b"k" * 32)
-        self.objects = FolderObjects(self.settings.data_dir)
+        self.objects: Objects = FolderObjects(self.settings.data_dir)
         self.loop = PostCallWebhooks(self.pool, self.vault, self.objects, self.clock, self.settings)
 
     @property
@@ -338,6 +340,37 @@ async def test_sound_that_the_storage_keeps_back_is_sent_when_it_gives_it(place:
         await until(postponed)
         stored.write_bytes(mp3)
         await place.passing(1)
+    assert base64.b64decode(place.told[0].json["data"]["full_audio"], validate=True) == mp3
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+async def test_sound_of_a_storage_that_says_nothing_is_sent_when_it_answers(
+    place: Place, monkeypatch: pytest.MonkeyPatch, secret: str | None
+) -> None:
+    """What is taken for a receiver that is slow is lost: sound is sent once."""
+    assert post_call.STORAGE_SECONDS < EXCHANGE_SECONDS
+    await place.loop.stop(0.0)
+    async with bucket() as storage:
+        place.objects = open_objects(place.settings.model_copy(update={"recordings_url": "s3://sounds"}))
+        place.loop = PostCallWebhooks(place.pool, place.vault, place.objects, place.clock, place.settings)
+        mp3 = bytes(range(256)) * 3000
+        await place.wants("conv_1", "audio", secret=secret)
+        await place.converse("conv_1", status="in-progress")
+        await place.record("conv_1", mp3)
+        await place.pool.execute("update conversation set status = 'done'")
+        storage.answers.clear()
+
+        async def postponed() -> bool:
+            place.clock.advance(timedelta(seconds=LOOK_SECONDS))
+            return any(line["event"] == "post_call.postponed" for line in logs)
+
+        with structlog.testing.capture_logs() as logs, monkeypatch.context() as patch:
+            patch.setattr(post_call, "STORAGE_SECONDS", 0.2)
+            place.loop.start()
+            await until(postponed)
+        storage.answers.set()
+        await place.passing(1)
+        await place.loop.stop(0.0)
     assert base64.b64decode(place.told[0].json["data"]["full_audio"], validate=True) == mp3
 
 
