@@ -177,7 +177,10 @@ async def test_files_replies_and_reactions_travel(place: Place) -> None:
     await expect(phone.get_by_role("button", name="React with 👍")).to_have_count(0)
     await answer.get_by_label("Reply or react").click()
     await phone.get_by_role("button", name="Reply", exact=True).click()
-    await write(phone, "Thanks")
+    await expect(phone.locator(".gl-replying")).to_contain_text("You said Hello")
+    await expect(phone.get_by_label("Message", exact=True)).to_be_focused()
+    await phone.keyboard.type("Thanks")
+    await phone.keyboard.press("Enter")
     await expect(phone.locator(".gl-row.mine .gl-quote")).to_have_text("You said Hello")
 
 

@@ -185,9 +185,11 @@ class Row:
         menu.open()
 
     def _item(self, menu: ui.menu, sign: str, act: Callable[[], Any], label: str = "") -> Tag:
-        made = button(sign, act, "gl-icon", label or f"React with {sign}")
-        made.on("click", menu.close)
-        return made
+        def chosen() -> Any:
+            menu.close()  # first: it gives the focus back to what opened it
+            return act()
+
+        return button(sign, chosen, "gl-icon", label or f"React with {sign}")
 
 
 def _size(count: int) -> str:

@@ -52,10 +52,12 @@ class Composer:
         self.reply(None)
 
     def reply(self, bubble: Bubble | None) -> None:
-        """The next text answers this message; None: no message."""
+        """The next text, which can be typed at once, answers this message; None: no message."""
         self._replying = bubble
         self._quote.set_text((bubble.text or "this message") if bubble else "")
         self._quote_bar.set_visibility(bubble is not None)
+        if bubble is not None:
+            self._writer.focus()
 
     async def _written(self, text: str) -> bool:
         replying = self._replying

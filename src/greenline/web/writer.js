@@ -43,7 +43,10 @@ export default {
     },
     clicked() {
       this.send();
-      this.$refs.field.focus();
+      this.focus();
+    },
+    focus() {
+      this.$nextTick(() => this.$refs.field.focus()); // after a menu that closes at the same time
     },
     send() {
       const text = this.$refs.field.value;

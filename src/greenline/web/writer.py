@@ -26,6 +26,10 @@ class Writer(ui.element, component="writer.js"):
         """Write to another place: the draft of that one is shown."""
         self.props["place"] = place
 
+    def focus(self) -> None:
+        """Let what is typed from here on go into the field."""
+        self.run_method("focus")
+
     async def _written(self, event: GenericEventArguments) -> None:
         taken = await self._take(str(event.args["text"]).strip())
         self.run_method("settle", event.args["number"], taken)
