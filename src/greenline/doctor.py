@@ -202,7 +202,7 @@ def _models(settings: Settings) -> Finding:
         missing = " and ".join(key_names(provider)[0] for provider in keyless)
         text = f"GREENLINE_LLM_MAP leads to {' and '.join(keyless)}, and there is no key. Set {missing}."
         return Finding("models", "warning", text)
-    found = [name for name in MODEL_KEYS if os.environ.get(name)]
+    found = [name for name in MODEL_KEYS if os.environ.get(name, "").strip()]
     if settings.llm_map:
         found.append("GREENLINE_LLM_MAP")
     if not found:

@@ -495,7 +495,8 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Files of containers pass variables on that nobody has set."""
+        """Files of containers pass variables on that nobody has set, and files of secrets end with a line break."""
+        values = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in values.items() if value != "" or name in MAY_BE_EMPTY}
 
     @field_validator(

@@ -69,6 +69,18 @@ async def test_the_doctor_says_that_meta_can_not_be_reached(dsn: str, tmp_path: 
     assert "GREENLINE_GRAPH_URL" in broken.text
 
 
+async def test_the_doctor_names_a_key_that_no_request_can_carry(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "DEEPGRAM_API_KEY"):
+        monkeypatch.setenv(name, f"hid\nden_{name}")
+    findings = await examine(settings)
+    [models], [speech] = of(findings, "models"), of(findings, "speech")
+    assert (models.state, speech.state) == ("broken", "broken")
+    assert models.text.startswith("OPENAI_API_KEY has characters")
+    assert "den_" not in str(findings)
+
+
 async def test_the_doctor_looks_where_the_mapping_of_models_leads(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

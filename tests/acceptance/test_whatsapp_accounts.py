@@ -144,6 +144,7 @@ async def test_a_second_workspace_sees_nothing_of_it(
     "change",
     [
         {"access_token": None},
+        {"access_token": f"{IMPORT['access_token']}\nx"},
         {"token_code": "both"},
         {"business_account_id": None},
         {"phone_number_id": "../../me"},
@@ -157,6 +158,11 @@ async def test_an_import_of_the_wrong_form_is_422(http: httpx2.AsyncClient, chan
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"][0] == "body"
     assert IMPORT["access_token"] not in response.text
+
+
+async def test_a_token_is_imported_without_the_line_break_that_came_along(http: httpx2.AsyncClient) -> None:
+    response = await http.post(PATH, json={**IMPORT, "access_token": f" {IMPORT['access_token']}\r\n"})
+    assert (response.status_code, response.json()["phone_number_id"]) == (200, NUMBER)
 
 
 async def test_metas_refusal_is_handed_on_with_advice(http: httpx2.AsyncClient) -> None:

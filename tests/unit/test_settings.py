@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from greenline.channels.live.journal import WRITE_SECONDS
 from greenline.settings import MAY_BE_EMPTY, Settings
@@ -46,15 +47,15 @@ def test_secrets_do_not_show() -> None:
         ("throughput_per_second", 0.5),
         ("graph_url", "graph.facebook.com"),
         ("public_url", "https://"),
-        ("public_url", "https://host\n"),
+        ("public_url", "https://ho\nst"),
         ("emulator_url", "localhost:8090"),
         ("graph_version", "23"),
         ("llm_map", "{'*': 'offline'}"),
         ("llm_map", "[]"),
         ("end_of_turn_seconds", '{"normal": 60}'),
         ("inactivity_seconds", "inf"),
-        ("api_key", "gl_key\n"),
-        ("api_key", " "),
+        ("api_key", "gl_\nkey"),
+        ("api_key", "gl key"),
         ("thread_max_age_days", "999999"),
     ],
 )
@@ -75,10 +76,18 @@ def test_the_scheme_of_an_address_may_have_any_case() -> None:
 def test_an_empty_variable_is_as_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of containers pass on what nobody has set. Of some texts the empty one has a meaning."""
     unset = Settings()
-    for name in Settings.model_fields:
-        monkeypatch.setenv(f"GREENLINE_{name.upper()}", "")
+    for name, blank in zip(Settings.model_fields, cycle(("", " ", "\r\n")), strict=False):
+        monkeypatch.setenv(f"GREENLINE_{name.upper()}", blank)
     settings = Settings()
     assert settings == unset.model_copy(update=dict.fromkeys(MAY_BE_EMPTY, ""))
+
+
+def test_what_a_file_brings_along_around_a_secret_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENLINE_META_VERIFY_TOKEN", "verify\r\n")
+    monkeypatch.setenv("GREENLINE_API_KEY", " gl_key\n")
+    settings = Settings()
+    assert settings.meta_verify_token == SecretStr("verify")
+    assert settings.api_key == SecretStr("gl_key")
 
 
 def test_defaults_are_told_as_they_are_written() -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from greenline.api.deps import AppServices, Caller, Services
 from greenline.api.discreet import Discreet
@@ -16,6 +16,11 @@ from greenline.channels.whatsapp.accounts import Accounts, get_account, list_acc
 router = APIRouter(prefix="/v1/convai/whatsapp-accounts", tags=["WhatsApp"], route_class=Discreet)
 
 MetaId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$", description="An id of Meta's, as text.")]
+Token = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[!-~]+$", max_length=4096),
+    Field(description="In visible ASCII characters: it is sent in a header."),
+]
 PhoneNumberId = Annotated[str, Path(description="Meta's id of the number.")]
 
 
@@ -56,7 +61,7 @@ class ImportBody(BaseModel):
     business_account_id: MetaId
     phone_number_id: MetaId
     token_code: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    access_token: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    access_token: Token | None = None
     account_type: AccountType | None = None
 
     @model_validator(mode="after")

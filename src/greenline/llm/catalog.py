@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -101,12 +101,11 @@ class Catalog:
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str]) -> Catalog:
-        """The catalog of a process. Raises `ConfigurationError` for a mapping that names no known provider."""
-        keys = {}
-        for provider in dict.fromkeys((*PROVIDERS, *settings.llm_base_urls)):
-            found = next((environ[name] for name in key_names(provider) if environ.get(name)), None)
-            if found is not None:
-                keys[provider] = found
+        """The catalog of a process.
+
+        Raises `ConfigurationError` for a mapping that names no known provider, and for a key that can't be sent.
+        """
+        keys = read_keys({name: key_names(name) for name in (*PROVIDERS, *settings.llm_base_urls)}, environ)
         catalog = cls(settings.llm_map, settings.llm_base_urls, keys, settings.llm_backups)
         for target in settings.llm_map.values():
             catalog.place_of(target)
@@ -175,6 +174,25 @@ def key_names(provider: str) -> tuple[str, ...]:
     if provider in PROVIDERS:
         return PROVIDERS[provider].keys
     return (re.sub(r"\W", "_", provider).upper() + "_API_KEY",)
+
+
+def read_keys(names: Mapping[str, Sequence[str]], environ: Mapping[str, str]) -> dict[str, str]:
+    """The keys of providers: of each the first of its variables that is set.
+
+    What files bring along around a key, such as a line break, is passed over. Raises `ConfigurationError`, which
+    repeats no key, for one that HTTP does not carry.
+    """
+    keys = {}
+    for provider, variables in names.items():
+        name = next((name for name in variables if environ.get(name, "").strip()), None)
+        if name is None:
+            continue
+        keys[provider] = environ[name].strip()
+        if not (keys[provider].isascii() and keys[provider].isprintable()):
+            raise ConfigurationError(
+                f"{name} has characters that HTTP does not carry, such as a line break. Set it anew, in one line."
+            )
+    return keys
 
 
 def home(name: str) -> Place | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from greenline.errors import ConfigurationError
+from greenline.llm.catalog import read_keys
 from greenline.settings import Settings
 
 EMBEDDED: Final = "embedded"
@@ -76,12 +77,11 @@ class SpeechCatalog:
 
     @classmethod
     def of(cls, kind: Kind, settings: Settings, environ: Mapping[str, str]) -> SpeechCatalog:
-        """The catalog of a process. Raises `ConfigurationError` for a name in the settings that is none."""
-        keys = {}
-        for provider in dict.fromkeys((*PROVIDERS, *settings.speech_base_urls)):
-            found = next((environ[name] for name in key_names(provider) if environ.get(name)), None)
-            if found is not None:
-                keys[provider] = found
+        """The catalog of a process.
+
+        Raises `ConfigurationError` for a name in the settings that is none, and for a key that can't be sent.
+        """
+        keys = read_keys({name: key_names(name) for name in (*PROVIDERS, *settings.speech_base_urls)}, environ)
         mapping, default, backups = (
             (settings.stt_map, settings.stt, settings.stt_backups)
             if kind == "stt"

@@ -71,7 +71,7 @@ def _openai(provider: str, catalog: SpeechCatalog) -> SdkAddress:
     key = catalog.keys.get(provider)
     if key is None and not own:
         raise _no_key(provider)
-    return SdkAddress(catalog.url(provider), None if key is None else _carried(provider, key))
+    return SdkAddress(catalog.url(provider), key)
 
 
 def _header(catalog: SpeechCatalog, provider: str, name: str, prefix: str) -> Mapping[str, str]:
@@ -80,13 +80,7 @@ def _header(catalog: SpeechCatalog, provider: str, name: str, prefix: str) -> Ma
         if provider in catalog.base_urls:
             return {}
         raise _no_key(provider)
-    return {name: prefix + _carried(provider, key)}
-
-
-def _carried(provider: str, key: str) -> str:
-    if not (key.isascii() and key.isprintable()):
-        raise SpeechNotConfigured(provider, f"{key_names(provider)[0]} has characters that HTTP does not carry")
-    return key
+    return {name: prefix + key}
 
 
 def _no_key(provider: str) -> SpeechNotConfigured:

@@ -42,6 +42,18 @@ def test_a_model_is_served_by_its_own_provider(name: str, key: str, place: tuple
     assert catalog({key: "k"}).find(name) == Place(*place, name)
 
 
+def test_what_a_file_brings_along_around_a_key_is_no_part_of_it() -> None:
+    found = catalog({"OPENAI_API_KEY": " k\r\n", "GEMINI_API_KEY": "\n", "GOOGLE_API_KEY": "g", "GROQ_API_KEY": " "})
+    assert found.keys == {"openai": "k", "gemini": "g"}
+
+
+@pytest.mark.parametrize("key", ["sk-hid\nden", "sk-hid\u00fcden"])
+def test_a_key_that_no_request_can_carry_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^GROQ_API_KEY has characters .* Set it anew") as refused:
+        catalog({"GROQ_API_KEY": key})
+    assert "den" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["gpt-4o", "qwen3-4b", "no-such-model"])
 def test_another_provider_answers_with_its_default_model_under_its_own_name(name: str) -> None:
     found = catalog({"GEMINI_API_KEY": "k", "GROQ_API_KEY": "k"}).find(name)

@@ -50,6 +50,10 @@ def test_whoever_has_a_key_serves(environ: dict[str, str], hears: str, speaks: s
     assert chain("tts", "eleven_flash_v2", environ) == [speaks, "embedded"]
 
 
+def test_a_key_is_read_as_those_of_models_are() -> None:
+    assert catalog("stt", {"DEEPGRAM_API_KEY": "k\n", "ELEVENLABS_API_KEY": " "}).keys == {"deepgram": "k"}
+
+
 def test_one_line_changes_the_provider() -> None:
     assert chain("stt", "scribe_realtime", {**ELEVEN, **DEEPGRAM}, stt="deepgram")[0] == "deepgram:nova-3"
     assert chain("tts", "eleven_flash_v2", ELEVEN, tts="embedded:en-us+f3")[0] == "embedded:en-us+f3"
