@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import structlog
 
 from greenline.clock import Clock
+from greenline.store.outage import OUTAGE, passes
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +45,13 @@ class Rounds(ABC):
         while True:
             try:
                 more = await self.round()
-            except Exception:  # the boundary of a round: the database may be away
-                log.exception("rounds.fault", part=self._name)
+            except Exception as error:  # the boundary of a round: recorded, and the next one comes
+                if passes(error):
+                    OUTAGE.met(error, self._name)
+                else:
+                    log.exception("rounds.fault", part=self._name)
                 more = False
+            else:
+                OUTAGE.over(self._name)
             if not more:
                 await self._clock.sleep(self._seconds)

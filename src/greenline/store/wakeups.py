@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from greenline.store.mailbox import CHANNEL
-from greenline.store.outage import DATABASE_ERRORS
+from greenline.store.outage import DATABASE_ERRORS, OUTAGE
 from greenline.store.pool import Connection
 
 log = structlog.get_logger(__name__)
@@ -77,21 +77,19 @@ class Wakeups:
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, server_settings=KEPT_ALIVE)
+                try:
+                    connection.add_termination_listener(lambda *_: self._stir.set())
+                    await connection.add_listener(CHANNEL, self._notified)
+                    OUTAGE.over("wakeups")
+                    for tell in self._on_listening:
+                        tell()
+                    await self._hold_locks(connection)
+                    log.warning("wakeups.lost")
+                finally:
+                    connection.terminate()
             except DATABASE_ERRORS as error:
-                log.warning("wakeups.unreachable", error=str(error))
+                OUTAGE.met(error, "wakeups")
                 await asyncio.sleep(POLL_SECONDS)
-                continue
-            connection.add_termination_listener(lambda *_: self._stir.set())
-            try:
-                await connection.add_listener(CHANNEL, self._notified)
-                for tell in self._on_listening:
-                    tell()
-                await self._hold_locks(connection)
-                log.warning("wakeups.lost")
-            except DATABASE_ERRORS as error:
-                log.warning("wakeups.lost", error=str(error))
-            finally:
-                connection.terminate()
 
     async def _hold_locks(self, connection: Connection) -> None:
         """Take every lock, and those that are added, until the connection is lost."""

@@ -14,7 +14,7 @@ import structlog
 
 from greenline.clock import Clock
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
-from greenline.store.outage import DATABASE_ERRORS, passes, patiently
+from greenline.store.outage import DATABASE_ERRORS, OUTAGE, passes, patiently
 from greenline.store.precedence import Delay, Share
 from greenline.store.wakeups import POLL_SECONDS, Wakeups
 
@@ -191,15 +191,18 @@ class Worker:
         self.adopt(claims)
 
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
+        part = f"{self._kind}{loop.__name__}"
         while not self._stopping or loop != self._claim_loop:
             try:
                 await loop()
             except Exception as error:  # the boundary of the worker: recorded and tried again
                 if passes(error):
-                    log.warning("worker.database_away", kind=self._kind, error=str(error))
+                    OUTAGE.met(error, part)
                 else:
                     log.exception("worker.fault", kind=self._kind)
                 await asyncio.sleep(POLL_SECONDS)
+            else:
+                OUTAGE.over(part)
 
     async def _claim_loop(self) -> None:
         self._wake.clear()

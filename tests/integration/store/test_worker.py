@@ -11,10 +11,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from greenline.clock import ManualClock
+from greenline.store import wakeups as wakeups_module
+from greenline.store import worker as worker_module
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
-from greenline.store.pool import Pool
+from greenline.store.outage import Outage
+from greenline.store.pool import Pool, open_pool
 from greenline.store.wakeups import Wakeups
 from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Worker
+from support.flaky_database import flaky_database
 from support.rows import WORKSPACE, insert_workspace
 from support.wait import PATIENCE_SECONDS, eventually, until
 
@@ -54,6 +58,42 @@ async def working(mailboxes: Mailboxes, dsn: str, clock: ManualClock, give_up: G
         assert worker.running
     finally:
         await worker.stop(5)
+
+
+async def test_what_works_for_ever_says_once_that_the_database_is_away_and_once_that_it_is_back(
+    dsn: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its loops tries twice a second: an operator had five lines a second to read."""
+    outage = Outage()
+    for module in (worker_module, wakeups_module):
+        monkeypatch.setattr(module, "OUTAGE", outage)
+
+    async def nothing(*_: object) -> None: ...
+
+    async with flaky_database(dsn) as flaky:
+        pool = await open_pool(flaky.dsn, size=4)
+        wakeups = Wakeups(flaky.dsn)
+        worker = Worker(
+            Mailboxes(pool, lease_seconds=600),
+            wakeups,
+            clock,
+            kind="chat",
+            owner="me",
+            handler=nothing,
+            give_up=nothing,
+        )
+        with capture_logs() as logs:
+            await wakeups.start()
+            worker.start()
+            await eventually(lambda: flaky.pumps)
+            flaky.cut()
+            await eventually(lambda: outage.waiting == {"wakeups", "chat_claim_loop"} and flaky.refused > 5)
+            flaky.mend()
+            await eventually(lambda: logs[-1]["event"] == "database.back")
+        await worker.stop(5)
+        await wakeups.aclose()
+        pool.terminate()
+    assert [line["event"] for line in logs if line["event"] != "wakeups.lost"] == ["database.away", "database.back"]
 
 
 async def due_again(pool: Pool, attempt: int) -> datetime:

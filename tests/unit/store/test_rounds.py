@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
 import structlog
 
 from greenline.clock import ManualClock
+from greenline.store import rounds
+from greenline.store.outage import Outage
 from greenline.store.rounds import Rounds
 from support.wait import eventually
 
@@ -43,7 +46,7 @@ async def test_the_next_round_comes_at_once_where_there_may_be_more() -> None:
 
 async def test_a_round_that_fails_is_told_of_and_the_next_one_comes() -> None:
     clock = ManualClock()
-    looking = Looking(clock, fault=OSError("away"))
+    looking = Looking(clock, fault=ValueError("a bug"))
     with structlog.testing.capture_logs() as logs:
         looking.start()
         await eventually(lambda: looking.made == 1)
@@ -51,6 +54,21 @@ async def test_a_round_that_fails_is_told_of_and_the_next_one_comes() -> None:
         clock.advance(timedelta(seconds=60))
         await eventually(lambda: looking.made == 2)
     assert [(line["event"], line["part"]) for line in logs] == [("rounds.fault", "looking")]
+    await looking.stop(0.0)
+
+
+async def test_a_database_that_is_away_is_told_of_without_a_trace_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "OUTAGE", Outage())
+    clock = ManualClock()
+    looking = Looking(clock, fault=OSError("away"))
+    with structlog.testing.capture_logs() as logs:
+        looking.start()
+        await eventually(lambda: looking.made == 1)
+        await _idle()
+        clock.advance(timedelta(seconds=60))
+        await eventually(lambda: len(logs) == 2)
+    assert [line["event"] for line in logs] == ["database.away", "database.back"]
+    assert (logs[0]["part"], logs[0]["error"]) == ("looking", "OSError: away")
     await looking.stop(0.0)
 
 

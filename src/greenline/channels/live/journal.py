@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import structlog
-
 from greenline.clock import Clock
 from greenline.conversations.events import Event, dump_event
 from greenline.conversations.projection import Projection, fold
 from greenline.store.batch import Batcher
 from greenline.store.mailbox import Claim, LeaseLost
-from greenline.store.outage import DATABASE_ERRORS, passes
+from greenline.store.outage import DATABASE_ERRORS, OUTAGE, passes
 from greenline.store.pool import Pool
 from greenline.store.sql import load_sql
 
-log = structlog.get_logger(__name__)
 sql: Final = load_sql(__package__, "live.sql")
 
 MOST_WAITING: Final = 5_000
@@ -92,7 +89,7 @@ class JournalWriter:
             except DATABASE_ERRORS as error:
                 if not passes(error) or self._now() >= deadline:
                     raise JournalUnwritten(str(error)) from error
-                log.warning("live.journal_waits", conversation_id=append.conversation.id, error=str(error))
+                OUTAGE.tell(error, "journal")
             await asyncio.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 

@@ -11,8 +11,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from greenline.channels.live.conversation import Conversation
 from greenline.channels.live.ending import TAKEN_OVER
 from greenline.channels.live.floor import Floor
@@ -22,10 +20,8 @@ from greenline.channels.orders import ITEM, Order, load_order
 from greenline.conversations.events import ContextualUpdate, HumanTakeover, Noted
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.store.mailbox import Claim, LeaseLost, Mailboxes
-from greenline.store.outage import DATABASE_ERRORS
+from greenline.store.outage import DATABASE_ERRORS, OUTAGE
 from greenline.store.wakeups import POLL_SECONDS
-
-log = structlog.get_logger(__name__)
 
 TYPING_MS: Final = 5_000
 """How long a sign of a human's typing holds good: that they went away no sign tells."""
@@ -62,7 +58,7 @@ class Operator:
             try:
                 await self._mailboxes.look_again(self._claim)
             except DATABASE_ERRORS as error:
-                log.warning("live.orders_unknown", conversation_id=self._conversation.id, error=str(error))
+                OUTAGE.tell(error, "orders")
                 await asyncio.sleep(POLL_SECONDS)
                 self._claim.arrived.set()
                 continue

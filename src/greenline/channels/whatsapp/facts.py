@@ -13,7 +13,7 @@ from greenline.channels.whatsapp.accounts import apply_account_event
 from greenline.channels.whatsapp.delivery import raise_states, read_status, sql
 from greenline.checkpoints import checkpoint
 from greenline.clock import Clock
-from greenline.store.outage import passes
+from greenline.store.outage import OUTAGE, passes
 from greenline.store.pool import Pool, Record
 from greenline.store.wakeups import POLL_SECONDS, Wakeups
 from greenline.text import clean_data
@@ -100,11 +100,13 @@ class Facts:
                 applied = await self.apply_waiting()
             except Exception as error:  # the boundary of the loop: recorded and tried again
                 if passes(error):
-                    log.warning("facts.database_away", error=str(error))
+                    OUTAGE.met(error, "facts")
                 else:
                     log.exception("facts.fault")
                 applied = 0
                 await asyncio.sleep(POLL_SECONDS)
+            else:
+                OUTAGE.over("facts")
             if 0 < applied < FACTS_PER_COMMIT:
                 await asyncio.sleep(GATHER_SECONDS)
             elif applied == 0:

@@ -50,7 +50,7 @@ from greenline.clock import Clock
 from greenline.conversations.lifecycle import ENDED_BY_OPERATOR
 from greenline.settings import Settings
 from greenline.store.mailbox import Claim, Item, Mailboxes
-from greenline.store.outage import DATABASE_ERRORS, passes, patiently
+from greenline.store.outage import DATABASE_ERRORS, OUTAGE, passes, patiently
 from greenline.store.wakeups import POLL_SECONDS
 from greenline.store.worker import PATIENCE_OF_LEASE
 
@@ -161,7 +161,7 @@ class CallRun:
             except DATABASE_ERRORS as error:
                 if not passes(error):
                     raise
-                log.warning("call.news_unknown", call_id=self.row.id, error=str(error))
+                OUTAGE.tell(error, "call")
                 await asyncio.sleep(POLL_SECONDS)
                 claim.arrived.set()
                 continue
