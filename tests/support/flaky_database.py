@@ -19,6 +19,8 @@ class FlakyDatabase:
     away: bool = False
     deaf: bool = False
     """Statements are carried out; what the database answers is lost, and the connection with it."""
+    deafened_by: bytes | None = None
+    """It is deaf from the statement on that holds this."""
     refused: int = 0
     """Connections that were tried while it was away."""
     pumps: set[asyncio.Task[None]] = field(default_factory=set)
@@ -44,6 +46,8 @@ async def flaky_database(dsn: str) -> AsyncIterator[FlakyDatabase]:
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         while (data := await reader.read(1 << 16)) and not (answers and flaky.deaf):
+            if not answers and flaky.deafened_by is not None and flaky.deafened_by in data:
+                flaky.deaf, flaky.deafened_by = True, None
             writer.write(data)
             await writer.drain()
 

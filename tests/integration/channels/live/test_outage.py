@@ -116,13 +116,14 @@ async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
 ) -> None:
     session, told = await live.begin()
     await session._conversation._journal.flush()
-    flaky.deaf = True
+    flaky.deafened_by = b'"kind":"user_message"'  # not before: others would use the last connections up
     session.user_message("one")
 
     async def written() -> bool:
         return "user_message" in await kinds(pool, session.conversation_id)
 
     await until(written)
+    assert flaky.deaf
     flaky.mend()
     await told_of(told, ResponseComplete)
     session.end("Bye")
@@ -135,13 +136,14 @@ async def test_what_was_written_unknown_to_the_process_is_not_written_twice(
 async def test_an_end_whose_outcome_is_unknown_ends_it_once(live: Stage, flaky: FlakyDatabase, pool: Pool) -> None:
     session, _ = await live.begin()
     await session._conversation._journal.flush()
-    flaky.deaf = True
+    flaky.deafened_by = b'"kind":"ended"'  # not before, as above
     session.end("Bye")
 
     async def written() -> bool:
         return "ended" in await kinds(pool, session.conversation_id)
 
     await until(written)
+    assert flaky.deaf
     flaky.mend()
     assert await live.tasks[0] == SessionEnded(1000, "Bye")
     assert await kinds(pool, session.conversation_id) == ["started", "ended"]
