@@ -17,8 +17,9 @@ SECRET_VALUES: Final = re.compile(r"\b(gl_[\w-]{16,}|EAA\w{16,}|sk-[\w-]{16,})|(
 MASK: Final = "***"
 QUIET: Final = ("uvicorn.access", "uvicorn.error", "httpx2", "httpcore2", "openai", "asyncio")
 """Loggers of libraries that tell every request or step; their warnings are kept."""
-SILENT: Final = ("mcp", "client")
-"""Loggers of the MCP SDK, which tell addresses and messages with what they hold: what matters of it we tell."""
+SILENT: Final = ("mcp", "client", "asyncpg.pool")
+"""Loggers whose news we tell ourselves: those of the MCP SDK tell addresses and messages with what they hold, that of
+asyncpg has a trace of calls for each connection that a pool can't make ahead while the database is away."""
 
 
 def configure_logging(level: str, style: Literal["json", "console"]) -> None:

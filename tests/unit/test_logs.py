@@ -46,6 +46,14 @@ def test_libraries_log_in_the_same_shape(capsys: pytest.CaptureFixture[str]) -> 
     assert (event["event"], event["logger"], event["level"]) == ("went wrong", "uvicorn.error", "warning")
 
 
+def test_a_library_adds_no_traces_of_calls_to_what_we_tell_of_a_database_that_is_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("info", "json")
+    logging.getLogger("asyncpg.pool").warning("Failed to restore the pool connection floor; retrying")
+    assert lines(capsys) == []
+
+
 def test_less_important_events_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("warning", "json")
     structlog.get_logger().info("detail")

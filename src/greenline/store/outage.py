@@ -11,12 +11,20 @@ import asyncpg
 import structlog
 
 from greenline.errors import Unavailable
+from greenline.store.objects import StorageFault
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-DATABASE_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
-"""All that a statement can raise, `greenline.store.batch.QueueFull` included."""
+DATABASE_ERRORS: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    Unavailable,
+)
+"""All that a statement can raise, `greenline.store.batch.QueueFull` included; an internal error of asyncpg's, where
+the connection breaks in the moment in which it begins."""
 
 REFUSALS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 """What a row itself raises, however often it is written; the last, where a text is too long for an index."""
@@ -29,9 +37,14 @@ _PASSING: Final = ("08", "25006", "40", "53", "55", "57", "58")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same statement may succeed in a moment. Its outcome is unknown."""
+    """Whether the same statement may succeed in a moment. Its outcome is unknown.
+
+    What a file or the storage of files raises is nothing of the database's.
+    """
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_PASSING)
+    if isinstance(error, StorageFault) or (isinstance(error, OSError) and error.filename is not None):
+        return False
     return isinstance(error, DATABASE_ERRORS)
 
 

@@ -251,7 +251,11 @@ class Worker:
                     self._wake.set()
 
     async def _failed(self, claim: Claim, error: Exception) -> None:
-        log.error("worker.failed", kind=self._kind, attempt=claim.attempt, exc_info=error)
+        about = {"kind": self._kind, "attempt": claim.attempt}
+        if passes(error):
+            log.warning("worker.interrupted", **about, error=f"{type(error).__name__}: {error}")
+        else:
+            log.error("worker.failed", **about, exc_info=error)
         if claim.attempt >= self._max_attempts and await self._given_up(claim, error):
             return
         doublings = min(claim.attempt - 1, MAX_DOUBLINGS)

@@ -17,7 +17,7 @@ from greenline.store.mailbox import Claim, LeaseLost, Mailboxes, ring
 from greenline.store.outage import Outage
 from greenline.store.pool import Pool, open_pool
 from greenline.store.wakeups import Wakeups
-from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Worker
+from greenline.store.worker import MAX_BACKOFF_SECONDS, GiveUp, Handler, Worker
 from support.flaky_database import flaky_database
 from support.rows import WORKSPACE, insert_workspace
 from support.wait import PATIENCE_SECONDS, eventually, until
@@ -38,7 +38,9 @@ def mailboxes(pool: Pool) -> Mailboxes:
 
 
 @asynccontextmanager
-async def working(mailboxes: Mailboxes, dsn: str, clock: ManualClock, give_up: GiveUp) -> AsyncIterator[None]:
+async def working(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock, give_up: GiveUp, handler: Handler = fails
+) -> AsyncIterator[None]:
     """A worker with one mailbox, whose handler fails and has one attempt."""
     await insert_workspace(mailboxes.pool, clock.now())
     await ring(mailboxes.pool, mailbox_id="chat:1", workspace_id=WORKSPACE, kind="chat", due_at=clock.now())
@@ -48,7 +50,7 @@ async def working(mailboxes: Mailboxes, dsn: str, clock: ManualClock, give_up: G
         clock,
         kind="chat",
         owner="me",
-        handler=fails,
+        handler=handler,
         give_up=give_up,
         max_attempts=1,
     )
@@ -124,6 +126,27 @@ async def test_a_failure_that_could_not_be_recorded_is_tried_again_with_the_work
             await until(lambda: mailboxes.pool.fetchval("select attempt = 0 from mailbox"))
     assert [str(error) for error in told] == ["the handler"] * 3
     assert [entry["event"] for entry in logs] == [*["worker.failed", "worker.not_given_up"] * 2, "worker.failed"]
+
+
+async def test_work_under_which_the_database_goes_away_is_no_fault_to_report(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    async def gone(claim: Claim) -> None:
+        raise ConnectionResetError("gone")
+
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        await mailboxes.release(claim, clock.now())
+
+    with capture_logs() as logs:
+        async with working(mailboxes, dsn, clock, give_up, gone):
+            await eventually(lambda: logs)
+    [line] = logs
+    assert (line["event"], line["kind"], line["error"]) == (
+        "worker.interrupted",
+        "chat",
+        "ConnectionResetError: gone",
+    )
+    assert "exc_info" not in line
 
 
 async def test_what_fails_for_days_waits_no_longer(mailboxes: Mailboxes, dsn: str, clock: ManualClock) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from greenline.store.outage import TOLD_EVERY_SECONDS, Outage
+from greenline.store.batch import QueueFull
+from greenline.store.objects import StorageFault
+from greenline.store.outage import TOLD_EVERY_SECONDS, Outage, passes
 
 GONE = ConnectionRefusedError("nobody there")
 
@@ -37,6 +40,23 @@ def outage(watch: Stopwatch) -> Outage:
 def logs() -> Iterator[list[Any]]:
     with capture_logs() as lines:
         yield lines
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (ConnectionRefusedError(111, "nobody there"), True),
+        (FileNotFoundError(2, "no socket"), True),
+        (FileNotFoundError(2, "no file", "/data/files/x"), False),
+        (StorageFault("The bucket refuses."), False),
+        (QueueFull(), True),
+        (asyncpg.InternalClientError("another operation (2) is in progress"), True),
+        (asyncpg.CannotConnectNowError("the database system is shutting down"), True),
+        (asyncpg.UniqueViolationError("twice"), False),
+    ],
+)
+def test_what_passes_is_the_databases(error: Exception, passing: bool) -> None:
+    assert passes(error) is passing
 
 
 def told(logs: list[Any]) -> list[tuple[str, float]]:
