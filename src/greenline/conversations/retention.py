@@ -19,7 +19,8 @@ from greenline.conversations.erasure import forget_people, forget_traces
 from greenline.conversations.events import Erased, dump_event
 from greenline.conversations.files import delete_files, erase_orphans, give_up_uploads, list_files
 from greenline.conversations.recordings import erase_recording
-from greenline.store.objects import Objects
+from greenline.store.objects import Objects, StorageFault
+from greenline.store.outage import passes
 from greenline.store.pool import Connection, Pool
 from greenline.store.rounds import Rounds
 from greenline.store.sql import load_sql
@@ -48,13 +49,25 @@ class Retention(Rounds):
 
     async def enforce(self) -> int:
         """Erase what is due; returns in how many conversations. A fault with one leaves it for the next look."""
-        erased = 0
+        erased, unerased = 0, list[tuple[str, StorageFault]]()
         for row in await self._pool.fetch(_sql["due"], self._clock.now(), _PER_LOOK):
             try:
                 await self._erase(row["workspace_id"], row["id"])
                 erased += 1
-            except Exception:  # the boundary of one conversation: the next look tries it again
+            except StorageFault as error:
+                unerased.append((row["id"], error))
+            except Exception as error:  # the boundary of one conversation: the next look tries it again
+                if passes(error):  # the others would meet the same
+                    raise
                 log.exception("retention.not_erased", conversation_id=row["id"])
+        if unerased:
+            conversation_id, fault = unerased[0]
+            log.error(
+                "retention.not_erased",
+                conversation_id=conversation_id,
+                others=len(unerased) - 1,
+                error=fault.message,
+            )
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:
             log.info("retention.erased", conversations=erased, people=people)

@@ -84,7 +84,10 @@ class FolderObjects:
 
     async def delete(self, key: str) -> None:
         """As `Objects.delete`."""
-        await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        except OSError as error:
+            raise StorageFault(f"{key} can't be deleted: {error.strerror}.") from error
 
     def _path(self, key: str) -> Path:
         return self._folder / _checked(key)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import structlog
 
 from greenline.clock import Clock
+from greenline.store.objects import StorageFault
 from greenline.store.outage import OUTAGE, passes
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,9 @@ class Rounds(ABC):
         while True:
             try:
                 more = await self.round()
+            except StorageFault as error:
+                log.error("rounds.storage_away", part=self._name, error=error.message)
+                more = False
             except Exception as error:  # the boundary of a round: recorded, and the next one comes
                 if passes(error):
                     OUTAGE.met(error, self._name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from greenline.agents import deletion
 from greenline.agents import service as agents
@@ -29,8 +30,10 @@ from greenline.conversations.events import (
 from greenline.conversations.files import file_key
 from greenline.conversations.retention import Retention
 from greenline.conversations.views import ConversationView
-from greenline.store.objects import FolderObjects
+from greenline.settings import Settings
+from greenline.store.objects import FolderObjects, open_objects
 from greenline.store.pool import Pool
+from support.bucket import bucket
 from support.database import all_text
 from support.files import save_file
 from support.journal import BEGIN, Timed, projection, started, write
@@ -283,6 +286,28 @@ async def test_one_that_can_not_be_erased_holds_up_no_other(
     assert (await read(pool, "conv_1")).transcript != []
     path.rmdir()
     assert await retention.enforce() == 1
+
+
+async def test_a_storage_that_refuses_is_told_of_in_a_line_whatever_waits_for_it(
+    pool: Pool, clock: ManualClock, settings: Settings
+) -> None:
+    """Each conversation had a trace of calls, hundreds of them every five minutes."""
+    agent_id = await create_agent(pool, clock, days=3)
+    async with bucket() as storage:
+        objects = open_objects(settings.model_copy(update={"recordings_url": "s3://files"}))
+        retention = Retention(pool, clock, objects)
+        for number in range(3):
+            await converse(pool, agent_id, f"conv_{number}")
+            await save_file(pool, objects, b"x", BEGIN, conversation_id=f"conv_{number}", mime_type="image/png")
+        clock.advance(4 * DAY)
+        storage.refuse = 403
+        with capture_logs() as logs:
+            assert await retention.enforce() == 0
+            storage.refuse = None
+            assert await retention.enforce() == 3
+    [told] = [line for line in logs if line["log_level"] in ("warning", "error")]
+    assert (told["event"], told["others"], "exc_info" in told) == ("retention.not_erased", 2, False)
+    assert "bucket" in told["error"]
 
 
 async def test_it_looks_again_and_again(pool: Pool, clock: ManualClock, retention: Retention) -> None:

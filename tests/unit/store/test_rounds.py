@@ -10,6 +10,7 @@ import structlog
 
 from greenline.clock import ManualClock
 from greenline.store import rounds
+from greenline.store.objects import StorageFault
 from greenline.store.outage import Outage
 from greenline.store.rounds import Rounds
 from support.wait import eventually
@@ -69,6 +70,16 @@ async def test_a_database_that_is_away_is_told_of_without_a_trace_of_calls(monke
         await eventually(lambda: len(logs) == 2)
     assert [line["event"] for line in logs] == ["database.away", "database.back"]
     assert (logs[0]["part"], logs[0]["error"]) == ("looking", "OSError: away")
+    await looking.stop(0.0)
+
+
+async def test_a_storage_that_is_away_is_no_database_that_is() -> None:
+    looking = Looking(ManualClock(), fault=StorageFault("The bucket refuses."))
+    with structlog.testing.capture_logs() as logs:
+        looking.start()
+        await eventually(lambda: logs)
+    about = {"part": "looking", "error": "The bucket refuses.", "log_level": "error"}
+    assert logs == [{"event": "rounds.storage_away", **about}]
     await looking.stop(0.0)
 
 

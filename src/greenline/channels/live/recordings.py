@@ -22,7 +22,7 @@ from greenline.channels.live.recorder import RATE, Recorder, is_held
 from greenline.clock import Clock
 from greenline.conversations.recordings import keep_recording, over
 from greenline.speech.mp3 import encode_mp3
-from greenline.store.objects import Objects
+from greenline.store.objects import Objects, StorageFault
 from greenline.store.pool import Pool
 
 log = structlog.get_logger(__name__)
@@ -123,6 +123,8 @@ class Recordings:
                 await self._keep(path)
             except FileNotFoundError:
                 log.debug("recording.kept_by_another", conversation_id=path.stem)
+            except StorageFault as error:
+                log.error("recording.not_kept", conversation_id=path.stem, error=error.message)
             except Exception:  # the boundary of one recording: it stays in the spool for the next sweep
                 log.exception("recording.not_kept", conversation_id=path.stem)
             finally:
