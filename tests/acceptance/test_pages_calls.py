@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from greenline.channels.live.hearing import UNCLEAR
 from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
-from support.browser import SPEAK, new_page, speak
+from support.browser import SLOW_PERMISSION, SPEAK, new_page, speak
 from support.embedded_voice import spoken
 from support.pages import Business, Place, at_least, line_of, write
 from support.wait import until
@@ -54,15 +54,11 @@ SLOW_LOUDSPEAKER = """
     });
   };
 """
-SLOW_PERMISSION = """
-  window.asked = [];
-  window.microphones = [];
-  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wanted) => {
-    await new Promise((allow) => window.asked.push(allow));
-    const stream = await lend(wanted);
-    window.microphones.push(stream.getTracks()[0]);
-    return stream;
+HANGS_UP_AT_ONCE = """
+  const listen = AudioContext.prototype.createMediaStreamSource;
+  AudioContext.prototype.createMediaStreamSource = function (stream) {  // the last step before the page dials
+    setTimeout(() => document.querySelector("[aria-label='Hang up']").click());
+    return listen.call(this, stream);
   };
 """
 RINGBACK, BELL = 425, 659
@@ -159,6 +155,22 @@ async def test_a_microphone_that_is_lent_after_the_end_is_given_back(place: Plac
     await phone.wait_for_function("window.microphones.length === 2 && window.microphones[1].readyState === 'live'")
     await button(phone, "Hang up").click()
     await phone.wait_for_function("window.microphones[1].readyState === 'ended'")
+    await phone.context.close()
+
+
+async def test_who_hangs_up_while_the_phone_dials_calls_nobody(place: Place) -> None:
+    before = len((await place.meta.call("GET", "/calls"))["calls"])
+    phone = await place.phone("Lou")
+    await phone.context.add_init_script(HANGS_UP_AT_ONCE)
+    await phone.reload()
+    await button(phone, "Call").click()
+
+    async def over() -> list[Any]:
+        made = (await place.meta.call("GET", "/calls"))["calls"][before:]
+        return [call["ended_by"] for call in made if call["state"] == "ended"]
+
+    assert await until(over) == ["person"]
+    await expect(phone.get_by_role("dialog", name="Call")).to_have_count(0)
     await phone.context.close()
 
 

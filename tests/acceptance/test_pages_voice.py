@@ -8,7 +8,7 @@ from playwright.async_api import Page, Route, expect
 
 from greenline.speech.notes import decode_recording, encode_note
 from greenline.speech.wav import encode_wav
-from support.browser import faults
+from support.browser import SLOW_PERMISSION, faults
 from support.pages import Business, Place, at_least
 from support.sounds import pitch, rms, sine
 from support.wait import until
@@ -89,6 +89,23 @@ async def test_a_recording_can_be_thrown_away(place: Place) -> None:
     await record(phone, 1)
     await phone.get_by_role("button", name="Send voice note").click()
     await expect(phone.locator(".gl-row.mine")).to_have_count(1)
+
+
+async def test_a_microphone_that_is_lent_twice_makes_one_recording(place: Place) -> None:
+    phone = await place.phone("Ivy")
+    await phone.context.add_init_script(SLOW_PERMISSION)
+    await phone.reload()
+    for asked in (1, 2):
+        await phone.get_by_role("button", name="Record a voice note").click()
+        await phone.wait_for_function(f"window.asked.length === {asked}")
+        if asked == 1:
+            await phone.get_by_role("button", name="Throw away").click()
+    await phone.evaluate("window.asked.forEach((allow) => allow())")  # as browsers do: they show one question
+    await expect(phone.get_by_role("timer")).to_have_text(at_least(1))
+    states = "window.microphones.map((one) => one.readyState).sort().join()"
+    await phone.wait_for_function(f"{states} === 'ended,live'")
+    await phone.get_by_role("button", name="Throw away").click()
+    await phone.wait_for_function(f"{states} === 'ended,ended'")
 
 
 async def test_a_voice_note_of_the_business_is_played_and_told_once(place: Place) -> None:

@@ -44,6 +44,18 @@ window.speak = async wav => {
 };
 """
 """A script that gives a page a microphone of its own, silent until `speak`."""
+SLOW_PERMISSION = """
+  window.asked = [];
+  window.microphones = [];
+  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((allow) => window.asked.push(allow));
+    const stream = await lend(wanted);
+    window.microphones.push(stream.getTracks()[0]);
+    return stream;
+  };
+"""
+"""A script with which a page has to wait for its microphones until the test allows each of them."""
 PATIENCE_MS = 1000 * PATIENCE_SECONDS
 expect.set_options(timeout=PATIENCE_MS)
 

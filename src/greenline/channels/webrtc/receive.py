@@ -171,14 +171,15 @@ class OpusIn:
         self._ssrc, self._next, self._expected = packet.ssrc, packet.sequence_number, None
 
     def _drain(self) -> None:
+        awaited = self._next
         while (packet := self._held.pop(self._begun, None)) is not None:
             self._next = (self._begun + 1) & 0xFFFF
             self._deliver(packet)
-        if len(self._held) >= HELD_PACKETS:
-            self._skip()
-        elif not self._held and self._gap is not None:
+        if self._gap is not None and self._next != awaited:  # the next hole has a time of its own
             self._gap.cancel()
             self._gap = None
+        if len(self._held) >= HELD_PACKETS:
+            self._skip()
         elif self._held and self._gap is None:
             self._gap = self._loop.call_later(self._patience, self._give_up)
 

@@ -110,6 +110,29 @@ async def test_who_never_brought_a_packet_too_late_is_not_waited_for(is_late: bo
     assert one.buffer.received.filled_seconds == pytest.approx(2 * FRAME_SECONDS)
 
 
+@in_virtual_time
+async def test_each_hole_is_waited_for_as_long() -> None:
+    """Whatever time of it was left when the one before it was filled."""
+    one, stream, loop = Listener(), packets(40), asyncio.get_running_loop()
+    one.take(*stream[:10], stream[11])
+    await asyncio.sleep(2 * ORDERLY_SECONDS)
+    one.take(stream[10])
+    assert one.buffer.received.late == 1, "from here on it waits for what comes out of order"
+    one.take(*stream[12:20], stream[21])
+    began = loop.time()
+    await asyncio.sleep(DISORDERLY_SECONDS - 0.02)
+    one.take(stream[23])
+    await asyncio.sleep(0.01)
+    one.take(stream[20])
+    assert one.frames == 22
+    await asyncio.sleep(DISORDERLY_SECONDS - 0.01)
+    assert loop.time() - began > DISORDERLY_SECONDS
+    one.take(stream[22])
+    one.buffer.close()
+    assert one.frames == 24
+    assert (one.buffer.received.lost, one.buffer.received.late) == (1, 1)
+
+
 async def test_a_repeated_packet_shows_no_disorder(listener: Listener) -> None:
     stream = packets(4)
     listener.take(*stream[:2], stream[0], stream[1], stream[3])
