@@ -40,6 +40,8 @@ class PhoneCall(ui.element, component="call.js"):
         self._number = number_id
         self._person = ""
         self._call_id: str | None = None
+        self._wish: object = None
+        """The person's to call the business, until they hang up or are gone."""
         self._dismissed: set[str] = set()
         self._speaks = False
         self._joins = False
@@ -66,7 +68,7 @@ class PhoneCall(ui.element, component="call.js"):
     def dial(self, person_id: str) -> None:
         """Call the business as this person."""
         if self.props["state"] == "idle":
-            self._person, self._call_id = person_id, None
+            self._person, self._call_id, self._wish = person_id, None, object()
             self._show("calling")
             self.run_method("offer")
 
@@ -123,13 +125,14 @@ class PhoneCall(ui.element, component="call.js"):
             return
         try:
             is_incoming = self._call_id is not None
-            if self._call_id is None:
-                self._call_id = await self._emulator.dial(self._person, self._number)
-            self._speaks = True
-            answer = await self._join(self._call_id, str(event.args))
+            call_id = self._call_id or await self._dial()
+            if call_id is None:
+                return
+            self._call_id, self._speaks = call_id, True
+            answer = await self._join(call_id, str(event.args))
             self.run_method("answer", answer)
             if is_incoming:
-                await self._emulator.take_call(self._call_id)
+                await self._emulator.take_call(call_id)
             else:
                 self._show("ringing")
         except EmulatorGone as error:
@@ -138,6 +141,15 @@ class PhoneCall(ui.element, component="call.js"):
             else:
                 await self._act(self._emulator.hang_up)  # else the business talks to nobody
                 self._end(str(error))
+
+    async def _dial(self) -> str | None:
+        """The call; None if nobody wants it any more once it is made."""
+        wish = self._wish
+        call_id = await self._emulator.dial(self._person, self._number)
+        if wish is self._wish:
+            return call_id
+        await self._emulator.hang_up(call_id)
+        return None
 
     async def _join(self, call_id: str, offer: str) -> str:
         self._joins = True
@@ -170,6 +182,7 @@ class PhoneCall(ui.element, component="call.js"):
         """
         call_id = event.args or self._call_id
         if call_id is None:
+            self._wish = None
             self._show("idle")
             return
         try:
@@ -213,6 +226,7 @@ class PhoneCall(ui.element, component="call.js"):
 
     def _leave(self) -> None:
         """A phone that is gone is heard no more."""
+        self._wish = None
         if self._speaks and self._call_id is not None:
             background_tasks.create(self._act(self._emulator.hang_up), name="web.hang_up")
 
