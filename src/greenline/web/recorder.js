@@ -47,13 +47,16 @@ export default {
     async start() {
       this.state = "starting";
       this.address = this.url; // whoever is shown when it is sent: it was spoken here
+      const note = (this.begun = {}); // what the browser lends after it was thrown away belongs to no other
       try {
         if (!navigator.mediaDevices) throw new Error("the browser asks for https, or for localhost");
-        this.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
-        if (this.state !== "starting") return this.release(); // thrown away while the browser asked
+        const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
+        if (this.begun !== note) return stream.getTracks().forEach((track) => track.stop());
+        this.stream = stream;
         const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
         this.recorder = new MediaRecorder(this.stream, { mimeType, audioBitsPerSecond: 48000 });
       } catch (error) {
+        if (this.begun !== note) return;
         this.release();
         this.$emit("failed", `The microphone can't be used: ${error.message || error}`);
         return;
@@ -115,7 +118,7 @@ export default {
       clearInterval(this.timer);
       this.stream?.getTracks().forEach((track) => track.stop());
       this.sound?.close();
-      this.stream = this.sound = this.timer = undefined;
+      this.begun = this.stream = this.sound = this.timer = undefined;
       this.note = null;
       this.why = "";
       this.seconds = 0;
