@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from greenline.channels.live.models import (
     ClientToolCall,
@@ -16,23 +16,19 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     ResponseMetadata,
     RichContent,
-    ToolRequest,
-    ToolResponse,
 )
 from greenline.channels.live.mouth import Utterance
 from greenline.channels.live.rich_content import COMPONENT, rows_of, shown, words_of
 from greenline.channels.live.telling import Telling
+from greenline.channels.live.tool_calls import ToolCalls
 from greenline.channels.live.tool_sounds import tool_sound
 from greenline.channels.live.waterfall import Waterfall
 from greenline.conversations.events import (
     AgentInterrupted,
     AgentMessage,
     Event,
-    ToolCalled,
-    ToolReturned,
     UserMessage,
 )
-from greenline.conversations.tool_calls import cut_short, was_run
 from greenline.conversations.voices import voiced
 from greenline.engine.turn import Outcome
 from greenline.engine.usage import usage_of
@@ -43,9 +39,6 @@ from greenline.speech.models import Voice
 from greenline.text import clean_text
 from greenline.tools.manners import Manners, manners_of
 from greenline.tools.models import Buttons, Menu, Tool, ToolResult
-
-END_CALL: Final = "end_call"
-"""The JavaScript client leaves when any call of this tool is answered, with an error too."""
 
 
 class Answer:
@@ -82,12 +75,7 @@ class Answer:
         self._telling = Telling(event_id, tell)
         self._manners = manners
         self._now = now
-        self._under_way: dict[str, float] = {}
-        """The calls of tools that clients were told of and that have no result, and since when."""
-        self._shields = 0
-        """Calls under way that nobody may interrupt."""
-        self._shielded = False
-        """Whether nobody may interrupt the rest of it."""
+        self._calls = ToolCalls(event_id, self._telling.tell, now)
         self._labels = labels
         self._reader = LabelReader(labels)
         self._written = ""
@@ -103,8 +91,6 @@ class Answer:
         self._is_cut = False
         self._of_tools: dict[str, str] = {}
         """What tools have said, by their calls."""
-        self._end: ToolResponse | None = None
-        """The result of a tool that ends the conversation: clients leave when they hear of it."""
         if committed:
             self.commit()
 
@@ -137,8 +123,8 @@ class Answer:
 
     @property
     def shielded(self) -> bool:
-        """Whether a tool wants nobody to interrupt (reference: ``interruption_mode``)."""
-        return self._shielded or self._shields > 0
+        """Whether a tool wants nobody to interrupt."""
+        return self._calls.shielded
 
     @property
     def waited_in_vain(self) -> float:
@@ -181,9 +167,8 @@ class Answer:
         self._telling.has_said(self._telling.partial.strip())
         self._written = ""
         self._telling.tell(Interruption(self.event_id))
-        yield from self._cut_calls(events, unapproved)
+        yield from self._calls.cut(events, unapproved)
         yield from self._corrections(events, heard)
-        self._end = None  # the conversation goes on
         self.over()
 
     def over(self) -> None:
@@ -191,25 +176,12 @@ class Answer:
         self._telling.rests()
         if self._usage is not None:
             self._telling.tell(self._usage)
-        if self._end is not None:
-            self._telling.tell(self._end)
+        self._calls.tell_end()
 
     def unspoken(self) -> Iterator[Event]:
         """What the journal has to add when the voice failed, once all that it said was heard."""
         if self.utterance is not None:
             yield from self._corrections(self.events, self.utterance.said.heard())
-
-    def _cut_calls(self, events: Sequence[Event], unapproved: Collection[str]) -> Iterator[Event]:
-        """Calls that have no result will have none: nobody is to wait for it."""
-        returned = {event.request_id for event in events if isinstance(event, ToolReturned)}
-        for call in events:
-            if isinstance(call, ToolCalled) and call.request_id not in returned:
-                since = self._under_way.pop(call.request_id, None)
-                began = since is not None and call.request_id not in unapproved
-                result = cut_short(call, began=began, seconds=self._now() - since if since is not None else 0.0)
-                if since is not None:
-                    self._telling.tell(ToolResponse.of(self.event_id, result))
-                yield result
 
     def _corrections(self, events: tuple[Event, ...], heard: Sequence[str] | None) -> Iterator[Event]:
         said = [event for event in events if isinstance(event, AgentMessage) and event.text]
@@ -314,38 +286,20 @@ class Answer:
             self.works()
         self.waterfall.tool_called()
         wanted = self._manners(tool)
-        self._shielded = self._shielded or wanted.shields == "turn"
-        self._shields += wanted.shields == "tool"
         if self.utterance is not None and wanted.sound and (wanted.always_sounds or self.begun):
             self.utterance.accompany(tool_sound(wanted.sound))
-        self._under_way[call_id] = self._now()
-        self._telling.tell(ToolRequest(self.event_id, call_id, tool.spec.name, tool.type))
+        self._calls.called(tool, call_id, wanted)
 
     def tool_over(self, tool: Tool) -> None:
         """A tool runs no more, whatever came of it."""
         self.waterfall.tool_returned()
-        self._shields -= self._manners(tool).shields == "tool"
+        self._calls.over(self._manners(tool))
         if self.utterance is not None:
             self.utterance.hush()
 
     def tool_returned(self, tool: Tool, call_id: str, result: ToolResult) -> None:
         """A tool has answered; after a cut it is too late for that."""
-        if self._under_way.pop(call_id, None) is None:
-            return
-        told = ToolResponse(
-            self.event_id,
-            call_id,
-            tool.spec.name,
-            tool.type,
-            is_error=result.is_error,
-            result=result.text,
-            is_blocked=result.is_blocked,
-            is_called=was_run(result.error_type),
-        )
-        if result.ends == "conversation":
-            self._end = told
-        elif tool.spec.name != END_CALL:  # one that failed ends nothing, but for clients that hear of it
-            self._telling.tell(told)
+        self._calls.returned(tool, call_id, result)
 
     def ask_client(self, call_id: str, name: str, parameters: Mapping[str, Any]) -> None:
         """The client is to run a tool."""
