@@ -228,9 +228,7 @@ def _permission(call: Call, event: Happening) -> Step:
         case ((Phase.CHECKING | Phase.ASKING | Phase.WAITING), Replied(automatic=False)):
             return _end(replace(call, permission=Permission("declined")), Outcome("failed", DECLINED, failed=True))
         case Phase.WAITING, TimeUp(timer=Timer.PERMISSION):
-            return _end(
-                call, Outcome("failed", "The person did not answer the call permission request.", failed=True)
-            )
+            return _end(call, Outcome("failed", UNANSWERED, failed=True))
     return call, ()
 
 
