@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final, cast
 
 import structlog
 
 from greenline.agents.versions import to_version
 from greenline.channels.orders import ITEM as ORDER
+from greenline.channels.whatsapp.batch import Batch, is_plain, note_others, note_person, read_batch
 from greenline.channels.whatsapp.calls.texts import feed_call
 from greenline.channels.whatsapp.chat import Chat, load_chat, read_chat
 from greenline.channels.whatsapp.commit import Committer, TurnCommit
@@ -23,15 +24,9 @@ from greenline.channels.whatsapp.dialogue import Dialogue
 from greenline.channels.whatsapp.dialogues import Dialogues
 from greenline.channels.whatsapp.graph_token import open_token
 from greenline.channels.whatsapp.hearing import Hearing, as_written
-from greenline.channels.whatsapp.inbound import (
-    UNKNOWN_TIME,
-    InboundMessage,
-    read_identity,
-    read_message,
-    read_preference,
-)
+from greenline.channels.whatsapp.inbound import InboundMessage, read_identity
 from greenline.channels.whatsapp.operator import obey
-from greenline.channels.whatsapp.people import join_with, numbers_gone, send_on
+from greenline.channels.whatsapp.people import join_with, send_on
 from greenline.channels.whatsapp.presence import Presence
 from greenline.channels.whatsapp.unreached import end_unreached
 from greenline.channels.whatsapp.voice_notes import SpokenNote, VoiceNotes
@@ -41,7 +36,7 @@ from greenline.engine.effects import JournaledEffects
 from greenline.engine.turn import Outcome, Turn, run_turn
 from greenline.llm.models import LanguageModels
 from greenline.settings import Settings
-from greenline.store.mailbox import ITEMS_PER_CLAIM, Claim, Item, Mailboxes
+from greenline.store.mailbox import Claim, Mailboxes
 from greenline.store.outage import REFUSALS
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
@@ -59,23 +54,6 @@ NOTHING_SAID: Final = "nothing that a conversation could begin with"
 
 class Superseded(Exception):
     """New messages arrived before the answer: they belong to the same turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a turn answers: all that waits, or exactly what a resumed turn had begun to answer."""
-
-    messages: tuple[tuple[Item, InboundMessage], ...]
-    others: tuple[Item, ...]
-    leaves_more: bool
-    begun: tuple[int, ...] | None = None
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """The inbox ids by which the turn is known: of the messages, or of what else brought it about."""
-        if self.begun is not None:
-            return self.begun
-        return tuple(item.id for item, _ in self.messages) or tuple(item.id for item in self.others)
 
 
 class Turns:
@@ -129,7 +107,7 @@ class Turns:
 
     async def give_up(self, claim: Claim, error: BaseException) -> None:
         """After the last attempt: the events are done with their error, the person is told, the operator sees it."""
-        batch = _batch(claim)
+        batch = read_batch(claim)
         items = (*(item for item, _ in batch.messages), *batch.others)
         failed: dict[int, str | None] = {item.id: clean_text(f"{type(error).__name__}: {error}") for item in items}
         chat = await load_chat(self._pool, claim.workspace_id, claim.mailbox_id)
@@ -159,17 +137,17 @@ class Turns:
 
     async def _apologise(self, chat: Chat, batch: Batch, commit: TurnCommit, reason: str) -> None:
         """Tell the person, if they wrote. What came beside it, such as an operator's order, holds all the same."""
-        _note(batch.others, commit)
+        note_others(batch.others, commit)
         chat = obey(chat, batch.others, commit)
         if batch.messages:
             inbound = [message for _, message in batch.messages]
-            _meet(chat, inbound, commit)
+            note_person(chat, inbound, commit)
             said = tuple(as_written(message, commit.now) for message in inbound)
             await self._dialogues.apologise(chat, said, commit, reason)
 
     async def _turn(self, claim: Claim, brought: dict[str, Brought], *, may_merge: bool) -> TurnCommit:
         commit = TurnCommit(claim, self._clock.now(), brought=brought)
-        batch = _batch(claim)
+        batch = read_batch(claim)
         chat = await self._chat(claim)
         if chat is None:
             for item in claim.items:
@@ -186,7 +164,7 @@ class Turns:
         if chat.version is not None:
             version = await to_version(self._pool, chat.workspace_id, chat.version)
             commit.versions[version.id] = version
-        _note(batch.others, commit)
+        note_others(batch.others, commit)
         chat = await self._dialogues.close_expired(chat, commit)
         chat = obey(chat, batch.others, commit)
         is_humans = bool(chat.open) and self._dialogues.held_by_human(chat, chat.open[0], commit)
@@ -216,15 +194,15 @@ class Turns:
 
     async def _feed_call(self, chat: Chat, call_mailbox_id: str, batch: Batch, commit: TurnCommit) -> Batch:
         """What is written during a call is said in it; files and voice notes are answered here all the same."""
-        said = [(item, message) for item, message in batch.messages if _is_plain(message)]
+        said = [(item, message) for item, message in batch.messages if is_plain(message)]
         ids = [item.id for item, _ in said]
         gone = await feed_call(self._pool, chat.workspace_id, chat.id, call_mailbox_id, ids, commit.now)
-        _meet(chat, [message for item, message in said if item.id in gone], commit)
+        note_person(chat, [message for item, message in said if item.id in gone], commit)
         return replace(batch, messages=tuple(pair for pair in batch.messages if pair[0].id not in gone))
 
     async def _answer(self, chat: Chat, batch: Batch, commit: TurnCommit, *, may_merge: bool) -> None:
         inbound = [message for _, message in batch.messages]
-        _meet(chat, inbound, commit)
+        note_person(chat, inbound, commit)
         dialogue, silence = None, cast("str | None", NOTHING_SAID)
         said_something = not all(message.silent for message in inbound)
         if chat.open or said_something:
@@ -298,58 +276,3 @@ class Turns:
         before = {item.id for item in claim.items}
         await self._mailboxes.look_again(claim)
         return any(item.kind in ("message", ORDER) and item.id not in before for item in claim.items)
-
-
-def _is_plain(message: InboundMessage) -> bool:
-    return not (message.silent or message.unsupported or message.files or message.is_voice_note)
-
-
-def _meet(chat: Chat, inbound: Sequence[InboundMessage], commit: TurnCommit) -> None:
-    """Keep what the messages tell of the person."""
-    for message in inbound:
-        told = {
-            "profile_name": message.profile_name,
-            "username": message.username,
-            "wa_id": message.wa_id if message.wa_id != chat.wa_id else None,
-            "bsuid": message.bsuid if message.bsuid != chat.bsuid else None,
-            "last_inbound_wamid": message.wamid,
-        }
-        commit.chat.update({name: value for name, value in told.items() if value is not None})
-        if message.type == "system" and (gone := numbers_gone(chat.wa_id, message.wa_id)):
-            commit.chat["forget"] = gone
-        if message.type != "system":  # a changed number is no word of the person
-            _open_window(message, commit)
-
-
-def _note(items: Sequence[Item], commit: TurnCommit) -> None:
-    """Events of a chat that are no message to us."""
-    for item in items:
-        commit.done[item.id] = None
-        if item.kind == "standby":  # a copy for whoever answers instead of us: it opens the window all the same
-            _open_window(read_message(item.payload), commit)
-        elif item.kind == "user_preferences":
-            preference = read_preference(item.payload)
-            if preference is not None and preference[1] >= commit.chat.get("marketing_changed_at", preference[1]):
-                commit.chat["marketing_stopped"], commit.chat["marketing_changed_at"] = preference
-        elif item.kind == "identity" and (bsuid := read_identity(item.payload)):
-            commit.chat["bsuid"] = bsuid
-
-
-def _open_window(message: InboundMessage, commit: TurnCommit) -> None:
-    """The person wrote: free messages are allowed for 24 hours from then (not from a future that nobody has seen)."""
-    at = commit.now if message.at == UNKNOWN_TIME else min(message.at, commit.now)
-    before = commit.chat.get("last_user_message_at")
-    commit.chat["last_user_message_at"] = max(before, at) if before else at
-
-
-def _batch(claim: Claim) -> Batch:
-    begun = claim.steps[0].inputs if claim.steps else None
-    messages, others = [], []
-    for item in claim.items:
-        if item.kind != "message":
-            others.append(item)
-        elif begun is None or item.id in begun:
-            messages.append((item, read_message(item.payload)))
-    taken = len(messages) + len(others)
-    leaves_more = taken < len(claim.items) or len(claim.items) >= ITEMS_PER_CLAIM
-    return Batch(tuple(messages), tuple(others), leaves_more, begun)
