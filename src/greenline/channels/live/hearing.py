@@ -174,9 +174,18 @@ class Hearing:
         ):
             self._talk.wait_for_person()
 
-    def is_deaf(self, error: BaseException) -> None:
-        """Recognition failed: the person is told, the operator sees it."""
+    def is_deaf(self, error: BaseException, text: str = "") -> None:
+        """Recognition failed: the person is told, unless they may not interrupt; the operator sees it.
+
+        ``text`` is what was understood nevertheless of what they said.
+        """
+        self._timers.stop(_BARGE)
         self._conversation.record(TurnFailed(code="recognition_failed", reason=str(error)))
+        if self._floor.speaks and not self._floor.interruptible:
+            self._said_meanwhile(text)
+            return
+        if text:
+            self._talk.heard(self._message(text))
         if self._failure_message and not self._talk.human:
             self._floor.say(self._failure_message, "failure")
 

@@ -45,8 +45,8 @@ class Hearer(Protocol):
         """The person has finished. Empty when no words were understood in ``seconds`` of voice."""
         ...
 
-    def is_deaf(self, error: BaseException) -> None:
-        """Recognition failed."""
+    def is_deaf(self, error: BaseException, text: str = "") -> None:
+        """Recognition failed. Of what the person has said no more than ``text`` was understood."""
         ...
 
     def window(self, score: float) -> None:
@@ -88,6 +88,8 @@ class Listening:
         self._now = now
         self._seconds = seconds
         self._texts: list[str] = []
+        self._error: SpeechError | None = None
+        """Why a part of the turn is not among its texts."""
         self._finished = False
         self._voiced_seconds = 0.0
         """How much voice there was in the turn that is finished."""
@@ -253,18 +255,24 @@ class Listening:
             return  # they have said more since: who waits for that tells all of it
         if self._finished:
             self._tell_all()
-        elif self._texts:
+        elif self._texts and self._error is None:
             self._end.said(text)
             self._hearer.may_have_said(" ".join(self._texts))
 
     def _fail(self, error: SpeechError) -> str:
+        """The person is told once, when they have finished: they may only have paused."""
         log.warning("recognition.failed", error=str(error))
-        self._hearer.is_deaf(error)
+        self._error = self._error or error
         return ""
 
     def _tell_all(self) -> None:
-        text, self._texts, self._finished = " ".join(self._texts), [], False
-        self._hearer.has_said(text, self._voiced_seconds)
+        """What they have said, unless it is not all: an answer to the half of a sentence may be a wrong one."""
+        text, error = " ".join(self._texts), self._error
+        self._texts, self._error, self._finished = [], None, False
+        if error is None:
+            self._hearer.has_said(text, self._voiced_seconds)
+        else:
+            self._hearer.is_deaf(error, text)
         self.began_at = None
 
     async def _follow(self, stream: RecognitionStream) -> None:
@@ -295,6 +303,6 @@ class Listening:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("listening.failed", exc_info=error)
             if task is self._finishing:
-                self._texts, self._finished, self.began_at = [], False, None
+                self._texts, self._error, self._finished, self.began_at = [], None, False, None
             self._hearer.is_deaf(error)
         self._renew()

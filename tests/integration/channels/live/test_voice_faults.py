@@ -20,6 +20,7 @@ from greenline.channels.live.models import (
     ResponseCorrection,
     UserTranscript,
 )
+from greenline.channels.live.session import LiveSession
 from greenline.channels.live.turn import start_left
 from greenline.clock import ManualClock
 from greenline.conversations.events import AgentInterrupted, AgentMessage, TurnFailed
@@ -143,6 +144,69 @@ async def test_a_fault_of_a_provider_s_library_is_told_as_well(live: Stage, spee
     await ask(session, speech, "Do you sell tea?")
     responses = await told_of(told, AgentResponse, 2)
     assert responses[-1].text == ANSWER
+
+
+async def say_a_part(session: LiveSession, speech: SpokenSpeech) -> None:
+    """The person makes a pause that does not end their turn, and recognition is asked for the text."""
+    asked = sum(stream.finished for stream in speech.streams)
+    voice(session, 0.5)
+    pause(session, 0.3)
+    await eventually(lambda: sum(stream.finished for stream in speech.streams) > asked)
+
+
+async def test_who_pauses_while_nobody_hears_them_is_told_once_when_they_have_finished(
+    live: Stage, speech: SpokenSpeech
+) -> None:
+    session, told = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    speech.deaf = True
+    for _ in range(2):
+        await say_a_part(session, speech)
+    await live.journal(session)
+    assert not [event for event in told if isinstance(event, AgentResponse)], "they may go on"
+    voice(session, 0.5)
+    pause(session, 0.7)
+    (answer,) = await told_of(told, AgentResponse)
+    await told_of(told, ResponseComplete)
+    assert [e.code for e in await live.journal(session) if isinstance(e, TurnFailed)] == ["recognition_failed"]
+    assert " ".join(speech.said) == answer.text
+
+
+async def test_half_of_what_was_said_is_in_the_transcript_and_is_not_answered(
+    live: Stage, speech: SpokenSpeech
+) -> None:
+    session, told = await live.begin(Room())
+    await eventually(lambda: bool(speech.streams))
+    speech.texts.append("Cancel my order")
+    await say_a_part(session, speech)
+    speech.deaf = True
+    await say_a_part(session, speech)
+    pause(session, 0.4)
+    (answer,) = await told_of(told, AgentResponse)
+    assert "sorry" in answer.text.lower()
+    (heard,) = await told_of(told, UserTranscript)
+    assert heard.text == "Cancel my order"
+    await told_of(told, ResponseComplete)
+    speech.deaf = False
+    await ask(session, speech, "no, my other one")
+    await told_of(told, ResponseComplete, 2)
+    roles = [(message.role, message.text) for message in live.model.requests[-1].messages[1:]]
+    assert roles == [("user", "Cancel my order"), ("assistant", answer.text), ("user", "no, my other one")]
+
+
+async def test_who_may_not_interrupt_is_not_told_that_they_were_not_heard(opens: Opens, speech: SpokenSpeech) -> None:
+    greeting = {"first_message": ANSWER, "disable_first_message_interruptions": True}
+    async with opens({"agent": greeting}) as live:
+        room = Room(at_once=False)
+        session, told = await live.begin(room)
+        await eventually(lambda: room.seconds >= 1.79)
+        speech.deaf = True
+        await ask(session, speech, "Do you sell tea?")
+        await eventually(lambda: any(isinstance(event, TurnFailed) for event in session._conversation.journal))
+        room.at_once = True
+        await told_of(told, ResponseComplete)
+        assert [event.text for event in told if isinstance(event, AgentResponse)] == [ANSWER]
+        assert not [event for event in told if isinstance(event, Interruption)]
 
 
 async def test_a_voice_that_hangs_is_given_up_with_the_sentence_made_ahead(
