@@ -1,6 +1,7 @@
 """What is kept of a person's work where the server goes away under an open page and comes back."""
 
 import asyncio
+import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +34,11 @@ async def outage(place: Place, page: Page) -> None:
     await expect(page.locator("#popup")).to_have_attribute("aria-hidden", "false")
 
 
-async def back(place: Place, page: Page) -> None:
-    """The server is there again, and the page with it."""
-    async with page.expect_navigation():
+async def back(place: Place, *pages: Page) -> None:
+    """The server is there again, and all open pages with it."""
+    async with contextlib.AsyncExitStack() as navigated:
+        for page in pages:
+            await navigated.enter_async_context(page.expect_navigation())
         await place.start_again()
     faults(place.browser).clear()  # connections that were refused meanwhile
 
@@ -87,7 +90,7 @@ async def test_what_an_operator_writes_while_the_server_is_gone_comes_back_into_
     await field.fill("A human is here")
     await outage(place, console)
     await field.press("Enter")
-    await back(place, console)
+    await back(place, console, phone)
     await expect(field).to_have_value("A human is here")
     await console.get_by_role("button", name="Send").click()
     await expect(phone.locator(".gl-row.theirs").last).to_contain_text("A human is here")
