@@ -57,7 +57,8 @@ async def agent_id(client: AsyncElevenLabs, http: httpx2.AsyncClient) -> str:
     """An agent that answers the calls of a connected number."""
     await connect(http)
     config: Any = {
-        "agent": {"first_message": "Hello, this is the tea shop. How can I help you?", "prompt": {"prompt": "Tea."}}
+        "agent": {"first_message": "Hello, this is the tea shop. How can I help you?", "prompt": {"prompt": "Tea."}},
+        "turn": {"turn_timeout": -1},  # on a busy machine everybody is silent
     }
     made = await client.conversational_ai.agents.create(name="Rosie", conversation_config=config)
     await client.conversational_ai.whatsapp_accounts.update(NUMBER, assigned_agent_id=made.agent_id)

@@ -55,7 +55,7 @@ async def test_a_person_speaks_in_a_room(
     conversation_id = await js.start(agentId=agent_id, **room(server, livekit))
     assert conversation_id.startswith("conv_")
     await js.wait("onMessage", "it.message === 'Hello!'")
-    await js.speak(await spoken(QUESTION))
+    await js.ask(await spoken(QUESTION))
     heard = await js.wait("onMessage", "it.role === 'user'")
     assert heard["message"] == QUESTION
     await js.wait("onMessage", "it.message === 'We open at nine in the morning.'")

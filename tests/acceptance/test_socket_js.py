@@ -339,7 +339,7 @@ async def test_the_agent_hangs_up_after_its_farewell(js: JsClient, http: httpx2.
         await js.call("sendUserMessage", "bye")
     else:
         conversation_id = await greeted(js, agent_id)
-        await js.speak(await spoken(BYE))
+        await js.ask(await spoken(BYE))
     await js.wait("onMessage", f"it.message === '{FAREWELL}'")
     gone = await js.wait("onDisconnect")
     assert (gone["reason"], gone["context"]["type"]) == ("agent", "end_call")
@@ -374,7 +374,7 @@ async def test_a_person_speaks_and_a_tool_of_the_page_answers(js: JsClient, http
         tools=[client_tool("price", expects_response=True, tool_error_handling_mode="passthrough")],
     )
     await greeted(js, agent_id, tools={"price": None})
-    await js.speak(await spoken(PRICE))
+    await js.ask(await spoken(PRICE))
     heard = await js.wait("onMessage", "it.role === 'user'")
     assert heard["message"] == PRICE
     await js.wait("tool", "it.parameters.what === 'tea'")
@@ -390,10 +390,10 @@ async def test_a_person_interrupts_the_agent(js: JsClient, http: httpx2.AsyncCli
         http, f"offline: when open -> say {STORY}\noffline: when no -> say As you like.", text_only=False
     )
     conversation_id = await greeted(js, agent_id)
-    await js.speak(await spoken(QUESTION))
+    await js.ask(await spoken(QUESTION))
     told = await js.wait("onMessage", f"it.message === '{STORY}'")
     await js.page.wait_for_function("() => window.conversation.getOutputVolume() > 0")
-    await js.speak(await spoken(NO))
+    await js.ask(await spoken(NO))
     assert await js.wait("onInterruption") == {"event_id": told["event_id"]}
     correction = await js.wait("onAgentResponseCorrection")
     await js.wait("onMessage", "it.message === 'As you like.'")

@@ -8,6 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Route
 
+from greenline.channels.live.hearing import UNCLEAR
 from support.browser import PATIENCE_MS, SPEAK, speak
 from support.programs import JS_CLIENT
 
@@ -88,6 +89,18 @@ class JsClient:
     async def speak(self, pcm: bytes) -> None:
         """Speak into the microphone, at `greenline.speech.models.HEARING_RATE`."""
         await speak(self.page, pcm)
+
+    async def ask(self, pcm: bytes) -> None:
+        """Speak, and once more if the agent did not understand: a busy machine may make gaps in a voice."""
+        before = len(await self.happened("onMessage"))
+        await self.speak(pcm)
+        found = await self.page.wait_for_function(
+            """([before, unclear]) => window.happened.filter(([name]) => name === "onMessage").slice(before)
+                 .find(([, it]) => it.role === "user" || it.message === unclear)""",
+            arg=[before, UNCLEAR["en"]],
+        )
+        if (await found.json_value())[1]["role"] != "user":
+            await self.speak(pcm)
 
     async def wait(self, name: str, condition: str = "true") -> Any:
         """The argument of the first callback ``name`` for which ``condition``, an expression over ``it``, holds."""

@@ -76,11 +76,15 @@ class Emulator:
     ) -> str:
         """An agent on this emulator's number, made by the API of the server at ``url``; returns its id.
 
-        ``tools``: its ``built_in_tools``; ``account``: more of the number's import.
+        It does not speak again to a caller who is silent: on a busy machine everybody is. ``tools``: its
+        ``built_in_tools``; ``account``: more of the number's import.
         """
         await self.send_webhooks_to(f"{url}/webhooks/whatsapp")
         async with http_client(url, api_key) as api:
-            config = {"agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}}}
+            config = {
+                "agent": {"prompt": {"prompt": prompt, "llm": "offline", "built_in_tools": tools or {}}},
+                "turn": {"turn_timeout": -1},
+            }
             made = await api.post("/v1/convai/agents/create", json={"name": "Echo", "conversation_config": config})
             made.raise_for_status()
             account |= {

@@ -35,14 +35,17 @@ async def make_agent(
     platform: dict[str, Any] | None = None,
     **blocks: Any,
 ) -> str:
-    """The id of a new agent; ``blocks`` are further blocks of ``conversation_config``."""
+    """The id of a new agent; ``blocks`` are further blocks of ``conversation_config``.
+
+    Unless they say otherwise, it does not speak again to who is silent: on a busy machine everybody is.
+    """
     conversation = {"text_only": text_only, "client_events": EVENTS, **blocks.pop("conversation", {})}
     agent = {
         "first_message": first_message,
         "prompt": {"prompt": prompt, "llm": "offline", "tools": tools or []},
         **blocks.pop("agent", {}),
     }
-    config = {"agent": agent, "conversation": conversation, **blocks}
+    config = {"agent": agent, "conversation": conversation, "turn": {"turn_timeout": -1}, **blocks}
     body = {"conversation_config": config, "platform_settings": platform or {}}
     made = await http.post("/v1/convai/agents/create", json=body)
     assert made.status_code == 200, made.text
