@@ -39,8 +39,8 @@ from greenline.tools.guard import OutboundRefused, guarded_client
 log = structlog.get_logger(__name__)
 
 Kind: TypeAlias = Literal["transcription", "audio"]
-Body: TypeAlias = Callable[[], AsyncIterator[bytes]]
-"""Makes the bytes of a message anew each time: once to sign them, once to send them."""
+Body: TypeAlias = bytes | Callable[[], AsyncIterator[bytes]]
+"""A whole message, or what makes its bytes anew each time: once to sign them, once to send them."""
 
 LOOK_SECONDS: Final = 2.0
 AT_ONCE: Final = 32
@@ -193,12 +193,7 @@ class PostCallWebhooks(Rounds):
 
     async def _transcription(self, workspace_id: str, conversation_id: str) -> Body:
         found = await service.get(self._pool, workspace_id, conversation_id, link=self._link, prices=token_prices)
-        whole = orjson.dumps(self._envelope("post_call_transcription", found.model_dump(mode="json")))
-
-        async def body() -> AsyncIterator[bytes]:
-            yield whole
-
-        return body
+        return orjson.dumps(self._envelope("post_call_transcription", found.model_dump(mode="json")))
 
     async def _audio(self, workspace_id: str, conversation_id: str) -> Body | None:
         conversation = await service.find(self._pool, workspace_id, conversation_id)
@@ -227,8 +222,9 @@ class PostCallWebhooks(Rounds):
         if row["secret"] is not None:
             headers[_SIGNED] = await _signature(self._secret(row), int(self._clock.now().timestamp()), body)
         client = guarded_client(self._settings, seconds=POST_SECONDS, whole_seconds=EXCHANGE_SECONDS)
+        content = body if isinstance(body, bytes) else body()
         try:
-            async with client as http, http.stream("POST", row["url"], content=body(), headers=headers) as answer:
+            async with client as http, http.stream("POST", row["url"], content=content, headers=headers) as answer:
                 status = answer.status_code
         except OutboundRefused as error:
             raise NotTaken(str(error), passing=False) from error
@@ -247,8 +243,11 @@ class PostCallWebhooks(Rounds):
 async def _signature(secret: str, at: int, body: Body) -> str:
     """The value of ``ElevenLabs-Signature`` for a body that is sent at ``at`` (Unix seconds)."""
     digest = hmac.new(secret.encode(), f"{at}.".encode(), hashlib.sha256)
-    async for piece in body():
-        digest.update(piece)
+    if isinstance(body, bytes):
+        digest.update(body)
+    else:
+        async for piece in body():
+            digest.update(piece)
     return f"t={at},v0={digest.hexdigest()}"
 
 

@@ -153,6 +153,7 @@ async def test_a_conversation_is_told_once_and_signed_when_it_is_over(place: Pla
     (request,) = place.told
     event = checked(request)
     assert event["type"] == "post_call_transcription"
+    assert "content-length" in request.headers, "simple receivers read nothing of a body in chunks"
     assert event["event_timestamp"] <= place.clock.now().timestamp()
     assert (event["data"]["conversation_id"], event["data"]["status"]) == ("conv_1", "done")
     assert [turn["message"] for turn in event["data"]["transcript"]] == ["Hello!"]
