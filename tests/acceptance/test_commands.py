@@ -67,10 +67,11 @@ def test_a_workspace_is_closed(data_dir: Path) -> None:
     assert "Second shop" in greenline("workspace", "list", *here).stdout
 
 
-@pytest.mark.parametrize("command", [("workspace", "revoke", "gone"), ("key", "list", "--workspace", "gone")])
+@pytest.mark.parametrize("command", [("workspace", "revoke", "gone"), ("key", "create")])
 def test_a_workspace_that_there_is_not_is_told(data_dir: Path, command: tuple[str, ...]) -> None:
     refused = greenline(*command, "--data-dir", data_dir, status=1)
     assert "greenline workspace list" in refused.stderr
+    assert "--data-dir" in refused.stderr
 
 
 def test_a_dump_is_restored_into_an_empty_directory(data_dir: Path) -> None:

@@ -15,7 +15,9 @@ BOOTSTRAP_KEY_ID: Final = "key_bootstrap"
 
 
 class WorkspaceNotFound(NotFound):
-    """There is no workspace with this id. `greenline workspace list` shows them."""
+    """There is no workspace with this id in this database. `greenline workspace list` shows them; the first start
+    of a server makes the default one. Another database than the server's? Name its folder with --data-dir.
+    """
 
     code = "workspace_not_found"
 
