@@ -17,7 +17,7 @@ from blockbuster import blockbuster_ctx
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
-from support.http import http_client
+from support.http import PLAIN, http_client
 from support.postgres import PostgresOfTests
 from support.programs import missing_programs
 from support.wait import PATIENCE_SECONDS
@@ -122,7 +122,7 @@ async def client(server: RunningServer) -> AsyncIterator[AsyncElevenLabs]:
     import httpx
     from elevenlabs.client import AsyncElevenLabs
 
-    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as transport:
+    async with httpx.AsyncClient(verify=PLAIN, trust_env=False, timeout=PATIENCE_SECONDS) as transport:
         yield AsyncElevenLabs(base_url=server.url, api_key=server.api_key, httpx_client=transport)
 
 

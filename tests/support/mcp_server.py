@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
@@ -26,6 +24,7 @@ from greenline.store.pool import Pool
 from greenline.tools.mcp.models import McpServer, McpServerConfig
 from greenline.tools.mcp.service import McpServers
 from support.rows import WORKSPACE
+from support.web_server import WebServer, web_server
 
 Transport = Literal["SSE", "STREAMABLE_HTTP"]
 TRANSPORTS: tuple[Transport, ...] = ("SSE", "STREAMABLE_HTTP")
@@ -70,7 +69,7 @@ class Shop:
     """The structured content of an answer."""
     url: str = ""
     transport: Transport = "STREAMABLE_HTTP"
-    _server: uvicorn.Server | None = None
+    _server: WebServer | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -174,22 +173,14 @@ async def mcp_server(
                 return
         await app(scope, receive, send)
 
-    listener = socket.create_server(("127.0.0.1", port))
-    shop.url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATHS[transport]}"
-    shop._server = running = uvicorn.Server(
-        uvicorn.Config(seen, log_config=None, timeout_graceful_shutdown=1, lifespan="on")
-    )
-    task = asyncio.create_task(running._serve([listener]))
-    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.005)
-    try:
-        yield shop
-    finally:
-        for held in (shop.hold, shop.hold_listing, shop.hold_farewell):
-            if held is not None:
-                held.set()
-        running.should_exit = True
-        await task
+    async with web_server(seen, port, lifespan="on", timeout_graceful_shutdown=1) as (shop._server, url):
+        shop.url = url + PATHS[transport]
+        try:
+            yield shop
+        finally:
+            for held in (shop.hold, shop.hold_listing, shop.hold_farewell):
+                if held is not None:
+                    held.set()
 
 
 async def equip(pool: Pool, clock: Clock, agent_id: str, shop: Shop, **more: Any) -> McpServer:

@@ -7,13 +7,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import uvicorn
 from fastapi import FastAPI
 
 from greenline.api.deps import AppServices
@@ -22,6 +20,7 @@ from greenline.server import create_app
 from greenline.settings import Settings
 from support.fork_server import ForkedProcess, start
 from support.wait import PATIENCE_SECONDS
+from support.web_server import web_server
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,9 @@ class RunningServer:
 async def run_server(settings: Settings, clock: Clock) -> AsyncIterator[RunningServer]:
     """A server in the running loop, on a free port of loopback."""
     app = create_app(settings, clock)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
-    async with app.router.lifespan_context(app):
-        running = asyncio.create_task(server._serve([listener]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
-        try:
-            yield RunningServer(f"http://127.0.0.1:{listener.getsockname()[1]}", app, key)
-        finally:
-            server.should_exit = True
-            await running
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    async with app.router.lifespan_context(app), web_server(app, lifespan="off") as (_, url):
+        yield RunningServer(url, app, key)
 
 
 START_SECONDS = 200.0

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed
@@ -46,6 +44,7 @@ from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.sockets import SocketClient, client
 from support.voice import tone
 from support.wait import eventually, until
+from support.web_server import web_server
 
 RECORDING: dict[str, Any] = {
     "audio_path": "hold_01m846c4w46xwwbeggda5qmmj5",
@@ -122,15 +121,9 @@ async def place(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         sessions=sessions,
     )
     app = Starlette(routes=[WebSocketRoute("/v1/convai/conversation", sockets.converse)])
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
-    running = asyncio.create_task(server._serve([listener]))
-    await eventually(lambda: server.started)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    yield Place(url, agent_id, sessions, sockets, vault, objects, pool, clock)
-    await sockets.stop(0)
-    server.should_exit = True
-    await running
+    async with web_server(app, lifespan="off") as (_, url):
+        yield Place(url, agent_id, sessions, sockets, vault, objects, pool, clock)
+        await sockets.stop(0)
 
 
 async def test_the_first_frame_tells_id_and_formats(place: Place) -> None:
