@@ -14,6 +14,7 @@ from greenline.emulator.config import Config
 from greenline.emulator.errors import MetaError
 from greenline.emulator.limits import files_of
 from greenline.emulator.media import TYPES, base_type, check_upload, suits
+from greenline.emulator.trust import trust
 
 _LARGEST: Final = max(limit for _, limit in TYPES.values())
 CACHED_SECONDS: Final = 600.0
@@ -28,7 +29,7 @@ class Links:
         self._config = config
         self._clock = clock
         once = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, limits=once)
+        self._client = httpx2.AsyncClient(verify=trust(), trust_env=False, timeout=PATIENCE, limits=once)
         self._known: dict[tuple[str, str], tuple[float, MetaError | None]] = {}
 
     async def aclose(self) -> None:

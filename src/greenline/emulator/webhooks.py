@@ -31,6 +31,7 @@ from greenline.emulator.fault_kinds import (
 )
 from greenline.emulator.faults import Faults
 from greenline.emulator.journal import Journal
+from greenline.emulator.trust import trust
 from greenline.emulator.world import Account, App, Number, World
 
 USER_AGENT: Final = "facebookexternalua"
@@ -113,6 +114,7 @@ class Webhooks:
         self._faults = faults
         self._journal = journal
         self._client = httpx2.AsyncClient(
+            verify=trust(),
             trust_env=False,
             headers={"User-Agent": USER_AGENT},
             limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64),
