@@ -215,3 +215,6 @@ async def test_a_name_in_a_text_is_no_use(
     await service.create(pool, clock, workspace_id, AgentDefinition.model_validate(config))
 
     await deletion.delete(pool, clock, workspace_id, agents["alpha"])
+
+    with pytest.raises(AgentNotFound):
+        await service.live_version(pool, workspace_id, agents["alpha"])

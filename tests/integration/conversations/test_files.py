@@ -151,10 +151,11 @@ async def test_the_agent_decides_how_many_files(pool: Pool, clock: ManualClock, 
     assert len(kept(tmp_path)) == 3
 
 
-async def test_no_limit(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:
+async def test_an_agent_may_take_any_number_of_files(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:
     await open_conversation(pool, clock, max_files_per_conversation=-1)
     for _ in range(12):
         await upload(pool, clock, tmp_path)
+    assert len(kept(tmp_path)) == 12
 
 
 async def test_an_agent_without_file_input_takes_none(pool: Pool, clock: ManualClock, tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ def test_workflows_that_cannot_run_are_refused(sent: dict[str, Any], reason: str
 
 
 def test_a_way_back_is_a_condition_of_the_same_edge() -> None:
-    Workflow.model_validate(workflow({"a": AGENT}, e=edge("start_node", "a", **BACK)))
+    read = Workflow.model_validate(workflow({"a": AGENT}, e=edge("start_node", "a", **BACK))).model_dump(mode="json")
+
+    edge_read = read["edges"]["e"]
+    assert (edge_read["target"], edge_read["backward_condition"]["condition"]) == ("a", "c")
 
 
 def test_an_empty_expression_is_false() -> None:
