@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -123,7 +122,7 @@ async def test_an_ended_conversation_arrives_once_and_one_that_goes_on_does_not(
         await until(exporting.settled)
         for _ in range(3):
             exporting.channel.clock.advance(timedelta(seconds=5))
-            await asyncio.sleep(0)
+            await exporting.channel.settled()
         assert exporting.collector.traces == [trace_id(conversation_id)]
     names = [span["name"] for span in exporting.collector.spans]
     assert names[:3] == [

@@ -179,7 +179,7 @@ async def test_one_booked_while_the_queue_is_read_keeps_the_order(
             await until(lambda: _async(bool(bookings)))
             [booking] = bookings
             assert booking is not None
-            await asyncio.sleep(0.2)
+            await channel.settled()
             assert len(channel.meta.texts()) == 1
             booking.settle(leaves=False)
             assert (await channel.told(2))[-1] == "queued"
