@@ -188,6 +188,12 @@ class Channel:
         }
         await self.deliver("messages", statuses=[status])
 
+    def advance(self, delta: timedelta) -> None:
+        """Let time pass, and have workers look at once for what has become due, as they do twice a second."""
+        self.clock.advance(delta)
+        for look in self.whatsapp._wakeups._events.values():
+            look.set()
+
     async def reached(self) -> None:
         """A second later something else arrives: Meta's webhooks do reach the server."""
         self.clock.advance(timedelta(seconds=1))

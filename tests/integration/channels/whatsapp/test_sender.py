@@ -1,6 +1,5 @@
 """What is sent, when, and how often: faults of Meta, unknown outcomes, rates, the window."""
 
-import asyncio
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -64,7 +63,7 @@ async def test_what_meta_refused_before_processing_is_sent_again(channel: Channe
         return bool(rows) and rows[0]["attempt"] == 1 and rows[0]["state"] == "queued"
 
     await until(waits)
-    channel.clock.advance(timedelta(minutes=2))
+    channel.advance(timedelta(minutes=2))
     assert await channel.told(1) == ["Hello!"]
     assert len(faults.attempts) == 2
 
@@ -75,10 +74,10 @@ async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer
     await channel.hear()
     await in_state(channel, "unknown")
     await channel.reached()
-    channel.clock.advance(GRACE - timedelta(seconds=2))
-    await asyncio.sleep(0)
+    channel.advance(GRACE - timedelta(seconds=2))
+    await channel.settled()
     assert len(faults.attempts) == 1
-    channel.clock.advance(timedelta(seconds=2))
+    channel.advance(timedelta(seconds=2))
     assert await channel.told(1) == ["Hello!"]
     first, second = faults.attempts
     assert first["biz_opaque_callback_data"] == second["biz_opaque_callback_data"]
@@ -88,7 +87,7 @@ async def test_a_message_of_unknown_outcome_is_repeated_though_nobody_writes(cha
     faults = channel.meta.refuse = Faults(Answer(cut=True))
     await channel.hear()
     await in_state(channel, "unknown")
-    channel.clock.advance(GRACE)
+    channel.advance(GRACE)
     assert await channel.told(1) == ["Hello!"]
     assert len(faults.attempts) == 2
 
@@ -111,7 +110,7 @@ async def cut_off(channel: Channel) -> dict[str, Any]:
 
 async def waits_for_statuses(channel: Channel) -> None:
     """Once the grace is over the sender looks again, and leaves the message for later."""
-    channel.clock.advance(GRACE * 2)
+    channel.advance(GRACE * 2)
 
     async def waits_on() -> bool:
         due = await channel.pool.fetchval("select due_at from mailbox where kind = 'sender' and owner is null")
@@ -125,13 +124,13 @@ async def test_where_statuses_are_overdue_none_can_settle_anything(channel: Chan
     """A second copy would be sent for nothing: the first may have arrived long ago."""
     await cut_off(channel)
     await waits_for_statuses(channel)
-    channel.clock.advance(UNHEARD)
+    channel.advance(UNHEARD)
     assert await channel.told(1) == ["Hello!"]
 
 
 async def test_an_order_of_an_operator_is_no_word_of_meta(channel: Channel) -> None:
     row = await cut_off(channel)
-    channel.clock.advance(timedelta(seconds=1))
+    channel.advance(timedelta(seconds=1))
     await channel.pool.execute(
         """insert into inbox(workspace_id, dedupe, mailbox_id, kind, payload, received_at, done_at)
            values ($1, 'order_1', $2, 'order', '{}', $3, $3)""",
@@ -149,7 +148,7 @@ async def test_a_status_settles_an_unknown_outcome(channel: Channel) -> None:
     await channel.status(faults.attempts[0], "sent", wamid="wamid.HIDDEN")
     row = await in_state(channel, "sent")
     assert row["wamid"] == "wamid.HIDDEN"
-    channel.clock.advance(GRACE * 2)
+    channel.advance(GRACE * 2)
     await channel.quiet()
     assert len(faults.attempts) == 1
 
@@ -159,7 +158,7 @@ async def test_the_next_message_waits_for_an_unknown_one(channel: Channel) -> No
     channel.meta.refuse = Faults(Answer(cut=True))
     await channel.hear("one")
     await in_state(channel, "unknown")
-    channel.clock.advance(timedelta(seconds=1))
+    channel.advance(timedelta(seconds=1))
     await channel.hear("two")
 
     async def both() -> bool:
@@ -167,7 +166,7 @@ async def test_the_next_message_waits_for_an_unknown_one(channel: Channel) -> No
 
     await until(both)
     assert channel.meta.texts() == []
-    channel.clock.advance(GRACE)
+    channel.advance(GRACE)
     assert await channel.told(2) == ["answer to one", "answer to two"]
 
 
@@ -195,9 +194,9 @@ async def test_an_outage_of_meta_costs_no_answer(channel: Channel) -> None:
             return bool(rows) and rows[0]["state"] == "queued" and rows[0]["attempt"] == attempt
 
         await until(refused)
-        channel.clock.advance(timedelta(minutes=2))
+        channel.advance(timedelta(minutes=2))
     channel.meta.refuse = lambda message: None
-    channel.clock.advance(timedelta(minutes=2))
+    channel.advance(timedelta(minutes=2))
     assert await channel.told(1) == ["Hello!"]
 
 
@@ -217,7 +216,7 @@ async def test_an_outage_that_leaves_outcomes_open_costs_no_answer(channel: Chan
 
         await until(unknown)
         await channel.reached()
-        channel.clock.advance(timedelta(seconds=120))
+        channel.advance(timedelta(seconds=120))
     assert attempts < 20
     channel.meta.refuse = lambda message: None
     assert await channel.told(1) == ["Hello!"]
@@ -241,7 +240,7 @@ async def test_what_meta_leaves_open_again_and_again_is_given_up(
 
             await until(unknown)
             await channel.reached()
-            clock.advance(timedelta(minutes=2))
+            channel.advance(timedelta(minutes=2))
         row = await in_state(channel, "failed")
         assert row["error"] == {"code": None, "title": "Given up", "details": row["error"]["details"]}
         assert len(faults.attempts) == attempts
@@ -264,7 +263,7 @@ async def test_what_meta_dropped_for_a_reason_that_passes_is_sent_again(channel:
     await channel.status(channel.meta.sent[0], "sent", wamid="wamid.OUT1")  # told late
     await channel.quiet_facts()
     assert (await channel.outbox())[0]["state"] == "queued"
-    channel.clock.advance(timedelta(minutes=5))
+    channel.advance(timedelta(minutes=5))
     assert await channel.told(2) == ["Hello!", "Hello!"]
     await channel.status(channel.meta.sent[1], "delivered", wamid="wamid.OUT2")
     assert (await in_state(channel, "delivered"))["wamid"] == "wamid.OUT2"
@@ -277,7 +276,7 @@ async def test_what_meta_drops_again_and_again_has_failed(channel: Channel) -> N
         await late_failure(channel, 130429)
         if times <= MAX_RESENDS:
             await in_state(channel, "queued")
-            channel.clock.advance(timedelta(minutes=10))
+            channel.advance(timedelta(minutes=10))
     assert (await in_state(channel, "failed"))["error"]["code"] == 130429
 
 
@@ -330,7 +329,7 @@ async def test_outside_the_window_nothing_is_sent(channel: Channel, pool: Pool) 
     await channel.hear()
     await channel.told(1)
     await channel.quiet()
-    channel.clock.advance(timedelta(hours=24))
+    channel.advance(timedelta(hours=24))
     await pool.execute(
         """insert into outbox(id, workspace_id, phone_number_id, chat_id, kind, body, due_at, created_at)
            select 'out_late', workspace_id, phone_number_id, id, 'text', '{"type": "text"}', $1, $1
@@ -460,7 +459,7 @@ async def test_what_a_crash_left_in_the_air_waits_as_long_as_nobody_listened(
     await channel.told(1)
     await channel.quiet()
     attempted = channel.clock.now() - timedelta(seconds=ago)
-    channel.clock.advance(timedelta(seconds=frozen))
+    channel.advance(timedelta(seconds=frozen))
     async with pool.acquire() as connection, connection.transaction():  # who holds the number sees both or nothing
         await connection.execute("update outbox set state = 'sending', attempted_at = $1", attempted)
         await connection.execute(
