@@ -180,9 +180,11 @@ async def test_who_hangs_up_while_the_server_is_gone_has_hung_up(place: Place) -
 async def test_a_console_that_the_database_does_not_answer_says_so_until_it_does(
     postgres: PostgresOfTests, tmp_path: Path
 ) -> None:
+    """Each of them tried every two seconds, and had a line in the log each time."""
+    business = replace(BUSINESS, expected=(), log_level="warning")
     async with (
         flaky_database(await postgres.create()) as flaky,
-        pages(postgres, tmp_path, replace(BUSINESS, expected=()), {"GREENLINE_DATABASE_URL": flaky.dsn}) as place,
+        pages(postgres, tmp_path, business, {"GREENLINE_DATABASE_URL": flaky.dsn}) as place,
     ):
         phone, console = await place.phone("Ole"), await place.console()
         await write(phone, "Hello")

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from greenline.api.deps import AppServices
 from greenline.api.errors import DATABASE_GONE
 from greenline.errors import InvalidApiKey
+from greenline.store.outage import OUTAGE
 from greenline.web import session
 from greenline.web.parts import Tag, box, follow, link
 from greenline.web.scope import services_of
@@ -121,7 +122,7 @@ def keep_fresh(visitor: Visit, refresh: Callable[[], Awaitable[None]], *, second
                 stale.set_visibility(False)
                 await asyncio.sleep(seconds)
             except (OSError, *DATABASE_GONE) as error:
-                log.warning("web.console_waits", error=str(error))
+                OUTAGE.tell(error, "console")
                 await wait("the database does not answer")
             except Exception:  # the boundary of a refresh: recorded, told and tried again
                 log.exception("web.console_failed")

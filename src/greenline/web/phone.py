@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from greenline.api.errors import DATABASE_GONE
 from greenline.speech.errors import AudioError
+from greenline.store.outage import OUTAGE
 from greenline.store.pool import Pool
 from greenline.web.chat import bubbles
 from greenline.web.control import Control, EmulatorGone, NotThere, SentFile
@@ -162,8 +163,11 @@ class PhonePage:
                     await self._refresh()
                     if self._notes().is_waiting:
                         lively_until = loop.time() + LIVELY_SECONDS
-            except (EmulatorGone, OSError, *DATABASE_GONE) as error:
-                log.warning("web.phone_waits", error=str(error))
+            except EmulatorGone as error:
+                log.info("web.phone_waits", error=str(error))
+                await self._wait("connection lost, trying again …")
+            except (OSError, *DATABASE_GONE) as error:
+                OUTAGE.tell(error, "phone page")
                 await self._wait("connection lost, trying again …")
             except Exception:  # the boundary of a refresh: recorded, told and tried again
                 log.exception("web.phone_failed")

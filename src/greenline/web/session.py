@@ -13,7 +13,6 @@ from typing import Final, cast
 from urllib.parse import parse_qs
 
 import orjson
-import structlog
 from fastapi import FastAPI
 from starlette.datastructures import URL
 from starlette.requests import Request
@@ -24,10 +23,9 @@ from greenline.api.deps import AppServices
 from greenline.api.errors import DATABASE_GONE
 from greenline.clock import Clock
 from greenline.errors import InvalidApiKey
+from greenline.store.outage import OUTAGE
 from greenline.store.vault import SecretUnreadable, Vault
 from greenline.web import ticket
-
-log = structlog.get_logger(__name__)
 
 COOKIE: Final = "greenline_console"
 LIFE: Final = timedelta(days=7)
@@ -62,7 +60,7 @@ async def sign_in(request: Request) -> Response:
     except InvalidApiKey:
         return _refuse("link" if request.method == "GET" else "key")
     except (OSError, *DATABASE_GONE) as error:
-        log.warning("web.console_waits", error=str(error))
+        OUTAGE.tell(error, "console")
         return _refuse("database")
     answer = RedirectResponse("/console", HTTP_303_SEE_OTHER)
     answer.set_cookie(

@@ -196,7 +196,7 @@ class TokenWatch(Rounds):
             subscription = await subscribe(self._graph, row["business_account_id"], token, again=False)
             checked = await inspect_number(self._graph, self._settings, phone_number_id, token, now)
         except GraphError as error:
-            log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code)
+            log.warning("account.check_failed", phone_number_id=phone_number_id, code=error.code, error=str(error))
             if error.token_dead or error.lacks_permission:
                 await note_refusal(self._pool, token, error, now)
             answered = error.outcome is Outcome.PERMANENT

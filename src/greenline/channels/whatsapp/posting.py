@@ -76,7 +76,8 @@ class Posting:
         checkpoint("sender.settled")
 
     async def _settle_error(self, number: HeldNumber, head: Head, error: GraphError, token: NumberToken) -> None:
-        log.warning("sender.error", outbox_id=head["id"], outcome=error.outcome.name, code=error.code)
+        about = {"outcome": error.outcome.name, "code": error.code, "error": str(error)}
+        log.warning("sender.error", outbox_id=head["id"], **about)
         now = self._clock.now()
         if error.token_dead:
             await self._refused_token(token, error)

@@ -5,6 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from greenline.channels.whatsapp.delivery import MAX_RESENDS, Fact, raise_states
 from greenline.channels.whatsapp.pacing import UNHEARD
@@ -68,11 +69,21 @@ async def test_what_meta_refused_before_processing_is_sent_again(channel: Channe
     assert len(faults.attempts) == 2
 
 
-@pytest.mark.parametrize("fault", [meta_error(131000, 500), Answer(503), Answer(cut=True)])
-async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer) -> None:
+@pytest.mark.parametrize(
+    ("fault", "logged"),
+    [
+        (meta_error(131000, 500), "131000"),
+        (Answer(503), "HTTP 503 without an explanation"),
+        (Answer(cut=True), "Meta did not answer"),
+    ],
+)
+async def test_an_unknown_outcome_is_not_guessed(channel: Channel, fault: Answer, logged: str) -> None:
     faults = channel.meta.refuse = Faults(fault)
-    await channel.hear()
-    await in_state(channel, "unknown")
+    with capture_logs() as logs:
+        await channel.hear()
+        await in_state(channel, "unknown")
+    [line] = [line for line in logs if line["event"] == "sender.error"]
+    assert logged in line["error"]
     await channel.reached()
     channel.advance(GRACE - timedelta(seconds=2))
     await channel.settled()
