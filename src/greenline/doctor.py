@@ -83,6 +83,7 @@ async def examine(settings: Settings, clock: Clock | None = None) -> list[Findin
             applied = f"{len(done)} migrations applied" if done else "migrations are up to date"
             release = f"{version.major}.{version.micro}"
             findings.append(Finding("database", "ok", f"Postgres {release}, {kind}; {applied}."))
+            findings += await _quarantine(connection)
             findings += [item async for item in _numbers(settings, connection, vault, clock or SystemClock())]
     clock = clock or SystemClock()
     return [
@@ -171,6 +172,17 @@ async def _number(
     for item in checked.findings:
         findings.append(Finding(subject, "broken" if item.code in SERIOUS else "warning", item.message))
     return findings or [Finding(subject, "ok", "Its token is alive, the webhooks are subscribed, it can send.")]
+
+
+async def _quarantine(connection: Connection) -> list[Finding]:
+    row = await connection.fetchrow(_sql["quarantine"])
+    if row is None or not row["bodies"]:
+        return []
+    text = (
+        f"{row['bodies']} of the last days could not be read, the last at {row['last']:%Y-%m-%d %H:%M} UTC: "
+        f"{row['reason'][:200]}. They are kept in the table quarantine: report them, without people's data."
+    )
+    return [Finding("webhooks", "warning", text)]
 
 
 def _meta(settings: Settings) -> Iterator[Finding]:

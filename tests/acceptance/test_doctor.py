@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from greenline.channels.whatsapp.inbox import Inbox
+from greenline.clock import ManualClock
 from greenline.doctor import Finding, examine
 from greenline.settings import Settings
+from greenline.store.pool import Pool
+from greenline.store.vault import Vault
 from support.meta import emulator
 from support.server import serve_process
 
@@ -79,6 +84,21 @@ async def test_the_doctor_names_a_key_that_no_request_can_carry(
     assert (models.state, speech.state) == ("broken", "broken")
     assert models.text.startswith("OPENAI_API_KEY has characters")
     assert "den_" not in str(findings)
+
+
+async def test_the_doctor_counts_what_meta_sent_and_nobody_could_read(
+    dsn: str, pool: Pool, clock: ManualClock, tmp_path: Path
+) -> None:
+    settings = Settings(database_url=dsn, data_dir=tmp_path)
+    assert of(await examine(settings), "webhooks") == []
+    inbox = Inbox(pool, clock, Vault(b"k" * 32))
+    for body in (b"{", b'{"entry":' + b"[" * 1_100 + b"]" * 1_100 + b"}"):
+        await inbox.accept(body)
+        clock.advance(timedelta(minutes=1))
+    [unread] = of(await examine(settings), "webhooks")
+    assert unread.state == "warning"
+    assert unread.text.startswith("2 of the last days could not be read, the last at 2026-01-05 09:01 UTC: ")
+    assert "recursion" in unread.text
 
 
 async def test_the_doctor_looks_where_the_mapping_of_models_leads(
