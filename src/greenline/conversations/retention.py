@@ -66,7 +66,7 @@ class Retention(Rounds):
                 "retention.not_erased",
                 conversation_id=conversation_id,
                 others=len(unerased) - 1,
-                error=fault.message,
+                error=fault.reason,
             )
         people = await forget_people(self._pool, self._clock.now(), _PER_LOOK)
         if erased or people:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 262_144
 """Read at once: a slow reader holds no more than this in memory."""
+MAX_REASON: Final = 500
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}(/[A-Za-z0-9_-]{1,128})+(\.[a-z0-9]{1,8})?")
 _T = TypeVar("_T")
 
@@ -34,6 +35,12 @@ class StorageFault(Unavailable):
     """The storage of files can't be reached or refuses. Try again in a moment; the server's log says more."""
 
     code = "storage_unavailable"
+
+    @property
+    def reason(self) -> str:
+        """For the log: what the storage said, with its address, which is nothing for clients."""
+        said = re.split(r"[\n<]", str(self.__cause__ or ""))[0].strip()  # behind it: what S3 repeats of the request
+        return f"{self.message} {said}".strip()[:MAX_REASON]
 
 
 class Objects(Protocol):

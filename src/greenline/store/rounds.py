@@ -47,7 +47,7 @@ class Rounds(ABC):
             try:
                 more = await self.round()
             except StorageFault as error:
-                log.error("rounds.storage_away", part=self._name, error=error.message)
+                log.error("rounds.storage_away", part=self._name, error=error.reason)
                 more = False
             except Exception as error:  # the boundary of a round: recorded, and the next one comes
                 if passes(error):

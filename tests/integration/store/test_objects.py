@@ -67,6 +67,10 @@ async def test_a_bucket_that_refuses_is_a_fault_of_the_storage() -> None:
             with pytest.raises(StorageFault) as refused:
                 await attempt
             assert "secret" not in refused.value.message
+            assert served.url not in refused.value.message
+            assert f"{served.url}/calls" in refused.value.reason
+            assert "403 Forbidden" in refused.value.reason
+            assert "Debug" not in refused.value.reason
 
 
 async def test_a_bucket_holds_objects_under_its_folder() -> None:

@@ -124,7 +124,7 @@ class Recordings:
             except FileNotFoundError:
                 log.debug("recording.kept_by_another", conversation_id=path.stem)
             except StorageFault as error:
-                log.error("recording.not_kept", conversation_id=path.stem, error=error.message)
+                log.error("recording.not_kept", conversation_id=path.stem, error=error.reason)
             except Exception:  # the boundary of one recording: it stays in the spool for the next sweep
                 log.exception("recording.not_kept", conversation_id=path.stem)
             finally:

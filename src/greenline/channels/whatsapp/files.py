@@ -82,7 +82,7 @@ class FileFetcher:
         try:
             written = await write_file(self._objects, chat.workspace_id, file_id, part.data)
         except StorageFault as error:
-            log.error("file.not_kept", file_id=file_id, conversation_id=conversation_id, reason=error.message)
+            log.error("file.not_kept", file_id=file_id, conversation_id=conversation_id, reason=error.reason)
             return None
         row = {
             "id": file_id,
@@ -108,7 +108,8 @@ class FileFetcher:
             try:
                 data = await read_file(self._objects, file)
             except (ObjectMissing, StorageFault) as error:
-                log.warning("file.lost", file_id=file_id, reason=type(error).__name__)
+                reason = error.reason if isinstance(error, StorageFault) else type(error).__name__
+                log.warning("file.lost", file_id=file_id, conversation_id=conversation_id, reason=reason)
                 parts[file_id] = lost(file.filename)
             else:
                 parts[file_id] = FilePart(file.mime_type, file.filename, data)
