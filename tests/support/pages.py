@@ -31,7 +31,7 @@ class Business:
 
     ``prompt`` is its agent's; ``microphone`` a WAV file that the browser hears, again and again; ``phrases`` are what
     its people say aloud. The server has nothing to complain of, at its ``log_level``, but what is ``expected``, by
-    events of its log.
+    events of its log or what they begin with.
     """
 
     prompt: str = ECHO
@@ -182,7 +182,7 @@ async def pages(
         yield place
         await place.close()
         assert faults(browser) == []
-        known = [f'"event":"{event}"' for event in business.expected]
+        known = [f'"event":"{event}' for event in business.expected]
         complaints = [line for line in place.server.errors if not any(event in line for event in known)]
         assert complaints == [], "".join(complaints)
 
