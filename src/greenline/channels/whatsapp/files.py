@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +29,9 @@ log = structlog.get_logger(__name__)
 PAUSES: Final = (1.0, 4.0, 15.0)
 """Seconds before a file is asked for again: Meta keeps it for 7 days, its faults are over in moments mostly, and the
 person waits for an answer."""
+
+STORAGE_SECONDS: Final = 15.0
+"""For the storage to take a file, or to give those of earlier messages: the person waits for an answer meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class FileFetcher:
         None when the storage fails, which is no reason to leave a person without an answer.
         """
         try:
-            written = await write_file(self._objects, chat.workspace_id, file_id, part.data)
+            async with _in_time(asyncio.get_running_loop().time() + STORAGE_SECONDS):
+                written = await write_file(self._objects, chat.workspace_id, file_id, part.data)
         except StorageFault as error:
             log.error("file.not_kept", file_id=file_id, conversation_id=conversation_id, reason=error.reason)
             return None
@@ -98,6 +104,7 @@ class FileFetcher:
     async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: Room) -> dict[str, Shown]:
         """Files of earlier messages, by id: the newest, for which there is ``room``, and the names of the others."""
         parts: dict[str, Shown] = {}
+        deadline = asyncio.get_running_loop().time() + STORAGE_SECONDS
         for file_id in reversed(file_ids):
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:
@@ -106,7 +113,8 @@ class FileFetcher:
                 parts[file_id] = earlier(file.filename)
                 continue
             try:
-                data = await read_file(self._objects, file)
+                async with _in_time(deadline):
+                    data = await read_file(self._objects, file)
             except (ObjectMissing, StorageFault) as error:
                 reason = error.reason if isinstance(error, StorageFault) else type(error).__name__
                 log.warning("file.lost", file_id=file_id, conversation_id=conversation_id, reason=reason)
@@ -126,3 +134,13 @@ class FileFetcher:
                 log.info("file.awaited", media_id=file.media_id, code=error.code, seconds=pause)
             await self._clock.sleep(pause)
         return await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
+
+
+@contextlib.asynccontextmanager
+async def _in_time(deadline: float) -> AsyncIterator[None]:
+    """Raises `StorageFault` where the storage has not answered by then."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        raise StorageFault("The storage of files did not answer in time.") from error

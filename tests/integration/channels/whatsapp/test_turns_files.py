@@ -9,13 +9,16 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from greenline.channels.whatsapp import files as whatsapp_files
 from greenline.channels.whatsapp.webhook import Webhook, WebhookTooLarge
 from greenline.clock import ManualClock
 from greenline.conversations.events import UserMessage
 from greenline.engine import files as engine_files
 from greenline.llm.models import FilePart, ModelRequest, TextPart
 from greenline.settings import Settings
+from greenline.store.objects import open_objects
 from greenline.store.pool import Pool
+from support.bucket import bucket
 from support.channel import Channel, running_channel
 from support.rows import NUMBER
 
@@ -60,6 +63,26 @@ async def test_a_file_that_is_gone_is_named(channel: Channel) -> None:
     assert files_of(request) == []
     assert request.messages[-1].text == "[Image]\n[The file image.png could not be opened.]"
     assert await channel.told(1) == ["Hello!"]
+
+
+async def test_nobody_waits_for_a_storage_that_says_nothing(
+    pool: Pool, dsn: str, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sent a picture was answered after three minutes."""
+    async with bucket() as storage:
+        objects = open_objects(settings.model_copy(update={"recordings_url": "s3://files"}))
+        async with running_channel(pool, dsn, clock, settings, objects=objects) as channel:
+            channel.meta.media = {"m1": PNG, "m3": PNG + b"3"}
+            await sends(channel, "image", "m1", "image/png")
+            monkeypatch.setattr(whatsapp_files, "STORAGE_SECONDS", 0.2)
+            storage.answers.clear()
+            with capture_logs() as logs:
+                request = await sends(channel, "image", "m3", "image/png")
+            storage.answers.set()
+            assert await channel.told(2) == ["Hello!", "Hello!"]
+    assert files_of(request) == [("image/png", "image.png", PNG + b"3")]
+    reasons = {line["event"]: line["reason"] for line in logs if line["event"].startswith("file.")}
+    assert reasons == dict.fromkeys(("file.not_kept", "file.lost"), "The storage of files did not answer in time.")
 
 
 async def test_an_agent_takes_as_many_files_as_it_says(channel: Channel) -> None:
