@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -20,11 +22,13 @@ from support.calling import CallingMeta
 from support.graph_stand_in import NUMBER, asking, connect
 from support.rtc_peer import Network, RtcPeer
 from support.voice import RATE, level, voiced_seconds
-from support.wait import eventually, until
+from support.wait import PATIENCE_SECONDS, eventually, until
 from support.webhooks import deliver
 
 QUESTION = "What are your opening hours?"
 GAP_SECONDS = 5.0
+TIMES = 3
+"""How often a question is asked at most."""
 BYTES_PER_SECOND = RATE * 2
 
 
@@ -77,10 +81,25 @@ class Line:
         )
 
     async def answered(self, question: bytes) -> None:
-        """Ask, and return when the agent is heard."""
-        await self.ask(question)
+        """Ask, again where the agent did not understand, until it is heard: a busy machine tears a voice."""
         before = len(self.peer.heard)
+        for _ in range(TIMES):
+            known = len(await self.transcript())
+            await self.ask(question)
+            with contextlib.suppress(TimeoutError):  # to what is hardly a voice the agent says nothing
+                if "user" in await until(partial(self.who_speaks, known), seconds=PATIENCE_SECONDS / TIMES):
+                    break
         await eventually(lambda: voiced_seconds(bytes(self.peer.heard[before:])) > 0.5)
+
+    async def transcript(self) -> Sequence[Any]:
+        """What was said so far."""
+        (summary,) = (await self.client.conversational_ai.conversations.list()).conversations
+        return (await self.client.conversational_ai.conversations.get(summary.conversation_id)).transcript
+
+    async def who_speaks(self, known: int) -> list[str] | None:
+        """Who has said something after the ``known`` turns, once the agent has."""
+        roles = [turn.role for turn in (await self.transcript())[known:]]
+        return roles if "agent" in roles else None
 
     async def hang_up(self) -> Any:
         """End the call; gives its conversation."""
