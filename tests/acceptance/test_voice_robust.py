@@ -94,7 +94,8 @@ class Line:
     async def transcript(self) -> Sequence[Any]:
         """What was said so far."""
         (summary,) = (await self.client.conversational_ai.conversations.list()).conversations
-        return (await self.client.conversational_ai.conversations.get(summary.conversation_id)).transcript
+        found: Any = await self.client.conversational_ai.conversations.get(summary.conversation_id)
+        return list(found.transcript)
 
     async def who_speaks(self, known: int) -> list[str] | None:
         """Who has said something after the ``known`` turns, once the agent has."""
