@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from elevenlabs.client import AsyncElevenLabs
 from greenline.settings import Settings
 from support.calling import CallingMeta, permitted
 from support.graph_stand_in import NUMBER, asking, connect
+from support.meta import emulator_here
 from support.server import RunningServer
 from support.wait import until
 
@@ -62,3 +64,11 @@ async def test_the_example_works(
 
     await until(asked)
     assert meta.sent[0]["template"]["name"] == "may_we_call"
+
+
+async def test_the_template_that_asks_is_one() -> None:
+    (template,) = re.findall(r"```json\n(.*?)```", (DOCS / "calls.md").read_text(encoding="utf-8"), re.DOTALL)
+    async with emulator_here() as emulator:
+        account = emulator.business["waba_id"]
+        made = await emulator.graph("POST", f"{account}/message_templates", json.loads(template))
+    assert made["status"] == "PENDING", made
