@@ -35,6 +35,7 @@ IMAGE = {"type": "image", "image": {"id": "1"}}
 
 GOOD = [
     TEXT,
+    {"type": "image", "image": {"link": "https://x.example/a.png", "caption": "A"}},
     {"text": {"body": "x" * 4096}},
     {"type": "location", "location": {"latitude": "52.1", "longitude": -180}},
     {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ann"}}] * 257},

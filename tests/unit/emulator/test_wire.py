@@ -7,7 +7,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenline.emulator.limits import check_message
 from greenline.emulator.webhooks import sign, wire_form
 from greenline.emulator.world import aliases
 
@@ -40,14 +39,3 @@ def test_spellings_of_a_number_lead_back_to_it() -> None:
     for phone in ("5511987654321", "551187654321", "5215512345678", "525512345678", "5491112345678", "541112345678"):
         for spelling in aliases(phone):
             assert phone in aliases(spelling)
-
-
-def test_a_good_message_of_each_type_is_taken() -> None:
-    for message in (
-        {"type": "text", "text": {"body": "Hi"}},
-        {"type": "image", "image": {"link": "https://x.example/a.png", "caption": "A"}},
-        {"type": "location", "location": {"latitude": 1, "longitude": 2}},
-        {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ann"}}]},
-        {"type": "reaction", "reaction": {"message_id": "wamid.1", "emoji": ""}},
-    ):
-        check_message(message)
