@@ -204,10 +204,10 @@ async def test_what_it_does_not_know_it_says_and_names_the_contact(said: str) ->
 
 
 async def test_a_very_long_message_of_nothing_takes_no_time() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     for said in ("!" * 4096, "please " * 585, " hi" * 1365 + "x", "ok, " * 1024):
         await text(said)
-    assert time.perf_counter() - begun < 30  # a pattern that looks again from each place takes minutes
+    assert time.process_time() - begun < 30  # a pattern that looks again from each place takes minutes
 
 
 async def test_without_a_contact_it_asks_back() -> None:
