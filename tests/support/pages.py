@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from playwright.async_api import Browser, Locator, Page, expect
 
 from greenline.store.pool import Pool, open_pool
 from support.browser import chromium, faults, new_page
 from support.embedded_voice import understood
+from support.http import http_client
 from support.meta import Emulator, emulator
 from support.postgres import PostgresOfTests
 from support.server import ServeProcess, as_environment, serve_process
-from support.wait import PATIENCE_SECONDS
 
 KEY = "gl_pages"
 ECHO = r"offline: when ^(.+)$ -> say You said \1"
@@ -90,10 +89,7 @@ class Place:
 
     async def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the server answers; its refusal fails the test."""
-        headers = {"xi-api-key": KEY}
-        async with httpx2.AsyncClient(
-            base_url=self.url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS
-        ) as http:
+        async with http_client(self.url, KEY) as http:
             answer = await http.request(method, path, json=body)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()
