@@ -158,7 +158,7 @@ async def test_of_a_template_that_nobody_answered_it_is_not_known_whether_it_suc
     assert listed == []
 
 
-async def test_nor_when_its_number_is_removed(
+async def test_of_a_template_whose_number_is_removed_it_is_not_known_whether_it_succeeded(
     client: AsyncElevenLabs, http: httpx2.AsyncClient, meta: GraphStandIn, agent_id: str
 ) -> None:
     conversation_id = await send(client, agent_id)

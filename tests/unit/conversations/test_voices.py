@@ -20,7 +20,7 @@ def test_a_part_begins_with_its_first_sentence() -> None:
     assert began() == []
 
 
-def test_or_with_the_first_that_could_be_spoken() -> None:
+def test_a_part_begins_with_the_first_sentence_that_could_be_spoken() -> None:
     assert began(("He says: ", 1), ("Ahoy! ", None), ("And go. ", 3), ("Bye.", None)) == [1, 3]
 
 

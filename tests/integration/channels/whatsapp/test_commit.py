@@ -48,7 +48,9 @@ async def test_a_turn_that_lost_its_chat_changes_nothing_beside_the_one_that_has
     assert await pool.fetchval("select profile_name from whatsapp_chat") == "held"
 
 
-async def test_so_does_a_step_of_it(pool: Pool, clock: ManualClock, claims: tuple[Claim, Claim]) -> None:
+async def test_a_step_of_a_turn_that_lost_its_chat_is_not_kept(
+    pool: Pool, clock: ManualClock, claims: tuple[Claim, Claim]
+) -> None:
     lost, held = claims
     mailboxes = Mailboxes(pool, lease_seconds=15)
 

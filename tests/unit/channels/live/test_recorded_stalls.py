@@ -205,7 +205,7 @@ def test_what_was_said_on_a_call_lies_where_it_was_said(talk: Talk) -> None:
 
 @settings(max_examples=40)
 @given(talks(longest=6.0))
-def test_nor_do_stalls_of_several_seconds_move_it(talk: Talk) -> None:
+def test_stalls_of_several_seconds_move_nothing_of_a_call(talk: Talk) -> None:
     check(talk, heard_on_a_call(talk), talk.seconds)
 
 
@@ -219,5 +219,5 @@ def test_what_was_said_after_a_hold_lies_after_it(holds: list[float]) -> None:
 
 @settings(max_examples=40)
 @given(talks(longest=0.8))
-def test_nor_do_those_of_a_socket(talk: Talk) -> None:
+def test_what_was_said_over_a_socket_lies_where_it_was_said(talk: Talk) -> None:
     check(talk, heard_on_a_socket(talk), talk.seconds + TAIL_SECONDS)

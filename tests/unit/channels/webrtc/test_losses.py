@@ -73,7 +73,7 @@ def test_one_lost_packet_delays_no_interruption(voice: list[bytes], place: int) 
     assert latest < LIMIT_SECONDS
 
 
-def test_nor_do_those_that_two_percent_lose(voice: list[bytes]) -> None:
+def test_packets_that_two_percent_lose_delay_no_interruption(voice: list[bytes]) -> None:
     """Of the draws of which a packet near the beginning of the voice is one."""
     draws = [
         {place for place in range(-4, 12) if random.Random(seed * 100 + place).random() < 0.02} for seed in range(150)

@@ -196,7 +196,7 @@ async def test_sound_that_is_only_late_has_no_silence_before_it() -> None:
 
 
 @in_virtual_time
-async def test_nor_has_it_where_the_process_stood_still_for_the_last_moment() -> None:
+async def test_sound_that_is_late_has_no_silence_before_it_where_the_process_stood_still() -> None:
     loop, listener, stream = virtual_loop(), Listener(), packets(40)
     listener.take(*stream[:20])
     await asyncio.sleep(0.3)

@@ -108,7 +108,7 @@ def test_text_and_who_wrote_it() -> None:
         ("video", {"id": "9", "caption": "look"}, "[Video, which can't be watched here]\nlook"),
     ],
 )
-def test_forms(kind: str, content: Any, text: str) -> None:
+def test_what_is_no_plain_text_is_told_in_words(kind: str, content: Any, text: str) -> None:
     message = read(kind, **{kind: content})
     assert message.text == text
     assert not message.unsupported

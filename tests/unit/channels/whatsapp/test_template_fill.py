@@ -188,7 +188,7 @@ def test_what_does_not_fit_is_told_with_metas_code(given: list[dict[str, Any]], 
     assert error.http_status == 400
 
 
-def test_other_misfits() -> None:
+def test_what_a_template_has_no_place_for_is_refused_by_its_name() -> None:
     no_header = template({"type": "BODY", "text": "Hi"})
     assert "no header" in refused(no_header, GIVEN[0]).message
     product = template({"type": "HEADER", "format": "PRODUCT"}, {"type": "BODY", "text": "Hi"})
