@@ -15,6 +15,8 @@ from xml.sax.saxutils import escape
 import pytest
 from aiohttp import web
 
+from support.wait import eventually
+
 
 @dataclass
 class Bucket:
@@ -29,13 +31,19 @@ class Bucket:
     refuse: int | None = None
     refuse_part: int | None = None
     answers: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
+    """Requests that are not answered yet."""
     _begun: int = 0
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer as S3 would."""
         assert "AWS4-HMAC-SHA256" in request.headers["authorization"]
-        await self.answers.wait()
+        self.waiting += 1
+        try:
+            await self.answers.wait()
+        finally:
+            self.waiting -= 1
         if self.refuse is not None:
             return web.Response(status=self.refuse, text="<Error><Code>AccessDenied</Code></Error>")
         body = await request.read()
@@ -127,4 +135,5 @@ async def bucket() -> AsyncIterator[Bucket]:
             yield served
     finally:
         served.answers.set()
+        await eventually(lambda: not served.waiting)
         await runner.cleanup()
