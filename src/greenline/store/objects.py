@@ -6,6 +6,7 @@ A key is a path of names that the server made. An object appears whole or not at
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 262_144
 """Read at once: a slow reader holds no more than this in memory."""
+PERSON_SECONDS: Final = 15.0
+"""For the storage to take or give the files of a turn: a person waits for its answer meanwhile."""
 MAX_REASON: Final = 500
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}(/[A-Za-z0-9_-]{1,128})+(\.[a-z0-9]{1,8})?")
 _T = TypeVar("_T")
@@ -187,6 +190,16 @@ def open_objects(settings: Settings) -> Objects:
             "the variables AWS_* for its key, region and endpoint."
         ) from error
     return MovedObjects(bucket, folder)
+
+
+@contextlib.asynccontextmanager
+async def answering_by(deadline: float) -> AsyncIterator[None]:
+    """Raises `StorageFault` where the storage has not answered by this moment of the event loop's time."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        raise StorageFault("The storage of files did not answer in time.") from error
 
 
 async def _from_bucket(answer: Awaitable[_T]) -> _T:

@@ -12,7 +12,7 @@ from greenline.conversations.events import Event, UserMessage
 from greenline.conversations.files import ConversationFile, known_files, list_files, read_file
 from greenline.engine.files import Room, Shown, earlier, lost
 from greenline.llm.models import FilePart
-from greenline.store.objects import ObjectMissing, Objects, StorageFault
+from greenline.store.objects import PERSON_SECONDS, ObjectMissing, Objects, StorageFault, answering_by
 from greenline.store.outage import DATABASE_ERRORS
 from greenline.store.pool import Pool
 
@@ -54,6 +54,7 @@ class Files:
         if set(sent) - self._files.keys():
             files = await list_files(self._pool, self._workspace_id, self._conversation_id)
             self._files = {file.id: file for file in files}
+        deadline = asyncio.get_running_loop().time() + PERSON_SECONDS
         whole: dict[str, Shown] = {}
         named: dict[str, Shown] = {}
         for file_id in dict.fromkeys(reversed(sent)):
@@ -62,16 +63,18 @@ class Files:
                 continue
             if room.takes(file.size_bytes):
                 if file_id not in self._whole:
-                    self._whole[file_id] = await self._read(file)  # at once: an interruption ends this turn
+                    self._whole[file_id] = await self._read(file, deadline)  # at once: an interruption ends it
                 whole[file_id] = self._whole[file_id]
             else:
                 named[file_id] = earlier(file.filename)
         self._whole = whole
         return {**named, **whole}
 
-    async def _read(self, file: ConversationFile) -> Shown:
+    async def _read(self, file: ConversationFile, deadline: float) -> Shown:
         try:
-            return FilePart(file.mime_type, file.filename, await read_file(self._objects, file))
-        except (ObjectMissing, StorageFault):
-            log.warning("file.lost", file_id=file.id)
+            async with answering_by(deadline):
+                return FilePart(file.mime_type, file.filename, await read_file(self._objects, file))
+        except (ObjectMissing, StorageFault) as error:
+            reason = error.reason if isinstance(error, StorageFault) else type(error).__name__
+            log.warning("file.lost", file_id=file.id, conversation_id=self._conversation_id, reason=reason)
             return lost(file.filename)

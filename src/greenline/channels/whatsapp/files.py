@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from greenline.conversations.files import open_file, read_file, write_file
 from greenline.engine.files import Room, Shown, earlier, lost
 from greenline.ids import derived_id
 from greenline.llm.models import FilePart
-from greenline.store.objects import ObjectMissing, Objects, StorageFault
+from greenline.store.objects import PERSON_SECONDS, ObjectMissing, Objects, StorageFault, answering_by
 from greenline.store.pool import Pool
 from greenline.store.vault import Vault
 
@@ -29,9 +28,6 @@ log = structlog.get_logger(__name__)
 PAUSES: Final = (1.0, 4.0, 15.0)
 """Seconds before a file is asked for again: Meta keeps it for 7 days, its faults are over in moments mostly, and the
 person waits for an answer."""
-
-STORAGE_SECONDS: Final = 15.0
-"""For the storage to take a file, or to give those of earlier messages: the person waits for an answer meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ class FileFetcher:
         None when the storage fails, which is no reason to leave a person without an answer.
         """
         try:
-            async with _in_time(asyncio.get_running_loop().time() + STORAGE_SECONDS):
+            async with answering_by(asyncio.get_running_loop().time() + PERSON_SECONDS):
                 written = await write_file(self._objects, chat.workspace_id, file_id, part.data)
         except StorageFault as error:
             log.error("file.not_kept", file_id=file_id, conversation_id=conversation_id, reason=error.reason)
@@ -104,7 +100,7 @@ class FileFetcher:
     async def recall(self, chat: Chat, conversation_id: str, file_ids: Sequence[str], room: Room) -> dict[str, Shown]:
         """Files of earlier messages, by id: the newest, for which there is ``room``, and the names of the others."""
         parts: dict[str, Shown] = {}
-        deadline = asyncio.get_running_loop().time() + STORAGE_SECONDS
+        deadline = asyncio.get_running_loop().time() + PERSON_SECONDS
         for file_id in reversed(file_ids):
             file = await open_file(self._pool, chat.workspace_id, conversation_id, file_id)
             if file is None:
@@ -113,7 +109,7 @@ class FileFetcher:
                 parts[file_id] = earlier(file.filename)
                 continue
             try:
-                async with _in_time(deadline):
+                async with answering_by(deadline):
                     data = await read_file(self._objects, file)
             except (ObjectMissing, StorageFault) as error:
                 reason = error.reason if isinstance(error, StorageFault) else type(error).__name__
@@ -134,13 +130,3 @@ class FileFetcher:
                 log.info("file.awaited", media_id=file.media_id, code=error.code, seconds=pause)
             await self._clock.sleep(pause)
         return await self._graph.fetch_media(chat.phone_number_id, token, file.media_id, sha256=file.sha256)
-
-
-@contextlib.asynccontextmanager
-async def _in_time(deadline: float) -> AsyncIterator[None]:
-    """Raises `StorageFault` where the storage has not answered by then."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            yield
-    except TimeoutError as error:
-        raise StorageFault("The storage of files did not answer in time.") from error

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
+from greenline.channels.live import files as live_files
 from greenline.channels.live.files import Files
 from greenline.channels.live.models import ResponseComplete
 from greenline.conversations.events import UserMessage
 from greenline.conversations.files import file_key
 from greenline.engine import files as engine_files
-from greenline.engine.files import Room
+from greenline.engine.files import Room, lost
 from greenline.llm.models import FilePart, ModelRequest
 from greenline.settings import Settings
-from greenline.store.objects import FolderObjects
+from greenline.store.objects import FolderObjects, open_objects
+from support.bucket import bucket
 from support.files import save_file
 from support.live import Opens, told_of
 from support.rows import WORKSPACE
@@ -146,3 +149,22 @@ async def test_what_an_interrupted_turn_has_read_is_not_read_again(opens: Opens,
         objects.goes_on.set()
         assert (await files.shown(journal, Room(2))).keys() == {old.id, new.id}
         assert objects.read_keys.count(file_key(WORKSPACE, new.id)) == 1
+
+
+async def test_nobody_waits_for_a_storage_that_says_nothing(
+    opens: Opens, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opens(CONFIG) as live, bucket() as storage:
+        session, _ = await live.begin()
+        objects = open_objects(settings.model_copy(update={"recordings_url": "s3://files"}))
+        about = {"conversation_id": session.conversation_id, "filename": "a.png"}
+        kept = [await save_file(live.pool, objects, b"x", live.clock.now(), **about) for _ in range(2)]
+        storage.answers.clear()
+        monkeypatch.setattr(live_files, "PERSON_SECONDS", 0.2)
+        files = Files(live.pool, objects, WORKSPACE, session.conversation_id)
+        journal = [UserMessage(id="msg_1", text="Look", file_ids=tuple(file.id for file in kept))]
+        with capture_logs() as logs:
+            found = await files.shown(journal, Room(2))
+    assert found == {file.id: lost("a.png") for file in kept}
+    reasons = [line["reason"] for line in logs if line["event"] == "file.lost"]
+    assert reasons == ["The storage of files did not answer in time."] * 2

@@ -74,7 +74,7 @@ async def test_nobody_waits_for_a_storage_that_says_nothing(
         async with running_channel(pool, dsn, clock, settings, objects=objects) as channel:
             channel.meta.media = {"m1": PNG, "m3": PNG + b"3"}
             await sends(channel, "image", "m1", "image/png")
-            monkeypatch.setattr(whatsapp_files, "STORAGE_SECONDS", 0.2)
+            monkeypatch.setattr(whatsapp_files, "PERSON_SECONDS", 0.2)
             storage.answers.clear()
             with capture_logs() as logs:
                 request = await sends(channel, "image", "m3", "image/png")
