@@ -132,8 +132,8 @@ async def test_the_agent_is_silent_200_ms_after_the_voice_of_the_person_begins(l
     stops: list[float] = []
     for turn in range(1, MOST_TURNS + 1):
         line.speech.texts.append("Tell me something long.")
-        answered = len(line.peer.spoken_to)
         await line.say(0.6)
+        answered = len(line.peer.spoken_to)  # only now: much of the answer before may have come late
         await line.answers(answered + 25)
         began = len(line.peer.spoken)
         await line.say(0.4)
