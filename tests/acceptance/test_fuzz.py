@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
 from support.http import http_client
+from support.meta import emulator
 from support.server import serve_process
 from support.wait import PATIENCE_SECONDS
 
@@ -15,13 +17,14 @@ EXAMPLES = "10"
 
 
 async def test_no_request_makes_the_server_fail(dsn: str, tmp_path: Path) -> None:
-    environment = {
-        "GREENLINE_DATABASE_URL": dsn,
-        "GREENLINE_API_KEY": "gl_test",
-        "GREENLINE_GRAPH_URL": "http://127.0.0.1:1",
-        "GREENLINE_LOG_LEVEL": "error",
-    }
-    async with serve_process(tmp_path, environment=environment) as server:
+    async with emulator() as meta, contextlib.AsyncExitStack() as stack:
+        environment = {
+            **meta.settings(),
+            "GREENLINE_DATABASE_URL": dsn,
+            "GREENLINE_API_KEY": "gl_test",
+            "GREENLINE_LOG_LEVEL": "error",
+        }
+        server = await stack.enter_async_context(serve_process(tmp_path, environment=environment))
         await server.ready()
         description = tmp_path / "openapi.json"  # the fuzzer would wait for it no longer than ten seconds
         async with http_client(server.url) as http:
