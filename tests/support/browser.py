@@ -24,6 +24,18 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features="
+    + ",".join(
+        (
+            # Pages of the browser's own that every new window loads, at half of its price, and nobody sees.
+            "WebUIOmniboxPopup",
+            "WebUIOmniboxAimPopup",
+            "SpareRendererForSitePerProcess",
+            # It asks a person before a page of the internet may reach loopback.
+            "LocalNetworkAccessChecks",
+            "LocalNetworkAccessChecksWebSockets",
+        )
+    ),
 )
 MICROPHONE = (
     "--use-fake-device-for-media-stream",

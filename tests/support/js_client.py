@@ -14,11 +14,8 @@ from support.programs import JS_CLIENT
 
 SITE = "http://localhost:3000"
 """Where the page seems to come from; nothing listens there."""
-ARGUMENTS = (
-    # Chromium asks a person before a page of the internet may reach loopback, and waits for a click before it plays.
-    "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
-    "--autoplay-policy=no-user-gesture-required",
-)
+ARGUMENTS = ("--autoplay-policy=no-user-gesture-required",)
+"""Chromium waits for a click before it plays."""
 
 # The microphone is the page's own, and hears what the test has it hear. Every callback of the client is kept as
 # [name, argument]; client tools answer as the test has said.
