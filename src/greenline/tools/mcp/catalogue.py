@@ -80,7 +80,6 @@ class Catalogue:
         task = self._asking.get(endpoint)
         if task is None:
             task = self._asking[endpoint] = asyncio.create_task(self._ask(server_id, endpoint))
-            task.add_done_callback(lambda _: self._asking.pop(endpoint, None))
         if known is not None and now - known.at < STALE:
             return known
         return await asyncio.shield(task)
@@ -99,6 +98,8 @@ class Catalogue:
             if failure.kind == "mcp_busy" and known is not None:  # which says nothing of the server
                 return known
             return self._keep(endpoint, Listing(self._clock.now(), error=failure.reason))
+        finally:
+            del self._asking[endpoint]  # now: whoever asks from here on is to have a newer answer
         LISTINGS.labels("success").inc()
         return self._keep(endpoint, Listing(self._clock.now(), tools))
 
