@@ -69,7 +69,7 @@ class Operator:
                 if item.kind == ITEM:
                     self.obey(load_order(item.payload))
                 self._journal.obeyed(item.id)
-            with contextlib.suppress(JournalUnwritten):  # the session watches the journal, and ends
+            with contextlib.suppress(JournalUnwritten, LeaseLost):  # the session watches the journal, and ends
                 await self._journal.flush()
 
     def obey(self, order: Order) -> None:
