@@ -52,7 +52,7 @@ class AnthropicMessages(Endpoint):
         body = request_json(request, model, replace(self._traits(model), documents=True))
         with self._client.errors():
             async with contextlib.aclosing(self._client.events("messages", body)) as events:
-                async for event in events:
+                async for event in self._to_the_end(events, reply):
                     delta = reply.add(event)
                     if delta is not None:
                         yield delta
@@ -76,6 +76,7 @@ class _Reply(ReplyBuilder):
                 self._count(event["message"].get("usage") or {})
             case "message_delta":
                 self._count(event.get("usage") or {})
+                self.ended = self.ended or bool(event["delta"].get("stop_reason"))
                 if event["delta"].get("stop_reason") == "refusal":
                     self._refused = "the model refused"
             case "content_block_start" if event["content_block"]["type"] == "tool_use":

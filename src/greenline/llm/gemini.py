@@ -54,7 +54,7 @@ class GeminiContents(Endpoint):
         path = f"models/{model}:streamGenerateContent"
         with self._client.errors():
             async with contextlib.aclosing(self._client.events(path, body, {"alt": "sse"})) as chunks:
-                async for chunk in chunks:
+                async for chunk in self._to_the_end(chunks, reply):
                     for delta in reply.add(chunk):
                         yield delta
         yield reply.whole(request.model)
@@ -77,6 +77,7 @@ class _Reply(ReplyBuilder):
         if blocked := (chunk.get("promptFeedback") or {}).get("blockReason"):
             self._refused = f"Gemini blocked the request: {blocked}"
         for candidate in chunk.get("candidates") or ():
+            self.ended = self.ended or bool(candidate.get("finishReason"))
             if candidate.get("finishReason") in REFUSED:
                 self._refused = f"Gemini stopped the answer: {candidate['finishReason']}"
             for part in (candidate.get("content") or {}).get("parts") or ():

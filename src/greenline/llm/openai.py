@@ -52,13 +52,17 @@ class ChatCompletions(Endpoint):
         reply = _Reply()
         with self._client.errors():
             client = await self._client.open()
+            from greenline.llm.streams import ChatStream
+
             arguments = self._arguments(request, model, traits)
             headers = self._client.call_headers()
-            async with await client.chat.completions.create(**arguments, extra_headers=headers) as chunks:
-                async for chunk in chunks:
+            raw = await client.chat.completions.with_raw_response.create(**arguments, extra_headers=headers)
+            async with raw.parse(to=ChatStream) as chunks:
+                async for chunk in self._to_the_end(chunks, reply):
                     delta = reply.add(chunk)
                     if delta is not None:
                         yield delta
+                reply.ended = reply.ended or chunks.done
         yield reply.whole(request.model)
 
     def _arguments(self, request: ModelRequest, model: str, traits: Traits) -> dict[str, Any]:
@@ -103,6 +107,7 @@ class _Reply(ReplyBuilder):
         choice = chunk.choices[0]
         delta = choice.delta
         self._note(getattr(delta, "metadata", None))
+        self.ended = self.ended or bool(choice.finish_reason)
         if choice.finish_reason == "content_filter":
             self._refused = "the endpoint's content filter stopped the answer"
         self._refused = getattr(delta, "refusal", None) or self._refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -13,6 +13,9 @@ from greenline.llm.calls import StreamedText
 from greenline.llm.errors import ModelError
 from greenline.llm.models import ModelReply, ReasoningDelta, TextDelta, ToolCall, Usage
 from greenline.text import clean_data
+
+CUT_OFF: Final = "the stream ended before the answer did"
+"""Half of an answer looks like a whole one; each protocol has a word for its end."""
 
 
 class ReplyBuilder(ABC):
@@ -26,6 +29,8 @@ class ReplyBuilder(ABC):
         self._usage = Usage()
         self._refused = ""
         self._metadata: dict[str, Any] = {}
+        self.ended = False
+        """Whether the endpoint has told that the reply is all there. What comes later is what it cost."""
 
     @abstractmethod
     def calls(self) -> tuple[ToolCall, ...]:
@@ -53,12 +58,14 @@ class ReplyBuilder(ABC):
         return TextDelta("")
 
     def whole(self, model: str) -> ModelReply:
-        """The reply. Raises `ModelError` when the model said nothing, or refused to."""
+        """The reply. Raises `ModelError` when the model said nothing, refused to, or was cut off while it spoke."""
         seconds = time.perf_counter() - self._begun
-        calls = self.calls()
         text = "".join(self._text)
         if self._refused:
             raise ModelError("refused", self._refused[:200])
+        if self._first is not None and not self.ended:
+            raise ModelError("connection", CUT_OFF)
+        calls = self.calls()
         if not text.strip() and not calls:
             raise ModelError("empty", "the model answered with nothing")
         first = seconds if self._first is None else self._first

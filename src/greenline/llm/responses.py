@@ -48,13 +48,17 @@ class Responses(Endpoint):
         reply = _Reply()
         with self._client.errors():
             client = await self._client.open()
+            from greenline.llm.streams import ResponseStream
+
             arguments = self._arguments(request, model, traits)
             headers = self._client.call_headers()
-            async with await client.responses.create(**arguments, extra_headers=headers) as events:
-                async for event in events:
+            raw = await client.responses.with_raw_response.create(**arguments, extra_headers=headers)
+            async with raw.parse(to=ResponseStream) as events:
+                async for event in self._to_the_end(events, reply):
                     delta = reply.add(event)
                     if delta is not None:
                         yield delta
+                reply.ended = reply.ended or events.done
         yield reply.whole(request.model)
 
     def _arguments(self, request: ModelRequest, model: str, traits: Traits) -> dict[str, Any]:
@@ -107,6 +111,7 @@ class _Reply(ReplyBuilder):
         if event.type in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
             return self._think(str(event.delta))
         if event.type in ("response.completed", "response.incomplete"):
+            self.ended = True
             self._usage = _usage(event.response.usage)
             self._note(event.response.metadata)
         elif event.type in ("response.failed", "error"):

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import os
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,8 @@ balancers close it; one that was closed sooner is not used again.
 """
 MAX_TEXT: Final = 500
 _KEY_LIKE: Final = re.compile(r"\b(?:sk|gsk|xai|AIza)[-_]?[A-Za-z0-9*_-]{8,}")
+_MODULES: Final = ("openai.resources.chat", "openai.resources.responses", "greenline.llm.streams")
+"""A client would import the first two in the event loop, when first asked: half a second."""
 _STATUS: Final[Mapping[int, Kind]] = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit"}
 
 
@@ -51,8 +53,13 @@ class Address:
 
 
 async def load_sdk() -> None:
-    """Import the SDK, if nobody has yet."""
-    await asyncio.to_thread(importlib.import_module, "openai")
+    """Import the SDK with all that a call needs, if nobody has yet."""
+    await asyncio.to_thread(_load, _MODULES)
+
+
+def _load(modules: Iterable[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
 
 
 class SdkClient:

@@ -277,12 +277,14 @@ async def test_an_answer_of_gemini(fake: FakeLlm) -> None:
         (claude_at, claude_says(claude_text("No"), stop="refusal"), "refused"),
         (claude_at, claude_says(), "empty"),
         (claude_at, Play([{"type": "content_block_start"}]), "bad_request"),
+        (claude_at, Play(claude_says(claude_text("Well")).events[:-2], end=None), "connection"),
         (gemini_at, fails(403, "key AIzaSecret"), "auth"),
         (gemini_at, Play(status=400, body=[{"error": {"message": "no such model"}}]), "bad_request"),
         (gemini_at, gemini_says({"text": "Well"}, finish="SAFETY"), "refused"),
         (gemini_at, Play([{"promptFeedback": {"blockReason": "OTHER"}}], end=None), "refused"),
         (gemini_at, gemini_says(), "empty"),
         (gemini_at, Play(["7"], end=None), "bad_request"),
+        (gemini_at, Play(gemini_says({"text": "Well"}).events[:-1], end=None), "connection"),
     ],
 )
 async def test_failures_are_told_by_kind_and_without_the_key(

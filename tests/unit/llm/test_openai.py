@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from greenline.llm import endpoint
 from greenline.llm.calls import TOO_DEEP, call_of
 from greenline.llm.errors import ModelError
 from greenline.llm.models import (
@@ -34,6 +35,7 @@ from support.fake_llm import FakeLlm, Play, calls, chunk, fails, fake_llm, says,
 from support.wait import eventually
 
 HELLO = ModelRequest("gpt-4o", (Message("user", (TextPart("Hello"),)),))
+CALL = {"index": 0, "id": "a", "function": {"name": "find", "arguments": '{"na'}}
 TOOL = ToolSpec("find", "Find a thing", {"type": "object", "properties": {"name": {"type": "string"}}})
 
 
@@ -304,6 +306,8 @@ async def test_arguments_that_are_no_object_are_an_empty_answer(fake: FakeLlm, a
         (Play([usage()]), "empty"),
         (says("  "), "empty"),
         (says("Good ", "morning", cut_after=2), "connection"),
+        (Play([chunk({"content": "Good "})], end=None), "connection"),
+        (Play([chunk({"tool_calls": [CALL]}), usage()], end=None), "connection"),
         (Play([chunk({"content": "a"}), {"error": {"message": "too busy", "code": 529}}]), "overloaded"),
         (Play(["{no json"]), "bad_request"),
         (Play([{"choices": [7]}]), "bad_request"),
@@ -315,6 +319,26 @@ async def test_whatever_the_endpoint_does_wrong_is_a_model_error(fake: FakeLlm, 
     fake.will(play)
     assert (await error_of(fake)).kind == kind
     assert len(fake.seen) == 1  # the SDK itself does not retry
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(Play([chunk({"content": "Hi"})]), id="no finish_reason"),
+        pytest.param(Play([chunk({"content": "Hi"}), chunk(finish="stop")], end=None), id="no [DONE]"),
+        pytest.param(Play([chunk({"content": "Hi"}, "length")], end=None), id="with the last words"),
+        pytest.param(says("Hi", cut_after=3), id="cut after the end"),
+        pytest.param(says("Hi", hang_after=3), id="silent after the end"),
+        pytest.param(Play([*says("Hi").events[:-1], {"error": {"message": "no"}}]), id="error after the end"),
+    ],
+)
+async def test_an_answer_has_ended_by_either_word_for_it(
+    fake: FakeLlm, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "REST_SECONDS", 0.1)
+    fake.will(play)
+    reply = await ask(fake)
+    assert (reply.text, reply.usage) == ("Hi", Usage())
 
 
 async def test_a_refused_connection_is_a_model_error() -> None:

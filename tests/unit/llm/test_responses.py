@@ -136,6 +136,7 @@ async def test_the_request(fake: FakeLlm, model: Responses) -> None:
         (Play([{"type": "response.refusal.done", "refusal": "I can't"}, done()]), "refused"),
         (Play([call("find", "{no json"), done()]), "empty"),
         (Play([delta("a"), delta("b"), done()], cut_after=1), "connection"),
+        (Play([delta("a")], end=None), "connection"),
     ],
 )
 async def test_whatever_goes_wrong_is_a_model_error(fake: FakeLlm, model: Responses, play: Play, kind: str) -> None:
@@ -143,6 +144,14 @@ async def test_whatever_goes_wrong_is_a_model_error(fake: FakeLlm, model: Respon
     with pytest.raises(ModelError) as caught:
         assert [event async for event in model.stream(HELLO, "m")]
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("play", [Play([delta("Hi"), done("incomplete")], end=None), Play([delta("Hi")])])
+async def test_an_answer_has_ended_by_either_word_for_it(fake: FakeLlm, model: Responses, play: Play) -> None:
+    fake.will(play)
+    reply = [event async for event in model.stream(HELLO, "m")][-1]
+    assert isinstance(reply, ModelReply)
+    assert reply.text == "Hi"
 
 
 async def test_closing_the_stream_closes_the_connection(fake: FakeLlm, model: Responses) -> None:
