@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "greenline"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = (
-    {"settings", "errors", "clock", "ids", "text", "json_body", "checkpoints", "logs", "settings_table"},
+    {"settings", "errors", "clock", "ids", "text", "json_body", "checkpoints", "logs", "reader", "settings_table"},
     {"store"},
     {"agents", "conversations", "workspaces", "llm", "tools", "knowledge", "speech"},
     {"engine", "insight"},

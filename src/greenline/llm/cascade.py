@@ -21,6 +21,7 @@ import structlog
 
 from greenline.llm.errors import AllModelsFailed, ModelError
 from greenline.llm.models import Attempt, Cascade, ModelReply, ModelRequest, Provider, StreamEvent, TextDelta
+from greenline.reader import Reader
 
 log = structlog.get_logger(__name__)
 
@@ -125,9 +126,9 @@ class Models:
 
     async def _attempt(self, request: ModelRequest, model: str, limits: _Limits) -> AsyncGenerator[StreamEvent, None]:
         endpoint = self._resolve(model, request)
-        events = aiter(endpoint.provider.stream(replace(request, model=model), endpoint.model))
+        stream = endpoint.provider.stream(replace(request, model=model), endpoint.model)
         alive = False
-        try:
+        async with contextlib.aclosing(Reader(stream, f"model {endpoint.name}")) as events:
             while True:
                 limit = limits.next(alive=alive)
                 try:
@@ -144,9 +145,6 @@ class Models:
                     metadata = event.metadata if model == CUSTOM else {}
                     event = replace(event, model=endpoint.name, context=endpoint.context, metadata=metadata)
                 yield event
-        finally:
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
 
 
 def _now() -> float:

@@ -17,6 +17,7 @@ import httpx2
 import structlog
 
 from greenline.clock import Clock
+from greenline.reader import Reader
 from greenline.speech.buffered import MAX_UTTERANCE_SECONDS
 from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
 from greenline.speech.metrics import FAILURES, HEARD, SOUND_AFTER, SPOKEN, TEXT_AFTER, provider_of
@@ -120,7 +121,7 @@ class SynthesiserCascade:
 
     async def _pieces(self, candidate: Synthesiser, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
         usage, name = voice.usage or SpeechUsage(), candidate.name
-        chunks = candidate.say(text, voice)
+        chunks = Reader(candidate.say(text, voice), f"speech of {name}")
         characters = len(text)
         silent = any(char.isalnum() for char in text)
         began = time.perf_counter()
@@ -152,8 +153,7 @@ class SynthesiserCascade:
         except TimeoutError as error:
             raise SynthesisError(name, f"no sound for {self._seconds:.0f} s") from error
         finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+            await chunks.aclose()
 
 
 def _passes(error: SpeechError) -> bool:

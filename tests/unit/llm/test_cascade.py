@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, get_args
@@ -23,7 +24,8 @@ from greenline.llm.models import (
     TextDelta,
     TextPart,
 )
-from support.virtual_time import in_virtual_time
+from greenline.reader import CLOSE_SECONDS
+from support.virtual_time import in_virtual_time, virtual_loop
 from support.wait import eventually
 
 Outcome: TypeAlias = Kind | None
@@ -130,6 +132,26 @@ async def test_a_model_that_stalls_is_given_up_where_somebody_listens() -> None:
         await anext(stream)
     assert "the answer did not go on in 2.0 s" in caught.value.attempts[0].error
     assert stand.closed == ["first"]
+
+
+@in_virtual_time
+async def test_a_model_that_can_not_be_stopped_holds_nobody() -> None:
+    """A client library may lose a cancellation, or wait for ever for its connection to close."""
+
+    class Stubborn(Stand):
+        released = asyncio.Event()
+
+        async def stream(self, request: ModelRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
+            while model == "first" and not self.released.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.released.wait()
+            yield ModelReply(request.model, f"I am {model}")
+
+    stand, begun = Stubborn(), virtual_loop().time()
+    reply = await models(stand).complete(ASKED)
+    assert (reply.model, len(reply.attempts)) == ("second", 1)
+    assert virtual_loop().time() - begun == pytest.approx(4.0 + CLOSE_SECONDS, abs=0.1)
+    stand.released.set()
 
 
 @in_virtual_time
