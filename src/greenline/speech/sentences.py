@@ -40,6 +40,19 @@ class Sentences:
             self._first = False
         return found
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a sentence has begun."""
+        return bool(self._rest.strip())
+
+    def words(self) -> str:
+        """Those that are complete of an unfinished sentence, for who has waited for the rest; ``""`` if none is."""
+        end = self._rest.rfind(" ") + 1
+        words = self._rest[:end] if self._rest[:end].strip() else ""
+        self._rest = self._rest[len(words) :]
+        self._first = self._first and not words
+        return words
+
     def flush(self) -> list[str]:
         """What is left, at the end of the text."""
         rest, self._rest, self._first = self._rest, "", True

@@ -25,6 +25,17 @@ def test_a_sentence_is_given_as_soon_as_it_is_over() -> None:
     assert sentences.flush() == ["Which"]
 
 
+def test_words_of_a_sentence_can_be_had_before_its_end() -> None:
+    sentences = Sentences()
+    assert not sentences.unfinished
+    assert sentences.push("We have gre") == []
+    assert sentences.unfinished
+    assert (sentences.words(), sentences.words()) == ("We have ", "")  # of "gre" nobody knows whether it is whole
+    assert sentences.push("en tea. ") == ["green tea. "]
+    assert not sentences.unfinished
+    assert sentences.words() == ""
+
+
 def test_a_number_is_not_cut_at_its_point() -> None:
     assert cut("It costs 3.5", "0 euros.") == ["It costs 3.50 euros."]
 

@@ -34,6 +34,10 @@ SOUND_SECONDS: Final = 0.1
 """Of a piece of a sound."""
 SOUND_AHEAD_SECONDS: Final = 0.15
 """Written ahead of its playback; what is said next waits for it."""
+UNFINISHED_SECONDS: Final = 3.0
+"""For the rest of a sentence while nothing sounds; then what has come of it is spoken. Most models write one in a
+second. In pieces it sounds worse, so a slow model has some time, but less than after which a line is taken for dead.
+"""
 
 
 class Utterance:
@@ -70,6 +74,7 @@ class Utterance:
         self._now = now
         self._marked: set[str] = set()
         self._sentences = Sentences()
+        self._unfinished_since: float | None = None
         self._text = 0
         self._text_begun = False
         self._queue: asyncio.Queue[Piece | None] = asyncio.Queue()
@@ -88,8 +93,13 @@ class Utterance:
         if speaker is not self._speaker:
             self._flush()
             self._speaker = speaker
-        for sentence in self._sentences.push(text):
+        sentences = self._sentences.push(text)
+        for sentence in sentences:
             self._put_sentence(sentence)
+        if not self._sentences.unfinished:
+            self._unfinished_since = None
+        elif sentences or self._unfinished_since is None:
+            self._unfinished_since = self._now()
 
     def speak_as(self, voice: Voice, others: Mapping[str, Voice]) -> None:
         """What follows is said by other voices."""
@@ -167,6 +177,7 @@ class Utterance:
     def _flush(self) -> None:
         for sentence in self._sentences.flush():
             self._put_sentence(sentence)
+        self._unfinished_since = None
 
     def _put_sentence(self, sentence: str) -> None:
         if sentence.strip():
@@ -185,7 +196,7 @@ class Utterance:
 
     async def _run(self) -> None:
         failures = 0
-        while (piece := await self._queue.get()) is not None:
+        while (piece := await self._take()) is not None:
             if piece.hushed is not None:
                 await self._sound(piece, piece.hushed)
             elif failures < MOST_FAILURES:
@@ -194,6 +205,22 @@ class Utterance:
             self._queue.task_done()
         if failures:
             self._say_spare()
+
+    async def _take(self) -> Piece | None:
+        """The next piece. Of a sentence that does not go on it is what has come of it, once nothing sounds."""
+        while True:
+            try:
+                async with asyncio.timeout(max(self._out.queued, self._patience())):
+                    return await self._queue.get()
+            except TimeoutError:
+                if self._patience() <= 0:
+                    self._put_sentence(self._sentences.words())
+                    self._unfinished_since = self._now() if self._sentences.unfinished else None
+
+    def _patience(self) -> float:
+        """Seconds for which an unfinished sentence may wait, or the next one."""
+        waited = 0.0 if self._unfinished_since is None else self._now() - self._unfinished_since
+        return UNFINISHED_SECONDS - waited
 
     async def _wait_for_playback(self) -> None:
         while (ahead := self._out.queued - AHEAD_SECONDS) > 0:  # noqa: ASYNC110 - playback gives no event

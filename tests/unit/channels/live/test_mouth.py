@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from greenline.channels.live.mouth import AHEAD_SECONDS, Utterance
+from greenline.channels.live.mouth import AHEAD_SECONDS, UNFINISHED_SECONDS, Utterance
 from greenline.channels.socket.outgoing import MAX_BYTES, Outgoing
 from greenline.channels.socket.voice import SocketVoice
 from greenline.speech.models import Alignment, Chunk, Voice
@@ -26,12 +27,17 @@ class Watched(SocketVoice):
 
     outgoing: Outgoing = field(default_factory=Outgoing)
     most: float = 0.0
+    silent: float = 0.0
+    """The longest time in which nothing was to be heard."""
+    ends: float = 0.0
 
     def __post_init__(self) -> None:
         super().__init__(self.outgoing, rate=48_000, encode=bytes, now=virtual_loop().time)
 
     def write(self, pcm: bytes, event_id: int, alignment: Alignment | None = None) -> None:
+        self.silent = max(self.silent, virtual_loop().time() - self.ends)
         super().write(pcm, event_id, alignment)
+        self.ends = virtual_loop().time() + self.queued
         self.most = max(self.most, self.queued)
 
 
@@ -79,6 +85,48 @@ async def test_the_characters_of_an_answer_are_its_text() -> None:
         "We have tea. It is green! How much? \u4e00\u4e2a\u3002\u4e24\u4e2a\u3002"
     )
     assert all(len(set(map(len, one.values()))) == 1 for one in told)
+
+
+@in_virtual_time
+async def test_words_of_a_slow_model_are_spoken_before_their_sentence_is_whole() -> None:
+    """A word every 2.5 s is no stall, but a person took the silence until its end for a dead line."""
+    loop, out, speech = virtual_loop(), Watched(), SpokenSpeech()
+    utterance = Utterance(1, out, speech, Voice(), {}, seconds=12.0, now=loop.time)
+    text = "It will arrive on Monday at noon, I think. "
+    for word in re.findall(r"\S+\s+", text):
+        utterance.feed(word)
+        await asyncio.sleep(2.5)
+    utterance.finish()
+    await utterance.spoken()
+    assert 0 < out.silent < 2 * UNFINISHED_SECONDS
+    assert " ".join(speech.said) == text.strip()
+    assert utterance.said.heard() == [text.strip()]
+
+
+@in_virtual_time
+async def test_a_sentence_that_goes_on_in_time_is_spoken_whole() -> None:
+    loop, speech = virtual_loop(), SpokenSpeech()
+    utterance = Utterance(1, Watched(), speech, Voice(), {}, seconds=12.0, now=loop.time)
+    await asyncio.sleep(0.9 * UNFINISHED_SECONDS)  # until the first token
+    for word in ("It ", "will ", "arrive ", "on ", "Monday. ", "Any", "thing else?"):
+        utterance.feed(word)
+        await asyncio.sleep(0.15 * UNFINISHED_SECONDS)
+    utterance.finish()
+    await utterance.spoken()
+    assert speech.said == ["It will arrive on Monday.", "Anything else?"]
+
+
+@in_virtual_time
+async def test_words_may_wait_while_others_sound() -> None:
+    loop, speech = virtual_loop(), SpokenSpeech()
+    utterance = Utterance(1, Watched(), speech, Voice(), {}, seconds=12.0, now=loop.time)
+    utterance.feed(SENTENCE)
+    utterance.feed("It will arrive ")
+    await asyncio.sleep(SECONDS - 0.5)
+    utterance.feed("on Monday.")
+    utterance.finish()
+    await utterance.spoken()
+    assert speech.said == [SENTENCE.strip(), "It will arrive on Monday."]
 
 
 @in_virtual_time
