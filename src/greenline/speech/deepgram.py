@@ -29,8 +29,8 @@ from greenline.speech.socket import KeepAlive, SocketStream, SpeechSocket
 from greenline.speech.voices import provider_voice
 
 SPEAKING_RATE: Final = 24_000
-FINALIZE_SECONDS: Final = 1.5
-"""Deepgram need not answer a Finalize when little sound waits; then what came before it is all there is."""
+FINALIZE_SECONDS: Final = 1.0
+"""Deepgram need not answer a Finalize when little sound waits."""
 _FINALIZE: Final = json.dumps({"type": "Finalize"})
 _KEEP_ALIVE: Final = KeepAlive(json.dumps({"type": "KeepAlive"}), 4.0)
 """Deepgram closes after 10 s without sound and asks for one every 3 to 5 s."""
@@ -39,8 +39,8 @@ TOLD_APART: Final = frozenset({"de", "en", "es", "fr", "hi", "it", "ja", "nl", "
 _KEYTERMS: Final = 100
 _KEYTERM_TOKENS: Final = 500
 _ROUNDING: Final = 0.02
-_RESULT_SECONDS: Final = 1.0
-"""After so much sound there is a result at any rate, if only of silence."""
+_FLUSH: Final = bytes(HEARING_RATE * 5 // 4 * 2)
+"""Silence: after a second of sound there is a result at any rate, if only of that."""
 
 
 class DeepgramRecogniser:
@@ -126,14 +126,12 @@ class NovaStream(SocketStream):
             return ""
         end, before = self._sent, self._finalized
         self._socket.send(_FINALIZE)
-        enough = await self.until(
-            lambda: self._finalized > before or self._heard_until() >= end - _ROUNDING,
-            FINALIZE_SECONDS,
-            reached=lambda: min(self._latest, end),
-        )
-        missing = end - max(self._latest, self._begin)
-        if not enough and missing > _RESULT_SECONDS:
-            raise RecognitionError(self.provider, f"no result for {missing:.1f} s of sound")
+        if not await self._has_heard(end, before):
+            self.push(_FLUSH)  # to tell who has nothing to add from who hears nothing any more
+            enough = await self._has_heard(end, before)
+            missing = end - max(self._latest, self._begin)
+            if not enough and missing > _ROUNDING:
+                raise RecognitionError(self.provider, f"no result for {missing:.1f} s of sound")
         text = self._said(end)
         self._forget(end)
         return text
@@ -160,6 +158,14 @@ class NovaStream(SocketStream):
             self.hint(EndOfTurn(said, eager=True))
         elif result.text:
             self.hint(Partial(said))
+
+    async def _has_heard(self, end: float, finalized: int) -> bool:
+        """Whether the words before ``end`` are final in time; more than ``finalized`` such results say so too."""
+        return await self.until(
+            lambda: self._finalized > finalized or self._heard_until() >= end - _ROUNDING,
+            FINALIZE_SECONDS,
+            reached=lambda: min(self._latest, end),
+        )
 
     def _said(self, end: float) -> str:
         """The words of what began before ``end``."""

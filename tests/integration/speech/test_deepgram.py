@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from greenline.speech import deepgram
 from greenline.speech.deepgram import DeepgramRecogniser, DeepgramSynthesiser, NovaStream
 from greenline.speech.errors import AudioError, RecognitionError, SynthesisError
 from greenline.speech.http import Address
@@ -92,7 +93,7 @@ async def test_a_finalize_that_is_not_answered_gives_what_was_understood_so_far(
     stream = await recogniser(nova).open(OPTIONS)
     stream.push(coded("where is my"))
     stream.push(coded("order"))
-    assert (await stream.finish()).startswith("where is my")
+    assert await stream.finish() == "where is my order"
     await stream.aclose()
 
 
@@ -110,7 +111,6 @@ async def test_hints_tell_what_is_said_so_far(nova: Nova) -> None:
 
 
 async def test_silence_is_bridged(nova: Nova, monkeypatch: pytest.MonkeyPatch) -> None:
-    from greenline.speech import deepgram
     from greenline.speech.socket import KeepAlive
 
     monkeypatch.setattr(deepgram, "_KEEP_ALIVE", KeepAlive('{"type": "KeepAlive"}', 0.02))
@@ -167,6 +167,23 @@ async def test_half_a_sentence_of_which_nothing_more_is_told_is_not_what_was_sai
     nova.faults = Faults(deaf=True)
     stream.push(coded("please repeat that no no"))
     with pytest.raises(RecognitionError, match=r"no result for 1\.1 s of sound"):
+        await stream.finish()
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("so_far", ["", "where is it"])
+async def test_one_short_word_is_enough_to_notice_that_nobody_hears_it(
+    nova: Nova, monkeypatch: pytest.MonkeyPatch, so_far: str
+) -> None:
+    monkeypatch.setattr(deepgram, "FINALIZE_SECONDS", 0.1)
+    stream = await recogniser(nova).open(OPTIONS)
+    hints = stream.hints()
+    if so_far:
+        stream.push(coded(so_far))
+        assert await anext(hints) == Partial(so_far)
+    nova.faults = Faults(deaf=True)
+    stream.push(coded("yes"))
+    with pytest.raises(RecognitionError, match=r"no result for 0\.\d s of sound"):
         await stream.finish()
     await stream.aclose()
 
