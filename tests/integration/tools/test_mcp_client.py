@@ -128,6 +128,14 @@ async def test_a_refusal_of_one_call_is_no_server_that_is_away(clients: McpClien
     assert caught.value.reason == f"It answered HTTP {status}."
 
 
+async def test_nobody_waits_for_the_answer_to_what_a_server_did_not_take(clients: McpClients) -> None:
+    async with mcp_server("SSE") as shop:
+        shop.refused = {"POST": 500}
+        with pytest.raises(McpFailure) as caught:
+            await clients.call(endpoint(shop), "price", {"what": "tea"}, {}, LONG)
+    assert (caught.value.kind, caught.value.reason) == ("mcp_http_error", "It answered HTTP 500.")
+
+
 async def test_a_slow_server_holds_up_no_other_workspace(
     clients: McpClients, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

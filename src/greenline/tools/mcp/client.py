@@ -151,12 +151,22 @@ class McpClients:
         Whoever stops waiting ends the session, and does not wait for that either.
         """
         await self.load()
-        session = _Session(endpoint, Exchange(self._connections, listens=endpoint.transport != "SSE"), seconds)
+        on_stream = endpoint.transport == "SSE"
+        exchange = Exchange(self._connections, listens=not on_stream)
+        session = _Session(endpoint, exchange, seconds)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         turn = self._turns.setdefault(endpoint.workspace_id, asyncio.Semaphore(MAX_SESSIONS))
         task = asyncio.create_task(session.run(turn, ask, answer))
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
+
+        def has_failed() -> None:
+            if not answer.done():
+                answer.set_exception(session.failure(ConnectionError()))
+                task.cancel()
+
+        if on_stream:
+            exchange.failed = has_failed
         try:
             async with asyncio.timeout(seconds):
                 return await answer

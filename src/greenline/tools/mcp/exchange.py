@@ -8,7 +8,7 @@ and that part is left out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx2
@@ -29,7 +29,8 @@ class Exchange(httpx2.AsyncBaseTransport):
     """``fault`` is the first error of a connection, ``status`` the last refusal by HTTP.
 
     Neither tells of what a session does beside its requests, which a server may refuse: the farewell, and with
-    ``listens`` the stream (``GET``) on which a server could say something of its own accord.
+    ``listens`` the stream (``GET``) on which a server could say something of its own accord. ``failed`` is called for
+    each of them: where answers come on a stream, the SDK waits for that to one that the server did not take.
     """
 
     def __init__(self, connections: httpx2.AsyncBaseTransport, *, listens: bool) -> None:
@@ -38,6 +39,7 @@ class Exchange(httpx2.AsyncBaseTransport):
         self._next_stream_at = 0.0
         self.fault: httpx2.HTTPError | None = None
         self.status: int | None = None
+        self.failed: Callable[[], None] = lambda: None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send through the guard."""
@@ -53,6 +55,8 @@ class Exchange(httpx2.AsyncBaseTransport):
             self.note(error)
             raise
         self.status = response.status_code if response.status_code >= 400 else None
+        if self.status is not None:
+            self.failed()
         if not isinstance(response.stream, httpx2.AsyncByteStream):
             raise TypeError("the guard's answers are asynchronous")
         return httpx2.Response(
@@ -82,6 +86,7 @@ class Exchange(httpx2.AsyncBaseTransport):
     def note(self, error: httpx2.HTTPError) -> None:
         """The first error is the cause of the others."""
         self.fault = self.fault or error
+        self.failed()
 
     async def aclose(self) -> None:
         """The connections are not this session's."""
