@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
@@ -42,6 +43,12 @@ REST: Final = timedelta(seconds=30)
 """Long enough that a conversation does not stumble at each sentence, short enough to return to the better voice."""
 _MAX_BYTES: Final = MAX_UTTERANCE_SECONDS * HEARING_RATE * 2
 _BYTES_PER_SAMPLE: Final = 2
+_FASTEST: Final = 50
+"""Letters a second that no voice speaks at its usual speed: French, of which much is not heard, has 27."""
+_UNTOLD: Final = 1 / 3
+"""Of the letters, of which the times of a voice that tells them may say nothing; it may leave out a tag."""
+_BEGUN: Final = re.compile(r"(?<!\S)\S{1,30}\Z")
+"""A word at the end of what was said. What is longer is none: there are languages without spaces."""
 _Opener: TypeAlias = Callable[[], AsyncGenerator[RecognitionStream, None]]
 """Makes streams of one provider after the other; raises the first error when there are no more."""
 T = TypeVar("T", Recogniser, Synthesiser)
@@ -97,19 +104,23 @@ class SynthesiserCascade:
             if not text:
                 return
             resampler = Resampler(candidate.rate, self.rate)
-            said = 0
+            said, seconds, told = 0, 0.0, True
             try:
                 async with contextlib.aclosing(self._pieces(candidate, text, voice)) as chunks:
                     async for chunk in chunks:
                         said += len(chunk.alignment.chars) if chunk.alignment else 0
+                        told = told and (chunk.alignment is not None or not chunk.pcm)
+                        seconds += len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
                         yield Chunk(resampler.push(chunk.pcm), chunk.alignment, chunk.provider or candidate.name)
                 tail = resampler.flush()
                 if tail:
                     yield Chunk(tail, None, candidate.name)
+                if _ends_early(text, text[said:] if told else "", seconds, voice.speed):
+                    raise SynthesisError(candidate.name, "the sound ends before the words do", of_request=True)
             except SpeechError as error:
                 self._rests.failed(candidate.name, error)
                 errors.append(error)
-                text = text[said:]
+                text = _from_whole_word(text, said)
                 if not text.strip():
                     return
             else:
@@ -154,6 +165,26 @@ class SynthesiserCascade:
             raise SynthesisError(name, f"no sound for {self._seconds:.0f} s") from error
         finally:
             await chunks.aclose()
+
+
+def _ends_early(text: str, untold: str, seconds: float, speed: float) -> bool:
+    """Whether ``seconds`` of sound can't be all of ``text``: a stream that was cut may look as one that is over.
+
+    ``untold`` is what a voice that tells the time of each character has told none of.
+    """
+    letters = _letters(text)
+    return _letters(untold) > letters * _UNTOLD or seconds * _FASTEST * max(speed, 1.0) < letters
+
+
+def _letters(text: str) -> int:
+    """Those of what is spoken in ``text``."""
+    return sum(char.isalnum() for char in readable("", text))
+
+
+def _from_whole_word(text: str, said: int) -> str:
+    """What is left of ``text`` after ``said`` characters; the end of a word that was cut in two is no word."""
+    begun = _BEGUN.search(text, 0, said) if text[said : said + 1].isalnum() else None
+    return text[begun.start() if begun else said :]
 
 
 def _passes(error: SpeechError) -> bool:

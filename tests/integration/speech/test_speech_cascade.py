@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -98,26 +101,54 @@ async def test_a_tag_reaches_a_voice_that_acts_and_no_other(
     await services.aclose()
 
 
-async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest(
-    clock: ManualClock, voice_server: SpeechHttp
-) -> None:
-    import base64
-    import json
-
-    text = "Hello there. Where is my order?"
+def timed(characters: str, word: str) -> bytes:
+    """A piece of sound as ElevenLabs sends it: a coded word, and the times of its characters."""
+    edges = [place / 26 for place in range(len(characters) + 1)]
     times = {
-        "characters": list("Hello there. "),
-        "character_start_times_seconds": [place / 26 for place in range(13)],
-        "character_end_times_seconds": [(place + 1) / 26 for place in range(13)],
+        "characters": list(characters),
+        "character_start_times_seconds": edges[:-1],
+        "character_end_times_seconds": edges[1:],
     }
-    line = {"audio_base64": base64.b64encode(coded("hello", 24_000)).decode(), "alignment": times}
-    voice_server.answers = [Answer([json.dumps(line).encode() + b"\n", b"{"], cut_after=1)]
+    line = {"audio_base64": base64.b64encode(coded(word, 24_000)).decode(), "alignment": times}
+    return json.dumps(line).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("heard", "end"),
+    [
+        ("Hello there. ", Answer([b"{"], cut_after=1)),
+        ("Hello there. Whe", Answer([b"{"], cut_after=1)),
+        ("Hello there. ", Answer([])),
+    ],
+    ids=["cut", "cut in a word", "over"],
+)
+async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest_from_a_whole_word(
+    clock: ManualClock, voice_server: SpeechHttp, heard: str, end: Answer
+) -> None:
+    voice_server.answers = [replace(end, pieces=[timed(heard, "hello"), *end.pieces])]
     services = speech(clock, {"elevenlabs": voice_server.url})
-    chunks, rate = await say(services, text)
+    chunks, rate = await say(services, "Hello there. Where is my order?")
     first = [chunk for chunk in chunks if chunk.provider.startswith("elevenlabs")]
     rest = [chunk for chunk in chunks if chunk.provider == "embedded"]
     assert decoded(b"".join(chunk.pcm for chunk in first)) == "hello"
     assert await heard_of(rest, rate) == "Where is my order?"
+    await services.aclose()
+
+
+@pytest.mark.parametrize(("letters_a_second", "speakers"), [(40, {"openai:tts"}), (60, {"openai:tts", "embedded"})])
+async def test_a_sound_that_is_too_short_for_its_words_is_not_all_of_them(
+    clock: ManualClock, voice_server: SpeechHttp, letters_a_second: int, speakers: set[str]
+) -> None:
+    text = "Where is my order?"
+    letters = sum(char.isalpha() for char in text)
+    voice_server.answers = [Answer([sine(letters / letters_a_second, 24_000)])]
+    services = speech(clock, {"openai": voice_server.url})
+    with capture_logs() as entries:
+        voice = Voice(model_id="openai:tts")
+        chunks = [chunk async for chunk in services.synthesiser(voice).say(text, voice)]
+    assert {chunk.provider for chunk in chunks} == speakers
+    told = [entry["error"] for entry in entries if entry["event"] == "speech.provider_failed"]
+    assert told == ["openai:tts: the sound ends before the words do"] * (len(speakers) - 1)
     await services.aclose()
 
 
