@@ -48,6 +48,10 @@ class Connection(Protocol):
         ...
 
 
+_GONE: Final = (WebSocketDisconnect, RuntimeError)
+"""What sending raises: the second where the server has closed by itself, as its pings were not answered."""
+
+
 class SocketConnection:
     """The frames of a WebSocket that was accepted."""
 
@@ -73,12 +77,12 @@ class SocketConnection:
         """Send a text frame."""
         try:
             await self._websocket.send_text(frame)
-        except WebSocketDisconnect:
+        except _GONE:
             raise ClientLeft from None
 
     async def close(self, code: int, reason: str) -> None:
         """Send the close frame."""
-        with contextlib.suppress(WebSocketDisconnect):
+        with contextlib.suppress(*_GONE):
             await self._websocket.close(code, short_reason(reason))
 
 

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import contextlib
 import json
+import secrets
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
 from greenline.agents import service as agents
@@ -44,7 +47,7 @@ from support.scripted_session import ScriptedSession, ScriptedSessions
 from support.sockets import SocketClient, client
 from support.voice import tone
 from support.wait import eventually, until
-from support.web_server import web_server
+from support.web_server import WebServer, web_server
 
 RECORDING: dict[str, Any] = {
     "audio_path": "hold_01m846c4w46xwwbeggda5qmmj5",
@@ -59,6 +62,7 @@ RECORDING: dict[str, Any] = {
 class Place:
     """A server of nothing but sockets, with one agent."""
 
+    server: WebServer
     url: str
     agent_id: str
     sessions: ScriptedSessions
@@ -121,8 +125,8 @@ async def place(pool: Pool, dsn: str, clock: ManualClock, settings: Settings) ->
         sessions=sessions,
     )
     app = Starlette(routes=[WebSocketRoute("/v1/convai/conversation", sockets.converse)])
-    async with web_server(app, lifespan="off") as (_, url):
-        yield Place(url, agent_id, sessions, sockets, vault, objects, pool, clock)
+    async with web_server(app, lifespan="off") as (server, url):
+        yield Place(server, url, agent_id, sessions, sockets, vault, objects, pool, clock)
         await sockets.stop(0)
 
 
@@ -223,6 +227,31 @@ async def test_a_client_that_leaves_ends_its_conversation(place: Place) -> None:
         pass
     await eventually(lambda: session.ended is not None)
     assert session.ended == SessionEnded(1000, "Client disconnected")
+
+
+async def test_a_client_that_neither_reads_nor_answers_pings_is_one_that_has_left(place: Place) -> None:
+    with capture_logs() as logs:
+        async with place.talk() as (connection, session):
+            client_side = connection.connection.transport
+            client_side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client_side.pause_reading()
+            protocol: Any = next(iter(place.server.server_state.connections))
+            server_side = protocol.transport
+            server_side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+            def nothing_more_gets_through() -> bool:
+                session.tell(AgentResponse(1, secrets.token_hex(5_000), "r1"))
+                return bool(server_side.get_write_buffer_size())
+
+            await eventually(nothing_more_gets_through)
+            protocol.ping_timeout = 0.01
+            protocol.send_keepalive_ping()
+            await eventually(lambda: protocol.close_sent)
+            session.tell(AgentResponse(2, "Are you still there?", "r2"))
+            await eventually(lambda: not place.server.server_state.tasks)
+            client_side.abort()
+    assert session.ended == SessionEnded(1000, "Client disconnected")
+    assert [entry["event"] for entry in logs] == ["socket.begun", "socket.left"]
 
 
 @pytest.mark.parametrize(

@@ -434,6 +434,25 @@ async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_n
         assert (await channel.ended())["result"] == "busy"
 
 
+async def test_who_agreed_is_called_by_the_next_process_also_when_the_request_is_old_by_then(
+    channel: CallChannel, dsn: str
+) -> None:
+    """And when Meta has told meanwhile that an older permission is gone: whether they may be called, Meta is asked."""
+    channel.meta.permission = permitted("no_permission")
+    channel.meta.refuse_action = lambda body: meta_error(138003)
+    await start(channel)
+    await channel.phase("waiting")
+    await channel.reply("accept", is_permanent=True, response_source="user_action")
+    await channel.phase("busy")
+    await channel.calls.stop(5.0)
+    await channel.reply("reject", response_source="automatic")
+    channel.clock.advance(timedelta(days=7, seconds=1))
+    channel.meta.permission = permitted("permanent")
+    channel.meta.refuse_action = lambda body: None
+    async with another_process(channel, dsn):
+        await channel.connected()
+
+
 async def test_webhooks_that_overtake_metas_answer_find_their_call(channel: CallChannel) -> None:
     """The relay's answer is there before the id of the call is: it waits in a mailbox of its own."""
     await channel.tell_status("REJECTED", "wacid.OUT1")
