@@ -281,6 +281,8 @@ class Listening:
                 self._judge = stream.provider
                 self._hearer.may_be_over(hint.over)
             if isinstance(hint, Partial):
+                if self.began_at is None:
+                    continue  # of what was told already: it would cut the answer to itself
                 self._end.said(hint.text)
                 self._hearer.seems_to_say(" ".join([*self._texts, hint.text]))
             elif self._ears is not None and (verdict := self._end.told(hint)) is not None:

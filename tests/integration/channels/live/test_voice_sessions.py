@@ -317,6 +317,23 @@ async def test_words_that_were_right_at_once_are_told_to_the_model_once(live: St
     assert request.messages[-1].text == "Do you sell tea?"
 
 
+async def test_words_that_come_late_from_a_slow_recogniser_do_not_cut_their_own_answer(
+    live: Stage, speech: SpokenSpeech
+) -> None:
+    """They were told as far as they were known, and are answered: there was nobody who would have answered them anew."""
+    live.model.hold = asyncio.Event()
+    session, told = await live.begin(Room())
+    await ask(session, speech, "Do you sell tea?")
+    await told_of(told, UserTranscript)
+    await eventually(lambda: bool(live.model.requests))
+    speech.tell.put_nowait(Partial("Do you sell tea?"))
+    await eventually(speech.tell.empty)
+    live.model.hold.set()
+    (answer,) = await told_of(told, AgentResponse)
+    assert answer.text == ANSWER
+    assert not any(isinstance(event, UserTranscript) and event.tentative for event in told)
+
+
 async def test_a_noise_before_the_first_word_of_an_answer_does_not_cost_it(live: Stage, speech: SpokenSpeech) -> None:
     live.model.hold = thinking = asyncio.Event()
     session, told = await live.begin(Room())
