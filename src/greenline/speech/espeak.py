@@ -1,7 +1,7 @@
 """The embedded voice: eSpeak NG in a process of its own (`espeak_worker`), started when somebody first speaks.
 
 It is plain and robotic and knows about a hundred languages. A sentence takes a few milliseconds, so one process
-serves all conversations, in the order of their requests. When it dies, the next request starts another.
+serves all conversations, in the order of their requests. When it dies or hangs, another is started.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ SILENCE_SECONDS: Final = 2.0
 """A process that gives nothing to anybody for so long is stopped, before those who wait give up: ten minutes of
 speech take less than one second."""
 PARTS: Final = 10
+_DIED: Final = "the process of the voice has died"
 _LANGUAGES: Final = {"zh": "cmn", "zh-hk": "yue", "no": "nb", "fil": "id", "tl": "id", "pt-pt": "pt"}
 """eSpeak NG's names where they differ from those of agents; there is no Filipino: Indonesian is read most alike."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_+-]{1,40}")
@@ -85,7 +86,10 @@ class EspeakSynthesiser:
         self._shared = process is not None
 
     async def say(self, text: str, voice: Voice) -> AsyncGenerator[Chunk, None]:
-        """Speak, in pieces of a word with its characters. A process that dies before the first is replaced once."""
+        """Speak, in pieces of a word with its characters.
+
+        A process that dies before the first, or says nothing, is replaced once.
+        """
         text = _UNSPEAKABLE.sub(" ", text)
         names, wpm = self._voice_names(voice), round(WORDS_PER_MINUTE * voice.speed)
         for last_try in (False, True):
@@ -95,9 +99,9 @@ class EspeakSynthesiser:
                     async for chunk in chunks:
                         begun = True
                         yield chunk
-            except _WorkerDied as error:
+            except _WorkerLost as error:
                 if begun or last_try:
-                    raise SynthesisError(self.name, "the process of the voice has died") from error
+                    raise SynthesisError(self.name, str(error)) from error
                 continue
             return
 
@@ -140,7 +144,7 @@ class EspeakProcess:
     async def speak(self, text: str, voices: list[str], wpm: int) -> AsyncGenerator[Chunk, None]:
         """One request, to the first of ``voices`` that is there.
 
-        Raises `SynthesisError`, and `_WorkerDied` when the process dies.
+        Raises `SynthesisError`, and `_WorkerLost` when the process dies, or has to be stopped.
         """
         worker = await self.start()
         number = next(self._ids)
@@ -150,7 +154,7 @@ class EspeakProcess:
             while True:
                 frame = await _next(worker, frames)
                 if frame is None:
-                    raise _WorkerDied
+                    raise _WorkerLost(_DIED)
                 if frame.kind == espeak_worker.FAILED:
                     raise SynthesisError(NAME, frame.data.decode(), of_request=True)
                 if frame.kind == espeak_worker.END:
@@ -159,7 +163,7 @@ class EspeakProcess:
         except TimeoutError:
             await _stop(worker)
             # Not because of the time: another process may say at once what this one did not.
-            raise SynthesisError(NAME, f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from None
+            raise _WorkerLost(f"the voice said nothing for {SILENCE_SECONDS:.0f} s") from None
         finally:
             worker.waiting.pop(number, None)  # frames that are still under way find nobody
 
@@ -181,8 +185,8 @@ class EspeakProcess:
             await _stop(worker)
 
 
-class _WorkerDied(Exception):
-    """The process is gone, with the request in it."""
+class _WorkerLost(Exception):
+    """The process is gone, with the request in it; the text says why."""
 
 
 async def _start() -> _Worker:
@@ -231,12 +235,12 @@ async def _read(worker: _Worker) -> None:
 async def _write(worker: _Worker, line: dict[str, object]) -> None:
     stdin = worker.process.stdin
     if stdin is None:
-        raise _WorkerDied
+        raise _WorkerLost(_DIED)
     try:
         stdin.write(json.dumps(line).encode() + b"\n")
         await stdin.drain()
     except (ConnectionError, RuntimeError) as error:
-        raise _WorkerDied from error
+        raise _WorkerLost(_DIED) from error
 
 
 async def _next(

@@ -152,14 +152,12 @@ async def test_a_sentence_whose_process_dies_before_it_is_heard_is_spoken_by_the
 
 
 async def test_a_process_that_hangs_is_replaced_while_a_person_still_waits(
-    voice: EspeakSynthesiser, process: EspeakProcess, clock: ManualClock
+    voice: EspeakSynthesiser, process: EspeakProcess
 ) -> None:
     await voice.warm()
     first = pid(process)
     os.kill(first, signal.SIGSTOP)
-    cascade = SynthesiserCascade([voice], Rests(clock), seconds=6.0)
-    sound = b"".join([chunk.pcm async for chunk in cascade.say("Hello", Voice())])
-    assert len(sound) > 0.3 * 2 * cascade.rate
+    assert seconds(await spoken(voice, "Hello")) > 0.3
     assert pid(process) != first
 
 
