@@ -143,7 +143,9 @@ class NovaStream(SocketStream):
         if message.get("type") != "Results":
             return
         begin = float(message["start"])
-        result = _Result(begin, begin + float(message["duration"]), _alternative(message["channel"]))
+        late = begin < self._begin - _ROUNDING  # of it no more is news than what was not told by its interim result
+        text = _alternative(message["channel"], self._begin if late else 0.0)
+        result = _Result(begin, begin + float(message["duration"]), text)
         self._finalized += bool(message.get("from_finalize"))
         self._latest = max(self._latest, result.end)
         if result.end <= self._begin + _ROUNDING:
@@ -229,5 +231,10 @@ def _language(options: RecognitionOptions) -> str:
     return "multi" if several else options.language or ""
 
 
-def _alternative(channel: Mapping[str, Any]) -> str:
-    return str(channel["alternatives"][0]["transcript"])
+def _alternative(channel: Mapping[str, Any], since: float = 0.0) -> str:
+    """The text; that of the words which begin ``since`` a moment, where it has words with their times."""
+    best = channel["alternatives"][0]
+    if not since or not best.get("words"):
+        return str(best["transcript"])
+    words = (word for word in best["words"] if word["start"] >= since - _ROUNDING)
+    return " ".join(str(word.get("punctuated_word") or word["word"]) for word in words)

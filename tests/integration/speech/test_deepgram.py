@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,6 +32,11 @@ async def nova() -> AsyncIterator[Nova]:
 
 def recogniser(fake: Nova, model: str = "nova-3") -> DeepgramRecogniser:
     return DeepgramRecogniser(model, Address(fake.url, TOKEN), seconds=PATIENCE_SECONDS)
+
+
+def final_result(begin: float, end: float, text: str, words: Sequence[object] = ()) -> dict[str, Any]:
+    channel = {"alternatives": [{"transcript": text, "words": words}]}
+    return {"type": "Results", "is_final": True, "start": begin, "duration": end - begin, "channel": channel}
 
 
 async def test_utterances_come_back_one_by_one(nova: Nova) -> None:
@@ -94,6 +100,28 @@ async def test_a_finalize_that_is_not_answered_gives_what_was_understood_so_far(
     stream.push(coded("where is my"))
     stream.push(coded("order"))
     assert await stream.finish() == "where is my order"
+    await stream.aclose()
+
+
+@pytest.mark.parametrize(("further", "heard"), [([], "yes"), (["Please", "hurry."], "Please hurry. yes")])
+async def test_what_is_final_only_after_it_was_told_is_not_told_twice(
+    nova: Nova, monkeypatch: pytest.MonkeyPatch, further: list[str], heard: str
+) -> None:
+    monkeypatch.setattr(deepgram, "FINALIZE_SECONDS", 0.1)
+    stream = await recogniser(nova).open(OPTIONS)
+    assert isinstance(stream, NovaStream)
+    stream.push(coded("where is it"))
+    assert await anext(stream.hints()) == Partial("where is it")
+    nova.faults = Faults(deaf=True)
+    assert await stream.finish() == "where is it"
+    words = [{"word": word, "start": 0.2 * place} for place, word in enumerate(("where", "is", "it"))]
+    words += [{"word": word.lower(), "punctuated_word": word, "start": stream._sent} for word in further]
+    stream.push(silence(0.5))
+    stream.on_message(final_result(0.0, stream._sent, " ".join(["where is it", *further]), words))
+    begin = stream._sent
+    stream.push(coded("yes"))
+    stream.on_message(final_result(begin, stream._sent, "yes"))
+    assert await stream.finish() == heard
     await stream.aclose()
 
 

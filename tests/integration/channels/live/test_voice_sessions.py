@@ -320,7 +320,7 @@ async def test_words_that_were_right_at_once_are_told_to_the_model_once(live: St
 async def test_words_that_come_late_from_a_slow_recogniser_do_not_cut_their_own_answer(
     live: Stage, speech: SpokenSpeech
 ) -> None:
-    """They were told as far as they were known, and are answered: there was nobody who would have answered them anew."""
+    """They were told as far as they were known, and are answered: nobody would have answered them anew."""
     live.model.hold = asyncio.Event()
     session, told = await live.begin(Room())
     await ask(session, speech, "Do you sell tea?")
