@@ -82,12 +82,12 @@ class Permissions:
         now = self._parts.clock.now()
         call, commands = row.call, deque[Command]()
         events = deque(await self._happened(claim, row, now))
-        if call.phase is Phase.CHECKING and not events:
-            call, first = begin_outbound(call)
-            commands.extend(first)
         if call.phase is Phase.ASKING and not events:
             commands.append(AskPerson())
-        while commands or events:
+        while commands or events or call.phase is Phase.CHECKING:
+            if not commands and not events:
+                call, first = begin_outbound(call)
+                commands.extend(first)
             if commands and isinstance(commands[0], AskMeta | Prepare) and not take_line():
                 await self._parts.mailboxes.release(claim, now, now + timedelta(seconds=NO_LINE_SECONDS))
                 return None
@@ -126,7 +126,8 @@ class Permissions:
             happened.append(Replied(granted=True, permanent=True) if known else NotAsked(reason, code))
         replies = (read_reply(item.payload) for item in claim.items if item.kind == "call_permission")
         happened.extend(reply for reply in replies if reply is not None)
-        if row.permission_requested_at is not None and now >= self._expiry(row.permission_requested_at):
+        asked = row.permission_requested_at if row.phase == Phase.WAITING.value else None
+        if asked is not None and now >= self._expiry(asked):
             happened.append(TimeUp(Timer.PERMISSION))
         return happened
 

@@ -437,7 +437,7 @@ async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_n
 async def test_who_agreed_is_called_by_the_next_process_also_when_the_request_is_old_by_then(
     channel: CallChannel, dsn: str
 ) -> None:
-    """And when Meta has told meanwhile that an older permission is gone: whether they may be called, Meta is asked."""
+    """Also when Meta has told meanwhile that an older permission is gone: whether they may be called, it is asked."""
     channel.meta.permission = permitted("no_permission")
     channel.meta.refuse_action = lambda body: meta_error(138003)
     await start(channel)
