@@ -242,11 +242,13 @@ class Listening:
         assert self._stream is not None  # noqa: S101 - the ears exist only with it
         if before is not None and not before.done():
             await asyncio.wait({before})
+        # Who has to be told that they were not understood does not wait for the rest of what they said.
+        seconds = self._seconds if self._error is None else min(LAST_TEXT_SECONDS, self._seconds)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 text = (await self._stream.finish()).strip()
         except TimeoutError:
-            text = self._fail(RecognitionError(self._stream.provider, f"no text in {self._seconds:.0f} s"))
+            text = self._fail(RecognitionError(self._stream.provider, f"no text in {seconds:.0f} s"))
         except SpeechError as error:
             text = self._fail(error)
         if text:
