@@ -13,14 +13,14 @@ from fractions import Fraction
 from typing import Final
 
 import av
-from av import AudioFrame, AudioResampler
+from av import AudioFrame
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from greenline.speech.errors import AudioError
 from greenline.speech.models import HEARING_RATE
-from greenline.speech.resample import frame_bytes, resample
+from greenline.speech.resample import FrameResampler, frame_bytes, resample
 
 MAX_SECONDS: Final = 1_800.0
 """Half an hour is 58 MB of PCM; a file of a few megabytes can unfold to days of silence."""
@@ -99,7 +99,7 @@ def _decode(container: InputContainer, rate: int, max_seconds: float) -> Recordi
     if not container.streams.audio:
         raise AudioError("the file has no sound in it")
     stream = container.streams.audio[0]
-    resampler = AudioResampler(format="s16", layout="mono", rate=rate)
+    resampler = FrameResampler(rate)
     sound = bytearray()
     for frame in _frames(container, stream):
         if frame is not None:

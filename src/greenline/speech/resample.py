@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
-from av import AudioFrame, AudioResampler
+from av import AudioFrame
+from av.filter import Graph
 
 _STEP_BYTES: Final = 32_768
 """Sound given to the resampler at once: frames of a moderate size, whatever comes."""
+
+
+class FrameResampler:
+    """Decoded frames of one stream as 16-bit mono of ``rate``.
+
+    ``av.AudioResampler`` does the same, with a thread for each core of the machine as long as it lives: they have
+    nothing to do, and a call has several resamplers.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._graph: Graph | None = None
+        self._source: tuple[str, str, int] | None = None
+
+    def resample(self, frame: AudioFrame | None) -> list[AudioFrame]:
+        """What comes out so far; None is the end of the stream. Raises ``ValueError`` for a frame of another kind."""
+        if frame is not None and self._source != (source := _kind(frame)):
+            if self._graph is not None:
+                raise ValueError(f"a stream of {self._source} goes on as {source}")
+            self._graph, self._source = _graph(frame, self._rate), source
+        if self._graph is None:
+            return []
+        self._graph.push(frame)
+        frames: list[AudioFrame] = []
+        while True:
+            try:
+                frames.append(cast("AudioFrame", self._graph.pull()))
+            except (BlockingIOError, EOFError):  # it waits for more, or has ended
+                return frames
 
 
 class Resampler:
@@ -16,7 +46,7 @@ class Resampler:
     def __init__(self, source: int, target: int) -> None:
         self.source = source
         self.target = target
-        self._swr: AudioResampler | None = None
+        self._swr: FrameResampler | None = None
         self._rest = b""
 
     def push(self, pcm: bytes) -> bytes:
@@ -42,7 +72,7 @@ class Resampler:
 
     def _convert(self, frame: AudioFrame | None) -> bytes:
         if self._swr is None:
-            self._swr = AudioResampler(format="s16", layout="mono", rate=self.target)
+            self._swr = FrameResampler(self.target)
         return b"".join(frame_bytes(part) for part in self._swr.resample(frame))
 
 
@@ -55,6 +85,24 @@ def resample(pcm: bytes, source: int, target: int) -> bytes:
 def frame_bytes(frame: AudioFrame) -> bytes:
     """The samples of a frame of one plane; the plane itself is padded."""
     return bytes(frame.planes[0])[: frame.samples * len(frame.layout.channels) * frame.format.bytes]
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _graph(frame: AudioFrame, rate: int) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    form, layout, source = _kind(frame)
+    base = {} if frame.time_base is None else {"time_base": str(frame.time_base)}
+    begin = graph.add("abuffer", sample_rate=str(source), sample_fmt=form, channel_layout=layout, **base)
+    convert = graph.add("aformat", sample_rates=str(rate), sample_fmts="s16", channel_layouts="mono")
+    end = graph.add("abuffersink")
+    begin.link_to(convert)
+    convert.link_to(end)
+    graph.configure()
+    return graph
 
 
 def _frame(pcm: bytes, rate: int) -> AudioFrame:

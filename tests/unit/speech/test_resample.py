@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
+from av import AudioFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenline.speech.resample import Resampler, resample
+from greenline.speech.resample import FrameResampler, Resampler, resample
 from support.sounds import noise, pitch, rms, sine
 
 RATES = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
+TASKS: Final = Path("/proc/self/task")
 
 
 @pytest.mark.parametrize("source", RATES)
@@ -55,3 +60,24 @@ def test_equal_rates_pass_through() -> None:
     assert resampler.push(b"abc") == b"ab"
     assert resampler.push(b"d") == b"cd"
     assert resampler.flush() == b""
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the threads of a library are seen on Linux")
+def test_a_resampler_has_no_threads_of_its_own() -> None:
+    """FFmpeg starts one for each core, with nothing to do; a call has several resamplers."""
+    before = len(list(TASKS.iterdir()))
+    resamplers = [Resampler(24_000, 16_000) for _ in range(5)]
+    assert all(resampler.push(sine(0.1, 24_000)) for resampler in resamplers)
+    assert len(list(TASKS.iterdir())) == before
+
+
+def test_frames_of_another_kind_in_the_middle_are_told() -> None:
+    resampler = FrameResampler(16_000)
+    assert resampler.resample(None) == []
+    frame = AudioFrame(format="s16", layout="stereo", samples=480)
+    frame.sample_rate = 48_000
+    assert sum(part.samples for part in [*resampler.resample(frame), *resampler.resample(None)]) == 160
+    frame = AudioFrame(format="s16", layout="mono", samples=480)
+    frame.sample_rate = 48_000
+    with pytest.raises(ValueError, match="goes on as"):
+        resampler.resample(frame)

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Final
 
 import av
-from av import AudioFrame, AudioResampler
+from av import AudioFrame
 from av.audio.codeccontext import AudioCodecContext
+
+from greenline.speech.resample import FrameResampler
 
 RATE: Final = 16_000
 """What is written to and read from a call: Meta's peer plays and captures 16 kHz (maxplaybackrate=16000)."""
@@ -57,7 +59,7 @@ class OpusDecoder:
     def __init__(self) -> None:
         self._codec = _codec("r")
         self._codec.sample_rate = CLOCK_RATE
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+        self._resampler = FrameResampler(RATE)
 
     def decode(self, packet: bytes) -> bytes:
         """The sound of a packet. Raises ``ValueError`` for what is no Opus."""
