@@ -27,7 +27,10 @@ COMPLEXITY: Final = 5
 
 
 class OpusEncoder:
-    """From 20 ms of PCM to a packet, with in-band copies of the frame before for what gets lost."""
+    """From 20 ms of PCM to a packet, with in-band copies of the frame before for what gets lost.
+
+    With the first packet PyAV gives it a thread for each core, which has nothing to do.
+    """
 
     def __init__(self) -> None:
         self._codec = _codec("w")

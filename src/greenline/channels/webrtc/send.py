@@ -55,7 +55,7 @@ class OpusOut(MediaStreamTrack):
         self._opened = asyncio.Event()
         self._began = 0.0
         self._number = 0
-        self._encoder = OpusEncoder()
+        self._encoder: OpusEncoder | None = OpusEncoder()
         self._line: deque[memoryview | _KeyPacket] = deque()
         """Speech and keys, in the order in which they go out."""
         self._unsent = 0
@@ -160,6 +160,7 @@ class OpusOut(MediaStreamTrack):
         self._tell_sounding = None
         self._line.clear()
         self._unpressed = 0
+        self._encoder = None  # its threads live as long as it does, and this until the garbage is collected
         self._opened.set()
 
     async def _pace(self) -> None:
@@ -185,10 +186,11 @@ class OpusOut(MediaStreamTrack):
         time = self._number * FRAME_TICKS
         was_speaking, self._speaking = self._speaking, self._speech is not None
         self._stamp = (None, self._speaking and not was_speaking)
-        if self._speaking:
-            return self._encoder.encode(self._take()), time
+        encoder = self._encoder
+        if encoder is None or not (self._speaking or was_speaking):
+            return silence(), time
         # The encoder looks 6.5 ms ahead: one frame more brings out the end of what was said.
-        return (self._encoder.encode(b"") if was_speaking else silence()), time
+        return encoder.encode(self._take() if self._speaking else b""), time
 
     @property
     def _speech(self) -> memoryview | None:

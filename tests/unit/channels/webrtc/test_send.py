@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Final
 
 import pytest
 from aiortc.mediastreams import MediaStreamError
@@ -11,6 +13,7 @@ from greenline.channels.webrtc.send import OpusOut
 from support.virtual_time import in_virtual_time, virtual_loop
 from support.voice import tone
 
+TASKS: Final = Path("/proc/self/task")
 HEADER = bytes([0x80, 111]) + bytes(10)
 
 
@@ -202,3 +205,17 @@ async def test_the_end_wakes_whoever_waits_and_what_was_not_sent_was_not_heard()
     assert track.queued == pytest.approx(0.2)
     assert track.clear() == pytest.approx(0.2)
     assert track.queued == 0
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the threads of a library are seen on Linux")
+async def test_a_track_that_has_ended_has_no_threads() -> None:
+    """Of what a call leaves behind some is collected much later; a server of many cores would run out of threads."""
+    silence()  # which has an encoder of its own, for all calls
+    before = len(list(TASKS.iterdir()))
+    tracks = [OpusOut() for _ in range(3)]
+    for track in tracks:
+        track.write(tone(0.02), 1)
+        track.open()
+        await track.recv()
+        track.stop()
+    assert len(list(TASKS.iterdir())) == before
