@@ -84,6 +84,8 @@ class FluxStream(SocketStream):
         self._pending = False
         self._turns: dict[int, str] = {}
         self._open: int | None = None
+        self._forced = -1
+        """The turn that we ended. That is no word of Flux about the person, who may have made a short pause."""
         self._taken = -1
         super().__init__(provider, socket)
 
@@ -105,6 +107,7 @@ class FluxStream(SocketStream):
                 raise RecognitionError(self.provider, f"no update in {WAIT_SECONDS:.0f} s")
         last = max(self._turns, default=self._taken)
         if self._open == last:
+            self._forced = last
             self._socket.send(_FORCE)
             await self.until(lambda: self._open != last, WAIT_SECONDS)
         text = " ".join(text for turn, text in self._turns.items() if turn <= last)
@@ -133,7 +136,7 @@ class FluxStream(SocketStream):
             self.hint(TurnResumed())
         elif text:
             said, over = self._so_far(), float(message["end_of_turn_confidence"])
-            ends = event in ("EndOfTurn", "EagerEndOfTurn")
+            ends = event in ("EndOfTurn", "EagerEndOfTurn") and turn != self._forced
             self.hint(EndOfTurn(said, eager=event != "EndOfTurn", over=over) if ends else Partial(said, over))
 
     def _so_far(self) -> str:

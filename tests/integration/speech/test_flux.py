@@ -56,6 +56,15 @@ async def test_our_own_end_of_turn_is_obeyed(flux: Flux) -> None:
     assert {"type": "CloseStream"} in flux.texts
 
 
+async def test_an_end_of_turn_of_our_own_is_no_word_of_flux(flux: Flux) -> None:
+    stream = await recogniser(flux).open(OPTIONS)
+    push(stream, coded("where is it"))
+    assert await stream.finish() == "where is it"
+    assert {"type": "ForceEndTurn"} in flux.texts
+    await stream.aclose()
+    assert {type(hint) async for hint in stream.hints()} == {Partial}
+
+
 async def test_a_turn_that_flux_has_ended_is_taken(flux: Flux) -> None:
     stream = await recogniser(flux).open(OPTIONS)
     hints = stream.hints()
