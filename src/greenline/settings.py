@@ -416,10 +416,11 @@ class Settings(BaseSettings):
         "asked.",
     )
     speech_patience_seconds: float = Field(
-        12.0,
+        14.0,
         gt=0,
         description="Wait of a person who speaks with an agent for the text of what they said, or for the next sound "
-        "of an answer, over all providers; then they hear the failure message. Two providers that hang fit in.",
+        "of an answer, over all providers; then they hear the failure message. Two providers that hang fit in, and a "
+        "third that answers.",
     )
     whisper_model: Path | None = Field(
         None, description="Folder with the weights of a Whisper model for faster-whisper; `whisper` hears with it."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from greenline.clock import ManualClock
+from greenline.settings import Settings
 from greenline.speech.cascade import Rests, SynthesiserCascade
 from greenline.speech.models import Chunk, Voice
 from support.virtual_time import in_virtual_time, virtual_loop
@@ -14,6 +16,7 @@ from support.virtual_time import in_virtual_time, virtual_loop
 LIVE = Voice(ahead=0.0)
 LIMIT_SECONDS = 6.0
 PIECE_SECONDS = 0.1
+HOUR_SECONDS = 3600.0
 
 
 @dataclass
@@ -79,3 +82,16 @@ async def test_who_is_asked_to_go_on_late_was_not_slow() -> None:
 @in_virtual_time
 async def test_a_voice_note_takes_the_time_that_it_takes() -> None:
     assert await spoken(Voice(), Paced("slow", 10.0)) == {"slow": 10.0}
+
+
+@in_virtual_time
+async def test_a_person_waits_for_the_third_voice_when_two_hang() -> None:
+    settings = Settings(_env_file=None)
+    hanging = [Paced(name, 0.0, start=HOUR_SECONDS) for name in ("first", "second")]
+    cascade = SynthesiserCascade(
+        [*hanging, Paced("third", 0.0)], Rests(ManualClock()), seconds=settings.speech_timeout_seconds
+    )
+    async with contextlib.aclosing(cascade.say("Where is my order?", LIVE)) as chunks:
+        async with asyncio.timeout(settings.speech_patience_seconds):
+            chunk = await anext(chunks)
+    assert chunk.provider == "third"
