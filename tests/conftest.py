@@ -13,12 +13,13 @@ import hypothesis
 import pytest
 import structlog
 from blockbuster import blockbuster_ctx
+from pydantic import SecretStr
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
 from greenline.store.pool import Pool, open_pool
 from support.http import PLAIN, http_client
-from support.postgres import PostgresOfTests
+from support.postgres import PostgresOfTests, copy_data_dir, make_data_dir, open_folder, remove_data_dir
 from support.programs import missing_programs
 from support.wait import PATIENCE_SECONDS
 
@@ -65,6 +66,29 @@ def postgres() -> Iterator[PostgresOfTests]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def data_dir_to_copy() -> Iterator[Path]:
+    """What `made_data_dir` is a copy of."""
+    folder = make_data_dir()
+    yield folder
+    remove_data_dir(folder)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty data directory; a database that still runs on it at the end is stopped."""
+    folder = open_folder("greenline-data-")
+    yield folder
+    remove_data_dir(folder)
+
+
+@pytest.fixture
+def made_data_dir(data_dir: Path, data_dir_to_copy: Path) -> Path:
+    """A data directory with a migrated database that is stopped: for what is not about how one is made."""
+    copy_data_dir(data_dir_to_copy, data_dir)
+    return data_dir
+
+
 @pytest.fixture
 async def dsn(postgres: PostgresOfTests) -> AsyncIterator[str]:
     """A migrated database without a row."""
@@ -87,17 +111,16 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
+@pytest.fixture(scope="session")
+def common_settings() -> Settings:
+    """What the settings of all tests share: to read the environment for each would cost as much as a small test."""
+    return Settings(port=0, api_key="gl_test", outbound_allow=("127.0.0.0/8", "::1"), drain_seconds=5.0)
+
+
 @pytest.fixture
-def settings(dsn: str, tmp_path: Path) -> Settings:
+def settings(common_settings: Settings, dsn: str, tmp_path: Path) -> Settings:
     """Settings on the test's own database and folder; `model_copy(update=...)` changes some."""
-    return Settings(
-        port=0,
-        data_dir=tmp_path,
-        database_url=dsn,
-        api_key="gl_test",
-        outbound_allow=("127.0.0.0/8", "::1"),
-        drain_seconds=5.0,
-    )
+    return common_settings.model_copy(update={"data_dir": tmp_path, "database_url": SecretStr(dsn)})
 
 
 @pytest.fixture

@@ -5,31 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx2
-import pytest
 
 from greenline.store.embedded import EmbeddedPostgres
 from greenline.store.postmaster import read_postmaster
 from support.http import http_client
-from support.postgres import open_folder, remove_data_dir
 from support.server import ServeProcess, serve_process
 from support.wait import until
 
 ENVIRONMENT = {"GREENLINE_API_KEY": "gl_test", "GREENLINE_LOG_FORMAT": "console"}
 AGENTS = "/v1/convai/agents"
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A data directory; whatever still runs on it at the end is stopped."""
-    folder = open_folder("greenline-serve-")
-    yield folder
-    remove_data_dir(folder)
 
 
 def postmaster(data_dir: Path) -> int | None:
@@ -75,35 +64,35 @@ async def test_a_first_key_is_made_and_shown_once(data_dir: Path) -> None:
     assert none == []
 
 
-async def test_after_a_kill_the_database_runs_on_and_the_next_server_takes_it_over(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as killed:
+async def test_after_a_kill_the_database_runs_on_and_the_next_server_takes_it_over(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as killed:
         await killed.ready()
         await create_agent(killed, "kept")
         killed.kill()
         await killed.ended()
-    before = postmaster(data_dir)
+    before = postmaster(made_data_dir)
     assert before is not None
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as server:
         await server.ready()
-        assert postmaster(data_dir) == before
+        assert postmaster(made_data_dir) == before
         assert await agents(server) == {"kept"}
         server.kill(signal.SIGTERM)
         assert await server.ended() == 0
-    assert postmaster(data_dir) is None
+    assert postmaster(made_data_dir) is None
 
 
-async def test_a_killed_database_is_brought_back(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+async def test_a_killed_database_is_brought_back(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as server:
         await server.ready()
         await create_agent(server, "kept")
-        before = postmaster(data_dir)
+        before = postmaster(made_data_dir)
         assert before is not None
         os.kill(before, signal.SIGKILL)
 
         async def back() -> bool:
             answer = await call(server)
             assert answer.status_code in {200, 503}, answer.text + "".join(server.errors[-40:])
-            return answer.status_code == 200 and postmaster(data_dir) not in (None, before)
+            return answer.status_code == 200 and postmaster(made_data_dir) not in (None, before)
 
         await until(back)
         assert await agents(server) == {"kept"}
@@ -111,16 +100,16 @@ async def test_a_killed_database_is_brought_back(data_dir: Path) -> None:
         assert await server.ended() == 0
 
 
-async def test_everything_killed_at_once_leaves_stale_files_only(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as killed:
+async def test_everything_killed_at_once_leaves_stale_files_only(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as killed:
         await killed.ready()
         await create_agent(killed, "kept")
-        database = postmaster(data_dir)
+        database = postmaster(made_data_dir)
         assert database is not None
         killed.kill()
         os.kill(database, signal.SIGKILL)
         await killed.ended()
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as server:
         await server.ready()
         assert await agents(server) == {"kept"}
 
@@ -143,11 +132,11 @@ async def test_two_starters_share_one_database_and_the_last_one_stops_it(data_di
     assert postmaster(data_dir) is None
 
 
-async def test_a_request_that_runs_is_finished_at_sigterm(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+async def test_a_request_that_runs_is_finished_at_sigterm(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as server:
         await server.ready()
         await create_agent(server, "locked")
-        database = EmbeddedPostgres(data_dir)
+        database = EmbeddedPostgres(made_data_dir)
         locker = await asyncpg.connect(await asyncio.to_thread(database.start))
         await locker.execute("begin; lock table agent in access exclusive mode")
         waiting = asyncio.create_task(call(server))
@@ -161,19 +150,19 @@ async def test_a_request_that_runs_is_finished_at_sigterm(data_dir: Path) -> Non
         assert await server.ended() == 0
 
 
-async def test_a_second_signal_leaves_at_once(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as server:
+async def test_a_second_signal_leaves_at_once(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as server:
         await server.ready()
         server.kill(signal.SIGINT)
         server.kill(signal.SIGINT)
         assert await server.ended() == 0
 
 
-async def test_a_taken_port_is_one_clear_line(data_dir: Path) -> None:
-    async with serve_process(data_dir, environment=ENVIRONMENT) as one:
+async def test_a_taken_port_is_one_clear_line(made_data_dir: Path) -> None:
+    async with serve_process(made_data_dir, environment=ENVIRONMENT) as one:
         await one.ready()
         port = one.url.rpartition(":")[2]
-        async with serve_process(data_dir, "--port", port, environment=ENVIRONMENT) as two:
+        async with serve_process(made_data_dir, "--port", port, environment=ENVIRONMENT) as two:
             assert await two.ended() == 1
             assert len(two.errors) == 1
             assert "--port" in two.errors[0]

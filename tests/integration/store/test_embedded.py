@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,9 @@ from greenline.store.binaries import PostgresMissing, choose_account, find_binar
 from greenline.store.data_dir import DataDirUnusable
 from greenline.store.embedded import EmbeddedPostgres, EmbeddedPostgresFailed, WrongMajorVersion
 from greenline.store.postmaster import process_exists, read_postmaster
-from support.postgres import open_folder, remove_data_dir
+from support.postgres import remove_data_dir
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account run Postgres")
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    folder = open_folder("greenline-embedded-")
-    yield folder
-    remove_data_dir(folder)
 
 
 def query(dsn: str, statement: str) -> object:
@@ -95,39 +87,39 @@ def test_many_starters_make_one_database(data_dir: Path) -> None:
     assert pid_of(data_dir) is None
 
 
-def test_starting_twice_and_stopping_twice_is_harmless(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_starting_twice_and_stopping_twice_is_harmless(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     assert server.start() == server.start()
     server.stop()
     server.stop()
-    assert pid_of(data_dir) is None
+    assert pid_of(made_data_dir) is None
 
 
-def test_a_server_that_was_left_behind_is_taken_over(data_dir: Path) -> None:
+def test_a_server_that_was_left_behind_is_taken_over(made_data_dir: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
 from greenline.store.embedded import EmbeddedPostgres
-EmbeddedPostgres(Path({str(data_dir)!r})).start()
+EmbeddedPostgres(Path({str(made_data_dir)!r})).start()
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False)
-    left = pid_of(data_dir)
+    left = pid_of(made_data_dir)
     assert left is not None
-    server = EmbeddedPostgres(data_dir)
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
-    assert pid_of(data_dir) == left
+    assert pid_of(made_data_dir) == left
     server.stop()
-    assert pid_of(data_dir) is None
+    assert pid_of(made_data_dir) is None
 
 
-def test_rows_survive_the_death_of_the_server_at_any_moment(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_rows_survive_the_death_of_the_server_at_any_moment(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     dsn = server.start()
     query(dsn, "create table acknowledged (number int primary key)")
     for number in range(3):
         query(dsn, f"insert into acknowledged values ({number})")
-        pid = pid_of(data_dir)
+        pid = pid_of(made_data_dir)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         dsn = server.start()
@@ -135,11 +127,11 @@ def test_rows_survive_the_death_of_the_server_at_any_moment(data_dir: Path) -> N
     server.stop()
 
 
-def test_a_pid_file_whose_number_another_program_got_is_cleared(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_a_pid_file_whose_number_another_program_got_is_cleared(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
     server.stop()
-    data = (data_dir / "postgres").resolve() / "data"
+    data = (made_data_dir / "postgres").resolve() / "data"
     account = choose_account(data)
     with subprocess.Popen(["sleep", "60"], **account.process_options()) as other:
         lines = [str(other.pid), str(data), "1", "5432", str(data.parent / "run"), "", "1 1", "ready"]
@@ -153,11 +145,11 @@ def test_a_pid_file_whose_number_another_program_got_is_cleared(data_dir: Path) 
         other.kill()
 
 
-def test_an_interrupted_initialisation_is_made_anew(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_an_interrupted_initialisation_is_made_anew(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
     server.stop()
-    home = (data_dir / "postgres").resolve()
+    home = (made_data_dir / "postgres").resolve()
     (home / "data").rename(home / "data.new")  # as a killed initdb leaves it
     (home / "data.new" / "base").rename(home / "data.new" / "half")
     assert query(server.start(), "select 1") == 1
@@ -165,23 +157,23 @@ def test_an_interrupted_initialisation_is_made_anew(data_dir: Path) -> None:
     assert not (home / "data.new").exists()
 
 
-def test_another_major_version_is_told(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_another_major_version_is_told(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
     server.stop()
-    ((data_dir / "postgres").resolve() / "data" / "PG_VERSION").write_text("14\n")
+    ((made_data_dir / "postgres").resolve() / "data" / "PG_VERSION").write_text("14\n")
     with pytest.raises(WrongMajorVersion, match="made by Postgres 14, this is"):
         server.start()
     server.stop()
 
 
 def test_a_broken_database_is_told_at_once_with_the_words_of_its_log(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    made_data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = EmbeddedPostgres(data_dir)
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
     server.stop()
-    home = (data_dir / "postgres").resolve()
+    home = (made_data_dir / "postgres").resolve()
     (home / "data" / "global" / "pg_control").unlink()
     starts, spawn = [], server._spawn
 
@@ -212,14 +204,14 @@ def test_a_deep_directory_has_its_socket_elsewhere(data_dir: Path) -> None:
     running.socket_folder.rmdir()
 
 
-def test_a_database_that_was_deleted_while_it_ran_is_not_replaced_by_an_empty_one(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+def test_a_database_that_was_deleted_while_it_ran_is_not_replaced_by_an_empty_one(made_data_dir: Path) -> None:
+    server = EmbeddedPostgres(made_data_dir)
     server.start()
-    pid = pid_of(data_dir)
+    pid = pid_of(made_data_dir)
     assert pid is not None
-    home = (data_dir / "postgres").resolve()
-    home.rename(data_dir / "moved")
-    shutil.rmtree(data_dir / "moved")
+    home = (made_data_dir / "postgres").resolve()
+    home.rename(made_data_dir / "moved")
+    shutil.rmtree(made_data_dir / "moved")
     assert not server.alive()
     with pytest.raises(EmbeddedPostgresFailed, match="is gone"):
         server.start()
