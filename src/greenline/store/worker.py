@@ -251,11 +251,10 @@ class Worker:
                     self._wake.set()
 
     async def _failed(self, claim: Claim, error: Exception) -> None:
-        about = {"kind": self._kind, "attempt": claim.attempt}
         if passes(error):
-            log.warning("worker.interrupted", **about, error=f"{type(error).__name__}: {error}")
+            self._interrupted(claim, error)
         else:
-            log.error("worker.failed", **about, exc_info=error)
+            log.error("worker.failed", kind=self._kind, attempt=claim.attempt, exc_info=error)
         if claim.attempt >= self._max_attempts and await self._given_up(claim, error):
             return
         doublings = min(claim.attempt - 1, MAX_DOUBLINGS)
@@ -271,10 +270,17 @@ class Worker:
             await self._give_up(claim, error)
         except LeaseLost:
             log.warning("worker.lease_lost")
-        except Exception:  # the boundary of the last word on a turn: recorded and tried again
-            log.exception("worker.not_given_up", kind=self._kind)
+        except Exception as fault:  # the boundary of the last word on a turn: recorded and tried again
+            if passes(fault):
+                self._interrupted(claim, fault)
+            else:
+                log.exception("worker.not_given_up", kind=self._kind)
             return False
         return True
+
+    def _interrupted(self, claim: Claim, error: Exception) -> None:
+        about = {"kind": self._kind, "attempt": claim.attempt}
+        log.warning("worker.interrupted", **about, error=f"{type(error).__name__}: {error}")
 
     async def _renew_loop(self) -> None:
         await self._renew()  # again at once after a fault: what is left of the leases is short

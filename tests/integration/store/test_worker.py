@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
+from asyncpg import DiskFullError
 from structlog.testing import capture_logs
 
 from greenline.clock import ManualClock
@@ -147,6 +148,20 @@ async def test_work_under_which_the_database_goes_away_is_no_fault_to_report(
         "ConnectionResetError: gone",
     )
     assert "exc_info" not in line
+
+
+async def test_work_that_can_not_be_given_up_for_a_full_disk_is_no_fault_to_report(
+    mailboxes: Mailboxes, dsn: str, clock: ManualClock
+) -> None:
+    async def give_up(claim: Claim, error: BaseException) -> None:
+        raise DiskFullError("could not extend file")
+
+    with capture_logs() as logs:
+        async with working(mailboxes, dsn, clock, give_up):
+            await due_again(mailboxes.pool, 1)
+    assert [entry["event"] for entry in logs] == ["worker.failed", "worker.interrupted"]
+    assert logs[1]["error"] == "DiskFullError: could not extend file"
+    assert "exc_info" not in logs[1]
 
 
 async def test_what_fails_for_days_waits_no_longer(mailboxes: Mailboxes, dsn: str, clock: ManualClock) -> None:
