@@ -279,6 +279,7 @@ class _StreamCascade:
         self._deaf: SpeechError | None = None
         """Why the stream hears nothing any more, until another has taken its place."""
         self._replaced = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -312,11 +313,17 @@ class _StreamCascade:
     async def aclose(self) -> None:
         self._closed = True
         self._replaced.set()
-        await self._stream.aclose()
+        await asyncio.gather(self._stream.aclose(), *self._leaving)
+
+    def _leave(self, stream: RecognitionStream) -> None:
+        """Close it beside what follows: one that hangs takes its time for that as well."""
+        task = asyncio.create_task(stream.aclose())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _again(self, sound: bytes, first: SpeechError) -> str:
         """Let others hear the utterance. Raises the first error when nobody understood."""
-        await self._stream.aclose()
+        self._leave(self._stream)
         with contextlib.suppress(SpeechError):
             async with contextlib.aclosing(self._opener()) as streams:
                 async for stream in streams:
@@ -327,7 +334,7 @@ class _StreamCascade:
                     except SpeechError as error:
                         self._rests.failed(stream.provider, error)
                         self._deaf = error
-                        await stream.aclose()
+                        self._leave(stream)
         raise first
 
     async def _hear_again(self, sound: bytes) -> str:

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from greenline.clock import ManualClock
 from greenline.settings import Settings
+from greenline.speech.deepgram import NovaStream
 from greenline.speech.errors import AudioError, RecognitionError, SpeechError, SynthesisError
 from greenline.speech.factory import SpeechServices, build_speech
 from greenline.speech.models import HEARING_RATE, Chunk, Partial, RecognitionOptions, Voice
@@ -296,6 +297,31 @@ async def test_hints_go_on_after_a_change(clock: ManualClock, nova: Nova) -> Non
             async for _ in hints:
                 pass
         await services.aclose()
+
+
+async def test_nobody_waits_until_a_stream_that_hangs_is_closed(
+    clock: ManualClock, nova: Nova, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave, close = asyncio.Event(), NovaStream.aclose
+
+    async def hang(stream: NovaStream) -> None:
+        await leave.wait()
+        await close(stream)
+
+    monkeypatch.setattr(NovaStream, "aclose", hang)
+    nova.faults = Faults(frames_first=["no JSON"])
+    other = Scribe()
+    async with hearing(other):
+        services = speech(clock, {"deepgram": nova.url, "elevenlabs": other.url}, stt="deepgram")
+        options = RecognitionOptions()
+        stream = await services.recogniser(options).open(options)
+        stream.push(coded("where is it"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await stream.finish() == "where is it"
+        leave.set()
+        await stream.aclose()
+        await services.aclose()
+        await eventually(lambda: (nova.open, other.open) == (0, 0))
 
 
 async def test_when_nobody_hears_the_first_error_is_told_and_the_stream_lives_on(
