@@ -46,7 +46,7 @@ _BYTES_PER_SAMPLE: Final = 2
 _FASTEST: Final = 50
 """Letters a second that no voice speaks at its usual speed: French, of which much is not heard, has 27."""
 _UNTOLD: Final = 1 / 3
-"""Of the letters, of which the times of a voice that tells them may say nothing; it may leave out a tag."""
+"""Of the letters, of which a voice that tells the times of characters may tell none."""
 _BEGUN: Final = re.compile(r"(?<!\S)\S{1,30}\Z")
 """A word at the end of what was said. What is longer is none: there are languages without spaces."""
 _Opener: TypeAlias = Callable[[], AsyncGenerator[RecognitionStream, None]]
@@ -115,7 +115,7 @@ class SynthesiserCascade:
                 tail = resampler.flush()
                 if tail:
                     yield Chunk(tail, None, candidate.name)
-                if _ends_early(text, text[said:] if told else "", seconds, voice.speed):
+                if _ends_early(text, text[said:] if told and said else "", seconds, voice.speed):
                     raise SynthesisError(candidate.name, "the sound ends before the words do", of_request=True)
             except SpeechError as error:
                 self._rests.failed(candidate.name, error)
@@ -172,13 +172,14 @@ def _ends_early(text: str, untold: str, seconds: float, speed: float) -> bool:
 
     ``untold`` is what a voice that tells the time of each character has told none of.
     """
-    letters = _letters(text)
-    return _letters(untold) > letters * _UNTOLD or seconds * _FASTEST * max(speed, 1.0) < letters
+    spoken = readable("", text)
+    letters = _letters(spoken)
+    torn = spoken == text and _letters(untold) > letters * _UNTOLD  # of a tag no times may be told
+    return torn or seconds * _FASTEST * max(speed, 1.0) < letters
 
 
 def _letters(text: str) -> int:
-    """Those of what is spoken in ``text``."""
-    return sum(char.isalnum() for char in readable("", text))
+    return sum(char.isalnum() for char in text)
 
 
 def _from_whole_word(text: str, said: int) -> str:

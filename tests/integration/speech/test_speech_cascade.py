@@ -102,15 +102,15 @@ async def test_a_tag_reaches_a_voice_that_acts_and_no_other(
     await services.aclose()
 
 
-def timed(characters: str, word: str) -> bytes:
-    """A piece of sound as ElevenLabs sends it: a coded word, and the times of its characters."""
+def timed(characters: str, pcm: bytes) -> bytes:
+    """A piece of sound as ElevenLabs sends it, with the times of its characters."""
     edges = [place / 26 for place in range(len(characters) + 1)]
     times = {
         "characters": list(characters),
         "character_start_times_seconds": edges[:-1],
         "character_end_times_seconds": edges[1:],
     }
-    line = {"audio_base64": base64.b64encode(coded(word, 24_000)).decode(), "alignment": times}
+    line = {"audio_base64": base64.b64encode(pcm).decode(), "alignment": times}
     return json.dumps(line).encode() + b"\n"
 
 
@@ -126,13 +126,28 @@ def timed(characters: str, word: str) -> bytes:
 async def test_a_voice_that_breaks_off_is_taken_over_with_the_rest_from_a_whole_word(
     clock: ManualClock, voice_server: SpeechHttp, heard: str, end: Answer
 ) -> None:
-    voice_server.answers = [replace(end, pieces=[timed(heard, "hello"), *end.pieces])]
+    voice_server.answers = [replace(end, pieces=[timed(heard, coded("hello", 24_000)), *end.pieces])]
     services = speech(clock, {"elevenlabs": voice_server.url})
     chunks, rate = await say(services, "Hello there. Where is my order?")
     first = [chunk for chunk in chunks if chunk.provider.startswith("elevenlabs")]
     rest = [chunk for chunk in chunks if chunk.provider == "embedded"]
     assert decoded(b"".join(chunk.pcm for chunk in first)) == "hello"
     assert await heard_of(rest, rate) == "Where is my order?"
+    await services.aclose()
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "told"),
+    [("eleven_flash_v2", "Where is my order?", ""), ("eleven_v3", "[laughs softly] Yes!", "Yes!")],
+)
+async def test_a_sentence_is_not_said_again_where_times_are_not_told(
+    clock: ManualClock, voice_server: SpeechHttp, model: str, text: str, told: str
+) -> None:
+    voice_server.answers = [Answer([timed(told, sine(1.0, 24_000))])]
+    services = speech(clock, {"elevenlabs": voice_server.url})
+    voice = Voice(model_id=model)
+    chunks = [chunk async for chunk in services.synthesiser(voice).say(text, voice)]
+    assert {chunk.provider for chunk in chunks} == {f"elevenlabs:{model}"}
     await services.aclose()
 
 
