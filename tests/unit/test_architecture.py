@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def imported_rooms(module: Path) -> Iterator[str]:
         yield from (name.split(".")[1] for name in names if name.startswith("greenline."))
 
 
+@cache
 def room_edges() -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {}
     for module in MODULES:
