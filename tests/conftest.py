@@ -12,7 +12,7 @@ import httpx2
 import hypothesis
 import pytest
 import structlog
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from pydantic import SecretStr
 
 from greenline.clock import ManualClock
@@ -158,11 +158,19 @@ async def livekit(request: pytest.FixtureRequest) -> AsyncIterator[LiveKit]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def blocking_calls() -> BlockBuster:
+    """What finds calls of ours that make the event loop wait for a time or for another machine."""
+    watch = BlockBuster("greenline")
+    for name in list(watch.functions):
+        if name.startswith(("os.", "io.", "threading.")):  # libraries read files when they are first used
+            del watch.functions[name]
+    return watch
+
+
 @pytest.fixture(autouse=True)
-def no_blocking_calls() -> Iterator[None]:
-    """A call of ours that makes the event loop wait for a time or for another machine fails its test."""
-    with blockbuster_ctx("greenline") as watch:
-        for name, function in watch.functions.items():
-            if name.startswith(("os.", "io.", "threading.")):  # libraries read files when they are first used
-                function.deactivate()
-        yield
+def no_blocking_calls(blocking_calls: BlockBuster) -> Iterator[None]:
+    """Such a call fails its test."""
+    blocking_calls.activate()
+    yield
+    blocking_calls.deactivate()
