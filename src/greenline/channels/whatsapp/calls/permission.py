@@ -126,8 +126,7 @@ class Permissions:
             happened.append(Replied(granted=True, permanent=True) if known else NotAsked(reason, code))
         replies = (read_reply(item.payload) for item in claim.items if item.kind == "call_permission")
         happened.extend(reply for reply in replies if reply is not None)
-        asked = row.permission_requested_at if row.phase == Phase.WAITING.value else None
-        if asked is not None and now >= self._expiry(asked):
+        if row.permission_requested_at is not None and now >= self._expiry(row.permission_requested_at):
             happened.append(TimeUp(Timer.PERMISSION))
         return happened
 

@@ -434,10 +434,11 @@ async def test_who_is_in_another_call_while_the_process_stops_is_called_by_the_n
         assert (await channel.ended())["result"] == "busy"
 
 
-async def test_who_agreed_is_called_by_the_next_process_also_when_the_request_is_old_by_then(
-    channel: CallChannel, dsn: str
+@pytest.mark.parametrize("days", [1, 8])
+async def test_who_agreed_is_called_by_the_next_process_whatever_has_come_meanwhile(
+    channel: CallChannel, dsn: str, days: int
 ) -> None:
-    """Also when Meta has told meanwhile that an older permission is gone: whether they may be called, it is asked."""
+    """Meta's word that an older permission is gone, or the end of the wait for an answer: Meta is asked anew."""
     channel.meta.permission = permitted("no_permission")
     channel.meta.refuse_action = lambda body: meta_error(138003)
     await start(channel)
@@ -446,7 +447,7 @@ async def test_who_agreed_is_called_by_the_next_process_also_when_the_request_is
     await channel.phase("busy")
     await channel.calls.stop(5.0)
     await channel.reply("reject", response_source="automatic")
-    channel.clock.advance(timedelta(days=7, seconds=1))
+    channel.clock.advance(timedelta(days=days))
     channel.meta.permission = permitted("permanent")
     channel.meta.refuse_action = lambda body: None
     async with another_process(channel, dsn):
