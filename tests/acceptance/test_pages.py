@@ -11,7 +11,7 @@ from playwright.async_api import FilePayload, Route, expect
 from greenline.clock import SystemClock
 from greenline.workspaces import service as workspaces
 from support.browser import new_page
-from support.pages import ECHO, Business, Place, line_of, write
+from support.pages import ECHO, Business, Place, line_of, notified, write
 from support.wait import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -277,12 +277,10 @@ async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
     await console.get_by_role("link", name="Numbers").click()
     await expect(console.locator(".gl-number")).to_contain_text("token valid")
     for name in ("Answer messages", "Answer voice notes by voice notes"):
-        await console.get_by_role("switch", name=name).click()
-        await expect(console.get_by_text("Saved.")).to_be_visible()
+        await notified(console, "Saved.", console.get_by_role("switch", name=name).click())
         await console.reload()
         await expect(console.get_by_role("switch", name=name)).not_to_be_checked()
-        await console.get_by_role("switch", name=name).click()
-        await expect(console.get_by_text("Saved.")).to_be_visible()
+        await notified(console, "Saved.", console.get_by_role("switch", name=name).click())
         await console.reload()
         await expect(console.get_by_role("switch", name=name)).to_be_checked()
 
@@ -291,8 +289,8 @@ async def test_numbers_and_agents_can_be_changed(place: Place) -> None:
     versions = "select count(*) from agent_version where agent_id = $1"
     before = await place.pool.fetchval(versions, place.agent_id)
     await console.get_by_label("Prompt").fill("offline: when ^(.+)$ -> say Changed")
-    await console.get_by_role("button", name="Save as a new version").dblclick()
-    await expect(console.get_by_text("New conversations use this version")).to_be_visible()
+    saving = console.get_by_role("button", name="Save as a new version").dblclick()
+    await notified(console, "New conversations use this version", saving)
     phone = await place.phone("Ines")
     await write(phone, "Hello")
     await expect(phone.locator(".gl-row.theirs")).to_contain_text("Changed")

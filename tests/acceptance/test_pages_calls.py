@@ -12,7 +12,7 @@ from greenline.speech.models import HEARING_RATE
 from greenline.speech.wav import encode_wav
 from support.browser import SLOW_PERMISSION, SPEAK, new_page, speak
 from support.embedded_voice import spoken
-from support.pages import Business, Place, at_least, line_of, write
+from support.pages import Business, Place, at_least, line_of, notified, write
 from support.wait import until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -129,8 +129,7 @@ async def test_a_phone_that_can_not_speak_hangs_up(place: Place) -> None:
         "Object.defineProperty(RTCPeerConnection.prototype, 'localDescription', {get: () => ({sdp: 'v=0'})})"
     )
     await phone.reload()
-    await button(phone, "Call").click()
-    await expect(phone.get_by_text("This session description can't be used.")).to_be_visible()
+    await notified(phone, "This session description can't be used.", button(phone, "Call").click())
 
     async def over() -> list[Any]:
         made = (await place.meta.call("GET", "/calls"))["calls"][before:]

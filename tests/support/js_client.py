@@ -18,9 +18,11 @@ ARGUMENTS = ("--autoplay-policy=no-user-gesture-required",)
 """Chromium waits for a click before it plays."""
 
 # The microphone is the page's own, and hears what the test has it hear. Every callback of the client is kept as
-# [name, argument]; client tools answer as the test has said.
+# [name, argument]; client tools answer as the test has said. The page keeps how many callbacks there were when the
+# agent could last be heard: a test that asks too late finds silence.
 GLUE = """
 window.happened = [];
+window.heard = 0;
 window.keep = name => value => { window.happened.push([name, value === undefined ? null : value]); };
 window.start = async (options, tools) => {
   const clientTools = {};
@@ -40,6 +42,7 @@ window.start = async (options, tools) => {
     return new Promise(resolve => { window.decide = resolve; });
   };
   window.conversation = await ElevenLabsClient.Conversation.startSession({ ...options, ...callbacks, clientTools });
+  setInterval(() => { if (window.conversation.getOutputVolume() > 0) window.heard = window.happened.length; }, 20);
   return window.conversation.getId();
 };
 window.attempt = (options, tools) =>
@@ -105,6 +108,13 @@ class JsClient:
             f"() => window.happened.find(([name, it]) => name === {name!r} && ({condition}))"
         )
         return (await found.json_value())[1]
+
+    async def listen(self, text: str) -> None:
+        """Return when the agent was heard after its message ``text`` had come."""
+        await self.wait("onMessage", f"it.message === {text!r}")
+        await self.page.wait_for_function(
+            "text => window.heard > window.happened.findIndex(([, it]) => it && it.message === text)", arg=text
+        )
 
     async def happened(self, name: str) -> list[Any]:
         """The arguments of all callbacks ``name``, in order."""

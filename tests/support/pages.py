@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,11 @@ async def write(page: Page, text: str) -> None:
     """A person writes on their phone, or an operator in the console."""
     await page.get_by_label("Message", exact=True).fill(text)
     await page.get_by_label("Message", exact=True).press("Enter")
+
+
+async def notified(page: Page, text: str, act: Awaitable[object]) -> None:
+    """Do ``act`` and see what it is answered by for five seconds, which are waited for from before it."""
+    await asyncio.gather(expect(page.get_by_text(text)).to_be_visible(), act)
 
 
 def at_least(seconds: int) -> re.Pattern[str]:
