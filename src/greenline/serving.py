@@ -39,6 +39,11 @@ WORK_SHARE: Final = 0.8
 KEEP_ALIVE_SECONDS: Final = 65
 """Above the minute after which common proxies close: a connection that the server closes may just be in use."""
 
+GONE_SECONDS: Final = 120
+"""A peer that takes nothing for so long is gone: a connection that is being closed has no other limit, and one that
+only pretends to be there would hold it for ever. Connections have it from their listener (tcp(7), TCP_USER_TIMEOUT).
+"""
+
 
 class AddressInUse(ConfigurationError):
     """The server can't listen there. Another program may use the port: choose one with --port."""
@@ -146,6 +151,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # not on macOS
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
             listener.bind(address)
         except OSError:
             listener.close()

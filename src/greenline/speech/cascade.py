@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
@@ -33,6 +32,7 @@ from greenline.speech.models import (
     Transcript,
     Voice,
 )
+from greenline.speech.progress import Progress
 from greenline.speech.resample import Resampler
 from greenline.speech.tags import readable
 from greenline.speech.usage import SpeechUsage
@@ -43,12 +43,6 @@ REST: Final = timedelta(seconds=30)
 """Long enough that a conversation does not stumble at each sentence, short enough to return to the better voice."""
 _MAX_BYTES: Final = MAX_UTTERANCE_SECONDS * HEARING_RATE * 2
 _BYTES_PER_SAMPLE: Final = 2
-_FASTEST: Final = 50
-"""Letters a second that no voice speaks at its usual speed: French, of which much is not heard, has 27."""
-_UNTOLD: Final = 1 / 3
-"""Of the letters, of which a voice that tells the times of characters may tell none."""
-_BEGUN: Final = re.compile(r"(?<!\S)\S{1,30}\Z")
-"""A word at the end of what was said. What is longer is none: there are languages without spaces."""
 _Opener: TypeAlias = Callable[[], AsyncGenerator[RecognitionStream, None]]
 """Makes streams of one provider after the other; raises the first error when there are no more."""
 T = TypeVar("T", Recogniser, Synthesiser)
@@ -104,23 +98,20 @@ class SynthesiserCascade:
             if not text:
                 return
             resampler = Resampler(candidate.rate, self.rate)
-            said, seconds, told = 0, 0.0, True
+            spoken = Progress(candidate, text, voice.speed)
             try:
                 async with contextlib.aclosing(self._pieces(candidate, text, voice)) as chunks:
                     async for chunk in chunks:
-                        said += len(chunk.alignment.chars) if chunk.alignment else 0
-                        told = told and (chunk.alignment is not None or not chunk.pcm)
-                        seconds += len(chunk.pcm) / _BYTES_PER_SAMPLE / candidate.rate
+                        spoken.add(chunk)
                         yield Chunk(resampler.push(chunk.pcm), chunk.alignment, chunk.provider or candidate.name)
                 tail = resampler.flush()
                 if tail:
                     yield Chunk(tail, None, candidate.name)
-                if _ends_early(text, text[said:] if told and said else "", seconds, voice.speed):
-                    raise SynthesisError(candidate.name, "the sound ends before the words do", of_request=True)
+                spoken.end()
             except SpeechError as error:
                 self._rests.failed(candidate.name, error)
                 errors.append(error)
-                text = _from_whole_word(text, said)
+                text = spoken.rest
                 if not text.strip():
                     return
             else:
@@ -165,27 +156,6 @@ class SynthesiserCascade:
             raise SynthesisError(name, f"no sound for {self._seconds:.0f} s") from error
         finally:
             await chunks.aclose()
-
-
-def _ends_early(text: str, untold: str, seconds: float, speed: float) -> bool:
-    """Whether ``seconds`` of sound can't be all of ``text``: a stream that was cut may look as one that is over.
-
-    ``untold`` is what a voice that tells the time of each character has told none of.
-    """
-    spoken = readable("", text)
-    letters = _letters(spoken)
-    torn = spoken == text and _letters(untold) > letters * _UNTOLD  # of a tag no times may be told
-    return torn or seconds * _FASTEST * max(speed, 1.0) < letters
-
-
-def _letters(text: str) -> int:
-    return sum(char.isalnum() for char in text)
-
-
-def _from_whole_word(text: str, said: int) -> str:
-    """What is left of ``text`` after ``said`` characters; the end of a word that was cut in two is no word."""
-    begun = _BEGUN.search(text, 0, said) if text[said : said + 1].isalnum() else None
-    return text[begun.start() if begun else said :]
 
 
 def _passes(error: SpeechError) -> bool:

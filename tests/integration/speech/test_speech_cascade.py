@@ -151,6 +151,17 @@ async def test_a_sentence_is_not_said_again_where_times_are_not_told(
     await services.aclose()
 
 
+async def test_a_voice_that_never_ends_is_stopped(clock: ManualClock, voice_server: SpeechHttp) -> None:
+    voice_server.answers = [Answer([sine(10.0, 24_000)] * 30)]
+    services = speech(clock, {"openai": voice_server.url})
+    chunks, rate = await say(services, "Where is my order?")
+    first = [chunk for chunk in chunks if chunk.provider != "embedded"]
+    rest = [chunk for chunk in chunks if chunk.provider == "embedded"]
+    assert 20 < sum(len(chunk.pcm) for chunk in first) / 2 / rate < 40
+    assert await heard_of(rest, rate) == "Where is my order?"
+    await services.aclose()
+
+
 @pytest.mark.parametrize(("letters_a_second", "speakers"), [(40, {"openai:tts"}), (60, {"openai:tts", "embedded"})])
 async def test_a_sound_that_is_too_short_for_its_words_is_not_all_of_them(
     clock: ManualClock, voice_server: SpeechHttp, letters_a_second: int, speakers: set[str]
