@@ -30,7 +30,7 @@ async def test_a_peer_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPat
     server = await asyncio.get_running_loop().create_server(Farewell, sock=listener)
     with contextlib.closing(socket.socket()) as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        peer.setblocking(False)
+        peer.settimeout(0)
         await asyncio.get_running_loop().sock_connect(peer, listener.getsockname())
         assert isinstance(await lost, TimeoutError)
     server.close()

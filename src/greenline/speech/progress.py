@@ -1,4 +1,4 @@
-"""Whether the sound of a voice can be that of its text: of streams that are cut, of noises, of voices that never end."""
+"""Whether the sound of a voice can be that of its text: streams are cut, noises come, some voices never end."""
 
 from __future__ import annotations
 
