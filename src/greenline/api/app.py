@@ -71,7 +71,7 @@ def create_api(settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
     )
     errors.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # to include it makes its routes anew, at the first request
     app.add_route("/metrics", metrics, include_in_schema=False)
     _add_docs(app)
     app.add_middleware(Limited, settings=settings)

@@ -64,7 +64,7 @@ def create_control(meta: Meta) -> FastAPI:
         app.add_exception_handler(kind, _refusal(status))
     app.state.meta = meta
     for part in (business_router, control_people.router, control_calls.router, control_log.router, faults_router):
-        app.include_router(part)
+        app.router.routes.extend(part.routes)  # including a router makes its routes anew for each application
     return app
 
 
