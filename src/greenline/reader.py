@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 CLOSE_SECONDS: Final = 1.0
 """For a stream to close its connection. One that takes longer is left to itself: somebody waits for an answer."""
 _LEFT: Final[set[asyncio.Task[None]]] = set()
-"""What nobody waits for any more. The event loop alone would not keep it."""
+"""What is being closed, and may not be waited for any more. The event loop alone would not keep it."""
 
 _T = TypeVar("_T")
 
@@ -52,16 +52,18 @@ class Reader(AsyncIterator[_T]):
         """Close the stream; return when it is closed, or has had its time for that."""
         self._over = True
         self._task.cancel()
+        _LEFT.add(self._task)
+        self._task.add_done_callback(_LEFT.discard)
         _, left = await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
-        for task in left:
-            _LEFT.add(task)
-            task.add_done_callback(_LEFT.discard)
+        if left:
             log.error("stream.left_open", stream=self._name, seconds=CLOSE_SECONDS)
 
     async def _run(self) -> None:
         try:
             try:
                 async for item in self._stream:
+                    if self._over:  # it did not hear that it was cancelled
+                        break
                     await self._read.put(item)
             finally:
                 if isinstance(self._stream, AsyncGenerator):
@@ -72,4 +74,5 @@ class Reader(AsyncIterator[_T]):
             else:
                 log.warning("stream.not_closed", stream=self._name, error=repr(error))
         else:
-            await self._read.put(_End())
+            if not self._over:
+                await self._read.put(_End())

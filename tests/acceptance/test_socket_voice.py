@@ -71,11 +71,12 @@ async def beats(seconds: float) -> AsyncIterator[int]:
 
 @dataclass
 class Headset(AsyncAudioInterface):
-    """A microphone that is always on, in real time, and loudspeakers that keep what they play."""
+    """A microphone that is always on, and loudspeakers that keep what they play: both in real time."""
 
     played: bytearray = field(default_factory=bytearray)
     interruptions: int = 0
     _say: bytearray = field(default_factory=bytearray)
+    _play: bytearray = field(default_factory=bytearray)
     _task: asyncio.Task[None] | None = None
 
     def say(self, pcm: bytes) -> None:
@@ -91,9 +92,10 @@ class Headset(AsyncAudioInterface):
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def output(self, audio: bytes) -> None:
-        self.played += audio
+        self._play += audio
 
     async def interrupt(self) -> None:
+        self._play.clear()
         self.interruptions += 1
 
     async def _record(self, send: Callable[[bytes], Awaitable[None]]) -> None:
@@ -101,6 +103,8 @@ class Headset(AsyncAudioInterface):
         async for _ in beats(CHUNK_SECONDS):
             piece, self._say = bytes(self._say[:size]), self._say[size:]
             await send(piece.ljust(size, b"\0"))
+            self.played += self._play[:size]
+            del self._play[:size]
 
 
 @dataclass

@@ -75,6 +75,31 @@ async def test_a_stream_that_does_not_close_is_told_of_and_left_to_itself() -> N
     await source.closed.wait()
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_stream_that_does_not_hear_that_it_is_cancelled_is_closed_with_its_next_item(*, ends: bool) -> None:
+    closed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 0
+            yield 1
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await go_on.wait()
+            if not ends:
+                yield 2
+        finally:
+            closed.set()
+
+    reader = Reader(numbers(), "numbers")
+    assert await anext(reader) == 0
+    go_on.set()
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        await reader.aclose()
+    assert (closed.is_set(), logs) == (True, [])
+
+
 async def test_a_fault_in_closing_is_told_of() -> None:
     async def numbers() -> AsyncGenerator[int, None]:
         try:

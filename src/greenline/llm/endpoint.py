@@ -43,9 +43,10 @@ class Endpoint(ABC):
         ...
 
     def _to_the_end(self, events: AsyncIterator[_Event], reply: ReplyBuilder) -> AsyncIterator[_Event]:
-        """``events``. Once ``reply`` has ended, they only tell what it cost, and no fault of theirs is one of it.
+        """``events``, each of which is added to ``reply`` before the next is asked for.
 
-        Raises `ModelError`.
+        Once it has ended, they only tell what it cost: that is not waited for long, and no fault of theirs is one of
+        the reply. Raises `ModelError`.
         """
         return _ToTheEnd(self._client, events, reply)
 
@@ -57,14 +58,30 @@ class _ToTheEnd(AsyncIterator[_Event]):
         self._client = client
         self._events = events
         self._reply = reply
+        self._pieces = 0
+        """Of the reply, before the event that was given last."""
+        self._ended = False
+        self._over_by: float | None = None
 
     async def __anext__(self) -> _Event:
+        self._look()
         try:
             with self._client.errors():
-                async with asyncio.timeout(REST_SECONDS if self._reply.ended else None):
+                async with asyncio.timeout_at(self._over_by):
                     return await anext(self._events)
         except ModelError as error:
-            if not self._reply.ended:
+            if self._over_by is None:
                 raise
             log.warning("model.no_usage", url=self._client.address.url, error=str(error))
             raise StopAsyncIteration from error
+
+    def _look(self) -> None:
+        """Whether the last event was the end, and not one of an endpoint that tells of an end with each piece."""
+        before, self._pieces = self._pieces, self._reply.pieces
+        brought = self._pieces - before
+        if self._reply.ended and not self._ended:
+            self._ended = True
+            if before or not brought:
+                self._over_by = asyncio.get_running_loop().time() + REST_SECONDS
+        elif brought:
+            self._over_by = None

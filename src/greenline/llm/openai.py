@@ -102,14 +102,16 @@ class _Reply(ReplyBuilder):
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
         self._note(getattr(chunk, "metadata", None))
-        if not chunk.choices or chunk.choices[0].delta is None:
+        if not chunk.choices:
             return None
         choice = chunk.choices[0]
-        delta = choice.delta
-        self._note(getattr(delta, "metadata", None))
         self.ended = self.ended or bool(choice.finish_reason)
         if choice.finish_reason == "content_filter":
             self._refused = "the endpoint's content filter stopped the answer"
+        delta = choice.delta
+        if delta is None:
+            return None
+        self._note(getattr(delta, "metadata", None))
         self._refused = getattr(delta, "refusal", None) or self._refused
         for piece in delta.tool_calls or ():
             function = piece.function

@@ -30,7 +30,9 @@ class ReplyBuilder(ABC):
         self._refused = ""
         self._metadata: dict[str, Any] = {}
         self.ended = False
-        """Whether the endpoint has told that the reply is all there. What comes later is what it cost."""
+        """Whether the endpoint has told that the reply is all there."""
+        self.pieces = 0
+        """Of words, thought and calls."""
 
     @abstractmethod
     def calls(self) -> tuple[ToolCall, ...]:
@@ -52,7 +54,8 @@ class ReplyBuilder(ABC):
             self._metadata.update({name: value for name, value in cleaned.items() if _fits_json(value)})
 
     def _live(self) -> TextDelta:
-        """Note the first sign of life; gives the empty text that tells of one."""
+        """Note a sign of life; gives the empty text that tells of one."""
+        self.pieces += 1
         if self._first is None:
             self._first = time.perf_counter() - self._begun
         return TextDelta("")

@@ -126,12 +126,8 @@ class NovaStream(SocketStream):
             return ""
         end, before = self._sent, self._finalized
         self._socket.send(_FINALIZE)
-        if not await self._has_heard(end, before):
-            self.push(_FLUSH)  # to tell who has nothing to add from who hears nothing any more
-            enough = await self._has_heard(end, before)
-            missing = end - max(self._latest, self._begin)
-            if not enough and missing > _ROUNDING:
-                raise RecognitionError(self.provider, f"no result for {missing:.1f} s of sound")
+        if not await self._has_heard(end, before) and self._latest < end - _ROUNDING:
+            await self._check(end, before)
         text = self._said(end)
         self._forget(end)
         return text
@@ -143,7 +139,7 @@ class NovaStream(SocketStream):
         if message.get("type") != "Results":
             return
         begin = float(message["start"])
-        late = begin < self._begin - _ROUNDING  # of it no more is news than what was not told by its interim result
+        late = begin < self._begin - _ROUNDING  # of what was told by its interim result nothing is news
         text = _alternative(message["channel"], self._begin if late else 0.0)
         result = _Result(begin, begin + float(message["duration"]), text)
         self._finalized += bool(message.get("from_finalize"))
@@ -168,6 +164,22 @@ class NovaStream(SocketStream):
             FINALIZE_SECONDS,
             reached=lambda: min(self._latest, end),
         )
+
+    async def _check(self, end: float, finalized: int) -> None:
+        """Tell who has nothing to add from who hears nothing any more: after a second of sound there is a result.
+
+        Raises `RecognitionError`.
+        """
+        if self._sent <= end + _ROUNDING:  # else silence would come into the middle of what is said now
+            self.push(_FLUSH)
+        heard = await self.until(
+            lambda: self._finalized > finalized or self._latest >= end - _ROUNDING,
+            FINALIZE_SECONDS,
+            reached=lambda: min(self._latest, end),
+        )
+        if not heard:
+            missing = end - max(self._latest, self._begin)
+            raise RecognitionError(self.provider, f"no result for {missing:.1f} s of sound")
 
     def _said(self, end: float) -> str:
         """The words of what began before ``end``."""

@@ -13,7 +13,9 @@ _BYTES_PER_SAMPLE: Final = 2
 _FASTEST: Final = 50
 """Letters a second that no voice speaks at its usual speed: French, of which much is not heard, has 27."""
 _SLOWEST: Final = 2
-"""Letters a second that every voice speaks; of digits, each of which is a word, there are as many."""
+"""Letters a second that voices speak; of digits, each of which is a word, there are as many. A script that a voice
+can only spell takes longer: its sentence is stopped, and the voice is not to blame.
+"""
 _PAUSES_SECONDS: Final = 20.0
 """More than a sentence has of them."""
 _UNTOLD: Final = 1 / 3
@@ -41,7 +43,7 @@ class Progress:
         self._tells = self._tells and (chunk.alignment is not None or not chunk.pcm)
         self._seconds += len(chunk.pcm) / _BYTES_PER_SAMPLE / self._voice.rate
         if self._seconds > _PAUSES_SECONDS + self._letters / _SLOWEST / min(self._speed, 1.0):
-            raise SynthesisError(self._voice.name, f"{self._seconds:.0f} s of sound, and no end")
+            raise SynthesisError(self._voice.name, f"{self._seconds:.0f} s of sound, and no end", of_request=True)
 
     def end(self) -> None:
         """That was all. Raises `SynthesisError` when it can't be: a stream that was cut may look like a whole one."""

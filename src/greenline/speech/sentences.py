@@ -46,9 +46,16 @@ class Sentences:
         return bool(self._rest.strip())
 
     def words(self) -> str:
-        """Those that are complete of an unfinished sentence, for who has waited for the rest; ``""`` if none is."""
-        end = self._rest.rfind(" ") + 1
-        words = self._rest[:end] if self._rest[:end].strip() else ""
+        """Those that are complete of an unfinished sentence, for who has waited for the rest; ``""`` if none is.
+
+        A tag or a link that has begun is no words, and waits for its end.
+        """
+        words = self._rest[: self._rest.rfind(" ") + 1]
+        for opening, closing in ("[]", "<>"):
+            begun = words.rfind(opening)
+            if begun >= 0 and closing not in words[begun:]:
+                words = words[:begun]
+        words = words if words.strip() else ""
         self._rest = self._rest[len(words) :]
         self._first = self._first and not words
         return words

@@ -94,6 +94,24 @@ async def test_who_speaks_on_while_the_text_is_awaited_is_heard_next(nova: Nova)
     await stream.aclose()
 
 
+async def test_no_silence_comes_into_what_is_said_while_a_finalize_is_not_answered(
+    nova: Nova, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deepgram, "FINALIZE_SECONDS", 0.1)
+    nova.faults = Faults(deaf=True)
+    stream = await recogniser(nova).open(OPTIONS)
+    assert isinstance(stream, NovaStream)
+    stream.push(coded("where is it"))
+    asked = asyncio.create_task(stream.finish())
+    await asyncio.sleep(0)
+    stream.push(coded("yes"))
+    said = stream._sent
+    with pytest.raises(RecognitionError, match="no result"):
+        await asked
+    assert stream._sent == said
+    await stream.aclose()
+
+
 async def test_a_finalize_that_is_not_answered_gives_what_was_understood_so_far(nova: Nova) -> None:
     nova.least_to_finalize = 10
     stream = await recogniser(nova).open(OPTIONS)

@@ -35,6 +35,7 @@ from support.fake_llm import FakeLlm, Play, calls, chunk, fails, fake_llm, says,
 from support.wait import eventually
 
 HELLO = ModelRequest("gpt-4o", (Message("user", (TextPart("Hello"),)),))
+WITHOUT_DELTA: dict[str, Any] = {**chunk(), "choices": [{"index": 0, "finish_reason": "stop"}]}
 CALL = {"index": 0, "id": "a", "function": {"name": "find", "arguments": '{"na'}}
 TOOL = ToolSpec("find", "Find a thing", {"type": "object", "properties": {"name": {"type": "string"}}})
 
@@ -330,6 +331,7 @@ async def test_whatever_the_endpoint_does_wrong_is_a_model_error(fake: FakeLlm, 
         pytest.param(says("Hi", cut_after=3), id="cut after the end"),
         pytest.param(says("Hi", hang_after=3), id="silent after the end"),
         pytest.param(Play([*says("Hi").events[:-1], {"error": {"message": "no"}}]), id="error after the end"),
+        pytest.param(Play([chunk({"content": "Hi"}), WITHOUT_DELTA], end=None), id="without a delta"),
     ],
 )
 async def test_an_answer_has_ended_by_either_word_for_it(
@@ -339,6 +341,16 @@ async def test_an_answer_has_ended_by_either_word_for_it(
     fake.will(play)
     reply = await ask(fake)
     assert (reply.text, reply.usage) == ("Hi", Usage())
+
+
+async def test_an_endpoint_that_tells_of_an_end_with_each_piece_is_heard_to_the_last(
+    fake: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "REST_SECONDS", 0.0)
+    fake.will(Play([chunk({"content": piece}, "stop") for piece in ("We ", "are ", "open.")]))
+    assert (await ask(fake)).text == "We are open."
+    fake.will(Play([chunk({"content": "We "}, "stop"), chunk({"content": "are "}, "stop")], cut_after=1))
+    assert (await error_of(fake)).kind == "connection"
 
 
 async def test_a_refused_connection_is_a_model_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,22 @@ def test_words_of_a_sentence_can_be_had_before_its_end() -> None:
     assert sentences.push("en tea. ") == ["green tea. "]
     assert not sentences.unfinished
     assert sentences.words() == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "rest"),
+    [
+        ("I would like to [in a low", "I would like to ", " voice] help. "),
+        ("Hold on <break time=", "Hold on ", '"1.5s" /> please. '),
+        ("See [our ", "See ", "docs](https://example.com) first. "),
+        ("[sadly] We have no ", "[sadly] We have no ", "tea. "),
+    ],
+)
+def test_a_tag_that_has_begun_is_no_words(written: str, words: str, rest: str) -> None:
+    sentences = Sentences()
+    assert sentences.push(written) == []
+    assert sentences.words() == words
+    assert "".join([*sentences.push(rest), *sentences.flush()]) == written.removeprefix(words) + rest
 
 
 def test_a_number_is_not_cut_at_its_point() -> None:
